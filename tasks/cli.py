@@ -1,0 +1,33 @@
+"""The `task` decorator of all rooms: Invoke's own, whose faults reach a person as one sentence and an exit code."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import invoke
+from invoke.exceptions import Exit
+
+from tasks.errors import CloudbackupError, InterruptedRunError
+
+APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
+
+
+def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
+    """Declare an Invoke task. `options` are those of `invoke.task` (`help`, `iterable`, `name`, `default`, ...).
+
+    A `CloudbackupError` ends the task with its message on standard error and its exit code, Ctrl-C with 130.
+    """
+
+    def decorate(body: Callable[..., None]) -> Any:
+        @functools.wraps(body)
+        def run(*args: Any, **kwargs: Any) -> None:
+            try:
+                body(*args, **kwargs)
+            except CloudbackupError as error:
+                raise Exit(str(error), code=error.exit_code) from error
+            except KeyboardInterrupt as error:
+                raise Exit("interrupted", code=InterruptedRunError.exit_code) from error
+
+        return invoke.task(**options)(run)
+
+    return decorate

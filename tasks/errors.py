@@ -1,0 +1,44 @@
+"""Foreseeable faults, told to a person. Every room may raise them; only `cli.task` turns them into exit codes."""
+
+from typing import ClassVar
+
+
+class CloudbackupError(Exception):
+    """A fault that a person can act on.
+
+    `what` is one sentence: what happened, on which app and host. `remedy` is what to do next, or empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+
+
+class UsageError(CloudbackupError):
+    """Wrong options or a wrong inventory: nothing was changed."""
+
+    exit_code = 2
+
+
+class AppError(CloudbackupError):
+    """Something failed for one app, on its host or its storage; other apps go on."""
+
+    exit_code = 3
+
+
+class RefusedError(CloudbackupError):
+    """Refused for safety: going on could lose data."""
+
+    exit_code = 5
+
+
+class InterruptedRunError(CloudbackupError):
+    """The operator pressed Ctrl-C or the process was told to end."""
+
+    exit_code = 130
