@@ -4,8 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import invoke
 from invoke.exceptions import Exit
+from invoke.tasks import task as invoke_task
 
 from tasks.errors import CloudbackupError, InterruptedRunError
 
@@ -28,6 +28,6 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
             except KeyboardInterrupt as error:
                 raise Exit("interrupted", code=InterruptedRunError.exit_code) from error
 
-        return invoke.task(**options)(run)
+        return invoke_task(**options)(run)
 
     return decorate

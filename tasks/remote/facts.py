@@ -1,0 +1,74 @@
+"""What a host says of itself: its home, who it is among borg's clients, and the versions of its tools."""
+
+import re
+from dataclasses import dataclass
+
+from tasks.remote.script import Script
+
+_ASK = r"""
+say() { printf '%s=%s\n' "$1" "$2"; }
+version() { say "$1" "$("$2" --version 2>&1 | head -n 1 || true)"; }
+say home "$HOME"
+say user "$(id -un)"
+say hostname "$(uname -n)"
+say machine "$(cat /etc/machine-id 2>/dev/null || true)"
+say processes "$(readlink /proc/self/ns/pid 2>/dev/null || true)"
+say memory "$(awk '/^MemAvailable:/ { print $2 * 1024 }' /proc/meminfo 2>/dev/null || true)"
+say bash "$BASH_VERSION"
+for tool in borg ssh python3; do
+  if command -v "$tool" >/dev/null; then
+    case "$tool" in ssh) say ssh "$(ssh -V 2>&1)" ;; *) version "$tool" "$tool" ;; esac
+  fi
+done
+for tool in mariadb-backup mariabackup; do
+  if command -v "$tool" >/dev/null; then version mariadb_backup "$tool"; break; fi
+done
+"""
+
+FACTS_SCRIPT = Script(_ASK)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A host's own words. A tool that is not there has the version None; memory is in bytes, None when not told."""
+
+    home: str
+    user: str
+    machine: str
+    memory_available: int | None
+    bash: str | None
+    borg: str | None
+    python3: str | None
+    ssh: str | None
+    mariadb_backup: str | None
+
+
+def parse_facts(text: str) -> Facts:
+    """Return the facts in the script's output."""
+    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+    def version(key: str) -> str | None:
+        found = re.search(r"\d+\.\d+[.\w]*", said.get(key, ""))
+        return found.group() if found else None
+
+    return Facts(
+        home=said.get("home", "/root"),
+        user=said.get("user", ""),
+        machine=_machine(said),
+        memory_available=int(float(said["memory"])) if said.get("memory") else None,
+        bash=version("bash"),
+        borg=version("borg"),
+        python3=version("python3"),
+        ssh=version("ssh"),
+        mariadb_backup=version("mariadb_backup"),
+    )
+
+
+def _machine(said: dict[str, str]) -> str:
+    """Return a name that no other running machine or container has, for BORG_HOST_ID.
+
+    borg removes the lock of a dead process when the lock's host id is its own. Two PID namespaces with one id would
+    break each other's live locks (tried, borg 1.2.4 and 1.4.5), so the namespace is part of the name.
+    """
+    parts = (said.get("hostname", ""), said.get("machine", ""), said.get("processes", ""))
+    return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts if part)

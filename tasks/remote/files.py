@@ -1,0 +1,167 @@
+"""Files of a host, over SFTP or on this machine: the few things that records, keys and marks need."""
+
+import errno
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import paramiko
+
+from tasks.errors import AppError
+
+
+class FilesError(AppError):
+    """A file of a host could not be read or written. `missing` tells that it is not there."""
+
+    def __init__(self, what: str, *, missing: bool = False) -> None:
+        super().__init__(what)
+        self.missing = missing
+
+
+class Files(Protocol):
+    """Paths are the host's; relative ones start in the account's home. Everything raises FilesError."""
+
+    def read(self, path: str) -> bytes: ...
+    def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
+    def replace(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
+    def names(self, path: str) -> list[str]: ...
+    def exists(self, path: str) -> bool: ...
+    def make_directory(self, path: str, mode: int = 0o700) -> None: ...
+    def remove(self, path: str) -> None: ...
+
+
+class SftpFiles:
+    """Files behind an SFTP session."""
+
+    def __init__(self, sftp: paramiko.SFTPClient, host: str) -> None:
+        self._sftp = sftp
+        self._host = host
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes."""
+        with self._told("read", path), self._sftp.open(path, "rb") as file:
+            return file.read()
+
+    def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file that must not exist yet."""
+        with self._told("write", path), self._sftp.open(path, "xb") as file:
+            file.write(data)
+            self._sftp.chmod(path, mode)
+
+    def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file whole or not at all, over an older one of that name."""
+        fresh = path + ".new"
+        with self._told("write", path):
+            with self._sftp.open(fresh, "wb") as file:
+                file.write(data)
+            self._sftp.chmod(fresh, mode)
+            self._sftp.posix_rename(fresh, path)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a directory, sorted."""
+        with self._told("list", path):
+            return sorted(self._sftp.listdir(path))
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is something of that name."""
+        try:
+            with self._told("look at", path):
+                self._sftp.stat(path)
+        except FilesError as error:
+            if error.missing:
+                return False
+            raise
+        return True
+
+    def make_directory(self, path: str, mode: int = 0o700) -> None:
+        """Make a directory and those above it, where they are missing."""
+        for part in _ancestry(path):
+            if not self.exists(part):
+                with self._told("make", part):
+                    self._sftp.mkdir(part, mode)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or an empty directory."""
+        with self._told("remove", path):
+            if stat.S_ISDIR(self._sftp.lstat(path).st_mode or 0):
+                self._sftp.rmdir(path)
+            else:
+                self._sftp.remove(path)
+
+    @contextmanager
+    def _told(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise _fault(self._host, verb, path, error) from error
+
+
+class LocalFiles:
+    """Files of this machine."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes."""
+        with self._told("read", path):
+            return Path(path).read_bytes()
+
+    def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file that must not exist yet."""
+        with self._told("write", path):
+            with Path(path).open("xb") as file:
+                file.write(data)
+            Path(path).chmod(mode)
+
+    def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file whole or not at all, over an older one of that name."""
+        fresh = Path(path + ".new")
+        with self._told("write", path):
+            fresh.touch(mode)
+            fresh.write_bytes(data)
+            fresh.replace(path)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a directory, sorted."""
+        with self._told("list", path):
+            return sorted(entry.name for entry in Path(path).iterdir())
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is something of that name."""
+        with self._told("look at", path):
+            return Path(path).exists()
+
+    def make_directory(self, path: str, mode: int = 0o700) -> None:
+        """Make a directory and those above it, where they are missing."""
+        with self._told("make", path):
+            Path(path).mkdir(mode, parents=True, exist_ok=True)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or an empty directory."""
+        with self._told("remove", path):
+            place = Path(path)
+            if place.is_dir() and not place.is_symlink():
+                place.rmdir()
+            else:
+                place.unlink()
+
+    @contextmanager
+    def _told(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _fault("this machine", verb, path, error) from error
+
+
+def _ancestry(path: str) -> list[str]:
+    parts = [path]
+    while (above := posixpath.dirname(parts[0])) not in ("", "/", "."):
+        parts.insert(0, above)
+    return parts
+
+
+def _fault(host: str, verb: str, path: str, error: Exception) -> FilesError:
+    missing = isinstance(error, FileNotFoundError) or getattr(error, "errno", None) == errno.ENOENT
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return FilesError(f"{host}: cannot {verb} {path}: {reason}", missing=missing)

@@ -1,0 +1,101 @@
+"""Hosts: where commands run. An SSH target or this machine, by the same code."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tasks.remote.channel import Channel, LocalChannel
+from tasks.remote.facts import FACTS_SCRIPT, Facts, parse_facts
+from tasks.remote.files import Files, LocalFiles
+from tasks.remote.output import Output
+from tasks.remote.running import HostError, OnLine, Running
+from tasks.remote.script import BASH, Script, Words, render
+
+
+class Host(ABC):
+    """One place where commands run, for the time of one run of the tool.
+
+    `cancelled`, once set, ends whatever runs there.
+    """
+
+    def __init__(self, name: str, cancelled: threading.Event | None = None) -> None:
+        self.name = name
+        self.cancelled = cancelled or threading.Event()
+        self._facts: Facts | None = None
+        self._facts_lock = threading.Lock()
+
+    @abstractmethod
+    def _open(self, words: Words) -> Channel:
+        """Start a program. Raises HostError."""
+
+    @abstractmethod
+    def files(self) -> Files:
+        """Return the host's files. Raises HostError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the host."""
+
+    def start(self, script: Script, on_stderr: OnLine | None = None) -> Running:
+        """Start `script` and return at once. Raises HostError."""
+        rendered = render(script)
+        channel = self._open(BASH)
+        running = Running(channel, self.name, rendered, on_stderr)
+        channel.send(rendered.text)
+        return running
+
+    def run(self, script: Script, timeout: float | None = None, on_stderr: OnLine | None = None) -> Output:
+        """Run `script` and return its output, whatever its exit code.
+
+        `timeout` is in seconds; `on_stderr` gets each line of standard error as it comes.
+        Raises HostError, ScriptTimeoutError, InterruptedRunError.
+        """
+        return self.start(script, on_stderr).wait(timeout, script.grace, self.cancelled)
+
+    def command(self, words: Words, data: bytes = b"", timeout: float | None = 60) -> Output:
+        """Run one plain command, for servers whose restricted shell knows no scripts; `data` is its standard input.
+
+        Raises HostError, ScriptTimeoutError, InterruptedRunError.
+        """
+        channel = self._open(words)
+        running = Running(channel, self.name, None)
+        channel.send(data)
+        channel.end_input()
+        return running.wait(timeout, 0, self.cancelled)
+
+    @contextmanager
+    def started(self, script: Script, on_stderr: OnLine | None = None) -> Iterator[Running]:
+        """Run `script` beside the block, and end it with the block."""
+        running = self.start(script, on_stderr)
+        try:
+            yield running
+        finally:
+            running.end()
+
+    def facts(self) -> Facts:
+        """Return what the host says of itself; asked once. Raises HostError."""
+        with self._facts_lock:
+            if self._facts is None:
+                self._facts = parse_facts(self.run(FACTS_SCRIPT, timeout=60).text)
+            return self._facts
+
+
+class LocalHost(Host):
+    """The machine on which this process runs."""
+
+    def __init__(self, cancelled: threading.Event | None = None) -> None:
+        super().__init__("local", cancelled)
+
+    def _open(self, words: Words) -> Channel:
+        try:
+            return LocalChannel(words)
+        except OSError as error:
+            raise HostError(f"this machine: cannot run {words[0]}: {error.strerror}") from error
+
+    def files(self) -> Files:
+        """Return this machine's files."""
+        return LocalFiles()
+
+    def close(self) -> None:
+        """Nothing is held."""

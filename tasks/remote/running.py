@@ -1,0 +1,160 @@
+"""A script or command while it runs: fed, kept alive, read, ended."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from tasks.errors import AppError, InterruptedRunError
+from tasks.remote.channel import STDERR, STDOUT, Channel
+from tasks.remote.output import Output
+from tasks.remote.script import HEARTBEAT, Rendered
+
+OnLine = Callable[[str], None]
+LINGER = 15.0  # seconds beyond a script's own grace in which a host must answer that it has ended
+LOOK = 0.2  # seconds between two looks at a deadline or at Ctrl-C
+
+
+class HostError(AppError):
+    """A host could not be reached, or was lost."""
+
+
+class ScriptTimeoutError(AppError):
+    """A script took longer than it may; it was ended on its host."""
+
+
+class Running:
+    """One program on a host, read by a thread of its own until it ends.
+
+    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error.
+    """
+
+    def __init__(self, channel: Channel, host: str, rendered: Rendered | None, on_stderr: OnLine | None = None) -> None:
+        self._channel = channel
+        self._host = host
+        self._rendered = rendered
+        self._on_stderr = on_stderr
+        self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
+        self._starts: dict[int, int] = {}  # where in a stream the script's own output begins
+        self._told = 0  # how much of standard error `on_stderr` has had
+        self._began = time.monotonic()
+        self._changed = threading.Condition()
+        self._fault: Exception | None = None
+        self._thread = threading.Thread(target=self._read, name=f"{host} output", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            beat = time.monotonic()
+            while not self._over():
+                pieces = self._channel.receive(LOOK)
+                for stream, piece in pieces:
+                    self._take(stream, piece)
+                if self._rendered and time.monotonic() - beat >= HEARTBEAT:
+                    beat = time.monotonic()
+                    self._channel.send(b"\n")
+            self._tell(last=True)
+        except Exception as error:  # handed to the caller, who must not wait for ever
+            self._fault = error
+        finally:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _over(self) -> bool:
+        code = self._channel.exit_code()
+        if code is not None and self._rendered and self._rendered.end in self._streams[STDOUT][-200:]:
+            return True  # a child that went into the background may hold the streams open for longer
+        if not self._channel.ended:
+            return False
+        return not self._channel.receive(0)
+
+    def _take(self, stream: int, piece: bytes) -> None:
+        self._streams[stream] += piece
+        if stream == STDERR:
+            self._tell()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _tell(self, *, last: bool = False) -> None:
+        if self._on_stderr is None:
+            return
+        text = self._after_begin(STDERR)
+        upto = len(text) if last else text.rfind(b"\n") + 1
+        fresh, self._told = text[self._told : upto], max(upto, self._told)
+        for line in fresh.splitlines():
+            self._on_stderr(line.decode(errors="replace"))
+
+    def _after_begin(self, stream: int) -> bytes:
+        text = self._streams[stream]
+        if self._rendered is not None and stream not in self._starts:
+            at = text.find(self._rendered.begin + b"\n")
+            if at < 0:
+                return b""
+            self._starts[stream] = at + len(self._rendered.begin) + 1
+        return bytes(text[self._starts.get(stream, 0) :])
+
+    def wait_for(self, line: bytes, timeout: float) -> bool:
+        """Wait until `line` stands in standard output; tell whether it does (the program may end first)."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while line not in self._after_begin(STDOUT):
+                if not self._thread.is_alive() or time.monotonic() > deadline:
+                    return line in self._after_begin(STDOUT)
+                self._changed.wait(LOOK)
+        return True
+
+    def end(self) -> None:
+        """Tell the program that nobody waits for it any more: a script then cleans up and ends."""
+        self._channel.end_input()
+
+    def wait(self, timeout: float | None, grace: float, cancelled: threading.Event) -> Output:
+        """Wait for the end and return the output.
+
+        After `timeout` seconds, or when `cancelled` is set, the script is told to end and given `grace` seconds.
+        Raises ScriptTimeoutError or InterruptedRunError then, HostError when the connection was lost.
+        """
+        deadline = None if timeout is None else self._began + timeout
+        while self._thread.is_alive() and not cancelled.is_set() and (deadline is None or time.monotonic() < deadline):
+            self._thread.join(LOOK)
+        if self._thread.is_alive():
+            self._stop(grace)
+            if cancelled.is_set():
+                raise InterruptedRunError(f"{self._host}: interrupted")
+            raise ScriptTimeoutError(f"{self._host}: no end after {timeout:.0f} seconds, ended there")
+        output = self._output()
+        self._channel.close()
+        return output
+
+    def _stop(self, grace: float) -> None:
+        self.end()
+        self._thread.join(grace + LINGER)
+        self._channel.close()
+
+    def _output(self) -> Output:
+        if self._fault is not None:
+            raise HostError(f"{self._host}: the connection was lost: {self._fault}") from self._fault
+        seconds = time.monotonic() - self._began
+        code = self._exit_code()
+        if self._rendered is None:
+            return Output(code, bytes(self._streams[STDOUT]), bytes(self._streams[STDERR]), seconds)
+        return self._script_output(code, self._rendered, seconds)
+
+    def _exit_code(self) -> int:
+        deadline = time.monotonic() + 5
+        while (code := self._channel.exit_code()) is None:
+            if time.monotonic() > deadline:
+                raise HostError(f"{self._host}: the connection was lost while a command ran there", "run it again")
+            time.sleep(0.01)
+        return code
+
+    def _script_output(self, code: int, rendered: Rendered, seconds: float) -> Output:
+        stdout, stderr = self._after_begin(STDOUT), self._after_begin(STDERR)
+        body, ended, status = stdout.rpartition(b"\n" + rendered.end + b" ")
+        if ended:
+            return Output(int(status), body, stderr, seconds)
+        said = bytes(self._streams[STDERR]).decode(errors="replace").strip()
+        if rendered.begin not in self._streams[STDOUT]:
+            last = said.splitlines()[-1] if said else f"exit code {code}"
+            raise HostError(f"{self._host}: cannot run a script there: {last}", "bash must be installed on the host")
+        if code in (0, 2):
+            raise HostError(f"{self._host}: the script arrived there in part only and did nothing")
+        return Output(code if code > 128 else 137, stdout, stderr, seconds)
