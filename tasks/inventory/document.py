@@ -1,0 +1,188 @@
+"""A YAML file as plain data that remembers the line of every key; what YAML gets wrong in silence is refused.
+
+Scalars follow YAML 1.2, as editors do: only `true` and `false` are booleans, `on`, `yes` and `12:30` are texts.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from tasks.inventory.errors import KeyPath, Problem, shown
+
+Data = dict[str, "Data"] | list["Data"] | str | int | float | bool | None
+
+LARGEST = 1_000_000  # bytes: beyond this it is not an inventory
+MOST_VALUES = 20_000  # aliases of aliases can make a small file a huge one
+INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+FLOAT = re.compile(r"[-+]?(?:[0-9]+[.][0-9]*|[.][0-9]+|[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
+CORE_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "value")}
+QUOTE = "a text that begins with * & ! % @ ` { [ or holds `: ` or ` #` stands in quotes"
+
+
+@dataclass
+class Document:
+    """What a file holds (`data`, None when unusable), the line of each key's path, and the faults found."""
+
+    file: Path
+    data: Data = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: KeyPath, text: str, line: int | None = None) -> None:
+        """Note a fault at a key, on its line or that of the nearest key above it."""
+        self.problems.append(Problem(self.file, self.line(path) if line is None else line, shown(path), text))
+
+    def line(self, path: KeyPath) -> int:
+        """Return the line of a key, or of the nearest key above it that the file has; 1 for the file as a whole."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read(file: Path) -> Document:
+    """Read a YAML file. Nothing is raised: whatever is wrong stands in the document's `problems`."""
+    document = Document(file)
+    text = _text(document)
+    if text is None:
+        return document
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        line, what = _explain(error, text)
+        document.add((), what, line)
+    except (RecursionError, ValueError, OverflowError):  # PyYAML lets a few through, as for \U99999999
+        document.add((), "is not valid YAML", 0)
+    else:
+        if node is None:
+            document.add((), "is empty", 0)
+        else:
+            _fill(document, node)
+    return document
+
+
+def _text(document: Document) -> str | None:
+    try:
+        content = document.file.read_bytes()
+    except FileNotFoundError:
+        document.add((), "does not exist", 0)
+    except OSError as error:
+        document.add((), f"cannot be read: {error.strerror}", 0)
+    else:
+        if len(content) > LARGEST:
+            document.add((), "is larger than 1 MB: this is not an inventory file", 0)
+            return None
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            document.add((), "is not UTF-8 here: save the file in that encoding", line)
+    return None
+
+
+def _explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
+    """Return the line and one sentence for a syntax error; the file's own words are left out of it."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return text[: error.position].count("\n") + 1, "holds a character that YAML does not allow"
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line = mark.line + 1 if mark else 0
+    problem = getattr(error, "problem", None) or ""
+    context = getattr(error, "context", None) or ""
+    if "'\\t'" in problem:
+        return line, "a tab: YAML wants spaces"
+    if "alias" in problem or "alias" in context or "anchor" in context:
+        return line, f"is read as an anchor or alias: {QUOTE}"
+    if "single document" in context:
+        return line, "a second document begins here (`---`): one file holds one"
+    plain = re.sub(r"'[^']{2,}'", "it", re.sub(r"<(.*?)>", r"\1", problem))
+    return line, f"is not valid YAML: {plain or 'cannot be parsed'} ({QUOTE})"
+
+
+def _fill(document: Document, node: yaml.Node) -> None:
+    reader = _Reader(document)
+    try:
+        document.data = reader.value(node, ())
+    except _TooMuchError:
+        document.add((), "is too large or holds itself through an alias", 0)
+    except RecursionError:
+        document.add((), "is nested too deeply", 0)
+    if document.problems:
+        return
+    if not isinstance(document.data, dict):
+        document.add((), "must hold `key: value` lines", 0)
+        document.data = None
+
+
+class _TooMuchError(Exception):
+    """The file unfolds into more values than any inventory has."""
+
+
+class _Reader:
+    """Turns nodes into data, noting lines and faults."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.values = 0
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Data:
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise _TooMuchError
+        self.document.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return {key: self.value(child, (*path, key)) for key, child in self.pairs(node, path)}
+        if isinstance(node, yaml.SequenceNode):
+            self.check_tag(node, path, {"tag:yaml.org,2002:seq"})
+            return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)  # PyYAML has these three
+        return self.scalar(node, path)
+
+    def pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
+        self.check_tag(node, path, {"tag:yaml.org,2002:map"})
+        first: dict[str, int] = {}
+        for key_node, child in node.value:
+            line = key_node.start_mark.line + 1
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode) or not _is_unicode(key):
+                self.document.add(path, f"a key must be a plain word: {QUOTE}", line)
+            elif key in first:
+                self.document.add((*path, key), f"is there twice, first in line {first[key]}", line)
+            else:
+                first[key] = line
+                self.document.lines[(*path, key)] = line
+                yield key, child
+
+    def check_tag(self, node: yaml.Node, path: KeyPath, allowed: set[str]) -> bool:
+        if node.tag in allowed:
+            return True
+        self.document.add(path, f"has a YAML tag, which means nothing here: {QUOTE}", node.start_mark.line + 1)
+        return False
+
+    def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Data:
+        line = node.start_mark.line + 1
+        if not self.check_tag(node, path, CORE_TAGS):
+            return None
+        if not _is_unicode(node.value):
+            self.document.add(path, "is not valid Unicode", line)
+            return None
+        data = node.value if node.style or node.tag.endswith(":str") else _plain(node.value)
+        if data is None:
+            self.document.add(path, "is empty: write a value, or take the line out", line)
+        return data
+
+
+def _is_unicode(text: object) -> bool:
+    return isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _plain(text: str) -> Data:
+    """Return what a scalar without quotes means in YAML 1.2 (its core schema), without octal and hexadecimal."""
+    if text in ("", "~", "null", "Null", "NULL"):
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if FLOAT.fullmatch(text) else text

@@ -1,0 +1,52 @@
+"""The inventory as the rest of the program sees it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import UsageError
+from tasks.inventory.errors import nearest
+from tasks.inventory.models import App, Defaults, SecretStore, Storage
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All storages and apps by name, apps in the order of their names. `escrow` is on the operator's machine."""
+
+    folder: Path
+    storages: Mapping[str, Storage]
+    defaults: Defaults
+    apps: Mapping[str, App]
+    escrow: Path
+    secrets: SecretStore
+
+    def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:
+        """Return the named apps, or all of them when none is named, in the order of their names.
+
+        `part` is "I/N": of these only every N-th, beginning with the I-th; the N parts together are all of them.
+        UsageError for a name that is not there, a part that is none, and an inventory without apps.
+        """
+        if not self.apps:
+            raise UsageError(f"{self.folder / 'apps'} holds no app yet", "write apps/<app>.yml there")
+        for name in names:
+            if name not in self.apps:
+                raise UsageError(f"the inventory has no app `{name}`{nearest(name, self.apps)}")
+        chosen = [app for name, app in self.apps.items() if not names or name in names]
+        if part is None:
+            return tuple(chosen)
+        index, count = read_part(part)
+        return tuple(chosen[index - 1 :: count])
+
+    def app(self, name: str) -> App:
+        """Return one app; UsageError when there is none of this name."""
+        return self.select([name])[0]
+
+
+def read_part(text: str) -> tuple[int, int]:
+    """Return I and N of "I/N", where 1 <= I <= N; UsageError for anything else."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= index <= count:
+        raise UsageError(f"`{text}` is no part", "write --part I/N with I from 1 to N, such as --part 2/7")
+    return index, count

@@ -1,0 +1,126 @@
+"""From a folder of YAML files to an `Inventory`, or to all that is wrong with it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tasks.inventory import document, faults
+from tasks.inventory.document import Document
+from tasks.inventory.errors import InventoryError, Problem, nearest
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults
+from tasks.inventory.values import read_name
+
+MAIN = "cloudbackup.yml"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(folder: Path) -> Inventory:
+    """Read cloudbackup.yml and apps/*.yml below `folder`. Raise InventoryError with every fault found."""
+    if not folder.is_dir():
+        raise InventoryError([Problem(folder, 0, "", "is no folder: INVOKE_INVENTORY names the inventory's folder")])
+    problems: list[Problem] = []
+    main = _main(folder, problems)
+    apps: list[App] = []
+    for file in _app_files(folder / "apps", problems):
+        app = _app(file, main, problems)
+        if app is not None:
+            apps.append(app)
+    if problems or main is None:
+        raise InventoryError(problems)
+    return Inventory(
+        folder=folder,
+        storages=MappingProxyType(main.storages),
+        defaults=main.defaults,
+        apps=MappingProxyType({app.name: app for app in sorted(apps, key=lambda app: app.name)}),
+        escrow=main.escrow,
+        secrets=main.secrets,
+    )
+
+
+def parse(source: Document, model: type[Model]) -> Model | None:
+    """Return a document's data as a model, or None after noting in the document what is wrong."""
+    if source.problems or source.data is None:
+        return None
+    try:
+        # By way of JSON, where pydantic's strict mode takes lists for tuples.
+        return model.model_validate_json(json.dumps(source.data))
+    except ValidationError as error:
+        faults.note(source, model, error)
+        return None
+
+
+def _main(folder: Path, problems: list[Problem]) -> CloudbackupFile | None:
+    file = folder / MAIN
+    twin = file.with_suffix(".yaml")
+    if twin.exists():
+        problems.append(Problem(twin, 0, "", f"is not read: name it {MAIN}"))
+        if not file.exists():
+            return None
+    source = document.read(file)
+    main = parse(source, CloudbackupFile)
+    if main is not None:
+        wanted = main.defaults.storage
+        if wanted is not None and wanted not in main.storages:
+            source.add(("defaults", "storage"), f"no storage `{wanted}`{nearest(wanted, main.storages)}")
+    problems.extend(source.problems)
+    return main
+
+
+def _app_files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    if not folder.is_dir():
+        problems.append(Problem(folder, 0, "", "is missing: a folder with one file per app, <app>.yml"))
+        return
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith("."):
+            continue
+        if file.suffix == ".yml":
+            yield file
+        elif file.suffix.lower() in (".yaml", ".yml"):
+            problems.append(Problem(file, 0, "", f"is not read: name it {file.stem}.yml"))
+
+
+def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> App | None:
+    """Return an app with the defaults filled in; without a readable cloudbackup.yml only faults are sought."""
+    source = document.read(file)
+    try:
+        read_name(file.stem)
+    except ValueError as error:
+        source.add((), f"the file's name is the app's name: {error}", 0)
+    written = parse(source, AppFile)
+    app = None
+    if written is not None and main is not None:
+        storage = _storage(written, main, source)
+        app = resolve(file.stem, written, main.defaults, storage) if storage else None
+    problems.extend(source.problems)
+    return app
+
+
+def _storage(written: AppFile, main: CloudbackupFile, source: Document) -> str | None:
+    name = written.storage or main.defaults.storage
+    if name is None and len(main.storages) == 1:
+        return next(iter(main.storages))
+    if name is None:
+        source.add(("storage",), f"is missing, and {MAIN} has no default{nearest('', main.storages)}")
+    elif name in main.storages:
+        return name
+    elif written.storage:  # a default that is wrong is told once, in its own file
+        source.add(("storage",), f"no storage `{name}`{nearest(name, main.storages)}")
+    return None
+
+
+def resolve(name: str, written: AppFile, defaults: Defaults, storage: str) -> App:
+    """Return the app that a file describes, with everything filled in that it leaves to the defaults."""
+    fields = {key: getattr(written, key) for key in AppFile.model_fields}
+    fields |= {
+        "name": name,
+        "storage": storage,
+        "max_age": written.max_age or defaults.max_age,
+        "keep": written.keep or defaults.keep,
+        "compression": written.compression or defaults.compression,
+    }
+    return App.model_validate(fields)

@@ -1,0 +1,203 @@
+"""What the inventory says, as frozen models: `CloudbackupFile` and `AppFile` are the files, `App` an app resolved."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from tasks.inventory.secrets import SecretReference, SecretStore, Strict
+from tasks.inventory.storages import (
+    LocalStorage,
+    Port,
+    S3Storage,
+    SftpStorage,
+    SshStorage,
+    Storage,
+    StorageBox,
+)
+from tasks.inventory.values import (
+    ChunkSize,
+    Commands,
+    Compression,
+    Duration,
+    HostKey,
+    HostName,
+    HostPath,
+    Hours,
+    Line,
+    Name,
+    OperatorPath,
+    Pattern,
+    Target,
+    User,
+    Words,
+)
+
+__all__ = [
+    "App",
+    "AppFile",
+    "CloudbackupFile",
+    "Defaults",
+    "Files",
+    "Keep",
+    "LocalStorage",
+    "MariaDB",
+    "S3Storage",
+    "SecretReference",
+    "SecretStore",
+    "SftpStorage",
+    "SshOptions",
+    "SshStorage",
+    "Storage",
+    "StorageBox",
+]
+
+Source = Literal["files", "mariadb", "binlog"]
+COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+
+
+def _something_kept() -> dict[str, Any]:
+    counts = [{"required": [name], "properties": {name: {"minimum": 1}}} for name in COUNTS]
+    return {"anyOf": [*counts, {"required": ["within"]}]}
+
+
+class Keep(Strict):
+    """How many archives of each source stay: borg's `--keep-*` options by their own names."""
+
+    model_config = ConfigDict(json_schema_extra=_something_kept())
+
+    last: int = Field(0, ge=0, description="the newest archives, whatever their age")
+    hourly: int = Field(0, ge=0, description="one per hour, for so many hours")
+    daily: int = Field(0, ge=0, description="one per day, for so many days")
+    weekly: int = Field(0, ge=0, description="one per week, for so many weeks")
+    monthly: int = Field(0, ge=0, description="one per month, for so many months")
+    yearly: int = Field(0, ge=0, description="one per year, for so many years")
+    within: Hours | None = Field(None, description="all archives younger than this, whole hours: 48h, 7d")
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if not self.within and not any(getattr(self, name) for name in COUNTS):
+            raise ValueError("would keep nothing: at least one number must be more than 0")
+        return self
+
+
+class Defaults(Strict):
+    """What an app has unless its own file says otherwise."""
+
+    storage: Name | None = Field(None, description="a storage's name; needless when there is only one")
+    max_age: Duration = Field(timedelta(hours=26), description="a backup older than this is late: 26h, 2d")
+    keep: Keep | None = Field(None, description="what prune keeps; nothing is ever pruned without it")
+    compression: Compression = Field("lz4", description="borg's compression: lz4, zstd,3, auto,zstd,6")
+
+
+class CloudbackupFile(Strict):
+    """cloudbackup.yml: storages, and what holds for all apps."""
+
+    storages: dict[Name, Storage] = Field(min_length=1, description="places for repositories, by name")
+    defaults: Defaults = Field(Defaults(), description="what an app has unless its own file says otherwise")
+    escrow: OperatorPath = Field(
+        Path("~/cloudbackup/keys"),
+        validate_default=True,
+        description="folder on the operator's machine for exported repository keys",
+    )
+    secrets: SecretStore = Field(
+        default_factory=lambda: SecretStore(directory=Path("~/cloudbackup/secrets")),
+        description="where a new app's passphrase is put",
+    )
+
+
+class SshOptions(Strict):
+    """How the operator reaches the app's host, beyond what ~/.ssh/config says."""
+
+    port: Port | None = Field(None, description="the SSH server's port")
+    key: OperatorPath | None = Field(None, description="the operator's private key")
+    host_key: HostKey | None = Field(None, description="the host's public key, pinned: `ssh-ed25519 AAAA...`")
+
+
+class Files(Strict):
+    """The source `files`."""
+
+    paths: tuple[HostPath, ...] = Field(min_length=1, description="absolute paths on the host")
+    exclude: tuple[Pattern, ...] = Field((), description="borg's exclude patterns; quote those that begin with *")
+    one_file_system: bool = Field(default=True, description="do not cross into other file systems")
+    exclude_caches: bool = Field(default=True, description="leave out folders with a CACHEDIR.TAG")
+
+
+class MariaDB(Strict):
+    """The source `mariadb`, and `binlog` where wanted."""
+
+    defaults_file: HostPath | None = Field(None, description="option file on the host with user and password")
+    socket: HostPath | None = Field(None, description="the server's socket on the host")
+    host: HostName | None = Field(None, description="the server's address as its host sees it, for TCP")
+    port: Port | None = Field(None, description="the server's port, for TCP")
+    user: User | None = Field(None, description="the database account")
+    password: SecretReference | None = Field(None, description="the database account's password")
+    exec: Words = Field((), description="what runs the database tools where they live: docker exec -i shop-db")
+    binlog: bool = Field(default=False, description="archive binary logs as well, for point-in-time recovery")
+    datadir: HostPath | None = Field(None, description="the data directory on the host; asked of the server otherwise")
+    stop: Words = Field(("systemctl", "stop", "mariadb"), description="stops the server, for a restore")
+    start: Words = Field(("systemctl", "start", "mariadb"), description="starts the server after a restore")
+    verify: tuple[Line, ...] = Field((), description="queries that must each answer 1 on a restored copy")
+    chunk_size: ChunkSize = Field(None, description="the repository's chunk size; auto goes by size and memory")
+    startup_wait_timeout: Duration = Field(
+        timedelta(minutes=10), description="how long the backup waits for locks that others hold"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.socket and (self.host or self.port):
+            raise ValueError("has socket and host or port: give one way to the server")
+        return self
+
+
+class AppFile(Strict):
+    """apps/<app>.yml: one app."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["files"]}, {"required": ["mariadb"]}]})
+
+    host: Target = Field("local", description="[user@]host as in ssh, or local")
+    ssh: SshOptions = Field(SshOptions(), description="how to reach the host, beyond what ~/.ssh/config says")
+    passphrase: SecretReference = Field(description="the repository's passphrase: {env}, {file} or {command}")
+    storage: Name | None = Field(None, description="a storage's name; the default one otherwise")
+    storage_key: Literal["host", "agent"] = Field(
+        "host", description="host: a key of its own on the host, append-only; agent: served by the operator's process"
+    )
+    files: Files | None = Field(None, description="files to back up")
+    mariadb: MariaDB | None = Field(None, description="the MariaDB server to back up")
+    before: Commands = Field((), description="commands on the host before a backup")
+    after: Commands = Field((), description="commands on the host after a backup, whatever happened")
+    max_age: Duration | None = Field(None, description="a backup older than this is late: 26h, 2d")
+    keep: Keep | None = Field(None, description="what prune keeps, in place of the default")
+    compression: Compression | None = Field(None, description="borg's compression, in place of the default")
+
+    @model_validator(mode="after")
+    def _something_to_back_up(self) -> Self:
+        if not self.files and not self.mariadb:
+            raise ValueError("has nothing to back up: give `files`, `mariadb` or both")
+        return self
+
+
+class App(AppFile):
+    """One app with the defaults filled in. `storage` names an existing storage; `keep` None means: never prune."""
+
+    name: Name
+    storage: Name
+    max_age: Duration
+    compression: Compression
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What is backed up of this app, in the order in which it is done."""
+        mariadb = self.mariadb
+        wanted: dict[Source, bool] = {
+            "files": self.files is not None,
+            "mariadb": mariadb is not None,
+            "binlog": mariadb is not None and mariadb.binlog,
+        }
+        return tuple(source for source, present in wanted.items() if present)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the app's host is the operator's own machine, reached without SSH."""
+        return self.host == "local"

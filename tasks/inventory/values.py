@@ -1,0 +1,253 @@
+"""The values that inventory files hold, each read from its text form into an immutable Python value."""
+
+import base64
+import binascii
+import posixpath
+import re
+import shlex
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+
+NAME = r"^[a-z0-9](?:[a-z0-9_-]|\.(?!\.))*$"
+NAME_LENGTH = 64
+DURATION = r"^[1-9][0-9]{0,5}[smhdw]$"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+HOST = r"^(?:[A-Za-z0-9_.][A-Za-z0-9_.@+-]*@)?[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
+HOST_NAME = r"^[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
+USER = r"^[A-Za-z0-9_.][A-Za-z0-9_.+-]*$"
+PROGRAM = r"^[A-Za-z0-9_./][A-Za-z0-9_./+-]*$"
+LINE = r"^[^\n\x00]+$"
+ABSOLUTE = r"^/[^\n\x00]*$"
+# borg 1.2 and 1.4, `borg help compression`: obfuscate and auto stand before the compressor they wrap.
+COMPRESSION = (
+    r"^(?:obfuscate,[0-9]{1,3},)?(?:none|(?:auto,)?(?:lz4|zstd(?:,[0-9]{1,2})?|zlib(?:,[0-9])?|lzma(?:,[0-9])?))$"
+)
+# What `ssh-keyscan` can print; DSA is gone from OpenSSH.
+HOST_KEY_TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+HOST_KEY = rf"^(?:{'|'.join(kind.replace('.', '[.]') for kind in HOST_KEY_TYPES)}) [A-Za-z0-9+/]+={{0,2}}$"
+SHELL_OPERATORS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "2>&1"})
+CHUNK_SIZES = {"auto": None} | {f"{size}KiB": size * 1024 for size in (16, 32, 64, 128, 256, 512, 1024)}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text: put quotes around it")  # noqa: TRY004  # pydantic collects ValueError only
+    return value
+
+
+def read_name(value: object) -> str:
+    """Return an app's or storage's name, or raise ValueError with the rule that it breaks."""
+    text = _text(value)
+    if len(text) > NAME_LENGTH:
+        raise ValueError(f"a name has at most {NAME_LENGTH} characters")
+    if not re.fullmatch(NAME, text):
+        raise ValueError(
+            "a name begins with a-z or 0-9, and has only a-z, 0-9, `_`, `.`, `-` after that, no two dots in a row"
+        )
+    return text
+
+
+def read_duration(value: object) -> timedelta:
+    """Return the time span that texts such as `90m`, `26h`, `2d`, `1w` mean; raise ValueError for others."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(DURATION, value):
+        raise ValueError("must be a whole number and a unit: 30s, 90m, 26h, 2d or 1w")
+    return timedelta(**{UNITS[value[-1]]: int(value[:-1])})
+
+
+def read_hours(value: timedelta) -> timedelta:
+    """Return the span when it is whole hours: borg 1.2 knows no shorter unit in `--keep-within`."""
+    if value % timedelta(hours=1):
+        raise ValueError("must be whole hours, such as 48h or 2d")
+    return value
+
+
+def read_words(value: object) -> tuple[str, ...]:
+    """Return a command's words from one string, split as a shell splits, or from a list of words."""
+    words = _split(value) if isinstance(value, str) else value
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise ValueError("must be a command: one text, or a list of words in quotes")
+    if not words or not words[0].strip():
+        raise ValueError("must name a command")
+    if any("\0" in word for word in words):
+        raise ValueError("must not hold a NUL character")
+    return tuple(words)
+
+
+def _split(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError("has a quotation mark or backslash without its end") from error
+    if SHELL_OPERATORS.intersection(words):
+        raise ValueError("runs without a shell: write [bash, -c, '...'] for pipes, `&&` and redirections")
+    return words
+
+
+def read_commands(value: object) -> tuple[tuple[str, ...], ...]:
+    """Return commands from a list of them (each a text or a list of words), or from one text."""
+    commands = [value] if isinstance(value, str) else value
+    if not isinstance(commands, Sequence):
+        raise ValueError("must be a list of commands")  # noqa: TRY004  # pydantic collects ValueError only
+    return tuple(read_words(command) for command in commands)
+
+
+def read_line(value: object) -> str:
+    """Return a text of one line that is not empty."""
+    text = _text(value)
+    if not re.fullmatch(LINE, text):
+        raise ValueError("must be one line of text, not empty")
+    return text
+
+
+def read_pattern(value: object) -> str:
+    """Return an exclude pattern of borg's; it may not begin with a dash, which would read as an option."""
+    text = read_line(value)
+    if text.startswith("-"):
+        raise ValueError("must not begin with a dash; write sh:**/-name for a name that does")
+    return text
+
+
+def read_host_path(value: object) -> str:
+    """Return an absolute path on a host, without doubled or trailing slashes; nothing in it is expanded."""
+    text = read_line(value)
+    if not text.startswith("/"):
+        raise ValueError("must be an absolute path: it begins with /")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError("must not hold `..`")
+    return posixpath.join("/", *parts)
+
+
+def read_relative(value: object) -> str:
+    """Return a path relative to an account's home, that cannot leave it."""
+    text = read_line(value)
+    if text.startswith(("/", "~", "-")):
+        raise ValueError("must be relative to the account's home: no / or ~ or - at its beginning")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts or not parts:
+        raise ValueError("must name a folder inside the account's home: no `..`, not empty")
+    return "/".join(parts)
+
+
+def read_directory(value: object) -> str:
+    """Return a directory on an SSH server: absolute, or relative to the account's home."""
+    return read_host_path(value) if isinstance(value, str) and value.startswith("/") else read_relative(value)
+
+
+def read_operator_path(value: object) -> Path:
+    """Return an absolute path on the operator's machine; a leading `~/` means the operator's home."""
+    text = read_line(str(value) if isinstance(value, Path) else value)
+    if text == "~" or text.startswith("~/"):
+        try:
+            return Path(text).expanduser()
+        except RuntimeError as error:
+            raise ValueError("begins with ~, but no home is known: set HOME") from error
+    if not text.startswith("/"):
+        raise ValueError("must be an absolute path, or begin with ~/")
+    return Path(text)
+
+
+def read_host(value: object) -> str:
+    """Return `local` or `[user@]host` as ssh takes it."""
+    text = _text(value)
+    if not re.fullmatch(HOST, text):
+        raise ValueError("must be `local` or [user@]host as in ssh, without spaces and quotes")
+    name = text.rpartition("@")[2]
+    if re.fullmatch(r"[^:\[\]]+:[0-9]+", name):
+        raise ValueError("has no place for a port: write it below as `ssh: {port: 22}`")
+    return text
+
+
+def read_host_key(value: object) -> str:
+    """Return a public host key as `type base64`, checked to be one (RFC 4253, section 6.6)."""
+    text = _text(value).strip()
+    if not re.fullmatch(HOST_KEY, text):
+        raise ValueError(
+            "must be one line of type and key, such as `ssh-ed25519 AAAA...`, without host name or comment"
+        )
+    kind, _, encoded = text.partition(" ")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ValueError("is not whole: its base64 part does not decode") from error
+    if not blob.startswith(len(kind).to_bytes(4, "big") + kind.encode()):
+        raise ValueError(f"is not a key of type {kind}: copy the whole line again")
+    return text
+
+
+def read_chunk_size(value: object) -> int | None:
+    """Return a chunk size in bytes, or None for `auto`."""
+    if value is None or (isinstance(value, int) and value in CHUNK_SIZES.values()):
+        return value
+    if not isinstance(value, str) or value not in CHUNK_SIZES:
+        raise ValueError(f"must be one of {', '.join(CHUNK_SIZES)}")
+    return CHUNK_SIZES[value]
+
+
+def matching(pattern: str, meaning: str) -> PlainValidator:
+    """Return a validator that takes texts matching the whole of `pattern`, and else says `must be <meaning>`."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {meaning}")
+        return text
+
+    return PlainValidator(read)
+
+
+def _schema(pattern: str = LINE, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, **more})
+
+
+_WORD_LIST = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_COMMAND = {"anyOf": [{"type": "string", "minLength": 1}, _WORD_LIST]}
+_INSIDE = r"^(?![/~-])(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]+$"
+_ABSOLUTE_INSIDE = r"^/(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]*$"
+
+Name = Annotated[str, PlainValidator(read_name), _schema(NAME, maxLength=NAME_LENGTH)]
+Duration = Annotated[timedelta, PlainValidator(read_duration), _schema(DURATION, examples=["90m", "26h", "2d", "1w"])]
+Hours = Annotated[
+    timedelta, PlainValidator(read_duration), AfterValidator(read_hours), _schema(DURATION, examples=["48h", "2d"])
+]
+Words = Annotated[tuple[str, ...], PlainValidator(read_words), WithJsonSchema(_COMMAND)]
+Commands = Annotated[
+    tuple[tuple[str, ...], ...],
+    PlainValidator(read_commands),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _COMMAND}]}),
+]
+Line = Annotated[str, PlainValidator(read_line), _schema()]
+Pattern = Annotated[str, PlainValidator(read_pattern), _schema(r"^[^\n\x00-][^\n\x00]*$")]
+HostPath = Annotated[str, PlainValidator(read_host_path), _schema(_ABSOLUTE_INSIDE)]
+RelativeDirectory = Annotated[str, PlainValidator(read_relative), _schema(_INSIDE)]
+Directory = Annotated[
+    str,
+    PlainValidator(read_directory),
+    WithJsonSchema({"type": "string", "anyOf": [{"pattern": _INSIDE}, {"pattern": _ABSOLUTE_INSIDE}]}),
+]
+OperatorPath = Annotated[Path, PlainValidator(read_operator_path), _schema(r"^(?:~$|~/|/)[^\n\x00]*$")]
+Target = Annotated[str, PlainValidator(read_host), _schema(HOST)]
+HostName = Annotated[str, matching(HOST_NAME, "a host's name or address"), _schema(HOST_NAME)]
+User = Annotated[str, matching(USER, "an account's name"), _schema(USER)]
+Program = Annotated[str, matching(PROGRAM, "a program's name or path"), _schema(PROGRAM)]
+HostKey = Annotated[str, PlainValidator(read_host_key), _schema(HOST_KEY)]
+Compression = Annotated[
+    str,
+    matching(COMPRESSION, "a compression of borg's: none, lz4, zstd,N, zlib,N, lzma,N, or auto,... of these"),
+    _schema(COMPRESSION, examples=["lz4", "zstd,3", "auto,zstd,6"]),
+]
+ChunkSize = Annotated[int | None, PlainValidator(read_chunk_size), WithJsonSchema({"enum": list(CHUNK_SIZES)})]
