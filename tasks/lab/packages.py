@@ -1,6 +1,6 @@
 """Debian packages that the lab, the demo and the tests stand on: what is missing, and how it is installed.
 
-Nothing that the machine runs is started, restarted or touched by it; see `_INSTALL` and `_services_touched`.
+Nothing that the machine runs is started, restarted or touched by it; see `_INSTALL` and `_refuse_touching_services`.
 """
 
 import os
@@ -38,8 +38,8 @@ _MORE_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/openssh", "/
 _APT = "apt-get install --yes --no-install-recommends"
 
 # Run as root with the packages as its arguments. invoke-rc.d and deb-systemd-invoke ask /usr/sbin/policy-rc.d before
-# they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so one
-# that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
+# they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so
+# one that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
 # openssh-server comes enabled: unless it was here before, it is disabled again, or the next boot would start it.
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
@@ -142,7 +142,7 @@ def _refuse_touching_services(packages: Sequence[str]) -> None:
     touched = [package for package in changed_by(plan.stdout) if _has_service(package)]
     if touched:
         raise UsageError(
-            f"installing {', '.join(packages)} would also upgrade or remove {', '.join(touched)}, which runs a service here",
+            f"installing {', '.join(packages)} would change {', '.join(touched)}, which runs a service here",
             f"at a time that suits it, as root, run: apt-get update && {_APT} {' '.join(packages)}",
         )
 
@@ -150,7 +150,7 @@ def _refuse_touching_services(packages: Sequence[str]) -> None:
 def changed_by(plan: str) -> tuple[str, ...]:
     """Return the installed packages that a plan of `apt-get --simulate` upgrades or removes.
 
-    Its lines are `Inst name [installed version] (new version ...)`, without brackets for a new package, and `Remv name ...`.
+    Its lines are `Inst name [old version] (new version ...)`, without the old one for a new package, and `Remv name ...`.
     """
     return tuple(re.findall(r"^(?:Inst (?=\S+ \[)|Remv )(\S+)", plan, flags=re.MULTILINE))
 
