@@ -1,13 +1,14 @@
 """The `task` decorator of all rooms: Invoke's own, whose faults reach a person as one sentence and an exit code."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 
 APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
 
@@ -31,3 +32,12 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
         return invoke_task(**options)(run)
 
     return decorate
+
+
+def confirm(question: str, *, yes: bool, option: str = "--yes") -> bool:
+    """Ask a person; `yes` answers for them. Without a terminal nothing waits: UsageError names the option to give."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to answer at.", f"give {option} to go on without being asked")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

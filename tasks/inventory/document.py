@@ -18,7 +18,8 @@ LARGEST = 1_000_000  # bytes: beyond this it is not an inventory
 MOST_VALUES = 20_000  # aliases of aliases can make a small file a huge one
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 FLOAT = re.compile(r"[-+]?(?:[0-9]+[.][0-9]*|[.][0-9]+|[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
-CORE_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "value")}
+_CORE = ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
+CORE_TAGS = {f"tag:yaml.org,2002:{name}" for name in _CORE}
 QUOTE = "a text that begins with * & ! % @ ` { [ or holds `: ` or ` #` stands in quotes"
 
 
@@ -30,9 +31,13 @@ class Document:
     data: Data = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    faulty: set[KeyPath] = field(default_factory=set)
 
     def add(self, path: KeyPath, text: str, line: int | None = None) -> None:
-        """Note a fault at a key, on its line or that of the nearest key above it."""
+        """Note a fault at a key, on its line or that of the nearest key above it; a later one there adds nothing."""
+        if path in self.faulty and line is None:
+            return
+        self.faulty.add(path)
         self.problems.append(Problem(self.file, self.line(path) if line is None else line, shown(path), text))
 
     def line(self, path: KeyPath) -> int:
@@ -108,10 +113,9 @@ def _fill(document: Document, node: yaml.Node) -> None:
         document.add((), "is too large or holds itself through an alias", 0)
     except RecursionError:
         document.add((), "is nested too deeply", 0)
-    if document.problems:
-        return
     if not isinstance(document.data, dict):
-        document.add((), "must hold `key: value` lines", 0)
+        if not document.problems:
+            document.add((), "must hold `key: value` lines", 0)
         document.data = None
 
 

@@ -1,5 +1,6 @@
 """What can be wrong with an inventory, shown all at once."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,6 +10,8 @@ from tasks.errors import UsageError
 
 # What stands below these keys may be a secret written out by mistake: it is never shown, not even as a key.
 SECRET_KEYS = frozenset({"passphrase", "password", "token", "access_key", "secret_key"})
+
+WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 
 KeyPath = tuple[str | int, ...]
 
@@ -37,11 +40,18 @@ class InventoryError(UsageError):
 
 
 def shown(path: KeyPath) -> str:
-    """Return a key's path as people write it, `storages.box.user` or `paths[0]`, cut after a secret's key."""
+    """Return a key's path as people write it, `storages.box.user` or `paths[0]`.
+
+    It is cut after a secret's key, and inside a key that has more than a word: `{password:hunter2}` is one such key.
+    """
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-        if part in SECRET_KEYS:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        word = WORD.match(part)[0]  # type: ignore[index]  # it matches at least nothing
+        text += ("." if text else "") + word + ("..." if word != part else "")
+        if word in SECRET_KEYS or word != part:
             break
     return text
 

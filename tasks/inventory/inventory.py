@@ -12,13 +12,14 @@ from tasks.inventory.models import App, Defaults, SecretStore, Storage
 
 @dataclass(frozen=True)
 class Inventory:
-    """All storages and apps by name, apps in the order of their names. `escrow` is on the operator's machine."""
+    """All storages and apps by name, apps in the order of their names. `escrow` and `cache` are on the operator's machine."""
 
     folder: Path
     storages: Mapping[str, Storage]
     defaults: Defaults
     apps: Mapping[str, App]
     escrow: Path
+    cache: Path
     secrets: SecretStore
 
     def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:

@@ -13,7 +13,7 @@ from tasks.inventory.document import Document
 from tasks.inventory.errors import InventoryError, Problem, nearest
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults
-from tasks.inventory.values import read_name
+from tasks.inventory.values import read_app_name
 
 MAIN = "cloudbackup.yml"
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,20 +38,22 @@ def load(folder: Path) -> Inventory:
         defaults=main.defaults,
         apps=MappingProxyType({app.name: app for app in sorted(apps, key=lambda app: app.name)}),
         escrow=main.escrow,
+        cache=main.cache,
         secrets=main.secrets,
     )
 
 
 def parse(source: Document, model: type[Model]) -> Model | None:
     """Return a document's data as a model, or None after noting in the document what is wrong."""
-    if source.problems or source.data is None:
+    if source.data is None:
         return None
     try:
         # By way of JSON, where pydantic's strict mode takes lists for tuples.
-        return model.model_validate_json(json.dumps(source.data))
+        parsed = model.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
         faults.note(source, model, error)
         return None
+    return None if source.problems else parsed
 
 
 def _main(folder: Path, problems: list[Problem]) -> CloudbackupFile | None:
@@ -87,17 +89,15 @@ def _app_files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
 def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> App | None:
     """Return an app with the defaults filled in; without a readable cloudbackup.yml only faults are sought."""
     source = document.read(file)
-    try:
-        read_name(file.stem)
-    except ValueError as error:
-        source.add((), f"the file's name is the app's name: {error}", 0)
     written = parse(source, AppFile)
-    app = None
-    if written is not None and main is not None:
-        storage = _storage(written, main, source)
-        app = resolve(file.stem, written, main.defaults, storage) if storage else None
+    storage = _storage(written, main, source) if written and main else None
     problems.extend(source.problems)
-    return app
+    try:
+        name = read_app_name(file.stem)
+    except ValueError as error:
+        problems.append(Problem(file, 0, "", f"the file's name is the app's name: {error}"))
+        return None
+    return resolve(name, written, main.defaults, storage) if written and main and storage else None
 
 
 def _storage(written: AppFile, main: CloudbackupFile, source: Document) -> str | None:

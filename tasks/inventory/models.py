@@ -17,6 +17,7 @@ from tasks.inventory.storages import (
     StorageBox,
 )
 from tasks.inventory.values import (
+    AppName,
     ChunkSize,
     Commands,
     Compression,
@@ -101,6 +102,10 @@ class CloudbackupFile(Strict):
         validate_default=True,
         description="folder on the operator's machine for exported repository keys",
     )
+    cache: OperatorPath = Field(
+        default_factory=lambda: Path("~/.cache/cloudbackup").expanduser(),
+        description="folder on the operator's machine for borg's caches; may be deleted at any time",
+    )
     secrets: SecretStore = Field(
         default_factory=lambda: SecretStore(directory=Path("~/cloudbackup/secrets")),
         description="where a new app's passphrase is put",
@@ -181,7 +186,7 @@ class AppFile(Strict):
 class App(AppFile):
     """One app with the defaults filled in. `storage` names an existing storage; `keep` None means: never prune."""
 
-    name: Name
+    name: AppName
     storage: Name
     max_age: Duration
     compression: Compression

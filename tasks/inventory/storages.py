@@ -13,7 +13,7 @@ from tasks.inventory.values import (
     Line,
     OperatorPath,
     Program,
-    RelativeDirectory,
+    BoxDirectory,
     User,
     matching,
 )
@@ -32,7 +32,7 @@ class StorageBox(Strict):
     user: User = Field(description="the box's account, such as u123456 or u123456-sub1")
     host: HostName = Field("", description="<user>.your-storagebox.de unless given")
     port: Port = Field(23, description="23 is the port with borg; 22 has SFTP alone")
-    directory: RelativeDirectory = Field(description="repositories are <directory>/<app>, in the account's home")
+    directory: BoxDirectory = Field(description="repositories are <directory>/<app>, in the account's home")
     borg: Program = Field("borg-1.4", description="borg's name on the box")
     host_key: HostKey | None = Field(None, description="the box's public key, pinned: `ssh-ed25519 AAAA...`")
     key: OperatorPath | None = Field(None, description="the operator's private key with full access")

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 NAME = r"^[a-z0-9](?:[a-z0-9_-]|\.(?!\.))*$"
 NAME_LENGTH = 64
+RESERVED = ("records",)
 DURATION = r"^[1-9][0-9]{0,5}[smhdw]$"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 HOST = r"^(?:[A-Za-z0-9_.][A-Za-z0-9_.@+-]*@)?[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
@@ -21,7 +22,7 @@ HOST_NAME = r"^[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
 USER = r"^[A-Za-z0-9_.][A-Za-z0-9_.+-]*$"
 PROGRAM = r"^[A-Za-z0-9_./][A-Za-z0-9_./+-]*$"
 LINE = r"^[^\n\x00]+$"
-ABSOLUTE = r"^/[^\n\x00]*$"
+PLAIN = r"^[A-Za-z0-9._/-]*$"
 # borg 1.2 and 1.4, `borg help compression`: obfuscate and auto stand before the compressor they wrap.
 COMPRESSION = (
     r"^(?:obfuscate,[0-9]{1,3},)?(?:none|(?:auto,)?(?:lz4|zstd(?:,[0-9]{1,2})?|zlib(?:,[0-9])?|lzma(?:,[0-9])?))$"
@@ -57,6 +58,14 @@ def read_name(value: object) -> str:
             "a name begins with a-z or 0-9, and has only a-z, 0-9, `_`, `.`, `-` after that, no two dots in a row"
         )
     return text
+
+
+def read_app_name(value: object) -> str:
+    """Return an app's name: a name that no folder beside the repositories has."""
+    name = read_name(value)
+    if name in RESERVED:
+        raise ValueError(f"the name {name} is taken by a folder beside the repositories")
+    return name
 
 
 def read_duration(value: object) -> timedelta:
@@ -143,6 +152,14 @@ def read_relative(value: object) -> str:
     return "/".join(parts)
 
 
+def read_box_directory(value: object) -> str:
+    """Return a directory on a Storage Box: the words of its restricted shell cannot be quoted."""
+    text = read_relative(value)
+    if not re.fullmatch(PLAIN, text):
+        raise ValueError("may hold only letters, digits and . _ / - on a Storage Box")
+    return text
+
+
 def read_directory(value: object) -> str:
     """Return a directory on an SSH server: absolute, or relative to the account's home."""
     return read_host_path(value) if isinstance(value, str) and value.startswith("/") else read_relative(value)
@@ -219,6 +236,7 @@ _COMMAND = {"anyOf": [{"type": "string", "minLength": 1}, _WORD_LIST]}
 _INSIDE = r"^(?![/~-])(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]+$"
 _ABSOLUTE_INSIDE = r"^/(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]*$"
 
+AppName = Annotated[str, PlainValidator(read_app_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Name = Annotated[str, PlainValidator(read_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Duration = Annotated[timedelta, PlainValidator(read_duration), _schema(DURATION, examples=["90m", "26h", "2d", "1w"])]
 Hours = Annotated[
@@ -233,7 +251,11 @@ Commands = Annotated[
 Line = Annotated[str, PlainValidator(read_line), _schema()]
 Pattern = Annotated[str, PlainValidator(read_pattern), _schema(r"^[^\n\x00-][^\n\x00]*$")]
 HostPath = Annotated[str, PlainValidator(read_host_path), _schema(_ABSOLUTE_INSIDE)]
-RelativeDirectory = Annotated[str, PlainValidator(read_relative), _schema(_INSIDE)]
+BoxDirectory = Annotated[
+    str,
+    PlainValidator(read_box_directory),
+    WithJsonSchema({"type": "string", "allOf": [{"pattern": _INSIDE}, {"pattern": PLAIN}]}),
+]
 Directory = Annotated[
     str,
     PlainValidator(read_directory),
@@ -241,7 +263,8 @@ Directory = Annotated[
 ]
 OperatorPath = Annotated[Path, PlainValidator(read_operator_path), _schema(r"^(?:~$|~/|/)[^\n\x00]*$")]
 Target = Annotated[str, PlainValidator(read_host), _schema(HOST)]
-HostName = Annotated[str, matching(HOST_NAME, "a host's name or address"), _schema(HOST_NAME)]
+HostAppName = Annotated[str, PlainValidator(read_app_name), _schema(NAME, maxLength=NAME_LENGTH)]
+Name = Annotated[str, matching(HOST_NAME, "a host's name or address"), _schema(HOST_NAME)]
 User = Annotated[str, matching(USER, "an account's name"), _schema(USER)]
 Program = Annotated[str, matching(PROGRAM, "a program's name or path"), _schema(PROGRAM)]
 HostKey = Annotated[str, PlainValidator(read_host_key), _schema(HOST_KEY)]

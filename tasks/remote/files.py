@@ -47,7 +47,7 @@ class SftpFiles:
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file that must not exist yet."""
-        with self._told("write", path), self._sftp.open(path, "xb") as file:
+        with self._told("write", path), self._sftp.open(path, "wxb") as file:
             file.write(data)
             self._sftp.chmod(path, mode)
 

@@ -46,7 +46,7 @@ class Running:
         try:
             beat = time.monotonic()
             while not self._over():
-                pieces = self._channel.receive(LOOK)
+                pieces = self._channel.receive(0.01 if self._marked() else LOOK)
                 for stream, piece in pieces:
                     self._take(stream, piece)
                 if self._rendered and time.monotonic() - beat >= HEARTBEAT:
@@ -59,9 +59,12 @@ class Running:
             with self._changed:
                 self._changed.notify_all()
 
+    def _marked(self) -> bool:
+        return self._rendered is not None and self._rendered.end in self._streams[STDOUT][-200:]
+
     def _over(self) -> bool:
         code = self._channel.exit_code()
-        if code is not None and self._rendered and self._rendered.end in self._streams[STDOUT][-200:]:
+        if code is not None and self._marked():
             return True  # a child that went into the background may hold the streams open for longer
         if not self._channel.ended:
             return False

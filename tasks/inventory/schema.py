@@ -1,0 +1,60 @@
+"""JSON Schemas of both files, made from the models, so that editors complete and check an inventory.
+
+`python -m tasks.inventory.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first line:
+`# yaml-language-server: $schema=<path or address of the schema>`.
+"""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from tasks.inventory.models import AppFile, CloudbackupFile
+
+FOLDER = Path(__file__).parent / "schema"
+MODELS: dict[str, type[BaseModel]] = {"cloudbackup": CloudbackupFile, "app": AppFile}
+
+
+class _Generator(GenerateJsonSchema):
+    """What a person may write: an optional key is left out, never null, and defaults stand in the file's own form."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        generated = super().default_schema(schema)
+        default = schema.get("default")
+        if isinstance(default, timedelta):
+            generated["default"] = f"{default // timedelta(minutes=1)}m"
+        elif default in (None, "", ()) or isinstance(default, BaseModel):
+            generated.pop("default", None)
+        return generated
+
+    def get_title_from_name(self, name: str) -> str:
+        return name
+
+
+def texts() -> dict[str, str]:
+    """Return each schema's JSON text by its file's name."""
+    return {f"{name}.schema.json": _text(model) for name, model in MODELS.items()}
+
+
+def _text(model: type[BaseModel]) -> str:
+    schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    schema |= model.model_json_schema(schema_generator=_Generator)
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the schemas' files."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in texts().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

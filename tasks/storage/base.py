@@ -1,0 +1,118 @@
+"""What every kind of storage can do."""
+
+import posixpath
+import secrets
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+
+from tasks.inventory.models import App
+from tasks.remote.files import Files, FilesError
+from tasks.remote.host import Host
+from tasks.remote.script import Environment
+from tasks.remote.secret import Secret
+from tasks.storage.records import Record, Records
+from tasks.storage.repository import Repository, Side
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Space in bytes. `used` of `size` for a whole storage, whoever fills it."""
+
+    used: int
+    size: int
+
+    @property
+    def free(self) -> int:
+        """Return what is left."""
+        return max(self.size - self.used, 0)
+
+
+@dataclass(frozen=True)
+class Client:
+    """One side's means for one repository: where borg runs there, and the passphrase."""
+
+    side: Side
+    host: Host
+    passphrase: Secret
+    base: str | None = None  # BORG_BASE_DIR: where borg keeps its cache; None leaves borg's own choice
+
+
+class Storage(ABC):
+    """A place for repositories: `<directory>/<app>`, with the records in `<directory>/records/<app>`."""
+
+    def __init__(self, name: str, kind: str, directory: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.directory = directory
+
+    @abstractmethod
+    def url(self, app: App) -> str:
+        """Return the repository's address, spelled the same way for every client."""
+
+    @abstractmethod
+    def reach(self, app: App, client: Client) -> Environment:
+        """Return what borg needs in its environment to reach the repository from `client`."""
+
+    @abstractmethod
+    def files(self, app: App) -> Files:
+        """Return the storage's files, with the operator's rights. Raises HostError."""
+
+    @abstractmethod
+    def usage(self, apps: tuple[App, ...]) -> Usage:
+        """Return the space of the storage that holds `apps`. Raises AppError."""
+
+    def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:
+        """Return where borg runs for one side."""
+        return operator if side is Side.OPERATOR else app_host
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections."""
+
+    def path(self, app: App) -> str:
+        """Return the repository's folder as the storage's own files have it."""
+        return posixpath.join(self.directory, app.name)
+
+    def repository(self, app: App, client: Client) -> Repository:
+        """Return the repository as `client` sees it."""
+        environment: dict[str, str | Secret] = {
+            "BORG_REPO": self.url(app),
+            "BORG_PASSPHRASE": client.passphrase,
+            "BORG_HOST_ID": client.host.facts().machine,
+        }
+        if client.base is not None:
+            environment["BORG_BASE_DIR"] = client.base
+        environment |= self.reach(app, client)
+        return Repository(app.name, self.name, self.url(app), client.host, environment, client.side)
+
+    def make_directory(self, app: App) -> None:
+        """Make the folder in which repositories lie. Raises FilesError."""
+        self.files(app).make_directory(self.directory)
+
+    def write_record(self, app: App, record: Record) -> None:
+        """Write a record; it never changes afterwards. Raises FilesError, HostError."""
+        folder = self._records_folder(app)
+        files = self.files(app)
+        files.make_directory(folder)
+        files.write_new(posixpath.join(folder, record_name(record.time, record.action)), record.to_json().encode())
+
+    def read_records(self, app: App, newest: int = 60) -> Records:
+        """Return the app's newest records, oldest first. Raises FilesError, HostError."""
+        folder = self._records_folder(app)
+        files = self.files(app)
+        try:
+            names = [name for name in files.names(folder) if name.endswith(".json")]
+        except FilesError as error:
+            if error.missing:
+                return Records()
+            raise
+        return Records.parse({name: files.read(posixpath.join(folder, name)) for name in names[-newest:]})
+
+    def _records_folder(self, app: App) -> str:
+        return posixpath.join(self.directory, "records", app.name)
+
+
+def record_name(time: datetime, action: str) -> str:
+    """Return a record's file name: sorted by time, and never that of another operator's record."""
+    return f"{time:%Y-%m-%dT%H-%M-%S}-{action}-{secrets.token_hex(2)}.json"

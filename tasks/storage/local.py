@@ -1,0 +1,45 @@
+"""Storage kind `local`: a directory of the app's own host: a disk, an NFS mount, a Kubernetes volume."""
+
+from collections.abc import Callable
+
+from tasks.inventory.models import App, LocalStorage
+from tasks.remote.files import Files
+from tasks.remote.host import Host
+from tasks.remote.script import Environment, Script, quote
+from tasks.storage.base import Client, Storage, Usage
+from tasks.storage.repository import Side
+from tasks.storage.space import parse_df
+
+
+class Directory(Storage):
+    """A directory. Both sides reach it from the app's host, so nothing protects it from that host."""
+
+    def __init__(self, name: str, config: LocalStorage, host_of: Callable[[App], Host]) -> None:
+        super().__init__(name, config.kind, config.directory)
+        self._host_of = host_of
+
+    def url(self, app: App) -> str:
+        """Return the folder itself."""
+        return self.path(app)
+
+    def reach(self, app: App, client: Client) -> Environment:  # noqa: ARG002
+        """Return nothing: a folder needs no more."""
+        return {}
+
+    def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:  # noqa: ARG002
+        """Return the app's host for both sides."""
+        return app_host
+
+    def files(self, app: App) -> Files:
+        """Return the files of the app's host."""
+        return self._host_of(app).files()
+
+    def close(self) -> None:
+        """Nothing is held: the hosts belong to the session."""
+
+    def usage(self, apps: tuple[App, ...]) -> Usage:
+        """Ask `df` on each host that has such a directory, and add up."""
+        hosts = {host.name: host for host in map(self._host_of, apps)}
+        script = Script(quote(("df", "-Pk", self.directory)))
+        each = [parse_df(host.run(script, timeout=60), name) for name, host in hosts.items()]
+        return Usage(used=sum(usage.used for usage in each), size=sum(usage.size for usage in each))

@@ -1,0 +1,30 @@
+"""A repository as one side sees it: the address, the environment that borg needs, and where borg runs."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tasks.remote.host import Host
+from tasks.remote.script import Environment
+
+
+class Side(Enum):
+    """Who asks. The app's host may only append; the operator has full access."""
+
+    HOST = "host"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One app's Borg repository in one storage, reached from `host`.
+
+    `environment` holds BORG_REPO, BORG_PASSPHRASE and whatever else borg needs to reach it, so that a command names
+    the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4).
+    """
+
+    app: str
+    storage: str
+    url: str
+    host: Host
+    environment: Environment
+    side: Side

@@ -1,0 +1,82 @@
+"""One run of one command: the inventory, and the hosts and storages that were opened, each once."""
+
+import threading
+from types import TracebackType
+
+from tasks.errors import UsageError
+from tasks.inventory import storages as configured
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App
+from tasks.remote.host import Host, LocalHost
+from tasks.remote.secret import Secret, resolve
+from tasks.remote.ssh import SshHost, SshTarget
+from tasks.storage.base import Client, Storage
+from tasks.storage.local import Directory
+from tasks.storage.repository import Repository, Side
+from tasks.storage.ssh import SshServer
+from tasks.storage.storagebox import StorageBox
+
+
+class Session:
+    """Use as a context manager: its end closes every connection. `cancelled`, once set, ends all that runs."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self.cancelled = threading.Event()
+        self.operator: Host = LocalHost(self.cancelled)
+        self._hosts: dict[object, Host] = {}
+        self._storages: dict[str, Storage] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for storage in self._storages.values():
+            storage.close()
+        for host in self._hosts.values():
+            host.close()
+
+    def host(self, app: App) -> Host:
+        """Return the app's host; two apps of one host share the connection."""
+        if app.host == "local":
+            return self.operator
+        target = SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key)
+        with self._lock:
+            if target not in self._hosts:
+                self._hosts[target] = SshHost(target, self.cancelled)
+            return self._hosts[target]
+
+    def storage(self, name: str) -> Storage:
+        """Return the storage of that name in the inventory."""
+        with self._lock:
+            if name not in self._storages:
+                self._storages[name] = self._open(name)
+            return self._storages[name]
+
+    def _open(self, name: str) -> Storage:
+        config = self.inventory.storages[name]
+        if isinstance(config, configured.StorageBox):
+            return StorageBox(name, config, self.cancelled)
+        if isinstance(config, configured.SshStorage):
+            return SshServer(name, config, self.cancelled)
+        if isinstance(config, configured.LocalStorage):
+            return Directory(name, config, self.host)
+        raise UsageError(f"storage {name}: the kind {config.kind} is planned, and not there yet")
+
+    def storage_of(self, app: App) -> Storage:
+        """Return the app's storage."""
+        return self.storage(app.storage)
+
+    def passphrase(self, app: App) -> Secret:
+        """Return the passphrase of the app's repository. Raises UsageError."""
+        return resolve(app.passphrase, f"the passphrase of {app.name}")
+
+    def repository(self, app: App, side: Side) -> Repository:
+        """Return the app's repository as one side sees it. Raises UsageError, HostError."""
+        storage = self.storage_of(app)
+        host = storage.client_host(self.host(app), self.operator, side)
+        base = None
+        if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
+            base = str(self.inventory.cache / "borg" / storage.name / app.name)
+        return storage.repository(app, Client(side, host, self.passphrase(app), base))

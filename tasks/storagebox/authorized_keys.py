@@ -1,0 +1,67 @@
+"""The `authorized_keys` of an account: which keys log in, in which forms, and what they may do. Pure text."""
+
+import base64
+import textwrap
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """One public key: its type ("ssh-ed25519"), its base64 blob, and a comment."""
+
+    kind: str
+    blob: str
+    comment: str = ""
+
+    @classmethod
+    def parse(cls, line: str) -> "PublicKey":
+        """Return the key in one line of OpenSSH's form. Raises ValueError."""
+        kind, blob, *comment = line.split(maxsplit=2)
+        base64.b64decode(blob, validate=True)
+        return cls(kind, blob, comment[0].strip() if comment else "")
+
+    def openssh(self) -> str:
+        """Return OpenSSH's one-line form, which the box wants on port 23."""
+        return " ".join(part for part in (self.kind, self.blob, self.comment) if part)
+
+    def rfc4716(self) -> str:
+        """Return the form of RFC 4716, which the box wants on port 22 (Hetzner, "SSH keys")."""
+        comment = self.comment.replace('"', "'") or "cloudbackup"
+        body = "\n".join(textwrap.wrap(self.blob, 70))
+        return f'---- BEGIN SSH2 PUBLIC KEY ----\nComment: "{comment}"\n{body}\n---- END SSH2 PUBLIC KEY ----'
+
+
+def forced(key: PublicKey, command: str) -> str:
+    """Return the line that lets `key` run `command` and nothing else (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
+    escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+    return f'command="{escaped}",restrict {key.openssh()}'
+
+
+def with_full_access(text: str, key: PublicKey, *, both_ports: bool) -> str:
+    """Return the file `text` with `key` allowed everything, in the forms that are missing, once each."""
+    lines = text.splitlines()
+    if not any(_is_plain(line, key) for line in lines):
+        lines = [line for line in lines if key.blob not in line.split()]
+        lines.append(key.openssh())
+    if both_ports and not _has_rfc4716(text, key):
+        lines.append(key.rfc4716())
+    return _file(lines)
+
+
+def with_forced_command(text: str, key: PublicKey, command: str) -> str:
+    """Return the file `text` with `key` forced to `command`: an older line of that key is replaced."""
+    kept = [line for line in text.splitlines() if key.blob not in line.split()]
+    return _file([*kept, forced(key, command)])
+
+
+def _is_plain(line: str, key: PublicKey) -> bool:
+    return line.split()[:2] == [key.kind, key.blob]
+
+
+def _has_rfc4716(text: str, key: PublicKey) -> bool:
+    return "\n".join(textwrap.wrap(key.blob, 70)) in text
+
+
+def _file(lines: list[str]) -> str:
+    """Return the lines as a file that ends with a newline, as the box wants it."""
+    return "".join(f"{line}\n" for line in lines if line.strip())

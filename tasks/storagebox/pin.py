@@ -1,0 +1,35 @@
+"""Writing a host key into the inventory's file, with every comment and line of a person left as it was."""
+
+from pathlib import Path
+
+import yaml
+
+from tasks.errors import UsageError
+
+
+def pin_host_key(file: Path, storage: str, host_key: str) -> None:
+    """Write `host_key` into storage `storage` of `cloudbackup.yml`. Raises UsageError when its place isn't found."""
+    text = file.read_text()
+    file.write_text(with_host_key(text, storage, host_key))
+
+
+def with_host_key(text: str, storage: str, host_key: str) -> str:
+    """Return the YAML `text` with one line (or one entry of a `{...}`) more."""
+    node = _mapping(yaml.compose(text), "storages", storage)
+    if node is None or not node.value:
+        raise UsageError(f"storage {storage} is not to be found in the inventory")
+    first_key = node.value[0][0]
+    if node.flow_style:
+        at = first_key.start_mark.index
+        return f"{text[:at]}host_key: {host_key}, {text[at:]}"
+    at = first_key.start_mark.index - first_key.start_mark.column
+    indent = " " * first_key.start_mark.column
+    return f"{text[:at]}{indent}host_key: {host_key}\n{text[at:]}"
+
+
+def _mapping(node: yaml.Node | None, *path: str) -> yaml.MappingNode | None:
+    for name in path:
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        node = next((value for key, value in node.value if key.value == name), None)
+    return node if isinstance(node, yaml.MappingNode) else None

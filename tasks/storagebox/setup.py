@@ -1,0 +1,77 @@
+"""Making a Storage Box (or another SSH server with borg) ready: keys in, folders made. Every step may be repeated."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tasks.errors import AppError, UsageError
+from tasks.inventory.models import App
+from tasks.remote.files import Files, FilesError
+from tasks.remote.host import Host
+from tasks.remote.script import Script, quote
+from tasks.storage.ssh import SshServer, host_key_path
+from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access
+
+KEYS = ".ssh/authorized_keys"
+Say = Callable[[str], None]
+
+
+def install_operator_key(files: Files, key: Path, *, both_ports: bool) -> bool:
+    """Let the operator's key log in to the account; tell whether that was new. Raises UsageError, FilesError."""
+    public = key.with_name(key.name + ".pub")
+    try:
+        parsed = PublicKey.parse(public.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot read the public key {public}: {error}", f"make it: `ssh-keygen -y -f {key}`"
+        ) from error
+    return _change(files, lambda text: with_full_access(text, parsed, both_ports=both_ports))
+
+
+def install_app_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
+    """Let the app's host append to its own repository; tell whether that was new. Raises AppError."""
+    public = make_app_key(app, host)
+    return _change(files, lambda text: with_forced_command(text, public, server.serve_command(app)))
+
+
+def make_app_key(app: App, host: Host) -> PublicKey:
+    """Return the public half of the host's own key for its repository, made there when it is missing.
+
+    The private half never leaves the host. Raises AppError.
+    """
+    path = host_key_path(host.facts().home, app)
+    make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"cloudbackup {app.name}", "-f", path)
+    body = [
+        'mkdir -p -m 700 "$HOME/.ssh"',
+        f"if ! {quote(('test', '-f', path))}; then {quote(make)}; fi",
+        quote(("cat", path + ".pub")),
+    ]
+    output = host.run(Script("\n".join(body)), timeout=60)
+    if not output.ok:
+        said = output.error_text.strip().splitlines() or ["no reason given"]
+        raise AppError(
+            f"{app.name}: cannot make a key on {host.name}: {said[-1]}", "is openssh-client installed there?"
+        )
+    return PublicKey.parse(output.text)
+
+
+def make_folders(files: Files, server: SshServer, apps: Iterable[App]) -> None:
+    """Make the folders for repositories and records. Raises FilesError."""
+    files.make_directory(server.directory)
+    for app in apps:
+        files.make_directory(f"{server.directory}/records/{app.name}")
+
+
+def _change(files: Files, change: Callable[[str], str]) -> bool:
+    """Rewrite the account's keys whole or not at all: a broken file would lock everybody out."""
+    files.make_directory(".ssh", 0o700)
+    try:
+        before = files.read(KEYS).decode()
+    except FilesError as error:
+        if not error.missing:
+            raise
+        before = ""
+    after = change(before)
+    if after == before:
+        return False
+    files.replace(KEYS, after.encode(), 0o600)
+    return True
