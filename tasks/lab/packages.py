@@ -150,7 +150,7 @@ def _refuse_touching_services(packages: Sequence[str]) -> None:
 def changed_by(plan: str) -> tuple[str, ...]:
     """Return the installed packages that a plan of `apt-get --simulate` upgrades or removes.
 
-    Its lines are `Inst name [old version] (new version ...)`, without the old one for a new package, and `Remv name ...`.
+    Its lines are `Inst name [old version] (new version ...)`, the old one only where there is one, and `Remv name ...`.
     """
     return tuple(re.findall(r"^(?:Inst (?=\S+ \[)|Remv )(\S+)", plan, flags=re.MULTILINE))
 
