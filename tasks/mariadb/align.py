@@ -1,0 +1,259 @@
+"""The stream filter between mariadb-backup and borg: each page of the database begins on a border of borg's chunks.
+
+    mariadb-backup --backup --stream=mbstream | python3 -c "$FILTER" CHUNK_SIZE | borg create ...
+
+`mbstream` is a row of chunks, each about a piece of one file (extra/mariabackup/xbstream.h of MariaDB's source; the
+types S, R and D by experiment, mbstream 10.11.19 and 11.8.6), numbers little endian:
+
+    8 bytes XBSTCK01, 1 flags, 1 type, 4 length of path, path, and then by type
+    P data:  8 length, 8 offset, 4 CRC-32 of the data, data        S seek:   8 offset
+    E end:   nothing                  D remove: nothing            R rename: 4 length of the new path, new path
+
+Borg's fixed chunker cuts its input every CHUNK_SIZE bytes. Before each data chunk that is at least as long, the filter
+puts a data chunk of zeros of the file PADDING, so that the data begins on such a cut: an unchanged page is then in an
+unchanged chunk, wherever in the stream it comes. Stock `mbstream -x` unpacks PADDING as one more file, to be deleted.
+
+A stream that was cut between two chunks looks whole to `mbstream -x`. So the filter fails (exit 1, one line on standard
+error) unless each file that began also ended and the files came that mariadb-backup writes last; it fails as well
+on a wrong CRC, a gap in a file, and a type that it does not know.
+
+Runs alone on a host, of the standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import sys
+import threading
+import zlib
+from queue import SimpleQueue
+
+PADDING = b"cloudbackup_padding"  # restoring deletes the file of this name
+MAGIC = b"XBSTCK01"
+IGNORABLE = 1  # flag: a chunk of an unknown type that is shaped like P
+LAST_FILES = (b"checkpoints", b"info")  # after xtrabackup_ (10.11) or mariadb_backup_ (11.x)
+LONGEST_PATH = 4096
+PIECE = 1 << 20
+PIECES = 4  # pieces in memory at one time
+
+HEAD = struct.Struct("<8sBcI")
+DATA = struct.Struct("<QQI")
+
+
+class StreamError(Exception):
+    """The stream is not a whole backup."""
+
+
+class Checker:
+    """Computes CRCs in a thread of its own (zlib lets others run meanwhile) and hands out the pieces' memory."""
+
+    def __init__(self) -> None:
+        self.fault = ""
+        self.free: SimpleQueue[memoryview] = SimpleQueue()
+        self.work: SimpleQueue[tuple[memoryview, int, int, int, str] | None] = SimpleQueue()
+        for _ in range(PIECES):
+            self.free.put(memoryview(bytearray(PIECE)))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        """Check until told to end. A piece is (memory, length, bytes that follow, expected CRC, where it stands)."""
+        crc = 0
+        while True:
+            item = self.work.get()
+            if item is None:
+                return
+            memory, length, following, expected, where = item
+            crc = zlib.crc32(memory[:length], crc)
+            self.free.put(memory)
+            if not following:
+                if crc != expected and not self.fault:
+                    self.fault = "wrong checksum of the data of " + where
+                crc = 0
+
+    def end(self) -> None:
+        """Wait for the last CRC. Raises StreamError when one was wrong."""
+        self.work.put(None)
+        self.thread.join()
+        if self.fault:
+            raise StreamError(self.fault)
+
+
+class Aligner:
+    """Copies one stream. `size` is borg's chunk size in bytes."""
+
+    def __init__(self, source: io.BufferedReader, target: io.BufferedWriter, size: int) -> None:
+        self.source = source
+        self.target = target
+        self.size = size
+        self.zeros = memoryview(bytes(size))
+        self.position = 0  # in the output
+        self.padded = 0  # length of the padding file
+        self.taken = 0  # position in the input
+        self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
+        self.ended: set[bytes] = set()  # which of LAST_FILES came
+        self.checker = Checker()
+
+    def run(self) -> None:
+        """Copy until the input ends. Raises StreamError, OSError."""
+        while True:
+            head = self.source.read(HEAD.size)
+            if not head:
+                break
+            self.chunk(head)
+        self.checker.end()
+        self.complete()
+        if self.padded:
+            self.put(HEAD.pack(MAGIC, 0, b"E", len(PADDING)) + PADDING)
+        self.target.flush()
+
+    def chunk(self, head: bytes) -> None:
+        """Copy one chunk, whose fixed head was read."""
+        if len(head) < HEAD.size:
+            raise StreamError("the stream is cut in the middle of a chunk")
+        magic, flags, kind, length = HEAD.unpack(head)
+        if magic != MAGIC:
+            raise StreamError("this is no mbstream: wrong magic bytes")
+        self.taken += HEAD.size
+        path = self.path(length)
+        head += path
+        if kind == b"P" or (flags & IGNORABLE and kind not in b"ESRD"):
+            self.data(head, path, kind)
+        elif kind == b"S":
+            offset = self.take(8)
+            self.open[path] = int.from_bytes(offset, "little")
+            self.put(head + offset)
+        elif kind == b"R":
+            count = self.take(4)
+            self.put(head + count + self.path(int.from_bytes(count, "little")))
+        elif kind == b"E":
+            self.end(path)
+            self.put(head)
+        elif kind == b"D":
+            self.put(head)
+        else:
+            raise StreamError(f"unknown chunk type {kind!r}: this mariadb-backup is too new for the filter")
+
+    def data(self, head: bytes, path: bytes, kind: bytes) -> None:
+        """Copy a chunk's data, padding before it."""
+        numbers = self.take(DATA.size)
+        length, offset, crc = DATA.unpack(numbers)
+        if kind == b"P":
+            if offset != self.open.get(path, 0):
+                raise StreamError(f"the data of {printable(path)} does not go on where it ended")
+            self.open[path] = offset + length
+        head += numbers
+        if length >= self.size:
+            self.pad(len(head))
+        self.put(head)
+        self.copy(length, crc, printable(path))
+
+    def copy(self, length: int, crc: int, where: str) -> None:
+        """Copy `length` bytes of data by pieces."""
+        while True:
+            memory = self.checker.free.get()
+            count = min(length, PIECE)
+            if self.source.readinto(memory[:count]) != count:
+                raise StreamError(f"the stream is cut in the data of {where}")
+            length -= count
+            self.taken += count
+            self.checker.work.put((memory, count, length, crc, where))
+            self.put(memory[:count])
+            if not length:
+                break
+        if self.checker.fault:
+            raise StreamError(self.checker.fault)
+
+    def pad(self, following: int) -> None:
+        """Write padding so that the byte after `following` bytes more is the first of one of borg's chunks."""
+        if (self.position + following) % self.size == 0:
+            return
+        own = HEAD.size + len(PADDING) + DATA.size
+        count = -(self.position + own + following) % self.size
+        zeros = self.zeros[:count]
+        head = HEAD.pack(MAGIC, 0, b"P", len(PADDING)) + PADDING
+        self.put(head + DATA.pack(count, self.padded, zlib.crc32(zeros)))
+        self.put(zeros)
+        self.padded += count
+
+    def end(self, path: bytes) -> None:
+        """Note that a file has ended."""
+        self.open.pop(path, None)
+        for prefix in (b"xtrabackup_", b"mariadb_backup_"):
+            if path.startswith(prefix) and path[len(prefix) :] in LAST_FILES:
+                self.ended.add(path[len(prefix) :])
+
+    def complete(self) -> None:
+        """Raise StreamError unless the stream is a whole backup."""
+        if self.open:
+            raise StreamError(f"the stream ends before the end of {printable(min(self.open))}")
+        for name in LAST_FILES:
+            if name not in self.ended:
+                raise StreamError(f"the stream ends before *_{name.decode()}, which mariadb-backup writes last")
+
+    def path(self, length: int) -> bytes:
+        """Read a path."""
+        if not 0 < length <= LONGEST_PATH:
+            raise StreamError(f"a path of {length} bytes")
+        path = self.take(length)
+        if path == PADDING:
+            raise StreamError(f"it holds a file named {printable(path)} already")
+        return path
+
+    def take(self, count: int) -> bytes:
+        """Read exactly `count` bytes."""
+        taken = self.source.read(count)
+        if len(taken) < count:
+            raise StreamError("the stream is cut in the middle of a chunk")
+        self.taken += count
+        return taken
+
+    def put(self, data: bytes | memoryview) -> None:
+        """Write all of `data`."""
+        self.target.write(data)
+        self.position += len(data)
+
+
+def printable(path: bytes) -> str:
+    """Return a path for a message, in one line."""
+    return ascii(path.decode("utf-8", "replace"))
+
+
+def widen(number: int) -> None:
+    """Make the pipe hold a whole piece, where the system allows it: fewer switches between processes."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(number, 1031, PIECE)  # F_SETPIPE_SZ of Linux, which Python 3.8 has no name for
+    except (ImportError, OSError):
+        pass
+
+
+def main() -> int:
+    """Run as a filter; the exit code."""
+    size = int(sys.argv[1])
+    for number in (0, 1):
+        widen(number)
+    source: io.BufferedReader = io.BufferedReader(io.FileIO(0, "r", closefd=False), PIECE // 4)
+    target: io.BufferedWriter = io.BufferedWriter(io.FileIO(1, "w", closefd=False), PIECE // 4)
+    aligner = Aligner(source, target, size)
+    try:
+        aligner.run()
+    except StreamError as error:
+        fault = f"{error} (byte {aligner.taken} of the stream)"
+    except BrokenPipeError:
+        fault = "whoever reads the aligned stream ended early"
+    except OSError as error:
+        fault = f"cannot copy the stream: {error.strerror}"
+    else:
+        return 0
+    sys.stderr.write(f"align: {fault}\n")
+    sys.stderr.flush()
+    return 1
+
+
+if __name__ == "__main__":
+    # Not sys.exit: that would try once more to write what a closed pipe refused, and tell of it.
+    os._exit(main())
