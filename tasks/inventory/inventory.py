@@ -12,7 +12,10 @@ from tasks.inventory.models import App, Defaults, SecretStore, Storage
 
 @dataclass(frozen=True)
 class Inventory:
-    """All storages and apps by name, apps in the order of their names. `escrow` and `cache` are on the operator's machine."""
+    """All storages and apps by name, apps in the order of their names.
+
+    `escrow` and `cache` are folders on the operator's machine; `storages` and `apps` cannot be changed.
+    """
 
     folder: Path
     storages: Mapping[str, Storage]

@@ -103,7 +103,8 @@ class CloudbackupFile(Strict):
         description="folder on the operator's machine for exported repository keys",
     )
     cache: OperatorPath = Field(
-        default_factory=lambda: Path("~/.cache/cloudbackup").expanduser(),
+        Path("~/.cache/cloudbackup"),
+        validate_default=True,
         description="folder on the operator's machine for borg's caches; may be deleted at any time",
     )
     secrets: SecretStore = Field(

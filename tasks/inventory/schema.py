@@ -1,7 +1,7 @@
 """JSON Schemas of both files, made from the models, so that editors complete and check an inventory.
 
-`python -m tasks.inventory.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first line:
-`# yaml-language-server: $schema=<path or address of the schema>`.
+`python -m tasks.inventory.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first
+line: `# yaml-language-server: $schema=<path or address of the schema>`.
 """
 
 import json
@@ -26,16 +26,20 @@ class _Generator(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        generated = super().default_schema(schema)
         default = schema.get("default")
         if isinstance(default, timedelta):
-            generated["default"] = f"{default // timedelta(minutes=1)}m"
-        elif default in (None, "", ()) or isinstance(default, BaseModel):
-            generated.pop("default", None)
-        return generated
+            return self.generate_inner(schema["schema"]) | {"default": _duration(default)}
+        if default in (None, "", ()) or isinstance(default, BaseModel):
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
 
     def get_title_from_name(self, name: str) -> str:
         return name
+
+
+def _duration(span: timedelta) -> str:
+    hours, rest = divmod(span, timedelta(hours=1))
+    return f"{span // timedelta(minutes=1)}m" if rest else f"{hours}h"
 
 
 def texts() -> dict[str, str]:

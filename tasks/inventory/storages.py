@@ -6,6 +6,7 @@ from pydantic import Field, WithJsonSchema
 
 from tasks.inventory.secrets import SecretReference, Strict
 from tasks.inventory.values import (
+    BoxDirectory,
     Directory,
     HostKey,
     HostName,
@@ -13,7 +14,6 @@ from tasks.inventory.values import (
     Line,
     OperatorPath,
     Program,
-    BoxDirectory,
     User,
     matching,
 )

@@ -10,12 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import PlainValidator, WithJsonSchema
 
 NAME = r"^[a-z0-9](?:[a-z0-9_-]|\.(?!\.))*$"
 NAME_LENGTH = 64
 RESERVED = ("records",)
 DURATION = r"^[1-9][0-9]{0,5}[smhdw]$"
+HOURS = r"^[1-9][0-9]{0,5}[hdw]$"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 HOST = r"^(?:[A-Za-z0-9_.][A-Za-z0-9_.@+-]*@)?[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
 HOST_NAME = r"^[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
@@ -77,11 +78,11 @@ def read_duration(value: object) -> timedelta:
     return timedelta(**{UNITS[value[-1]]: int(value[:-1])})
 
 
-def read_hours(value: timedelta) -> timedelta:
-    """Return the span when it is whole hours: borg 1.2 knows no shorter unit in `--keep-within`."""
-    if value % timedelta(hours=1):
-        raise ValueError("must be whole hours, such as 48h or 2d")
-    return value
+def read_hours(value: object) -> timedelta:
+    """Return a time span of hours, days or weeks: borg 1.2 knows no shorter unit in `--keep-within`."""
+    if isinstance(value, str) and not re.fullmatch(HOURS, value):
+        raise ValueError("must be a whole number of hours, days or weeks: 48h, 2d or 1w")
+    return read_duration(value)
 
 
 def read_words(value: object) -> tuple[str, ...]:
@@ -239,9 +240,7 @@ _ABSOLUTE_INSIDE = r"^/(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]*$"
 AppName = Annotated[str, PlainValidator(read_app_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Name = Annotated[str, PlainValidator(read_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Duration = Annotated[timedelta, PlainValidator(read_duration), _schema(DURATION, examples=["90m", "26h", "2d", "1w"])]
-Hours = Annotated[
-    timedelta, PlainValidator(read_duration), AfterValidator(read_hours), _schema(DURATION, examples=["48h", "2d"])
-]
+Hours = Annotated[timedelta, PlainValidator(read_hours), _schema(HOURS, examples=["48h", "2d"])]
 Words = Annotated[tuple[str, ...], PlainValidator(read_words), WithJsonSchema(_COMMAND)]
 Commands = Annotated[
     tuple[tuple[str, ...], ...],
@@ -263,8 +262,7 @@ Directory = Annotated[
 ]
 OperatorPath = Annotated[Path, PlainValidator(read_operator_path), _schema(r"^(?:~$|~/|/)[^\n\x00]*$")]
 Target = Annotated[str, PlainValidator(read_host), _schema(HOST)]
-HostAppName = Annotated[str, PlainValidator(read_app_name), _schema(NAME, maxLength=NAME_LENGTH)]
-Name = Annotated[str, matching(HOST_NAME, "a host's name or address"), _schema(HOST_NAME)]
+HostName = Annotated[str, matching(HOST_NAME, "a host's name or address"), _schema(HOST_NAME)]
 User = Annotated[str, matching(USER, "an account's name"), _schema(USER)]
 Program = Annotated[str, matching(PROGRAM, "a program's name or path"), _schema(PROGRAM)]
 HostKey = Annotated[str, PlainValidator(read_host_key), _schema(HOST_KEY)]
