@@ -1,0 +1,21 @@
+"""Numbers as a person reads them."""
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def size(count: int | None) -> str:
+    """Return bytes in powers of ten with a unit: `12.4 GB`, `212 MB`, `17 B`. None gives an empty text."""
+    if count is None:
+        return ""
+    number, unit = float(count), 0
+    while unit < len(UNITS) - 1 and abs(float(f"{number:.3g}")) >= 1000:
+        number, unit = number / 1000, unit + 1
+    text = f"{number:.0f}" if unit == 0 or abs(float(f"{number:.3g}")) >= 100 else f"{number:.1f}"
+    return f"{text} {UNITS[unit]}"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as `0:41`, `12:05` or `1:02:03`."""
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

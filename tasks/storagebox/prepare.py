@@ -1,0 +1,96 @@
+"""`storagebox.setup`: from an account with a password to one that every app's host can append to."""
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tasks.errors import RefusedError, UsageError
+from tasks.inventory import load
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.storages import SshStorage, StorageBox
+from tasks.remote.files import Files
+from tasks.remote.running import HostError
+from tasks.remote.secret import Secret
+from tasks.remote.ssh import SshHost, fetch_host_key, fingerprint
+from tasks.storage.session import Session
+from tasks.storage.ssh import SshServer
+from tasks.storagebox.install import install_app_key, install_operator_key, make_folders
+from tasks.storagebox.pin import pin_host_key
+from tasks.storagebox.select import apps_of, storages
+
+KINDS = ("storagebox", "ssh")
+PASSWORD = "STORAGEBOX_PASSWORD"  # noqa: S105  # the name of an environment variable
+Trusts = Callable[[str, str], bool]
+Say = Callable[[str], None]
+
+
+def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say) -> None:
+    """Make the storages ready. `trusts(host, fingerprint)` tells whether a host key is the right one.
+
+    Raises UsageError, RefusedError when a host key is not trusted, HostError, FilesError, AppError.
+    """
+    inventory = load(Path(folder))
+    chosen = storages(inventory, names, KINDS)
+    for name in chosen:
+        _pin(inventory, name, trusts, say)
+    with Session(load(Path(folder))) as session:
+        for name in chosen:
+            storage = session.storage(name)
+            assert isinstance(storage, SshServer)
+            _install(session, storage, say)
+
+
+def _pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
+    config = inventory.storages[name]
+    if not isinstance(config, SshStorage | StorageBox) or config.host_key is not None:
+        return
+    key = fetch_host_key(config.host, config.port)
+    if not trusts(f"{config.host}:{config.port}", fingerprint(key)):
+        raise RefusedError(f"{name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed")
+    file = inventory.folder / "cloudbackup.yml"
+    pin_host_key(file, name, key)
+    say(f"{name}: host key {fingerprint(key)} pinned in {file}")
+
+
+def _install(session: Session, storage: SshServer, say: Say) -> None:
+    apps = apps_of(session.inventory, storage.name)
+    files = _files(storage, say)
+    for app in apps:
+        if app.storage_key == "host" and install_app_key(files, storage, app, session.host(app)):
+            say(f"{storage.name}: {app.name}'s host may append to {storage.path(app)}")
+    make_folders(files, storage, apps)
+    say(f"{storage.name}: ready for {len(apps)} app{'' if len(apps) == 1 else 's'} in {storage.directory}")
+
+
+def _files(storage: SshServer, say: Say) -> Files:
+    """Return the account's files, by the operator's key: installed first with the password where it must be."""
+    key = storage.config.key
+    try:
+        files = storage.server.files()
+    except HostError as error:
+        if key is None or "login was refused" not in error.what:
+            raise
+        guest = SshHost(replace(storage.target(), key=None, password=_password(storage)))
+        try:
+            install_operator_key(guest.files(), key, both_ports=storage.kind == "storagebox")
+        finally:
+            guest.close()
+        say(f"{storage.name}: {key}.pub may log in")
+        return storage.server.files()
+    if key is not None and install_operator_key(files, key, both_ports=storage.kind == "storagebox"):
+        say(f"{storage.name}: {key}.pub may log in on both ports")
+    return files
+
+
+def _password(storage: SshServer) -> Secret:
+    if PASSWORD in os.environ:
+        return Secret(os.environ[PASSWORD])
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"storage {storage.name}: the operator's key does not log in yet, and there is no terminal to ask at",
+            f"put the account's password into the environment variable {PASSWORD}",
+        )
+    return Secret(getpass.getpass(f"password of {storage.config.user}: "))

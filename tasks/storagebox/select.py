@@ -1,0 +1,30 @@
+"""Which storages a task means."""
+
+from collections.abc import Sequence
+
+from tasks.errors import UsageError
+from tasks.inventory.errors import nearest
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App
+
+
+def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """Return the names of the storages that are meant: those named, else all of the kind `storagebox`.
+
+    Raises UsageError for a name that is not there or whose kind is none of `kinds`, and when there is none.
+    """
+    for name in names:
+        if name not in inventory.storages:
+            raise UsageError(f"the inventory has no storage `{name}`{nearest(name, inventory.storages)}")
+        kind = inventory.storages[name].kind
+        if kind not in kinds:
+            raise UsageError(f"storage {name} is of the kind {kind}: this is for {' and '.join(kinds)}")
+    chosen = list(names) or [name for name, storage in inventory.storages.items() if storage.kind == "storagebox"]
+    if not chosen:
+        raise UsageError("the inventory has no storage box", "name another storage with --storage")
+    return chosen
+
+
+def apps_of(inventory: Inventory, storage: str) -> tuple[App, ...]:
+    """Return the apps whose repositories lie in a storage."""
+    return tuple(app for app in inventory.apps.values() if app.storage == storage)
