@@ -1,0 +1,246 @@
+"""A real MariaDB server per app: its own data directory, socket and loopback port, started and stopped by scripts."""
+
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import CloudbackupError
+from tasks.lab import process, programs
+
+BACKUP_USER = "backup"
+ROOT_PASSWORD = "lab root"  # noqa: S105 (of a server that ends with the lab and listens on loopback)
+
+
+@dataclass(frozen=True)
+class Server:
+    """One app's server. `folder` holds all of it; `backup_password` is that of the account that may back up."""
+
+    app: str
+    folder: Path
+    port: int
+    binlog: bool
+    backup_password: str
+
+    @property
+    def datadir(self) -> Path:
+        """The data directory, alone in its parent: a restore may move it aside."""
+        return self.folder / "data" / "mysql"
+
+    @property
+    def socket(self) -> Path:
+        """The server's socket, outside the data directory, which may be moved."""
+        return self.folder / "run" / "s"
+
+    @property
+    def temporary(self) -> Path:
+        """The server's own tmpdir: a starting server removes all `#sql*` files there, another server's ones too."""
+        return self.folder / "tmp"
+
+    @property
+    def configuration(self) -> Path:
+        """The server's one option file."""
+        return self.folder / "server.cnf"
+
+    @property
+    def root_options(self) -> Path:
+        """Option file of the lab's own root account."""
+        return self.folder / "root.cnf"
+
+    @property
+    def log(self) -> Path:
+        """The server's error log."""
+        return self.folder / "run" / "log"
+
+    @property
+    def user(self) -> str:
+        """Who runs the server: `nobody` when we are root, so that a restore must get the ownership right."""
+        return "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+
+def quoted_option(value: str) -> str:
+    """Return a value for a MariaDB option file (https://mariadb.com/kb/en/configuring-mariadb-with-option-files/)."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def client_options(user: str, password: str, socket: Path) -> str:
+    """Return the text of a `.my.cnf`."""
+    return f"[client]\nuser={user}\npassword={quoted_option(password)}\nsocket={quoted_option(str(socket))}\n"
+
+
+def prepare(server: Server, environment: dict[str, str]) -> None:
+    """Make the data directory and the configuration. Raises CloudbackupError with what mariadb-install-db says."""
+    for folder in (server.datadir.parent, server.socket.parent, server.temporary):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        if os.geteuid() == 0:
+            shutil.chown(folder, server.user)
+    server.configuration.write_text(_configuration(server))
+    _write_private(server.root_options, client_options("root", ROOT_PASSWORD, server.socket))
+    first = server.folder / "first-start.sql"
+    first.touch(mode=0o600)
+    first.write_text(_first_statements(server))
+    words = (
+        programs.find("mariadb-install-db"),
+        f"--defaults-file={server.configuration}",
+        f"--datadir={server.datadir}",
+        f"--user={server.user}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+    )
+    made = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    if made.returncode != 0:
+        raise CloudbackupError(
+            f"mariadb-install-db failed for {server.app}:\n{made.stdout[-2000:]}{made.stderr[-2000:]}"
+        )
+    bootstrap = (programs.find("mariadbd"), f"--defaults-file={server.configuration}", "--bootstrap")
+    applied = subprocess.run(
+        (*bootstrap, f"--user={server.user}"),
+        input=first.read_text(),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    first.unlink()
+    if applied.returncode != 0 or "ERROR" in applied.stderr:
+        raise CloudbackupError(f"MariaDB of {server.app} refused its accounts:\n{applied.stderr[-2000:]}")
+
+
+def _configuration(server: Server) -> str:
+    values = {
+        "datadir": server.datadir,
+        "tmpdir": server.temporary,
+        "socket": server.socket,
+        "port": server.port,
+        "bind_address": "127.0.0.1",
+        "pid_file": server.socket.parent / "pid",
+        "log_error": server.log,
+        "character_set_server": "utf8mb4",
+        "innodb_buffer_pool_size": "32M",
+        "innodb_log_file_size": "16M",
+        "innodb_flush_log_at_trx_commit": 2,
+        "aria_pagecache_buffer_size": "8M",
+        "key_buffer_size": "1M",
+        "performance_schema": "OFF",
+        "server_id": server.port,
+    }
+    if server.binlog:
+        values["log_bin"] = "binlog"
+    lines = "".join(f"{name}={value}\n" for name, value in values.items())
+    return f"[mariadbd]\n{lines}"
+
+
+def _first_statements(server: Server) -> str:
+    """Return the accounts' statements: one per line, as the server reads them before it opens to clients."""
+    backup = "".join(
+        f"CREATE USER '{BACKUP_USER}'@'{host}' IDENTIFIED BY {quoted_text(server.backup_password)};\n"
+        f"GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO '{BACKUP_USER}'@'{host}';\n"
+        for host in ("localhost", "127.0.0.1")
+    )
+    return (
+        "FLUSH PRIVILEGES;\n"
+        "DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');\n"
+        "FLUSH PRIVILEGES;\n"
+        f"ALTER USER 'root'@'localhost' IDENTIFIED BY {quoted_text(ROOT_PASSWORD)};\n{backup}"
+    )
+
+
+def quoted_text(value: str) -> str:
+    """Return a string literal of SQL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def write_scripts(server: Server, home: Path) -> None:
+    """Write `start-mariadb` and `stop-mariadb`, which the inventory names, into the host's home.
+
+    Both wait until the server answers or is gone. The server gets a session of its own, so it outlives the group of
+    processes that started it. The start accepts "access denied" as an answer: after a restore the accounts may differ.
+    """
+    words = (programs.find("mariadbd"), f"--defaults-file={server.configuration}", f"--user={server.user}")
+    client = (programs.find("mariadb"), f"--defaults-file={server.root_options}", "--connect-timeout=2")
+    values = {
+        "server": shlex.join(words),
+        "ask": shlex.join((*client, "-e", "SELECT 1")),
+        "pid_file": shlex.quote(str(server.socket.parent / "pid")),
+        "log": shlex.quote(str(server.log)),
+    }
+    for name, text in (("start-mariadb", _START), ("stop-mariadb", _STOP)):
+        script = home / name
+        script.write_text(_RUNNING.format(**values) + text.format(**values))
+        script.chmod(0o755)
+
+
+_RUNNING = """#!/bin/bash
+running() {{
+    pid=$(cat {pid_file} 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = mariadbd ]
+}}
+"""
+_START = """running && exit 0
+setsid {server} </dev/null >/dev/null 2>&1 &
+child=$!
+for attempt in $(seq 600); do
+    answer=$({ask} 2>&1) && exit 0
+    case $answer in *"ERROR 1045"*) exit 0 ;; esac
+    kill -0 "$child" 2>/dev/null || running || break
+    sleep 0.1
+done
+echo "MariaDB does not answer; the end of its log:" >&2
+tail -n 12 {log} >&2
+exit 1
+"""
+_STOP = """running || exit 0
+kill "$pid"
+for attempt in $(seq 1200); do
+    running || exit 0
+    sleep 0.05
+done
+echo "MariaDB does not stop" >&2
+exit 1
+"""
+
+
+def start(server: Server, home: Path, environment: dict[str, str]) -> None:
+    """Start the server by its script and return once it answers. Raises CloudbackupError with the end of its log."""
+    _run_script(home / "start-mariadb", server, environment)
+
+
+def stop(server: Server, home: Path) -> None:
+    """Stop the server by its script and return once it is gone."""
+    _run_script(home / "stop-mariadb", server, {})
+
+
+def _run_script(script: Path, server: Server, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        (str(script),), capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    if done.returncode != 0:
+        raise CloudbackupError(f"{script.name} failed for {server.app}: {done.stderr}\n{process.tail(server.log)}")
+
+
+def query(server: Server, statements: str, database: str = "") -> list[list[str]]:
+    """Run SQL as the lab's root and return the rows of all results as text. Raises CloudbackupError."""
+    words = (
+        programs.find("mariadb"),
+        f"--defaults-file={server.root_options}",
+        "--batch",
+        "--skip-column-names",
+        "--default-character-set=utf8mb4",
+    )
+    done = subprocess.run(
+        (*words, *((database,) if database else ())),
+        input=statements,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CloudbackupError(f"MariaDB of {server.app}: {done.stderr.strip()}\n{process.tail(server.log)}")
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)

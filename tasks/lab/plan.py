@@ -1,0 +1,55 @@
+"""What a lab shall hold: the arguments of `Lab.start`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.lab import programs
+from tasks.lab.accounts import Account
+from tasks.lab.settings import BX11, BoxSettings
+
+Login = Literal["defaults-file", "socket", "tcp"]
+MAIN_ACCOUNT = "u100001"
+
+
+@dataclass(frozen=True)
+class AppPlan:
+    """An app: a host with files and a MariaDB server.
+
+    `login` is how the backup account logs in: by `$HOME/.my.cnf` on the host, or with user and password over the socket
+    or over TCP. `storage_key` is the inventory's.
+    """
+
+    name: str
+    megabytes: int = 8
+    files_megabytes: int = 4
+    mariadb: bool = True
+    files: bool = True
+    binlog: bool = False
+    login: Login = "defaults-file"
+    storage_key: Literal["host", "agent"] = "host"
+
+
+DEFAULT_APPS = (AppPlan("shop"), AppPlan("blog", login="socket"))
+
+
+@dataclass(frozen=True)
+class BoxPlan:
+    """A Storage Box.
+
+    `borg` maps names of the restricted shell to programs, over the default: every name is this machine's borg.
+    `operator_key` installs the operator's public key beforehand. For the rest see `BoxSettings`.
+    """
+
+    accounts: tuple[Account, ...] = (Account(MAIN_ACCOUNT, "lab password"),)
+    borg: Mapping[str, str] | None = None
+    quota: int = BX11
+    connections: int = 10
+    refusal: Literal["before-banner", "after-login"] = "before-banner"
+    operator_key: bool = True
+
+    def settings(self, port: int) -> BoxSettings:
+        """Return the settings of the server. Raises UsageError when this machine has no borg."""
+        installed = programs.find("borg")
+        names = dict.fromkeys(("borg", "borg-1.2", "borg-1.4"), installed) | dict(self.borg or {})
+        return BoxSettings(port, self.accounts, names, self.quota, self.connections, self.refusal)

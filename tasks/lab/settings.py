@@ -1,0 +1,80 @@
+"""Settings of a box, as the starting process writes them and the server process reads them."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tasks.lab.accounts import Account
+
+BX11 = 1 << 40  # bytes of the smallest box that is sold
+
+
+@dataclass(frozen=True)
+class BoxSettings:
+    """What a box is.
+
+    `borg` maps the names of the restricted shell to programs of this machine; `quota` is the pool's size in bytes;
+    `connections` may be open at a time, the next one is refused, `before-banner` or `after-login`.
+    """
+
+    port: int
+    accounts: tuple[Account, ...]
+    borg: dict[str, str] = field(default_factory=dict)
+    quota: int = BX11
+    connections: int = 10
+    refusal: str = "before-banner"
+
+
+@dataclass(frozen=True)
+class BoxPaths:
+    """Where the parts of a box lie in its folder."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Path:
+        """Settings of the server, holding passwords: mode 600."""
+        return self.folder / "settings.json"
+
+    @property
+    def pool(self) -> Path:
+        """Home of the main account, which holds everything."""
+        return self.folder / "data"
+
+    @property
+    def limits(self) -> Path:
+        """Size of the pool as it is now, read by every writer."""
+        return self.folder / "limits.json"
+
+    @property
+    def control(self) -> Path:
+        """Socket through which faults are switched."""
+        return self.folder / "control"
+
+    @property
+    def host_key(self) -> Path:
+        """Private host key; `.pub` beside it."""
+        return self.folder / "host_key"
+
+    @property
+    def other_host_key(self) -> Path:
+        """Private key that the fault `other_host_key` shows."""
+        return self.folder / "other_host_key"
+
+    @property
+    def log(self) -> Path:
+        """Log of the server process."""
+        return self.folder / "log"
+
+
+def save(settings: BoxSettings, path: Path) -> None:
+    """Write the settings, readable for their owner only."""
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(asdict(settings), indent=2))
+
+
+def load(path: Path) -> BoxSettings:
+    """Read what `save` wrote."""
+    values = json.loads(path.read_text())
+    values["accounts"] = tuple(Account(**account) for account in values["accounts"])
+    return BoxSettings(**values)

@@ -1,0 +1,95 @@
+"""App hosts: one real OpenSSH server each, on a loopback port, for the current user, with a home of its own."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.lab import keys, process, programs
+from tasks.lab.process import Process
+
+
+@dataclass(frozen=True)
+class HostPaths:
+    """Where the parts of an app host lie in its folder."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        """$HOME of whoever logs in."""
+        return self.folder / "home"
+
+    @property
+    def files(self) -> Path:
+        """The app's files tree."""
+        return self.folder / "srv"
+
+    @property
+    def ssh(self) -> Path:
+        """Configuration and host key of sshd."""
+        return self.folder / "sshd"
+
+    @property
+    def host_key(self) -> Path:
+        """Private host key; `.pub` beside it."""
+        return self.ssh / "host_key"
+
+    @property
+    def log(self) -> Path:
+        """Log of sshd."""
+        return self.folder / "sshd.log"
+
+    @property
+    def mariadb(self) -> Path:
+        """Everything of the MariaDB server."""
+        return self.folder / "mariadb"
+
+
+def prepare(paths: HostPaths, port: int, operator_key: str, environment: dict[str, str]) -> None:
+    """Write home, host key and configuration. `operator_key` is the one public key that may log in.
+
+    `environment` is set in every session, beside HOME. OpenSSH takes the home of its files from the password database,
+    never from HOME, so authorized_keys and the SFTP start are given by their paths, and the shell's start-up file moves
+    a session, which sshd starts in the real home, into the lab's.
+    """
+    for folder in (paths.home, paths.home / ".ssh", paths.ssh):
+        folder.mkdir(parents=True, exist_ok=True)
+    (paths.home / ".ssh").chmod(0o700)
+    (paths.home / ".ssh/authorized_keys").write_text(operator_key + "\n")
+    for name in (".bashrc", ".zshenv"):
+        (paths.home / name).write_text('cd "$HOME"\n')
+    keys.make(paths.host_key, f"lab host {paths.folder.name}")
+    values = {"HOME": str(paths.home), **environment}
+    settings = {
+        "Port": str(port),
+        "ListenAddress": "127.0.0.1",
+        "HostKey": _quoted(paths.host_key),
+        "AuthorizedKeysFile": _quoted(paths.home / ".ssh/authorized_keys"),
+        "PidFile": "none",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PermitRootLogin": "yes",
+        "PrintMotd": "no",
+        "PrintLastLog": "no",
+        "MaxStartups": "100",
+        "LogLevel": "VERBOSE",
+        "SetEnv": " ".join(f'"{name}={value}"' for name, value in values.items()),
+        "Subsystem": f"sftp internal-sftp -d {_quoted(paths.home)}",
+    }
+    (paths.ssh / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+
+
+def start(paths: HostPaths, port: int, environment: dict[str, str]) -> Process:
+    """Start the host's sshd and wait until it greets. Raises CloudbackupError with the end of its log."""
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd as root insists on this empty folder
+    words = (programs.find("sshd"), "-D", "-e", "-f", str(paths.ssh / "config"))
+    daemon = process.spawn(words, paths.log, environment, paths.folder)
+    process.wait_until(lambda: process.answers(port), f"sshd of {paths.folder.name}", daemon, paths.log)
+    return daemon
+
+
+def _quoted(path: Path) -> str:
+    return f'"{path}"'
