@@ -1,0 +1,152 @@
+"""`borg create`: an archive of files, or of a stream's bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from tasks.borg.runner import PLAIN, BorgError, How, Result, run_script, script
+from tasks.errors import UsageError
+from tasks.remote.script import Environment, Script, Stream, Words, quote
+from tasks.storage.repository import Repository
+
+# A checkpoint keeps what a broken first backup of days has sent: without one the repository forgets it all. The
+# archive of a checkpoint is never listed, and pruned later. borg's default, said because the promise hangs on it.
+CHECKPOINT_INTERVAL = 1800  # seconds
+
+
+@dataclass(frozen=True)
+class FilesOptions:
+    """What to save of a host's files, as the inventory's `files` has it; `archive` is the archive's name."""
+
+    archive: str
+    paths: Sequence[str]
+    exclude: Sequence[str] = ()
+    one_file_system: bool = True
+    exclude_caches: bool = True
+    compression: str = "lz4"
+    comment: str = ""
+    cache_suffix: str = "files"
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What to save of a stream: the bytes that `content` writes become the file `name` in the archive.
+
+    `chunk_size` is in bytes, a power of two; None leaves borg's content-defined chunks.
+    """
+
+    archive: str
+    content: Stream
+    name: str
+    chunk_size: int | None = None
+    compression: str = "lz4"
+    comment: str = ""
+
+
+Options = FilesOptions | StreamOptions
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC."""
+
+    archive: str
+    id: str
+    start: datetime
+    size: int
+    stored: int
+    files: int
+    seconds: float
+    warnings: tuple[str, ...] = field(default=())
+
+
+def literal(text: str) -> str:
+    """Return `text` so that borg takes it as it is where it looks for placeholders such as {now}: in comments."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def create_words(options: Options) -> Words:
+    """Return borg's words for a new archive. Raises UsageError for a path that borg would not take as one."""
+    common = (
+        "create",
+        "--json",
+        f"--compression={options.compression}",
+        f"--checkpoint-interval={CHECKPOINT_INTERVAL}",
+        *((f"--comment={literal(options.comment)}",) if options.comment else ()),
+    )
+    if isinstance(options, StreamOptions):
+        return (*common, *_stream_words(options))
+    return (*common, *_files_words(options))
+
+
+def _files_words(options: FilesOptions) -> Words:
+    relative = [path for path in options.paths if not path.startswith("/")]
+    if relative or not options.paths:
+        raise UsageError(f"paths to back up must be absolute: {', '.join(relative) or 'there is none'}")
+    return (
+        "--numeric-ids",
+        *(("--one-file-system",) if options.one_file_system else ()),
+        *(("--exclude-caches",) if options.exclude_caches else ()),
+        *(f"--exclude={pattern}" for pattern in options.exclude),
+        f"::{options.archive}",
+        "--",
+        *options.paths,
+    )
+
+
+def _stream_words(options: StreamOptions) -> Words:
+    return (
+        *((f"--chunker-params=fixed,{options.chunk_size}",) if options.chunk_size else ()),
+        "--files-cache=disabled",
+        f"--stdin-name={options.name}",
+        "--content-from-command",
+        f"::{options.archive}",
+        "--",
+        *("bash", "-o", "pipefail", "-c", options.content.body),
+    )
+
+
+def create_script(repository: Repository, options: Options, how: How = PLAIN) -> Script:
+    """Return the script that `create` runs, for a dry run to show."""
+    return script(repository, create_words(options), _how(options, how))
+
+
+def create(repository: Repository, options: Options, how: How = PLAIN) -> Created:
+    """Make an archive. It gets its name only when it is whole: whatever fails before, nothing of that name is listed.
+
+    A path that does not exist is a warning and the rest is saved; that none of them exists is an error. Raises
+    ContentError when a stream's command failed, BorgError, and what `Host.run` raises.
+    """
+    todo = create_script(repository, options, how)
+    return _created(repository, run_script(repository, todo, how))
+
+
+def _how(options: Options, how: How) -> How:
+    if isinstance(options, StreamOptions):
+        return replace(how, environment={**how.environment, **options.content.environment})
+    # Each source ages its own files cache: frequent runs of another one would push the entries out (borg's TTL is 20).
+    added: Environment = {**how.environment, "BORG_FILES_CACHE_SUFFIX": options.cache_suffix}
+    return replace(how, environment=added, first="\n".join(filter(None, (how.first, _some(options)))))
+
+
+def _some(options: FilesOptions) -> str:
+    tests = " || ".join(f"test -e {quote((path,))} || test -L {quote((path,))}" for path in options.paths)
+    return f"if ! {{ {tests}; }}; then echo 'cloudbackup: none of the paths exists' >&2; exit 2; fi"
+
+
+def _created(repository: Repository, result: Result) -> Created:
+    try:
+        archive = result.json()["archive"]
+        stats = archive["stats"]
+        return Created(
+            archive=archive["name"],
+            id=archive["id"],
+            start=datetime.fromisoformat(archive["start"]).replace(tzinfo=UTC),
+            size=stats["original_size"],
+            stored=stats["deduplicated_size"],
+            files=stats["nfiles"],
+            seconds=result.seconds,
+            warnings=result.warnings,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BorgError(f"{repository.app}: borg tells nothing of the archive it made", "", result) from error

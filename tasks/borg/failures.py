@@ -1,0 +1,283 @@
+"""Borg's errors in a person's words: what happened and what to do, for what experience knows.
+
+The rows stand in order: the first that fits any message of a run is told, so causes stand before what follows from
+them (ssh's "Permission denied" before borg's "Connection closed"). Texts come from borg 1.2.4 and 1.4.5, OpenSSH 9.2
+and reports from Storage Boxes.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.borg.messages import Level, Message
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One row: fits a message with this msgid (empty: any) whose text the pattern is found in.
+
+    `what` may use the pattern's named groups.
+    """
+
+    what: str
+    remedy: str
+    msgid: str = ""
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a row says of one run."""
+
+    what: str
+    remedy: str
+
+
+FULL_REMEDY = (
+    "make room first: borg needs some even to list or prune. Remove snapshots or a reserve file, or enlarge the "
+    "storage; then prune and compact"
+)
+RUNS_ELSEWHERE = "another borg may be at work there: wait, or see `inv borg.break-lock`, which says who holds the lock"
+
+FAILURES: tuple[Failure, ...] = (
+    # What runs beside borg
+    Failure(
+        "the command that gives the archive's content failed with exit code {code}; no archive was made",
+        "its own words tell why",
+        pattern=r"Command '.*' exited with status (?P<code>\d+)",
+    ),
+    Failure(
+        "none of the paths to back up exists on the host",
+        "correct `files: paths` of the app",
+        pattern=r"^cloudbackup: none of the paths exists",
+    ),
+    Failure(
+        "borg is not installed on the host",
+        "install it there, e.g. `apt install borgbackup`",
+        pattern=r"^(?:bash|main): line \d+: borg: (?:command )?not found|^bash: borg: command not found",
+    ),
+    # Space
+    Failure(
+        "the storage is full",
+        FULL_REMEDY,
+        pattern=r"\[Errno (?:69|122)\]|Dis[ck] quota exceeded",
+    ),
+    Failure(
+        "the storage has too little free space to finish", FULL_REMEDY, msgid="Repository.InsufficientFreeSpaceError"
+    ),
+    Failure(
+        "the repository's own storage quota is used up",
+        "prune and compact, or raise `storage_quota` in the repository's config",
+        msgid="Repository.StorageQuotaExceeded",
+    ),
+    Failure(
+        "the disk with borg's cache is full on the machine where borg runs",
+        "make room there: borg's cache lies in ~/.cache/borg",
+        pattern=r"(?s)(?:\.cache/borg|/chunks\.archive\.d|/tmp/).*(?:\[Errno 28\]|No space left on device)|"
+        r"(?:\[Errno 28\]|No space left on device)[^\n]*(?:\.cache/borg|/tmp/)",
+    ),
+    Failure("the storage is full", FULL_REMEDY, pattern=r"\[Errno 28\]|No space left on device"),
+    Failure("no room for temporary files where borg runs", FULL_REMEDY, pattern=r"No usable temporary directory"),
+    # The way to the storage
+    Failure(
+        "the storage's host key is not the pinned one",
+        "if the server was not replaced, somebody may stand in between: compare the fingerprint before you change "
+        "`host_key` of the storage",
+        pattern=r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|No \w+ host key is known for",
+    ),
+    Failure(
+        "the storage refuses the key",
+        "the account needs this public key in its own .ssh/authorized_keys and SSH support switched on: "
+        "`inv storagebox.setup` puts it there",
+        pattern=r"Permission denied \((?:publickey|password|keyboard)[^)]*\)|Too many authentication failures|"
+        r"no such identity",
+    ),
+    Failure(
+        "the storage's name cannot be resolved",
+        "correct `host` of the storage, or look at the network of the machine where borg runs",
+        pattern=r"Could not resolve hostname (?P<host>\S+)",
+    ),
+    Failure(
+        "the storage refuses connections",
+        "a Storage Box takes borg on port 23, with SSH support on and, from outside, external reachability",
+        pattern=r"connect to host \S+ port \d+: Connection refused",
+    ),
+    Failure(
+        "the storage cannot be reached: {reason}",
+        "look at the network of the machine where borg runs, and whether the storage is reachable from outside",
+        pattern=r"connect to host \S+ port \d+: (?P<reason>[^\n\r]+)",
+    ),
+    Failure(
+        "the storage dropped the connection before the login",
+        "a Storage Box takes 10 connections at once: run fewer at a time, or try again",
+        pattern=r"kex_exchange_identification|Connection (?:closed|reset) by \S+ port \d+|MaxStartups",
+    ),
+    Failure(
+        "the storage's shell does not know the borg that was asked for",
+        "`borg` of the storage must be a name that the server offers: borg-1.2 or borg-1.4 on a Storage Box",
+        msgid="UnexpectedRPCDataFormatFromServer",
+        pattern=r"Command not found",
+    ),
+    Failure(
+        "the storage's login prints something before borg speaks",
+        "the account's shell start files must print nothing",
+        msgid="UnexpectedRPCDataFormatFromServer",
+    ),
+    Failure(
+        "borg is not installed on the storage, or not by the name `{name}`",
+        "install it there, or correct `borg` of the storage",
+        pattern=r"Remote: .*?(?P<name>[\w./-]+): (?:command )?not found",
+    ),
+    Failure(
+        "the storage lets this key reach another repository only ({path} is not allowed)",
+        "the forced command of the key in authorized_keys must name this repository: `inv storagebox.setup` writes it",
+        msgid="PathNotAllowed",
+        pattern=r"not allowed: (?P<path>.+)",
+    ),
+    Failure("borg on the storage is too old", "set `borg: borg-1.4` for the storage", msgid="RPCServerOutdated"),
+    Failure(
+        "this key may only append: the storage refuses to remove or repair",
+        "run it with the operator's key, on the operator's side",
+        pattern=r"is in append-only mode|append-only mode",
+    ),
+    # Locks
+    Failure(
+        "another borg uses the cache of this repository on the same machine",
+        "wait for it to end",
+        msgid="LockTimeout",
+        pattern=r"\.cache/borg/",
+    ),
+    Failure("the repository is locked ({path})", RUNS_ELSEWHERE, msgid="LockTimeout", pattern=r"lock (?P<path>\S+)"),
+    Failure(
+        "the lock of the repository cannot be made: {reason}",
+        "the account must be able to write there",
+        msgid="LockFailed",
+        pattern=r"lock \S+ \((?P<reason>.*)\)",
+    ),
+    Failure(
+        "the repository's lock was broken by somebody else while borg was at work",
+        "look who runs borg on this repository; then run it again",
+        pattern=r"was/is locked, but not by me|was not locked",
+    ),
+    # The repository
+    Failure(
+        "the passphrase is wrong",
+        "`passphrase` of the app must give the one that the repository was made with; if it does, somebody may have "
+        "changed the repository's key: compare with the escrow copy",
+        pattern=r"(?i)passphrase supplied in .* is incorrect",
+    ),
+    Failure("no passphrase reached borg", "give the app a `passphrase`", msgid="NoPassphraseFailure"),
+    Failure(
+        "there is no repository at {url}",
+        "`inv borg.init` makes it",
+        msgid="Repository.DoesNotExist",
+        pattern=r"Repository (?P<url>.+) does not exist",
+    ),
+    Failure(
+        "there is no repository yet, and not even its folder ({path})",
+        "`inv borg.init` makes both",
+        msgid="Repository.ParentPathDoesNotExist",
+        pattern=r"\[(?P<path>.+)\]",
+    ),
+    Failure(
+        "what lies at {url} is no Borg repository",
+        "look what it is; `directory` of the storage may be wrong",
+        pattern=r"(?P<url>.+) is not a valid repository|There is already something at (?P<other>.+)\.|"
+        r"(?P<third>.+) does not have a valid configuration",
+    ),
+    Failure(
+        "there is already a repository at {url}",
+        "choose another name or folder",
+        msgid="Repository.AlreadyExists",
+        pattern=r"already exists at (?P<url>.+)\.",
+    ),
+    Failure(
+        "borg may not read or write the repository's folder ({path})",
+        "give the account that borg runs as its rights back",
+        msgid="Repository.PathPermissionDenied",
+        pattern=r"denied to (?P<path>.+)\.",
+    ),
+    Failure(
+        "the repository was made by a newer borg",
+        "use the same series on both ends: `borg: borg-1.4` for the storage, borg 1.4 on the host",
+        pattern=r"newer version (?:of Borg )?is (?:required|needed)|Unsupported repository (?:feature|version)",
+    ),
+    Failure(
+        "the repository is older than what this machine saw last: rolled back, restored from a snapshot, or replaced",
+        "if that was you, remove this repository's cache and security/<id>/manifest-timestamp on this machine; "
+        "if not, look at the repository before you write to it",
+        pattern=r"newer than repository",
+    ),
+    Failure(
+        "the repository's encryption changed since this machine last saw it",
+        "this may be an attack: look at the repository before you write to it",
+        msgid="Cache.EncryptionMethodMismatch",
+    ),
+    Failure(
+        "the repository was at another address when this machine last saw it",
+        "if it was moved, confirm it once by hand: BORG_RELOCATED_REPO_ACCESS_IS_OK=yes borg list ...",
+        msgid="BORG_RELOCATED_REPO_ACCESS_IS_OK",
+    ),
+    Failure(
+        "the repository is not encrypted, and this machine never saw it before",
+        "look at it by hand before you trust it",
+        msgid="BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK",
+    ),
+    Failure(
+        "the repository holds no key",
+        "bring it back from the escrow folder: `borg key import`",
+        pattern=r"No key entry found|No key file for repository|Invalid key data",
+    ),
+    Failure(
+        "the repository is damaged",
+        "run `inv borg.check` and keep a copy of it before you repair anything",
+        pattern=r"Inconsistency detected|Data integrity error|IntegrityError|failed integrity check|"
+        r"Object with key \S+ not found|missing from chunks index|Repository has no manifest",
+    ),
+    # Archives
+    Failure(
+        "the archive {name} is there already",
+        "wait a second: names carry the time",
+        pattern=r"Archive (?P<name>\S+) already exists",
+    ),
+    Failure(
+        "there is no archive {name}",
+        "`inv borg.list` shows those there are",
+        pattern=r"Archive (?P<name>\S+) does not exist",
+    ),
+    Failure(
+        "the archive holds nothing by the name {name}",
+        "names in an archive are paths without the leading slash: see `inv borg.list`",
+        pattern=r"Include pattern '(?P<name>.*)' never matched",
+    ),
+    Failure(
+        "borg cannot mount here: it has no FUSE support",
+        "install it, e.g. `apt install python3-pyfuse3 fuse3`; `inv borg.extract` works without",
+        pattern=r"no FUSE support|FUSE support.*not (?:available|installed)|fusermount3?: (?:command )?not found",
+    ),
+    # What follows from the rest
+    Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
+    Failure(
+        "the connection to the storage was lost",
+        "run it again: what was already saved is not sent twice",
+        pattern=r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer",
+    ),
+)
+
+
+def explain(messages: Sequence[Message]) -> Explanation | None:
+    """Return what the first fitting row says of a run that failed, or None when none fits."""
+    serious = [message for message in messages if message.level is not Level.INFO]
+    for failure in FAILURES:
+        for message in serious:
+            if failure.msgid and message.msgid != failure.msgid:
+                continue
+            if found := re.search(failure.pattern, message.text):
+                return Explanation(failure.what.format(**_groups(found)), failure.remedy)
+    return None
+
+
+def _groups(found: re.Match[str]) -> dict[str, str]:
+    groups = {name: text.strip() for name, text in found.groupdict().items() if text is not None}
+    alternatives = [groups[name] for name in ("url", "other", "third") if name in groups]
+    return {**groups, "url": alternatives[0]} if alternatives else groups

@@ -1,0 +1,94 @@
+"""`borg list`: the archives of a repository, or what one archive holds. Reads the manifest, never the chunk index."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tasks.borg import naming
+from tasks.borg.runner import PLAIN, BorgError, How, run
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive as the repository's manifest has it; `start` is in UTC. `comment` is None unless asked for."""
+
+    name: str
+    id: str
+    start: datetime
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All whole archives of a repository, oldest first, without checkpoints."""
+
+    repository_id: str
+    encryption: str
+    archives: tuple[Archive, ...]
+
+    def of(self, app: str, source: str) -> tuple[Archive, ...]:
+        """Return the archives of one source of one app, by their names."""
+        parsed = ((archive, naming.parse(archive.name)) for archive in self.archives)
+        return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder in an archive: path without leading slash, type letter as in `ls -l`, size in bytes."""
+
+    path: str
+    type: str
+    size: int
+
+
+def list_words(*, comments: bool = False) -> Words:
+    """Return borg's words for listing archives. Comments cost one read of the repository for each archive."""
+    return ("list", "--json", *(("--format={comment}",) if comments else ()))
+
+
+def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
+    """Return borg's words for listing what an archive holds, at and below `paths` or all."""
+    return ("list", "--json-lines", "--format={size}", f"::{archive}", "--", *map(inside, paths))
+
+
+def inside(path: str) -> str:
+    """Return borg's pattern for a path in an archive: it and what is below, whatever characters it has."""
+    return f"pp:{path.lstrip('/')}"
+
+
+def archives(repository: Repository, *, comments: bool = False, how: How = PLAIN) -> Listing:
+    """Return the repository's archives. Raises BorgError and what `Host.run` raises."""
+    result = run(repository, list_words(comments=comments), how)
+    try:
+        values = result.json()
+        found = tuple(
+            Archive(
+                name=each["name"],
+                id=each["id"],
+                start=datetime.fromisoformat(each["start"]).replace(tzinfo=UTC),
+                comment=each.get("comment"),
+            )
+            for each in values["archives"]
+            if not naming.is_checkpoint(each["name"])
+        )
+        return Listing(values["repository"]["id"], values["encryption"]["mode"], found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BorgError(f"{repository.app}: borg gave a listing of an unknown form", "", result) from error
+
+
+def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
+    """Return what an archive holds. Raises BorgError and what `Host.run` raises."""
+    result = run(repository, contents_words(archive, paths), how)
+    for line in result.stdout.splitlines():
+        values = json.loads(line)
+        yield Entry(values["path"], values["type"], int(values["size"]))
+
+
+def find(listing: Listing, app: str, source: str, wanted: str = "latest") -> Archive | None:
+    """Return the archive named `wanted`, or the newest of a source for `latest`; None when there is none."""
+    if wanted != "latest":
+        return next((archive for archive in listing.archives if archive.name == wanted), None)
+    return max(listing.of(app, source), key=lambda archive: archive.start, default=None)

@@ -1,0 +1,154 @@
+"""Running borg: words and a repository in, what borg said out. Every verb goes through `run`."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.borg.failures import explain
+from tasks.borg.messages import Level, Message, Progress, read_line, read_messages, texts
+from tasks.borg.versions import ENVIRONMENT, NOT_FOUND, Outcome, outcome
+from tasks.errors import AppError
+from tasks.remote.output import Output
+from tasks.remote.script import Environment, Script, Words, quote
+from tasks.storage.repository import Repository
+
+OnProgress = Callable[[Progress], None]
+LOCK_WAIT = 300  # seconds for which borg waits for another borg to let go of the repository
+
+
+@dataclass(frozen=True)
+class How:
+    """How to run borg, beyond its words.
+
+    `lock_wait` and `timeout` are seconds, `directory` is the working directory on the host, `environment` is added to
+    the repository's, `first` is bash that must succeed before borg starts, and `on_progress` hears how far borg is
+    (called from another thread).
+    """
+
+    lock_wait: int = LOCK_WAIT
+    timeout: float | None = None
+    directory: str | None = None
+    environment: Environment = field(default_factory=dict)
+    first: str = ""
+    on_progress: OnProgress | None = None
+
+
+PLAIN = How()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave: standard output, all messages in order, the exit code, seconds."""
+
+    stdout: bytes
+    messages: tuple[Message, ...]
+    code: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Return standard output as text."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what borg warned of. borg logs some faults as errors and still ends with a warning's exit code."""
+        return texts(self.messages, Level.WARNING, Level.ERROR)
+
+    @property
+    def other_lines(self) -> tuple[str, ...]:
+        """Return what other programs wrote to standard error: ssh, a dump, bash."""
+        return tuple(message.text for message in self.messages if message.level is Level.OTHER)
+
+    def json(self) -> Mapping[str, Any]:
+        """Return standard output read as one JSON object. Raises BorgError when it is none."""
+        try:
+            values = json.loads(self.stdout)
+        except ValueError:
+            values = None
+        if not isinstance(values, dict):
+            raise BorgError("borg gave no JSON: its version may be unknown to us", "", self)
+        return values
+
+
+class BorgError(AppError):
+    """Borg failed. `result` is all that it said; `msgid` is borg's own name for the error, empty where there is none."""
+
+    def __init__(self, what: str, remedy: str, result: Result) -> None:
+        super().__init__(what, remedy)
+        self.result = result
+        self.msgid = next((m.msgid for m in result.messages if m.level is Level.ERROR and m.msgid), "")
+
+
+class ContentError(BorgError):
+    """The command that gives an archive's content failed, so there is no archive. `result.other_lines` tell why."""
+
+
+def environment(repository: Repository, how: How = PLAIN) -> Environment:
+    """Return all that borg gets in its environment."""
+    return {**ENVIRONMENT, **repository.environment, **how.environment}
+
+
+def borg_words(words: Words, how: How = PLAIN) -> Words:
+    """Return a whole borg command for a verb's words."""
+    progress = ("--progress",) if how.on_progress else ()
+    return ("borg", "--log-json", *progress, f"--lock-wait={how.lock_wait}", *words)
+
+
+def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:
+    """Return the script that `run` runs, for a dry run to show."""
+    place = quote(("cd", how.directory)) if how.directory is not None else ""
+    lines = [how.first, place, quote(borg_words(words, how))]
+    return Script("\n".join(filter(None, lines)), environment(repository, how))
+
+
+def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
+    """Run borg with a verb's words on the repository's host and return what it said.
+
+    A warning is no error: see `Result.warnings`. Raises BorgError, and what `Host.run` raises.
+    """
+    return run_script(repository, script(repository, words, how), how)
+
+
+def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
+    """Run a script whose last command is borg, and interpret it as `run` does."""
+    output = repository.host.run(todo, how.timeout, _listener(how.on_progress))
+    return interpret(repository, output)
+
+
+def interpret(repository: Repository, output: Output) -> Result:
+    """Return a run's result. Raises BorgError, or ContentError, when borg failed."""
+    result = Result(output.stdout, read_messages(output.error_text), output.code, output.seconds)
+    if outcome(output.code) is Outcome.ERROR:
+        raise _error(repository, result)
+    return result
+
+
+def _listener(on_progress: OnProgress | None) -> Callable[[str], None] | None:
+    if on_progress is None:
+        return None
+
+    def listen(line: str) -> None:
+        said = read_line(line)
+        if isinstance(said, Progress):
+            on_progress(said)
+
+    return listen
+
+
+def _error(repository: Repository, result: Result) -> BorgError:
+    kind = ContentError if _content_failed(result) else BorgError
+    where = f"{repository.app}: "
+    if result.code == NOT_FOUND and not any(m.level is Level.ERROR for m in result.messages):
+        return BorgError(f"{where}borg is not installed on {repository.host.name}", "install it there", result)
+    explanation = explain(result.messages)
+    if explanation is not None:
+        return kind(where + explanation.what, explanation.remedy, result)
+    said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
+    first = said[0].splitlines()[0] if said else f"exit code {result.code}"
+    return BorgError(f"{where}borg failed: {first}", "", result)
+
+
+def _content_failed(result: Result) -> bool:
+    return any(m.level is Level.ERROR and "exited with status" in m.text for m in result.messages)
