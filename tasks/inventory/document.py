@@ -88,7 +88,10 @@ def _text(document: Document) -> str | None:
 
 
 def _explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
-    """Return the line and one sentence for a syntax error; the file's own words are left out of it."""
+    """Return the line and one sentence for a syntax error.
+
+    The file's own words are left out of it: of PyYAML's sentences those about aliases, anchors and tags repeat them.
+    """
     if isinstance(error, yaml.reader.ReaderError):
         return text[: error.position].count("\n") + 1, "holds a character that YAML does not allow"
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
@@ -97,22 +100,21 @@ def _explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     context = getattr(error, "context", None) or ""
     if "'\\t'" in problem:
         return line, "a tab: YAML wants spaces"
+    if "tag" in problem or "tag" in context:
+        return line, f"has a YAML tag, which means nothing here: {QUOTE}"
     if "alias" in problem or "alias" in context or "anchor" in context:
         return line, f"is read as an anchor or alias: {QUOTE}"
     if "single document" in context:
         return line, "a second document begins here (`---`): one file holds one"
-    plain = re.sub(r"'[^']{2,}'", "it", re.sub(r"<(.*?)>", r"\1", problem))
-    return line, f"is not valid YAML: {plain or 'cannot be parsed'} ({QUOTE})"
+    return line, f"is not valid YAML: {problem.replace('<', '').replace('>', '') or 'cannot be parsed'} ({QUOTE})"
 
 
 def _fill(document: Document, node: yaml.Node) -> None:
     reader = _Reader(document)
     try:
         document.data = reader.value(node, ())
-    except _TooMuchError:
-        document.add((), "is too large or holds itself through an alias", 0)
-    except RecursionError:
-        document.add((), "is nested too deeply", 0)
+    except (_TooMuchError, RecursionError):
+        document.add((), "is nested too deeply, or holds itself through an alias", 0)
     if not isinstance(document.data, dict):
         if not document.problems:
             document.add((), "must hold `key: value` lines", 0)

@@ -36,12 +36,19 @@ TEXTS = {
 
 def note(document: Document, model: type[BaseModel], error: ValidationError) -> None:
     """Add to the document's problems what the validation of its data as `model` found."""
-    for detail in error.errors(include_url=False, include_input=False):
+    details = error.errors(include_url=False, include_input=False)
+    for detail in details:
+        if detail["type"] == "too_short" and any(_below(other["loc"], detail["loc"]) for other in details):
+            continue  # it has entries, but none that is right
         path = _path(detail["loc"])
         text = _sentence(document, model, detail, path)
         if detail["type"] == "union_tag_invalid":
             path = (*path, "kind")
         document.add(path, text)
+
+
+def _below(location: tuple[int | str, ...], above: tuple[int | str, ...]) -> bool:
+    return len(location) > len(above) and location[: len(above)] == above
 
 
 def _path(location: tuple[int | str, ...]) -> KeyPath:

@@ -1,0 +1,38 @@
+"""Inventories that tests write."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.inventory import load
+from tasks.inventory.errors import InventoryError
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "inventory"
+MAIN = "storages:\n  disk: {kind: local, directory: /backup}\n"
+APP = "passphrase: {env: SHOP}\nfiles: {paths: [/srv]}\n"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAII5xEpzHBD/ZinafcqfMco3W8ftwR0FcsHXK63tauGJO"
+
+
+def write(folder: Path, main: str | bytes = MAIN, **apps: str | bytes) -> Path:
+    """Write an inventory of these texts; without apps it has one, `shop`."""
+    (folder / "apps").mkdir(exist_ok=True)
+    texts = {"cloudbackup.yml": main} | {f"apps/{name}.yml": text for name, text in (apps or {"shop": APP}).items()}
+    for name, text in texts.items():
+        (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    return folder
+
+
+def faults(folder: Path) -> list[str]:
+    """Return what loading finds, each as `file:line: key: text` with the file's name relative to the folder."""
+    try:
+        load(folder)
+    except InventoryError as error:
+        return [str(problem).removeprefix(f"{folder}/") for problem in error.problems]
+    return []
+
+
+def example(name: str) -> Any:
+    """Return one of the example's files as plain data."""
+    return yaml.safe_load((EXAMPLE / name).read_text())
