@@ -191,6 +191,7 @@ class Login(asyncssh.SSHServer):
 
 async def run(folder: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
+    os.umask(0o022)  # not the one of whoever started the lab
     box = Box(folder)
     for account in box.settings.accounts:
         box.home(account).mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -2,9 +2,11 @@
 
 import os
 import pwd
-import shlex
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tasks.errors import CloudbackupError
 from tasks.lab import process, programs
 
 BACKUP_USER = "backup"
+SOCKET = "run/s"  # below the server's folder; short, as a socket's path may have 107 bytes only
 ROOT_PASSWORD = "lab root"  # noqa: S105 (of a server that ends with the lab and listens on loopback)
 
 
@@ -33,7 +36,7 @@ class Server:
     @property
     def socket(self) -> Path:
         """The server's socket, outside the data directory, which may be moved."""
-        return self.folder / "run" / "s"
+        return self.folder / SOCKET
 
     @property
     def temporary(self) -> Path:
@@ -54,6 +57,11 @@ class Server:
     def log(self) -> Path:
         """The server's error log."""
         return self.folder / "run" / "log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Where the server writes its number, outside the data directory too."""
+        return self.socket.parent / "pid"
 
     @property
     def user(self) -> str:
@@ -116,7 +124,7 @@ def _configuration(server: Server) -> str:
         "socket": server.socket,
         "port": server.port,
         "bind_address": "127.0.0.1",
-        "pid_file": server.socket.parent / "pid",
+        "pid_file": server.pid_file,
         "log_error": server.log,
         "character_set_server": "utf8mb4",
         "innodb_buffer_pool_size": "32M",
@@ -153,58 +161,18 @@ def quoted_text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def write_scripts(server: Server, home: Path) -> None:
-    """Write `start-mariadb` and `stop-mariadb`, which the inventory names, into the host's home.
-
-    Both wait until the server answers or is gone. The server gets a session of its own, so it outlives the group of
-    processes that started it. The start accepts "access denied" as an answer: after a restore the accounts may differ.
-    """
-    words = (programs.find("mariadbd"), f"--defaults-file={server.configuration}", f"--user={server.user}")
-    client = (programs.find("mariadb"), f"--defaults-file={server.root_options}", "--connect-timeout=2")
-    values = {
-        "server": shlex.join(words),
-        "ask": shlex.join((*client, "-e", "SELECT 1")),
-        "pid_file": shlex.quote(str(server.socket.parent / "pid")),
-        "log": shlex.quote(str(server.log)),
-    }
-    for name, text in (("start-mariadb", _START), ("stop-mariadb", _STOP)):
-        script = home / name
-        script.write_text(_RUNNING.format(**values) + text.format(**values))
-        script.chmod(0o755)
-
-
-_RUNNING = """#!/bin/bash
-running() {{
-    pid=$(cat {pid_file} 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = mariadbd ]
-}}
-"""
-_START = """running && exit 0
-setsid {server} </dev/null >/dev/null 2>&1 &
-child=$!
-for attempt in $(seq 600); do
-    answer=$({ask} 2>&1) && exit 0
-    case $answer in *"ERROR 1045"*) exit 0 ;; esac
-    kill -0 "$child" 2>/dev/null || running || break
-    sleep 0.1
-done
-echo "MariaDB does not answer; the end of its log:" >&2
-tail -n 12 {log} >&2
-exit 1
-"""
-_STOP = """running || exit 0
-kill "$pid"
-for attempt in $(seq 1200); do
-    running || exit 0
-    sleep 0.05
-done
-echo "MariaDB does not stop" >&2
-exit 1
-"""
-
-
 def start(server: Server, home: Path, environment: dict[str, str]) -> None:
     """Start the server by its script and return once it answers. Raises CloudbackupError with the end of its log."""
     _run_script(home / "start-mariadb", server, environment)
+
+
+def running(server: Server) -> bool:
+    """Whether the server's process runs; it removes its number when it ends in order."""
+    try:
+        pid = int(server.pid_file.read_text())
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "mariadbd"
+    except (OSError, ValueError):
+        return False
 
 
 def stop(server: Server, home: Path) -> None:
@@ -218,6 +186,42 @@ def _run_script(script: Path, server: Server, environment: dict[str, str]) -> No
     )
     if done.returncode != 0:
         raise CloudbackupError(f"{script.name} failed for {server.app}: {done.stderr}\n{process.tail(server.log)}")
+
+
+@contextmanager
+def serving(datadir: Path) -> Iterator[Server]:
+    """Serve a restored and prepared data directory of a lab's app by a private server, without any network.
+
+    It runs as the directory's owner and writes into it. Raises CloudbackupError with the end of its log.
+    """
+    with tempfile.TemporaryDirectory(prefix="cloudbackup-") as name:
+        server = Server(datadir.name, Path(name), 0, binlog=False, backup_password="")
+        for folder in (server.folder, server.socket.parent, server.temporary):
+            folder.mkdir(exist_ok=True)
+            shutil.chown(folder, datadir.stat().st_uid)
+        _write_private(server.root_options, client_options("root", ROOT_PASSWORD, server.socket))
+        words = (
+            programs.find("mariadbd"),
+            "--no-defaults",
+            f"--datadir={datadir}",
+            f"--socket={server.socket}",
+            f"--tmpdir={server.temporary}",
+            f"--user={datadir.owner()}",
+            "--skip-networking",
+        )
+        daemon = process.spawn(words, server.log, {}, server.folder)
+        try:
+            process.wait_until(lambda: _answers(server), f"MariaDB on {datadir}", daemon, server.log)
+            yield server
+        finally:
+            process.end_all(lambda: [daemon])
+
+
+def _answers(server: Server) -> bool:
+    try:
+        return query(server, "SELECT 1") == [["1"]]
+    except CloudbackupError:
+        return False
 
 
 def query(server: Server, statements: str, database: str = "") -> list[list[str]]:

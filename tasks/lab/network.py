@@ -103,6 +103,7 @@ class Network:
                 return
             await asyncio.gather(link.run(), serve(theirs))
         finally:
+            link.cut()
             self.links.discard(link)
 
     async def hold_back(self) -> None:

@@ -81,14 +81,12 @@ def prepare(paths: HostPaths, port: int, operator_key: str, environment: dict[st
     (paths.ssh / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
 
 
-def start(paths: HostPaths, port: int, environment: dict[str, str]) -> Process:
-    """Start the host's sshd and wait until it greets. Raises CloudbackupError with the end of its log."""
+def start(paths: HostPaths, environment: dict[str, str]) -> Process:
+    """Start the host's sshd, which greets a moment later."""
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd as root insists on this empty folder
     words = (programs.find("sshd"), "-D", "-e", "-f", str(paths.ssh / "config"))
-    daemon = process.spawn(words, paths.log, environment, paths.folder)
-    process.wait_until(lambda: process.answers(port), f"sshd of {paths.folder.name}", daemon, paths.log)
-    return daemon
+    return process.spawn(words, paths.log, environment, paths.folder)
 
 
 def _quoted(path: Path) -> str:

@@ -69,13 +69,16 @@ def change(folder: Path, seed: int = 1) -> None:
         file.write(f"change {seed}\n")
 
 
-def fingerprint(folder: Path) -> dict[str, str]:
+def fingerprint(folder: Path, excluding_caches: bool = False) -> dict[str, str]:
     """Return, for each name under `folder`, its type, mode, owner, time, links, attributes and content (SHA-256).
 
-    Times of folders count too; the folder itself is under the name `.`.
+    Times of folders count too; the folder itself is under the name `.`. `excluding_caches` leaves out folders with a
+    CACHEDIR.TAG, as `borg create --exclude-caches` does.
     """
     found = {".": _describe(folder)}
     for parent, folders, names in os.walk(folder):
+        if excluding_caches:
+            folders[:] = [name for name in folders if not Path(parent, name, "CACHEDIR.TAG").is_file()]
         for name in (*folders, *names):
             path = Path(parent, name)
             found[str(path.relative_to(folder))] = _describe(path)
