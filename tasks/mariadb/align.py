@@ -74,11 +74,9 @@ class Checker:
                 crc = 0
 
     def end(self) -> None:
-        """Wait for the last CRC. Raises StreamError when one was wrong."""
+        """Wait for the last CRC."""
         self.work.put(None)
         self.thread.join()
-        if self.fault:
-            raise StreamError(self.fault)
 
 
 class Aligner:
@@ -90,7 +88,8 @@ class Aligner:
         self.size = size
         self.zeros = memoryview(bytes(size))
         self.position = 0  # in the output
-        self.padded = 0  # length of the padding file
+        self.padding = False  # whether the padding file began
+        self.padded = 0  # its length
         self.taken = 0  # position in the input
         self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
         self.ended: set[bytes] = set()  # which of LAST_FILES came
@@ -98,14 +97,16 @@ class Aligner:
 
     def run(self) -> None:
         """Copy until the input ends. Raises StreamError, OSError."""
-        while True:
-            head = self.source.read(HEAD.size)
-            if not head:
-                break
-            self.chunk(head)
-        self.checker.end()
+        try:
+            while True:
+                head = self.source.read(HEAD.size)
+                if not head:
+                    break
+                self.chunk(head)
+        finally:
+            self.checker.end()
         self.complete()
-        if self.padded:
+        if self.padding:
             self.put(HEAD.pack(MAGIC, 0, b"E", len(PADDING)) + PADDING)
         self.target.flush()
 
@@ -161,10 +162,10 @@ class Aligner:
             self.taken += count
             self.checker.work.put((memory, count, length, crc, where))
             self.put(memory[:count])
+            if self.checker.fault:
+                raise StreamError(self.checker.fault)
             if not length:
                 break
-        if self.checker.fault:
-            raise StreamError(self.checker.fault)
 
     def pad(self, following: int) -> None:
         """Write padding so that the byte after `following` bytes more is the first of one of borg's chunks."""
@@ -176,6 +177,7 @@ class Aligner:
         head = HEAD.pack(MAGIC, 0, b"P", len(PADDING)) + PADDING
         self.put(head + DATA.pack(count, self.padded, zlib.crc32(zeros)))
         self.put(zeros)
+        self.padding = True
         self.padded += count
 
     def end(self, path: bytes) -> None:
@@ -187,6 +189,8 @@ class Aligner:
 
     def complete(self) -> None:
         """Raise StreamError unless the stream is a whole backup."""
+        if self.checker.fault:
+            raise StreamError(self.checker.fault)
         if self.open:
             raise StreamError(f"the stream ends before the end of {printable(min(self.open))}")
         for name in LAST_FILES:

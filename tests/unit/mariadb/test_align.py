@@ -1,0 +1,161 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.mariadb import align
+from tests.unit.mariadb.streams import (
+    SIZES,
+    Chunk,
+    aligned,
+    chunks_of,
+    data,
+    end,
+    head,
+    joined,
+    last_files,
+    rename,
+    whole_streams,
+)
+
+TEXT = Path(align.__file__).read_text()
+FILTER = (sys.executable, "-IS", "-c", TEXT)
+LAST = last_files(b"xtrabackup_")
+
+
+@given(whole_streams(), SIZES)
+@settings(deadline=None)
+def test_without_the_padding_the_output_is_the_input(chunks: list[Chunk], size: int) -> None:
+    kept = [chunk.raw for _, path, chunk, _ in chunks_of(aligned(joined(chunks), size)) if path != align.PADDING]
+    assert b"".join(kept) == joined(chunks)
+
+
+@given(whole_streams(), SIZES)
+@settings(deadline=None)
+def test_data_as_long_as_a_chunk_begins_on_a_border(chunks: list[Chunk], size: int) -> None:
+    for kind, path, chunk, begin in chunks_of(aligned(joined(chunks), size)):
+        if kind == b"P" and path != align.PADDING and len(chunk.raw) - (chunk.data_at or 0) >= size:
+            assert (begin + (chunk.data_at or 0)) % size == 0
+
+
+@given(whole_streams(), SIZES)
+@settings(deadline=None)
+def test_the_padding_is_one_proper_file_of_zeros(chunks: list[Chunk], size: int) -> None:
+    padding = [chunk for _, path, chunk, _ in chunks_of(aligned(joined(chunks), size)) if path == align.PADDING]
+    offset = 0
+    for chunk in padding[:-1]:
+        zeros = len(chunk.raw) - (chunk.data_at or 0)
+        assert chunk == data(align.PADDING, offset, bytes(zeros))
+        assert zeros < size
+        offset += zeros
+    assert padding[-1:] in ([], [end(align.PADDING)])
+
+
+@given(whole_streams(), st.data())
+@settings(max_examples=40, deadline=None)
+def test_every_cut_fails(chunks: list[Chunk], draw: st.DataObject) -> None:
+    stream = joined(chunks)
+    borders = [begin for *_, begin in chunks_of(stream)]
+    for cut in [*borders, *draw.draw(st.lists(st.integers(0, len(stream) - 1), max_size=10))]:
+        with pytest.raises(align.StreamError):
+            aligned(stream[:cut], 64)
+
+
+@given(whole_streams(), st.data())
+@settings(deadline=None)
+def test_a_changed_byte_of_data_fails(chunks: list[Chunk], draw: st.DataObject) -> None:
+    stream = bytearray(joined(chunks))
+    spans = [(at + (c.data_at or 0), at + len(c.raw)) for kind, _, c, at in chunks_of(bytes(stream)) if kind == b"P"]
+    begin, finish = draw.draw(st.sampled_from([span for span in spans if span[0] < span[1]]))
+    stream[draw.draw(st.integers(begin, finish - 1))] ^= draw.draw(st.integers(1, 255))
+    with pytest.raises(align.StreamError, match="wrong checksum"):
+        aligned(bytes(stream), 64)
+
+
+def test_data_longer_than_the_filters_memory_comes_through_checked() -> None:
+    content = os.urandom(align.PIECE * (align.PIECES + 2) + 12345)
+    good = joined([data(b"d/t.ibd", 0, content), end(b"d/t.ibd"), *LAST])
+    assert content in aligned(good, 16384)
+    at = good.index(content[:64]) + align.PIECE * 2
+    with pytest.raises(align.StreamError, match="wrong checksum"):
+        aligned(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :], 16384)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "said"),
+    [
+        ([], "ends before .*checkpoints"),
+        (LAST[2:], "ends before .*checkpoints"),
+        (LAST[:2], "ends before .*info"),
+        ([data(b"a", 0, b"x"), *LAST], "before the end of 'a'"),
+        ([data(b"a", 5, b"x"), end(b"a"), *LAST], "'a' does not go on"),
+        ([Chunk(head(b"Z", b"a"))], "unknown chunk type b'Z'"),
+        ([Chunk(b"\x1f\x8b" * 20)], "no mbstream"),
+        ([Chunk(b"XBSTCK01\0P\xff\xff\xff\xff")], "a path of 4294967295 bytes"),
+        ([data(align.PADDING, 0, b"x")], "a file named 'cloudbackup_padding' already"),
+        ([data(b"xtrabackup_info/x", 0, b""), end(b"xtrabackup_info/x"), *LAST[:2]], "ends before .*info"),
+    ],
+)
+def test_what_is_no_whole_backup_fails_with_the_reason(chunks: list[Chunk], said: str) -> None:
+    with pytest.raises(align.StreamError, match=said):
+        aligned(joined(chunks), 64)
+
+
+def test_a_chunk_of_an_unknown_type_passes_when_it_says_that_it_may_be_ignored() -> None:
+    chunks = [data(b"x", 7, b"y" * 100, flags=1, kind=b"Z"), rename(b"a", b"b"), *LAST]
+    kept = [chunk.raw for _, path, chunk, _ in chunks_of(aligned(joined(chunks), 64)) if path != align.PADDING]
+    assert b"".join(kept) == joined(chunks)
+
+
+def run(stream: bytes, size: int = 16384) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([*FILTER, str(size)], input=stream, capture_output=True, check=False)
+
+
+def test_as_a_program_it_fails_with_one_line() -> None:
+    done = run(joined([data(b"d/t", 0, b"x")]))
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"align: the stream ends before the end of 'd/t' (byte 38 of the stream)\n",
+    )
+
+
+def test_as_a_program_it_fails_with_one_line_when_nobody_reads() -> None:
+    stream = joined([data(b"d/t", 0, bytes(3 << 20)), end(b"d/t"), *LAST])
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*FILTER, "16384"], input=stream, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"align: whoever reads the aligned stream ended early\n")
+
+
+def test_a_full_disk_fails_with_one_line() -> None:
+    stream = joined([data(b"d/t", 0, b"x"), end(b"d/t"), *LAST])
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*FILTER, "16384"], input=stream, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"align: cannot copy the stream: No space left on device\n"
+
+
+def test_its_text_fits_into_an_environment_variable_with_room() -> None:
+    assert len(TEXT.encode()) < 32 * 1024
+
+
+def test_its_memory_stays_small(tmp_path: Path) -> None:
+    chunk = data(b"d/t", 0, bytes(10 << 20)).raw
+    many = [data(b"d/t", number * (10 << 20), bytes(10 << 20)).raw for number in range(1, 12)]
+    file = tmp_path / "stream"
+    file.write_bytes(b"".join([chunk, *many, joined([end(b"d/t"), *LAST])]))
+    measure = "import resource,os,sys; p=os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:]); \
+print(p, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)"
+    with file.open("rb") as source:
+        done = subprocess.run(
+            [sys.executable, "-c", measure, *FILTER, "1048576"],
+            stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True,
+        )  # fmt: skip
+    code, kibibytes = map(int, done.stderr.split())
+    assert code == 0
+    assert kibibytes < 64 * 1024
