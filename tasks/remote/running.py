@@ -45,10 +45,13 @@ class Running:
     def _read(self) -> None:
         try:
             beat = time.monotonic()
-            while not self._over():
-                pieces = self._channel.receive(0.01 if self._marked() else LOOK)
+            while True:
+                over = self._over()  # asked before the last look, or what came in between would be lost
+                pieces = self._channel.receive(0 if over else 0.01 if self._marked() else LOOK)
                 for stream, piece in pieces:
                     self._take(stream, piece)
+                if over and not pieces:
+                    break
                 if self._rendered and time.monotonic() - beat >= HEARTBEAT:
                     beat = time.monotonic()
                     self._channel.send(b"\n")
@@ -60,15 +63,14 @@ class Running:
                 self._changed.notify_all()
 
     def _marked(self) -> bool:
-        return self._rendered is not None and self._rendered.end in self._streams[STDOUT][-200:]
+        end = self._rendered.end if self._rendered else None
+        return end is not None and all(end in stream[-200:] for stream in self._streams.values())
 
     def _over(self) -> bool:
         code = self._channel.exit_code()
         if code is not None and self._marked():
             return True  # a child that went into the background may hold the streams open for longer
-        if not self._channel.ended:
-            return False
-        return not self._channel.receive(0)
+        return self._channel.ended
 
     def _take(self, stream: int, piece: bytes) -> None:
         self._streams[stream] += piece
@@ -81,6 +83,8 @@ class Running:
         if self._on_stderr is None:
             return
         text = self._after_begin(STDERR)
+        if self._rendered is not None and text.endswith(b"\n" + self._rendered.end + b"\n"):
+            text = text[: -len(self._rendered.end) - 2]
         upto = len(text) if last else text.rfind(b"\n") + 1
         fresh, self._told = text[self._told : upto], max(upto, self._told)
         for line in fresh.splitlines():
@@ -142,7 +146,7 @@ class Running:
         return self._script_output(code, self._rendered, seconds)
 
     def _exit_code(self) -> int:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 1
         while (code := self._channel.exit_code()) is None:
             if time.monotonic() > deadline:
                 raise HostError(f"{self._host}: the connection was lost while a command ran there", "run it again")
@@ -153,7 +157,7 @@ class Running:
         stdout, stderr = self._after_begin(STDOUT), self._after_begin(STDERR)
         body, ended, status = stdout.rpartition(b"\n" + rendered.end + b" ")
         if ended:
-            return Output(int(status), body, stderr, seconds)
+            return Output(int(status), body, stderr.removesuffix(b"\n" + rendered.end + b"\n"), seconds)
         said = bytes(self._streams[STDERR]).decode(errors="replace").strip()
         if rendered.begin not in self._streams[STDOUT]:
             last = said.splitlines()[-1] if said else f"exit code {code}"

@@ -112,6 +112,7 @@ code=$?
 disown "$watchdog"
 kill -KILL "$watchdog"
 printf '\\n%s %d\\n' {end} "$code"
+printf '\\n%s\\n' {end} >&2
 return "$code"
 }}
 main 9<&0 </dev/null; exit $?

@@ -176,6 +176,11 @@ def test_one_plain_command_gets_its_input(host: Host) -> None:
     assert (output.code, output.stdout) == (8, b"some input")
 
 
+def test_no_output_of_a_quick_command_is_lost(host: Host) -> None:
+    outputs = [host.command(("echo", str(number))).text for number in range(60)]
+    assert outputs == [f"{number}\n" for number in range(60)]
+
+
 def test_files_are_written_whole_and_never_over_another(host: Host, tmp_path: Path) -> None:
     files, folder = host.files(), str(tmp_path / "a" / "b")
     files.make_directory(folder)
