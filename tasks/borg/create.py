@@ -102,6 +102,7 @@ def _stream_words(options: StreamOptions) -> Words:
         "--content-from-command",
         f"::{options.archive}",
         "--",
+        *("env", "-u", "BORG_PASSPHRASE"),  # borg 1.2 hands it on, 1.4 does not
         *("bash", "-o", "pipefail", "-c", options.content.body),
     )
 

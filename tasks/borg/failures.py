@@ -44,7 +44,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "the command that gives the archive's content failed with exit code {code}; no archive was made",
         "its own words tell why",
-        pattern=r"Command '.*' exited with status (?P<code>\d+)",
+        pattern=r"Command '.*' exited with status (?P<code>-?\d+)",
     ),
     Failure(
         "none of the paths to back up exists on the host",

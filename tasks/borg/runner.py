@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.borg.failures import explain
 from tasks.borg.messages import Level, Message, Progress, read_line, read_messages, texts
-from tasks.borg.versions import ENVIRONMENT, NOT_FOUND, Outcome, outcome
+from tasks.borg.versions import ENVIRONMENT, HARMLESS, NOT_FOUND, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
 from tasks.remote.script import Environment, Script, Words, quote
@@ -54,7 +54,8 @@ class Result:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Return what borg warned of. borg logs some faults as errors and still ends with a warning's exit code."""
-        return texts(self.messages, Level.WARNING, Level.ERROR)
+        said = texts(self.messages, Level.WARNING, Level.ERROR)
+        return tuple(text for text in said if not HARMLESS.match(text))
 
     @property
     def other_lines(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ class Result:
 
 
 class BorgError(AppError):
-    """Borg failed. `result` is all that it said; `msgid` is borg's own name for the error, empty where there is none."""
+    """Borg failed. `result` is all that it said, `msgid` borg's own name for the error, empty where there is none."""
 
     def __init__(self, what: str, remedy: str, result: Result) -> None:
         super().__init__(what, remedy)

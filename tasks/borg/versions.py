@@ -8,6 +8,8 @@ warnings about files              no msgid                    msgid BackupFileNo
 text for a missing path           /x: [Errno 2] ...: 'x'      /x: stat: [Errno 2] ...: '/x'
 wrong passphrase                  passphrase supplied in      Passphrase supplied in
 `create --json` original_size     with archive metadata       contents of files alone
+passphrase in a content command's
+  environment                     yes                         no
 `init` at success warns of        key and old versions        key
 
 So the cause of an error is told by msgid and text (failures.py), and its exit code only says how bad it is.
@@ -15,6 +17,7 @@ Times in `--json` are local and carry no zone in either: the runner sets TZ=UTC.
 `list --json` shows no checkpoints in either. Both print a key to standard output when `key export` names no file.
 """
 
+import re
 from enum import Enum
 
 ENVIRONMENT = {
@@ -24,6 +27,9 @@ ENVIRONMENT = {
     "BORG_DISPLAY_PASSPHRASE": "no",
     "TZ": "UTC",
 }
+
+# Warnings that mean nothing: the first run with a files cache of its own does not find one.
+HARMLESS = re.compile(r"The files cache can't be read\. \[\[Errno 2\]|Continuing without files cache")
 
 NOT_FOUND = 127  # bash: no such command. borg 1.4 ends its warnings below it.
 

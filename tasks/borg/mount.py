@@ -1,0 +1,31 @@
+"""`borg mount`: look into archives as folders, on the operator's machine.
+
+While it is mounted, borg holds a shared lock on the repository: a backup waits for it, and gives up after its time.
+"""
+
+from tasks.borg.runner import PLAIN, How, Result, run
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository
+
+
+def mount_words(mountpoint: str, archive: str | None = None) -> Words:
+    """Return borg's words for one archive, or for all, each a folder."""
+    return ("mount", f"::{archive}" if archive else "::", mountpoint)
+
+
+def umount_words(mountpoint: str) -> Words:
+    """Return borg's words to let go again."""
+    return ("umount", mountpoint)
+
+
+def mount(repository: Repository, mountpoint: str, archive: str | None = None, how: How = PLAIN) -> Result:
+    """Mount on an existing folder; borg stays in the background until it is unmounted.
+
+    Raises BorgError, also without FUSE, and what `Host.run` raises.
+    """
+    return run(repository, mount_words(mountpoint, archive), how)
+
+
+def umount(repository: Repository, mountpoint: str, how: How = PLAIN) -> Result:
+    """Unmount. Raises BorgError and what `Host.run` raises."""
+    return run(repository, umount_words(mountpoint), how)

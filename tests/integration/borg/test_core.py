@@ -1,0 +1,171 @@
+"""init, create, list and extract on real borgs."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.borg.create import FilesOptions, StreamOptions, create
+from tasks.borg.extract import ExtractOptions, content, extract, size
+from tasks.borg.init import init
+from tasks.borg.list import archives, contents, find
+from tasks.borg.naming import ArchiveName
+from tasks.borg.runner import BorgError, ContentError, How
+from tasks.errors import RefusedError, UsageError
+from tasks.remote.host import LocalHost
+from tasks.remote.script import Script, Stream
+from tasks.remote.secret import Secret
+from tasks.storage.repository import Repository
+from tests.integration.borg.conftest import MakeRepository
+
+ODD_NAMES = ("plain", "with space", 'it\'s "quoted" $(touch owned)', "line\nbreak", "-dash", "ümlaut", "{now}", "*")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder with names that are hard on shells."""
+    top = tmp_path / "srv" / "it's shop"
+    top.mkdir(parents=True)
+    for name in ODD_NAMES:
+        (top / name).write_text(name * 100)
+    (top / "link").symlink_to("plain")
+    (top / "cache").mkdir()
+    (top / "cache" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+    (top / "cache" / "junk").write_text("junk")
+    (top / "logs").mkdir()
+    (top / "logs" / "big.log").write_text("log")
+    return top
+
+
+def test_init_encrypts_and_brings_the_key_into_escrow(make_repository: MakeRepository, tmp_path: Path) -> None:
+    repository = make_repository()
+    made = init(repository, tmp_path / "keys")
+    assert made.created
+    assert made.encryption == "repokey-blake2"
+    assert made.escrow.key == tmp_path / "keys" / "disk-shop.key"
+    assert made.escrow.key.read_text().startswith(f"BORG_KEY {made.repository_id}")
+    assert "BORG PAPER KEY" in made.escrow.paper.read_text()
+    assert {path.stat().st_mode & 0o777 for path in (made.escrow.key, made.escrow.paper)} == {0o600}
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    again = init(repository, tmp_path / "keys")
+    assert not again.created
+    assert again.repository_id == made.repository_id
+
+
+def test_init_never_replaces_another_key_in_escrow(repository: Repository, tmp_path: Path) -> None:
+    key = tmp_path / "escrow" / "disk-shop.key"
+    key.write_text("BORG_KEY of better days\n")
+    with pytest.raises(RefusedError, match="is not the one"):
+        init(repository, tmp_path / "escrow")
+    assert key.read_text() == "BORG_KEY of better days\n"
+
+
+def test_init_opens_what_is_there_with_the_right_passphrase_only(
+    repository: Repository, make_repository: MakeRepository, tmp_path: Path
+) -> None:
+    with pytest.raises(BorgError, match="shop: the passphrase is wrong"):
+        init(make_repository(url=repository.url, passphrase="another"), tmp_path / "escrow")
+
+
+def test_files_come_back_whole(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    name = str(ArchiveName("shop", "files", datetime.now(UTC)))
+    made = create(repository, FilesOptions(name, (str(tree),), exclude=("*/logs",), comment='{"chunks": "{now}"}'))
+    assert (made.archive, made.warnings) == (name, ())
+    assert made.files == len(ODD_NAMES)
+    assert abs(made.start - datetime.now(UTC)) < timedelta(minutes=1)
+
+    listing = archives(repository, comments=True)
+    assert [(archive.name, archive.id) for archive in listing.archives] == [(name, made.id)]
+    assert abs(listing.archives[0].start - datetime.now(UTC)) < timedelta(minutes=1)
+    assert listing.archives[0].comment == '{"chunks": "{now}"}'
+    assert find(listing, "shop", "files") == find(listing, "shop", "files", name)
+    assert find(listing, "shop", "mariadb") is None
+
+    target = tmp_path / "target"
+    target.mkdir()
+    extract(repository, ExtractOptions(name, strip=len(tree.parts) - 2), str(target))
+    restored = target / tree.name
+    assert sorted(path.name for path in restored.iterdir()) == sorted([*ODD_NAMES, "link", "cache"])
+    assert [(restored / each).read_text() for each in ODD_NAMES] == [each * 100 for each in ODD_NAMES]
+    assert [path.name for path in (restored / "cache").iterdir()] == ["CACHEDIR.TAG"]
+    assert not list(tmp_path.rglob("owned"))
+
+
+def test_single_paths_are_extracted_by_their_very_names(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    create(repository, FilesOptions("one", (str(tree),)))
+    wanted = [str(tree / "*"), str(tree / "line\nbreak")]
+    assert {entry.path for entry in contents(repository, "one", wanted)} == {path[1:] for path in wanted}
+    assert size(repository, "one", [str(tree / "line\nbreak")]) == (len("line\nbreak") * 100, 1)
+    assert size(repository, "one", [str(tree / "nothing")]) == (0, 0)
+    extract(repository, ExtractOptions("one", wanted, strip=len(tree.parts) - 1), str(tmp_path))
+    assert (tmp_path / "*").read_text() == "*" * 100
+    assert not (tmp_path / "plain").exists()
+    with pytest.raises(BorgError, match=r"holds nothing by the name .*nothing"):
+        extract(repository, ExtractOptions("one", [str(tree / "nothing")]), str(tmp_path))
+
+
+def test_a_missing_path_is_a_warning_that_names_it(repository: Repository, tree: Path) -> None:
+    made = create(repository, FilesOptions("one", ("/no/such thing", str(tree))))
+    assert len(made.warnings) == 1
+    assert made.warnings[0].startswith("/no/such thing")
+    assert made.files > len(ODD_NAMES)  # logs/big.log as well
+
+
+def test_no_archive_is_made_when_nothing_is_there(repository: Repository) -> None:
+    with pytest.raises(BorgError, match="none of the paths"):
+        create(repository, FilesOptions("one", ("/no/such", "/nor/this")))
+    assert archives(repository).archives == ()
+
+
+def test_relative_paths_and_options_are_no_paths(repository: Repository) -> None:
+    for path in ("--one-file-system", "srv", ""):
+        with pytest.raises(UsageError, match="must be absolute"):
+            create(repository, FilesOptions("one", ("/etc", path)))
+
+
+def test_a_name_is_given_once(repository: Repository, tree: Path) -> None:
+    create(repository, FilesOptions("one", (str(tree),)))
+    with pytest.raises(BorgError, match="archive one is there already"):
+        create(repository, FilesOptions("one", (str(tree),)))
+
+
+def stream(body: str, chunk_size: int | None = 65536, **environment: str | Secret) -> StreamOptions:
+    return StreamOptions(
+        "dump", Stream(body, environment), "shop.mbstream", chunk_size, comment='{"chunk_size": 65536}'
+    )
+
+
+def test_a_stream_comes_back_byte_for_byte(repository: Repository, host: LocalHost) -> None:
+    seen: list[object] = []
+    body = 'head -c 3000000 /dev/zero | tr "\\0" x; printf %s "$WORD"; echo said so >&2'
+    made = create(repository, stream(body, WORD=Secret("it's $secret")), How(on_progress=seen.append))
+    assert made.files == 1
+    assert made.size >= 3_000_012
+    assert made.stored < 100_000
+    assert seen
+    back = content(repository, "dump", "shop.mbstream")
+    output = host.run(Script(back.body, back.environment))
+    assert output.ok
+    assert output.stdout == b"x" * 3_000_000 + b"it's $secret"
+    missing = content(repository, "dump", "shop.nothing")
+    assert not host.run(Script(missing.body, missing.environment)).ok
+
+
+@pytest.mark.parametrize("body", ["echo half; echo why it failed >&2; exit 3", "false | cat", "echo half; kill -9 $$"])
+def test_a_failed_stream_leaves_no_archive(repository: Repository, body: str) -> None:
+    with pytest.raises(ContentError, match="no archive was made") as caught:
+        create(repository, stream(body))
+    assert "why it failed" not in body or caught.value.result.other_lines == ("why it failed",)
+    assert archives(repository).archives == ()
+
+
+def test_the_content_command_never_sees_the_passphrase(repository: Repository, host: LocalHost) -> None:
+    create(repository, stream("env; cat"))
+    back = content(repository, "dump", "shop.mbstream")
+    assert "secret" not in host.run(Script(back.body, back.environment)).text
+
+
+def test_times_are_utc_whatever_the_zone(repository: Repository, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    create(repository, FilesOptions("one", (str(tree),)))
+    assert abs(archives(repository).archives[0].start - datetime.now(UTC)) < timedelta(minutes=1)
