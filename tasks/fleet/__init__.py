@@ -1,1 +1,87 @@
-"""fleet."""
+"""The main job over all apps: `backup`, `restore`. The tasks that join borg and MariaDB are here as well."""
+
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from tasks.cli import APP_HELP, task
+
+BACKUP_HELP = {
+    "app": APP_HELP,
+    "part": "I/N: only every N-th of these apps, beginning with the I-th, to spread a fleet over jobs or days",
+    "parallel": "how many apps are worked on at a time",
+    "dry-run": "print what would run, secrets hidden, and change nothing",
+}
+RESTORE_HELP = {
+    "app": "name of the app in the inventory",
+    "archive": "name of an archive, or `latest`",
+    "target": "a new or empty folder to restore into; without it the data goes back to its place, the old moved aside",
+    "to": "`local` restores on this machine, into --target; otherwise on the app's host",
+    "yes": "restore in place without being asked",
+}
+
+
+@task(
+    help={**BACKUP_HELP, "source": "files or mariadb; repeat it for several; none means all that an app has"},
+    iterable=["app", "source"],
+)
+def backup(
+    c: Any,
+    app: Any = None,
+    source: Any = None,
+    part: str = "",
+    parallel: int = 4,
+    dry_run: bool = False,
+) -> None:
+    """Back up every source of every app to its storage."""
+    _backup(c, app, source, part, parallel, dry_run)
+
+
+@task(help=BACKUP_HELP, iterable=["app"], name="backup")
+def mariadb_backup(c: Any, app: Any = None, part: str = "", parallel: int = 4, dry_run: bool = False) -> None:
+    """Back up the MariaDB servers alone: a whole physical backup each, streamed without a staging disk."""
+    _backup(c, app, ["mariadb"], part, parallel, dry_run)
+
+
+def _backup(c: Any, app: Any, source: Any, part: str, parallel: int, dry_run: bool) -> None:
+    from tasks.fleet import backup as work
+
+    options = work.Options(tuple(app or ()), tuple(source or ()), part or None, parallel)
+    if dry_run:
+        work.show(c.config.inventory, options)
+        return
+    code = work.run(c.config.inventory, options)
+    if code:
+        raise Exit(code=code)
+
+
+@task(help={**RESTORE_HELP, "source": "files or mariadb; none means all that the app has"}, iterable=["source"])
+def restore(
+    c: Any,
+    app: str,
+    source: Any = None,
+    archive: str = "latest",
+    target: str = "",
+    to: str = "",
+    yes: bool = False,
+) -> None:
+    """Bring one app's data back: into a folder, or into place with the old data moved aside and kept."""
+    _restore(c, app, source, archive, target, to, yes)
+
+
+@task(help=RESTORE_HELP, name="restore")
+def mariadb_restore(
+    c: Any, app: str, archive: str = "latest", target: str = "", to: str = "", yes: bool = False
+) -> None:
+    """Bring one app's MariaDB server back: into a folder, or into place with the old data kept, and started."""
+    _restore(c, app, ["mariadb"], archive, target, to, yes)
+
+
+def _restore(c: Any, app: str, source: Any, archive: str, target: str, to: str, yes: bool) -> None:
+    from tasks.cli import confirm
+    from tasks.fleet import restore as work
+
+    options = work.Options(app, tuple(source or ()), archive, target or None, to or None)
+    code = work.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    if code:
+        raise Exit(code=code)

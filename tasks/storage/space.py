@@ -13,8 +13,8 @@ def parse_df(output: Output, where: str) -> Usage:
     rows = output.text.strip().splitlines()
     fields = rows[-1].split() if rows else []
     try:
-        size, used, free = (int(field) * 1024 for field in fields[-5:-2])
+        _, used, free = (int(field) * 1024 for field in fields[-5:-2])
     except ValueError:
         said = (output.error_text.strip() or output.text.strip() or "nothing").splitlines()[0]
         raise AppError(f"{where}: df does not tell the space: {said}") from None
-    return Usage(used=used, size=max(size, used + free) if free else size)
+    return Usage(used=used, size=used + free)  # blocks kept for root are nobody's space

@@ -20,9 +20,7 @@ Config = configured.SshStorage | configured.StorageBox
 class SshServer(Storage):
     """A server that runs `borg serve`: app hosts log in with an append-only key each, the operator with their own."""
 
-    def __init__(
-        self, name: str, config: configured.SshStorage | configured.StorageBox, cancelled: threading.Event
-    ) -> None:
+    def __init__(self, name: str, config: Config, cancelled: threading.Event) -> None:
         super().__init__(name, config.kind, config.directory)
         self.config = config
         self.server = SshHost(self.target(), cancelled)

@@ -1,0 +1,126 @@
+"""`backup`: every source of every app, each tried whatever became of the others."""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.borg.messages import Progress
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.fleet import sources
+from tasks.fleet.hooks import around
+from tasks.fleet.loop import PARALLEL, over_apps
+from tasks.fleet.outcome import Outcome, exit_code
+from tasks.fleet.recording import confirmed, recorded
+from tasks.fleet.view import View
+from tasks.human import size
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.storage.session import Session
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to back up: the named apps (none means all), of these the part I/N, and the named sources (none: all)."""
+
+    apps: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    part: str | None = None
+    parallel: int = PARALLEL
+
+
+def run(folder: str, options: Options) -> int:
+    """Back up, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    with Session(load(Path(folder))) as session:
+        apps = _selected(session, options)
+        with View(apps) as view:
+            worked = over_apps(session, apps, options.parallel, lambda app: _App(session, app, options, view).save())
+            outcomes = [outcome for each in worked for outcome in each]
+            view.summary(outcomes, "saved")
+        return exit_code(outcomes)
+
+
+def show(folder: str, options: Options) -> None:
+    """Print what a backup would run, secrets hidden. Asks the hosts, changes nothing. Raises CloudbackupError."""
+    with Session(load(Path(folder))) as session:
+        for app in _selected(session, options):
+            for words, when in ((app.before, "before"), (app.after, "after")):
+                for command in words:
+                    print(f"# {app.name} on {app.host}, {when} the backup\n{' '.join(command)}\n")
+            for source in _sources(app, options):
+                script = sources.script(session, app, source, datetime.now(UTC))
+                print(f"# {app.name} {source} on {app.host}\n{script.shown()}\n")
+
+
+def _selected(session: Session, options: Options) -> tuple[App, ...]:
+    for source in options.sources:
+        if source not in sources.ALL:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(sources.ALL)}")
+    apps = session.inventory.select(options.apps, options.part)
+    chosen = tuple(app for app in apps if _sources(app, options))
+    if not chosen:
+        raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")
+    return chosen
+
+
+def _sources(app: App, options: Options) -> list[str]:
+    return [source for source in app.sources if source in (options.sources or sources.ALL)]
+
+
+class _App:
+    """The backup of one app."""
+
+    def __init__(self, session: Session, app: App, options: Options, view: View) -> None:
+        self.session = session
+        self.app = app
+        self.view = view
+        self.sources = _sources(app, options)
+        self.tried: list[Outcome] = []
+
+    def save(self) -> list[Outcome]:
+        """Return an outcome for each source; no fault is raised but an interruption."""
+        began = datetime.now(UTC)
+        try:
+            with around(self.app, self.session.host(self.app)):
+                for source in self.sources:
+                    self.tried.append(self._source(source))
+        except InterruptedRunError:
+            raise
+        except CloudbackupError as error:
+            self._lost(error, began)
+        outcomes = recorded(self.session, self.app, confirmed(self.session, self.app, self.tried))
+        for outcome in outcomes:
+            self.view.done(outcome)
+        return outcomes
+
+    def _source(self, source: str) -> Outcome:
+        began = datetime.now(UTC)
+        self.view.step(self.app.name, source, "starts")
+        try:
+            return sources.save(self.session, self.app, source, began, self._listener(source))
+        except InterruptedRunError:
+            raise
+        except CloudbackupError as error:
+            return failed(self.app, source, began, error)
+        except Exception as error:  # a fault of ours must not keep the other apps from being saved
+            traceback.print_exc()
+            return failed(self.app, source, began, CloudbackupError(f"unexpected: {type(error).__name__}: {error}"))
+
+    def _listener(self, source: str) -> "sources.OnProgress":
+        def listen(progress: Progress) -> None:
+            self.view.step(self.app.name, source, f"{size(progress.size)} read, {size(progress.stored)} new")
+
+        return listen
+
+    def _lost(self, error: CloudbackupError, began: datetime) -> None:
+        """Note a fault around the sources: before them, none was saved; after them, it stands on a line of its own."""
+        missing = self.sources[len(self.tried) :]
+        self.tried += [failed(self.app, source, began, error) for source in missing or ["after"]]
+
+
+def failed(app: App, source: str, began: datetime, error: CloudbackupError) -> Outcome:
+    """Return the outcome of a source that was not saved."""
+    lines = str(error).removeprefix(f"{app.name}: ").splitlines()
+    seconds = (datetime.now(UTC) - began).total_seconds()
+    return Outcome(app.name, source, "failed", began, seconds, said=tuple(line.strip() for line in lines))

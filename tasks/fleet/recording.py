@@ -1,0 +1,81 @@
+"""After an action: what the repository really lists, and a record of what was done."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tasks.borg.list import archives
+from tasks.borg.runner import How
+from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.fleet.outcome import Outcome
+from tasks.inventory.models import App
+from tasks.storage.records import Record, operator_name
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+
+def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes held against a listing of the repository: a new archive that is not there was not saved.
+
+    The listing is the operator's own, so that a host cannot vouch for itself. Where it cannot be had the outcome is a
+    warning: the host's borg said that the archive is whole.
+    """
+    if not any(outcome.archive for outcome in outcomes):
+        return list(outcomes)
+    try:
+        repository = session.repository(app, Side.OPERATOR)
+        ids = tuple(archive.id for archive in archives(repository, how=How(lock_wait=60, timeout=300)).archives)
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        return [
+            _doubted(outcome, f"saved, but the repository could not be listed afterwards: {error.what}")
+            for outcome in outcomes
+        ]
+    return [_compared(outcome, ids) for outcome in outcomes]
+
+
+def _compared(outcome: Outcome, ids: tuple[str, ...]) -> Outcome:
+    details = {**outcome.details, "archive_ids": ids}
+    if outcome.archive_id is None or outcome.archive_id in ids:
+        return replace(outcome, details=details)
+    said = (f"the repository does not list {outcome.archive}, which borg said that it made",)
+    return replace(outcome, status="failed", said=said, details=details)
+
+
+def _doubted(outcome: Outcome, why: str) -> Outcome:
+    return outcome if outcome.failed else replace(outcome, status="warning", said=(*outcome.said, why))
+
+
+def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:
+    """Write a record of each outcome. One that cannot be written does not undo a backup, but is said."""
+    return [_recorded(session, app, outcome, action) for outcome in outcomes]
+
+
+def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:
+    try:
+        session.storage_of(app).write_record(app, record_of(outcome, action))
+    except CloudbackupError as error:
+        why = f"no record could be written: {error.what}"
+        return replace(outcome, status=outcome.status if outcome.failed else "warning", said=(*outcome.said, why))
+    return outcome
+
+
+def record_of(outcome: Outcome, action: str) -> Record:
+    """Return the record of an outcome."""
+    details = dict(outcome.details)
+    return Record(
+        app=outcome.app,
+        action=action,
+        source=outcome.source,
+        time=outcome.began,
+        outcome=outcome.status,
+        duration_seconds=round(outcome.seconds, 1),
+        error=outcome.said[0] if outcome.said else None,
+        archive=outcome.archive,
+        archive_id=outcome.archive_id,
+        size=outcome.size,
+        stored=outcome.stored,
+        archive_ids=details.pop("archive_ids", None),
+        operator=operator_name(),
+        details=details,
+    )

@@ -1,0 +1,64 @@
+"""The keys file of an account: a mistake here locks everybody out, or lets a host in too far."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access
+
+OPERATOR = PublicKey(
+    "ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIMMqoyAABz7k3ydFc5vZQ1vFW1XE0Hu53H7GC" + "/LAAb/d", "operator@laptop"
+)
+HOST = PublicKey(
+    "ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIH8mJ7o2l1Vn2o7p3l0Jq3nM3tq1b2c3d4e5f6g7h8i9", "cloudbackup shop"
+)
+COMMAND = "borg-1.4 serve --append-only --restrict-to-repository cloudbackup/shop"
+
+
+def test_both_forms_of_the_operators_key_are_written_once() -> None:
+    once = with_full_access("", OPERATOR, both_ports=True)
+    assert OPERATOR.openssh() in once.splitlines()
+    assert once.count("BEGIN SSH2 PUBLIC KEY") == 1
+    assert once.endswith("\n")
+    assert with_full_access(once, OPERATOR, both_ports=True) == once
+
+
+def test_the_rfc4716_form_is_one_that_ssh_keygen_reads(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    key = PublicKey.parse((tmp_path / "key.pub").read_text())
+    (tmp_path / "rfc").write_text(key.rfc4716() + "\n")
+    words = ["ssh-keygen", "-i", "-f", str(tmp_path / "rfc")]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.split() == [key.kind, key.blob]
+
+
+def test_a_hosts_key_is_forced_to_its_repository() -> None:
+    text = with_forced_command(with_full_access("", OPERATOR, both_ports=True), HOST, COMMAND)
+    assert f'command="{COMMAND}",restrict {HOST.openssh()}' in text.splitlines()
+    assert OPERATOR.openssh() in text.splitlines()
+    assert with_forced_command(text, HOST, COMMAND) == text
+
+
+def test_another_command_replaces_the_older_one() -> None:
+    text = with_forced_command(with_forced_command("", HOST, "borg serve"), HOST, COMMAND)
+    assert text.count(HOST.blob) == 1
+    assert "--append-only" in text
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", codec="utf-8")), max_size=5
+    )
+)
+def test_the_lines_of_others_stay(lines: list[str]) -> None:
+    before = "".join(f"# {line}\n" for line in lines)
+    after = with_forced_command(with_full_access(before, OPERATOR, both_ports=True), HOST, COMMAND)
+    assert after.startswith(before)
+
+
+@pytest.mark.parametrize("line", ["", "ssh-ed25519", "ssh-ed25519 not-base64!"])
+def test_what_is_no_key_is_refused(line: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        PublicKey.parse(line)
