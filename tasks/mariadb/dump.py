@@ -1,0 +1,57 @@
+"""The stream that goes into an archive: mariadb-backup's, aligned with borg's chunks, whole or failing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.mariadb import align
+from tasks.mariadb.access import BACKUP, Access
+from tasks.mariadb.server import Tools
+from tasks.remote.script import Stream, quote
+
+FILTER = "ALIGN_FILTER"  # name of the environment variable that carries the filter's text
+INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: it must run everywhere alike
+
+# mariadb-backup's exit code 0 alone is no success: its last line must say so as well.
+NOT_COMPLETED = "cloudbackup: mariadb-backup did not say that it completed"
+_WATCH = f"""\
+import sys
+line = b""
+for line in sys.stdin.buffer:
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
+if not line.rstrip().endswith(b"completed OK!"):
+    sys.exit("{NOT_COMPLETED}")
+"""
+
+
+@dataclass(frozen=True)
+class DumpOptions:
+    """`checkpoint` has the server write its changed pages first, so that the redo log in the archive is short."""
+
+    chunk_size: int
+    checkpoint: bool = True
+
+
+def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
+    """Return the stream of a whole backup of the server.
+
+    Its text is for `bash -o pipefail`; it fails, so that borg drops the archive, when any of its programs fails,
+    when mariadb-backup's last line is not `completed OK!`, or when a file or the end is missing in the stream.
+    mariadb-backup's messages go to standard error as they come.
+    """
+    words = ["--backup", "--stream=mbstream"]
+    if options.checkpoint and "innodb-log-checkpoint-now" in tools.options:
+        words.append("--innodb-log-checkpoint-now")
+    if "startup-wait-timeout" in tools.options:
+        words.append(f"--startup-wait-timeout={int(access.database.startup_wait_timeout.total_seconds())}")
+    backup = access.command(BACKUP, words)
+    watch = quote((*INTERPRETER, _WATCH))
+    align_words = f'{quote(INTERPRETER)} "${FILTER}" {options.chunk_size:d}'
+    # Descriptor 4 carries the data around the program that watches the messages.
+    body = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1 | {align_words}"
+    return Stream(body, {**access.environment, FILTER: filter_text()})
+
+
+def filter_text() -> str:
+    """Return the text of the stream filter, as it travels to a host."""
+    return Path(align.__file__).read_text(encoding="utf-8")

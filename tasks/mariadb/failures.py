@@ -1,0 +1,168 @@
+"""What MariaDB's tools say when they fail, as one sentence and a remedy."""
+
+import re
+from dataclasses import dataclass
+
+from tasks.errors import AppError
+from tasks.mariadb.access import NO_PASSWORD_CAME
+
+DOCUMENTS = "docs/mariadb.md"
+
+
+class DatabaseError(AppError):
+    """A database tool failed. `retry` tells whether the same again may well succeed a little later."""
+
+    def __init__(self, what: str, remedy: str = "", *, retry: bool = False) -> None:
+        super().__init__(what, remedy)
+        self.retry = retry
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One known failure. `what` and `remedy` may use the groups of `pattern` as {0}, {1}, ..."""
+
+    pattern: str
+    what: str
+    remedy: str
+    retry: bool = False
+
+
+_GRANT = "give the account what a backup needs: GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO {0}"
+
+# The first that matches wins, so what causes other messages stands above them. Each text was seen with
+# MariaDB 10.11.19 or 11.8.6, but for those of another host's shell.
+_KNOWN = (
+    Failure(
+        re.escape(NO_PASSWORD_CAME),
+        "no password reached the database tool",
+        "the command in `exec` must pass standard input on: docker exec -i, kubectl exec -i",
+    ),
+    Failure(
+        r"(?:exec: |sh: (?:line )?\d+: )(?:exec: )?(?:mysql|mariadb): not found|(?:mariadb|mysql): command not found",
+        "the MariaDB client is not there",
+        "install the package mariadb-client where the database runs, or set `exec`",
+    ),
+    Failure(
+        r"(?:mariabackup|mariadb-backup): (?:command )?not found",
+        "mariadb-backup is not there",
+        "install the package mariadb-backup, of the server's own release series, where the database runs",
+    ),
+    Failure(
+        r"mbstream: (?:command )?not found",
+        "mbstream is not there",
+        "install the package mariadb-backup where the data is to be restored",
+    ),
+    Failure(
+        r"python3: (?:command )?not found",
+        "python3 is not there",
+        "install python3 on the host: a few lines of it put the database's pages on borg's chunk borders",
+    ),
+    Failure(
+        r"Access denied; you need \(at least one of\) the (.+?) privilege",
+        "the database account may not {0}",
+        f"run on the server: GRANT {{0}} ON *.* TO the account of the inventory ({DOCUMENTS}#grants)",
+    ),
+    Failure(
+        r"missing required privilege (\w+(?: \w+)*) on",
+        "the database account may not {0}",
+        f"run on the server: GRANT {{0}} ON *.* TO the account of the inventory ({DOCUMENTS}#grants)",
+    ),
+    Failure(
+        r"Access denied for user '?([^ ]+@'?[^ ']*'?)(?: to database [^ ]+)?(?: \(using password: (\w+)\))?",
+        "the server refuses the account '{0}'",
+        "check user, password and defaults_file of the app; SHOW GRANTS tells from where the account may come",
+    ),
+    Failure(
+        r"Can't connect to (?:local )?(?:MySQL |MariaDB )?server (?:through socket|on|at) '([^']+)'",
+        "no database server answers at {0}",
+        "start the server, or correct socket, host and port of the app",
+    ),
+    Failure(
+        r"Unknown (?:MySQL|MariaDB)? ?server host '([^']+)'",
+        "the database server's host name {0} is not known on the host",
+        "correct `host` of the app",
+    ),
+    Failure(
+        r"Could not open required defaults file: (.+)",
+        "the option file {0} cannot be read",
+        "correct defaults_file of the app; it is a path where the database tools run",
+    ),
+    Failure(
+        r"Too many open files",
+        "mariadb-backup may not open enough files",
+        "raise the hard limit of open files for the account that runs it, to the number of tables + 100 (ulimit -Hn)",
+    ),
+    Failure(
+        r"No space left on device|Disk full",
+        "the disk is full",
+        "free space there; a backup itself needs none on the host",
+    ),
+    Failure(
+        r"(?:Can't change dir to|cannot (?:open|access|stat)|Can't (?:open|read)) '?([^\s']+)'?[^\n]*Permission denied"
+        r"|([^\s']+): Permission denied",
+        "the data directory cannot be read: {0}",
+        "run the backup as root or as the server's own user (`host: root@...`)",
+    ),
+    Failure(
+        r"(?i)Unsupported server version|unsupported redo log format|was created with (?:MariaDB|MySQL) [\d.]+"
+        r"|not supported by this version of mariadb-backup",
+        "mariadb-backup is of another release series than the server",
+        "install the mariadb-backup of the server's own series (SELECT VERSION())",
+    ),
+    Failure(
+        r"Lock wait timeout exceeded|startup-wait-timeout|timed? ?out waiting for (?:.*)lock",
+        "another session holds a lock that the backup must wait for",
+        "SHOW PROCESSLIST tells who; startup_wait_timeout of the app sets how long the backup waits",
+        retry=True,
+    ),
+    Failure(
+        r"(?i)(?:DDL|ALTER TABLE|optimized|without redo logging)[^\n]*(?:retry|please|executed)[^\n]*",
+        "a table was rebuilt during the backup",
+        "run the backup again",
+        retry=True,
+    ),
+    Failure(
+        r"Database page corruption detected[^\n]*|Checksum mismatch[^\n]*|page corruption[^\n]*",
+        "the database's own files are damaged: {0}",
+        "CHECK TABLE tells which table; the backup before this one is still there",
+    ),
+    Failure(
+        r"align: ([^\n]+)",
+        "mariadb-backup's stream is no whole backup: {0}",
+        "run the backup again; mariadb-backup's own messages above may say more",
+    ),
+    Failure(
+        r"cloudbackup: mariadb-backup did not say that it completed",
+        "mariadb-backup ended without the line that says it completed",
+        "run the backup again; mariadb-backup's own messages may say more",
+    ),
+)
+
+
+def find(text: str) -> tuple[str, str, bool] | None:
+    """Return (what happened, remedy, whether to retry) for a known failure in a tool's standard error."""
+    for failure in _KNOWN:
+        found = re.search(failure.pattern, text)
+        if found:
+            groups = [group or "" for group in found.groups()] or [found.group()]
+            filled = [next(filter(None, groups), found.group()).strip("'\""), *groups[1:]]
+            return failure.what.format(*filled), failure.remedy.format(*filled), failure.retry
+    return None
+
+
+def error(text: str, context: str) -> DatabaseError:
+    """Return the error to raise for a tool's standard error; `context` says what failed, on which host."""
+    known = find(text)
+    if known:
+        what, remedy, retry = known
+        return DatabaseError(f"{context}: {what}", remedy, retry=retry)
+    return DatabaseError(f"{context}: {_last_line(text)}")
+
+
+def _last_line(text: str) -> str:
+    """Return the line that most likely says what is wrong, without mariadb-backup's thread and time."""
+    lines = [re.sub(r"^\[\d+\] [\d-]+ [\d:]+ ", "", line.strip()) for line in text.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if re.search(r"(?i)error|fail|cannot|can't|denied|refused", line):
+            return line
+    return lines[-1] if lines else "it failed without a message"

@@ -1,0 +1,228 @@
+"""What a server and the database tools beside it say of themselves."""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tasks.mariadb import failures
+from tasks.mariadb.access import BACKUP, CLIENT, Access
+from tasks.remote.host import Host
+from tasks.remote.script import Script, quote
+
+PLACES = (
+    "innodb_data_home_dir",
+    "innodb_log_group_home_dir",
+    "innodb_undo_directory",
+    "aria_log_dir_path",
+)  # directories that a restore puts back into the data directory only
+VARIABLES = (
+    "aria_encrypt_tables",
+    "datadir",
+    "encrypt_binlog",
+    "gtid_binlog_state",
+    "gtid_current_pos",
+    "gtid_slave_pos",
+    "innodb_page_size",
+    "log_bin",
+    "log_bin_basename",
+    "open_files_limit",
+    "pid_file",
+    "port",
+    "server_id",
+    "socket",
+    "version",
+    "wsrep_on",
+    *PLACES,
+)
+# RELOAD for BACKUP STAGE, PROCESS for InnoDB's status, BINLOG MONITOR for the position at the end of the copy
+# (MariaDB 10.11 and 11.8; before 10.5 the last one was called REPLICATION CLIENT).
+NEEDED_GRANTS = ("RELOAD", "PROCESS", "BINLOG MONITOR")
+_SAME = {"REPLICATION CLIENT": "BINLOG MONITOR"}
+_SECTION = "cloudbackup section"
+_NAMES = ", ".join(f"'{name}'" for name in VARIABLES)
+_STATEMENTS = {
+    "account": "SELECT CURRENT_USER()",
+    "variables": f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({_NAMES})",
+    "plugins": "SELECT PLUGIN_NAME, PLUGIN_LIBRARY FROM information_schema.PLUGINS"
+    " WHERE PLUGIN_STATUS = 'ACTIVE' AND PLUGIN_LIBRARY IS NOT NULL ORDER BY 1",
+    "grants": "SHOW GRANTS",
+    "position": "SHOW MASTER STATUS",
+    "size": "SELECT COUNT(*), SUM(FILE_SIZE) FROM information_schema.INNODB_SYS_TABLESPACES",
+    "end": "SELECT 1",
+}
+_QUERY = "; ".join(f"SELECT '{_SECTION}', '{name}'; {statement}" for name, statement in _STATEMENTS.items())
+_PROBE = """\
+say() { printf 'cloudbackup tool\\t%s\\t%s\\n' "$1" "$2"; }
+for tool in @backup@; do
+  command -v "$tool" >/dev/null || continue
+  say backup "$("$tool" --version 2>&1 | head -n 1)"
+  for option in innodb-log-checkpoint-now startup-wait-timeout; do
+    "$tool" --help 2>/dev/null | grep -q -e "^  --$option" && say option "$option"
+  done
+  break
+done
+command -v mbstream >/dev/null && say mbstream yes
+find "$1" -type f -name '*.M[AY][DI]' -exec du -k {} + 2>/dev/null | while read -r kibibytes _; do
+  say file "$kibibytes"
+done
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools beside the server. `backup` is the version of mariadb-backup, None when it is missing."""
+
+    backup: str | None
+    mbstream: bool
+    options: frozenset[str] = frozenset()  # of those that not every mariadb-backup has
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the server's binary log stands."""
+
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server's own words. `size` is in bytes, of all tables; `tables` counts InnoDB's tablespaces."""
+
+    account: str
+    variables: Mapping[str, str]
+    plugins: tuple[str, ...]
+    grants: frozenset[str]
+    position: Position | None
+    size: int
+    tables: int
+    tools: Tools
+    complaints: tuple[str, ...] = field(default=())
+
+    @property
+    def version(self) -> str:
+        """Return the version's number, for example 10.11.19."""
+        return number(self.variables.get("version", ""))
+
+    @property
+    def datadir(self) -> str:
+        """Return the data directory as the server sees it, without a slash at its end."""
+        return self.variables["datadir"].rstrip("/") or "/"
+
+    @property
+    def missing_grants(self) -> tuple[str, ...]:
+        """Return the privileges that a backup would fail without, some of them only at its very end."""
+        if "ALL PRIVILEGES" in self.grants:
+            return ()
+        return tuple(name for name in NEEDED_GRANTS if name not in self.grants)
+
+    def elsewhere(self) -> dict[str, str]:
+        """Return the variables whose directory is not the data directory, which a restore in place cannot serve."""
+        found = {name: self.variables.get(name, "") for name in PLACES}
+        basename = self.variables.get("log_bin_basename", "")
+        if basename:
+            found["log_bin_basename"] = posixpath.dirname(basename)
+        return {name: path for name, path in found.items() if outside(path, self.datadir)}
+
+
+def number(version: str) -> str:
+    """Return the number in a version's text, empty when there is none."""
+    found = re.search(r"\d+\.\d+\.\d+", version)
+    return found.group() if found else ""
+
+
+def series(version: str) -> str:
+    """Return the release series of a version's text (10.11, 11.8): mariadb-backup must be of the server's own."""
+    return number(version).rpartition(".")[0]
+
+
+def outside(path: str, datadir: str) -> bool:
+    """Tell whether a directory from a server's variable is another than its data directory."""
+    if path in ("", ".", "./"):
+        return False
+    return posixpath.normpath(posixpath.join(datadir, path)) != posixpath.normpath(datadir)
+
+
+def ask_script(access: Access) -> Script:
+    """Return the script that asks the server and looks for the tools; it changes nothing."""
+    batch = ("--batch", "--skip-column-names", "--force", "--connect-timeout=20", f"--execute={_QUERY}")
+    client = access.command(CLIENT, batch)
+    probe = access.beside(_PROBE.replace("@backup@", quote(BACKUP)))
+    body = f"""\
+answer=$({client}) && code=0 || code=$?
+printf '%s\\n' "$answer"
+datadir=$(printf '%s\\n' "$answer" | sed -n 's/^datadir\\t//p')
+{quote(probe)} "${{datadir:-/nonexistent}}" </dev/null
+case $answer in *$'{_SECTION}\\tend'*) ;; *) exit "$((code ? code : 1))" ;; esac
+"""
+    return Script(body, access.environment)
+
+
+def parse(text: str, errors: str = "") -> Server:
+    """Return what the script of `ask_script` printed. `errors` is its standard error."""
+    sections: dict[str, list[list[str]]] = {}
+    tools: list[list[str]] = []
+    rows: list[list[str]] = []
+    for line in text.splitlines():
+        cells = [_unescaped(cell) for cell in line.split("\t")]
+        if cells[0] == "cloudbackup tool":
+            tools.append(cells[1:])
+        elif cells[0] == _SECTION:
+            rows = sections.setdefault(cells[1], [])
+        else:
+            rows.append(cells)
+    count, size = next(iter(sections.get("size", [])), ["0", "0"])
+    files = sum(int(value) for key, value in tools if key == "file")
+    return Server(
+        account="".join(cell for row in sections.get("account", []) for cell in row),
+        variables={row[0]: row[1] for row in sections.get("variables", []) if len(row) == 2},
+        plugins=tuple(row[0] for row in sections.get("plugins", [])),
+        grants=_global_grants([row[0] for row in sections.get("grants", [])]),
+        position=_position(sections.get("position", [])),
+        size=_whole(size) + files * 1024,
+        tables=_whole(count),
+        tools=_tools(tools),
+        complaints=tuple(line for line in errors.splitlines() if line.startswith("ERROR")),
+    )
+
+
+def ask(host: Host, access: Access) -> Server:
+    """Ask the server on `host`. Raises failures.DatabaseError with the reason when it does not answer; HostError."""
+    output = host.run(ask_script(access), timeout=120)
+    if not output.ok:
+        raise failures.error(output.error_text, f"{host.name}: cannot ask the database server")
+    return parse(output.text, output.error_text)
+
+
+def _tools(rows: Sequence[Sequence[str]]) -> Tools:
+    version = next((value for key, value in rows if key == "backup"), None)
+    return Tools(
+        backup=None if version is None else number(version),
+        mbstream=any(key == "mbstream" for key, _ in rows),
+        options=frozenset(value for key, value in rows if key == "option"),
+    )
+
+
+def _global_grants(lines: Sequence[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for line in lines:
+        match = re.match(r"GRANT (.+?) ON \*\.\* TO ", line)
+        if match:
+            found.update(_SAME.get(name, name) for name in match.group(1).split(", "))
+    return frozenset(found)
+
+
+def _position(rows: Sequence[Sequence[str]]) -> Position | None:
+    return Position(rows[0][0], int(rows[0][1])) if rows and len(rows[0]) > 1 else None
+
+
+def _whole(cell: str) -> int:
+    return int(cell) if cell.isdigit() else 0
+
+
+def _unescaped(cell: str) -> str:
+    r"""Undo what `mariadb --batch` does to tabs, line breaks, NUL and backslashes."""
+    plain = {"t": "\t", "n": "\n", "0": "\0", "\\": "\\"}
+    return re.sub(r"\\([tn0\\])", lambda found: plain[found.group(1)], cell)
