@@ -52,9 +52,9 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"^cloudbackup: none of the paths exists",
     ),
     Failure(
-        "borg is not installed on the host",
-        "install it there, e.g. `apt install borgbackup`",
-        pattern=r"^(?:bash|main): line \d+: borg: (?:command )?not found|^bash: borg: command not found",
+        "{name} is not installed on the host",
+        "install it there: `apt install borgbackup python3`",
+        pattern=r"^\S*bash: (?:line \d+: )?(?P<name>borg|python3|awk): command not found",
     ),
     # Space
     Failure(

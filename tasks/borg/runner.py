@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.borg.failures import explain
 from tasks.borg.messages import Level, Message, Progress, read_line, read_messages, texts
-from tasks.borg.versions import ENVIRONMENT, HARMLESS, NOT_FOUND, Outcome, outcome
+from tasks.borg.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
 from tasks.remote.script import Environment, Script, Words, quote
@@ -141,8 +141,6 @@ def _listener(on_progress: OnProgress | None) -> Callable[[str], None] | None:
 def _error(repository: Repository, result: Result) -> BorgError:
     kind = ContentError if _content_failed(result) else BorgError
     where = f"{repository.app}: "
-    if result.code == NOT_FOUND and not any(m.level is Level.ERROR for m in result.messages):
-        return BorgError(f"{where}borg is not installed on {repository.host.name}", "install it there", result)
     explanation = explain(result.messages)
     if explanation is not None:
         return kind(where + explanation.what, explanation.remedy, result)
