@@ -37,18 +37,20 @@ TEXTS = {
 def note(document: Document, model: type[BaseModel], error: ValidationError) -> None:
     """Add to the document's problems what the validation of its data as `model` found."""
     details = error.errors(include_url=False, include_input=False)
+    known = [*document.faulty, *(_path(detail["loc"]) for detail in details if detail["type"] != "too_short")]
     for detail in details:
-        if detail["type"] == "too_short" and any(_below(other["loc"], detail["loc"]) for other in details):
-            continue  # it has entries, but none that is right
         path = _path(detail["loc"])
+        if any(_follows(path, detail["type"], other) for other in known):
+            continue
         text = _sentence(document, model, detail, path)
         if detail["type"] == "union_tag_invalid":
             path = (*path, "kind")
         document.add(path, text)
 
 
-def _below(location: tuple[int | str, ...], above: tuple[int | str, ...]) -> bool:
-    return len(location) > len(above) and location[: len(above)] == above
+def _follows(path: KeyPath, kind: str, other: KeyPath) -> bool:
+    """Return whether a finding only says again, of a whole, that a part below it is wrong."""
+    return kind in ("too_short", "value_error") and len(other) > len(path) and other[: len(path)] == path
 
 
 def _path(location: tuple[int | str, ...]) -> KeyPath:

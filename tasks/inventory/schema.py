@@ -33,6 +33,12 @@ class _Generator(GenerateJsonSchema):
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
 
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        generated = super().dict_schema(schema)
+        if "keys_schema" in schema:
+            generated["propertyNames"] = self.generate_inner(schema["keys_schema"])
+        return generated
+
     def get_title_from_name(self, name: str) -> str:
         return name
 

@@ -134,7 +134,7 @@ def test_nothing_of_it_can_be_changed(tmp_path: Path) -> None:
     inventory = load(write(tmp_path))
 
     with pytest.raises(ValidationError):
-        inventory.apps["shop"].host = "elsewhere"
+        inventory.apps["shop"].host = "elsewhere"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         inventory.escrow = tmp_path  # type: ignore[misc]
     with pytest.raises(TypeError):
