@@ -195,6 +195,7 @@ async def run(folder: Path) -> None:
     box = Box(folder)
     for account in box.settings.accounts:
         box.home(account).mkdir(mode=0o755, parents=True, exist_ok=True)
+    box.paths.temporary.mkdir(exist_ok=True)
     box.write_limits()
     box.paths.control.unlink(missing_ok=True)
     stop = asyncio.Event()

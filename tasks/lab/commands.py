@@ -93,6 +93,7 @@ async def _run_borg(call: shell.Call, original: str, seat: Seat, client: "SSHSer
     environment = {
         **_plain_environment(),
         "HOME": home,
+        "TMPDIR": str(seat.paths.temporary),
         "SSH_ORIGINAL_COMMAND": original,
         "PYTHONPATH": str(QUOTA_HOOK),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -143,7 +144,7 @@ def _place(name: str, visible: str, seat: Seat) -> str:
     if name in NEW_NAMES:
         jail.locate_new(visible)
     else:
-        jail.locate(visible, follow=name not in ("rm", "mv", "ls", "ll", "rmdir"))
+        jail.locate(visible, follow=name not in ("rm", "mv", "rmdir"))
     if name == "cp":
         source = jail.locate(visible)
         if source.exists():

@@ -42,6 +42,11 @@ class BoxPaths:
         return self.folder / "data"
 
     @property
+    def temporary(self) -> Path:
+        """TMPDIR of borg, outside the pool."""
+        return self.folder / "tmp"
+
+    @property
     def limits(self) -> Path:
         """Size of the pool as it is now, read by every writer."""
         return self.folder / "limits.json"

@@ -16,6 +16,9 @@ from typing import Any
 
 import storage_pool  # type: ignore[import-not-found]  # beside this file
 
+# borg's self-test writes temporary files at each start; on a full box it went on to fail at its lock all the same
+# (https://github.com/borgbackup/borg/issues/8329), so they do not lie in the pool.
+TEMPORARY = os.path.realpath(os.environ["TMPDIR"])
 HOME = os.environ["CLOUDBACKUP_BOX_HOME"]
 READONLY = os.environ["CLOUDBACKUP_BOX_READONLY"] == "1"
 POOL = storage_pool.Pool(os.environ["CLOUDBACKUP_BOX_POOL"], os.environ["CLOUDBACKUP_BOX_LIMITS"])
@@ -36,33 +39,32 @@ CHANGES = {
 NEW_NAMES = {"os.mkdir", "os.link", "os.symlink"}
 
 
-def _inside(path: Any) -> bool:
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
+
+
+def _judge(path: Any, new: bool) -> None:
+    """Raise what the box's file system would raise for a change of `path`, which may be a name about to be made."""
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return True  # an open file descriptor: its opening was judged
+        return  # an open file descriptor: its opening was judged
     whole = os.path.realpath(os.fsdecode(path))
-    return whole == HOME or whole.startswith(HOME + os.sep) or whole == os.devnull
-
-
-def _refuse_change(path: Any) -> None:
-    if not _inside(path):
+    if whole == os.devnull or _below(whole, TEMPORARY):
+        return
+    if not _below(whole, HOME):
         raise PermissionError(errno.EACCES, "Permission denied", path)
-    if READONLY and os.fsdecode(path) != os.devnull:
+    if READONLY:
         raise OSError(errno.EROFS, "Read-only file system", path)
+    if new:
+        POOL.claim(0, path)
 
 
 def _audit(event: str, arguments: Any) -> None:
     if event == "open":
         path, _, flags = arguments
-        if flags & WRITES and isinstance(path, (str, bytes, os.PathLike)):
-            _refuse_change(path)
-            if flags & os.O_CREAT and not os.path.lexists(path):
-                POOL.claim(0, path)
-    elif event in CHANGES:
-        for place in CHANGES[event]:
-            if isinstance(arguments[place], (str, bytes, os.PathLike)):
-                _refuse_change(arguments[place])
-        if event in NEW_NAMES:
-            POOL.claim(0, arguments[CHANGES[event][-1]])
+        if flags & WRITES:
+            _judge(path, bool(flags & os.O_CREAT) and isinstance(path, (str, bytes)) and not os.path.lexists(path))
+    for place in CHANGES.get(event, ()):
+        _judge(arguments[place], event in NEW_NAMES)
 
 
 class LimitedFile(io.FileIO):
@@ -70,7 +72,8 @@ class LimitedFile(io.FileIO):
 
     def write(self, data: Any) -> int:
         """Write as FileIO does. Raises DiscQuotaExceededError."""
-        POOL.claim(memoryview(data).nbytes, self.name)
+        if not (isinstance(self.name, str) and _below(os.path.realpath(self.name), TEMPORARY)):
+            POOL.claim(memoryview(data).nbytes, self.name)
         return super().write(data)
 
 

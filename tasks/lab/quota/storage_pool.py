@@ -47,18 +47,24 @@ class Pool:
         self._full = False
         self._left = 0
         self._scanned = 0.0
+        self._refused = 0.0
 
     def claim(self, size: int, path: object = "") -> None:
-        """Take `size` bytes of what is left; 0 asks for a new name only. Raises DiscQuotaExceededError."""
+        """Take `size` bytes of what is left; 0 asks for a new name only. Raises DiscQuotaExceededError.
+
+        Once refused, everything is for a moment: of many writes under way the smallest must not slip in, or it would
+        leave a file with a hole, and OpenSSH's sftp tells only how its last write went.
+        """
         self._read_limits()
-        if not self._full:
-            if self._left < size or time.monotonic() - self._scanned > RESCAN_SECONDS:
-                self._left = self._quota - used(self.pool)
-                self._scanned = time.monotonic()
-            if self._left >= size and self._left > 0:
-                self._left -= size
-                return
-        raise DiscQuotaExceededError(path)
+        now = time.monotonic()
+        if self._full or now - self._refused < RESCAN_SECONDS:
+            raise DiscQuotaExceededError(path)
+        if self._left < size or now - self._scanned > RESCAN_SECONDS:
+            self._left, self._scanned = self._quota - used(self.pool), now
+        if self._left < max(size, 1):
+            self._refused = now
+            raise DiscQuotaExceededError(path)
+        self._left -= size
 
     def _read_limits(self) -> None:
         stamp = os.stat(self._limits).st_mtime_ns  # noqa: PTH116
@@ -66,4 +72,4 @@ class Pool:
             with open(self._limits, encoding="utf-8") as file:  # noqa: PTH123
                 values = json.load(file)
             self._quota, self._full = int(values["quota"]), bool(values["full"])
-            self._stamp, self._scanned = stamp, 0.0
+            self._stamp, self._scanned, self._refused = stamp, 0.0, 0.0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.lab.quota import storage_pool
 from tasks.lab.quota.storage_pool import DiscQuotaExceededError, Pool
 
 
@@ -52,7 +53,15 @@ def test_full_overrides_the_quota_until_it_ends(pool: Pool, limits: Path) -> Non
     pool.claim(1)
 
 
-def test_freed_room_is_seen(pool: Pool) -> None:
+def test_after_a_refusal_smaller_writes_do_not_slip_in(pool: Pool) -> None:
+    with pytest.raises(DiscQuotaExceededError):
+        pool.claim(900)
+    with pytest.raises(DiscQuotaExceededError):
+        pool.claim(1)
+
+
+def test_freed_room_is_seen(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_pool, "RESCAN_SECONDS", 0.0)
     with pytest.raises(DiscQuotaExceededError):
         pool.claim(900)
     (Path(pool.pool) / "deep/file").unlink()
