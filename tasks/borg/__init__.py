@@ -1,1 +1,181 @@
-"""borg."""
+"""Borg's own verbs on the repositories of apps.
+
+    a verb's words -> runner (environment, script, host) -> messages, failures -> a frozen result
+
+One module for each verb; `runner` runs them all, `failures` puts borg's errors into a person's words, `versions` knows
+where borg 1.2 and 1.4 differ. `in_place` is the part of a restore that runs on the host.
+"""
+
+from typing import Any
+
+from tasks.cli import APP_HELP, confirm, task
+
+ONE_APP_HELP = "name of the app in the inventory"
+ARCHIVE_HELP = "name of an archive, or `latest`"
+PATH_HELP = "only this path and what is below it; repeat it for several"
+
+
+@task(name="init", help={"app": APP_HELP}, iterable=["app"])
+def init_repository(c: Any, app: Any = None) -> None:
+    """Make each app's encrypted repository, and export its key to the escrow folder. May be run again."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, app or (), work.initialise)
+
+
+@task(name="create", help={"app": APP_HELP}, iterable=["app"])
+def create_archive(c: Any, app: Any = None) -> None:
+    """Save each app's files in a new archive (`inv backup` does this and more)."""
+    from tasks.borg import apps, work
+    from tasks.storage.repository import Side
+
+    apps.each(c.config.inventory, app or (), work.save_files, Side.HOST)
+
+
+@task(
+    name="list",
+    help={"app": APP_HELP, "archive": "list what this archive holds (a name, or `latest`)", "path": PATH_HELP},
+    iterable=["app", "path"],
+)
+def list_archives(c: Any, app: Any = None, archive: str = "", path: Any = None) -> None:
+    """List the archives of each app, or what one archive holds."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, app or (), lambda opened: work.show_list(opened, archive, path or ()))
+
+
+@task(name="info", help={"app": APP_HELP, "archive": ARCHIVE_HELP}, iterable=["app"])
+def show_info(c: Any, app: Any = None, archive: str = "") -> None:
+    """Show the sizes of each app's repository, or of one archive."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, app or (), lambda opened: work.show_info(opened, archive))
+
+
+@task(
+    name="diff",
+    help={"app": ONE_APP_HELP, "first": ARCHIVE_HELP, "second": "the later archive, or `latest`", "path": PATH_HELP},
+    iterable=["path"],
+)
+def show_diff(c: Any, app: str, first: str, second: str = "latest", path: Any = None) -> None:
+    """Show what changed from one archive of an app to another."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, (app,), lambda opened: work.show_diff(opened, first, second, path or ()))
+
+
+@task(
+    name="extract",
+    help={
+        "app": ONE_APP_HELP,
+        "target": "a new or empty folder on this machine (for a storage of kind local: on the app's host)",
+        "archive": ARCHIVE_HELP,
+        "path": PATH_HELP,
+    },
+    iterable=["path"],
+)
+def extract_archive(c: Any, app: str, target: str, archive: str = "latest", path: Any = None) -> None:
+    """Extract an archive, or some paths of it, into a new folder (`inv restore` puts data back in its place)."""
+    from pathlib import Path
+
+    from tasks.borg import apps, work
+
+    place = str(Path(target).expanduser().absolute())
+    apps.each(c.config.inventory, (app,), lambda opened: work.extract_to(opened, archive, place, path or ()))
+
+
+@task(
+    name="mount",
+    help={"app": ONE_APP_HELP, "folder": "where to mount, on this machine", "archive": "only this archive"},
+)
+def mount_archives(c: Any, app: str, folder: str, archive: str = "") -> None:
+    """Mount an app's archives as folders on this machine. Backups of the app wait until it is unmounted."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, (app,), lambda opened: work.mount_on(opened, folder, archive))
+
+
+@task(name="umount", help={"app": ONE_APP_HELP, "folder": "where it is mounted"})
+def umount_archives(c: Any, app: str, folder: str) -> None:
+    """Unmount what `borg.mount` mounted."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, (app,), lambda opened: work.umount_from(opened, folder))
+
+
+@task(
+    name="check",
+    help={
+        "app": APP_HELP,
+        "repository-only": "look at the repository's segments alone",
+        "archives-only": "look at the archives' metadata alone",
+        "verify-data": "read and decrypt all data as well: as slow as a full restore",
+        "max-duration": "seconds after which a check of the segments stops; the next one goes on from there",
+        "last": "only so many of the newest archives",
+    },
+    iterable=["app"],
+)
+def check_repository(
+    c: Any,
+    app: Any = None,
+    repository_only: bool = False,
+    archives_only: bool = False,
+    verify_data: bool = False,
+    max_duration: int = 0,
+    last: int = 0,
+) -> None:
+    """Check that each app's repository is whole. Repairs nothing."""
+    from tasks.borg import apps, work
+    from tasks.borg.check import CheckOptions
+
+    options = CheckOptions(repository_only, archives_only, verify_data, max_duration or None, last or None)
+    apps.each(c.config.inventory, app or (), lambda opened: work.show_check(opened, options))
+
+
+@task(
+    name="prune",
+    help={"app": APP_HELP, "dry-run": "show what would go and change nothing", "yes": "prune without being asked"},
+    iterable=["app"],
+)
+def prune_archives(c: Any, app: Any = None, dry_run: bool = False, yes: bool = False) -> None:
+    """Drop archives that `keep` does not keep. Until `borg.compact`, they can be brought back."""
+    from tasks.borg import apps, work
+
+    def act(opened: apps.Opened) -> work.Lines:
+        return work.prune_sources(opened, dry_run=dry_run, ask=lambda question: confirm(question, yes=yes))
+
+    apps.each(c.config.inventory, app or (), act)
+
+
+@task(name="compact", help={"app": APP_HELP, "yes": "free space without being asked"}, iterable=["app"])
+def compact_repository(c: Any, app: Any = None, yes: bool = False) -> None:
+    """Free the space of pruned archives, for good."""
+    from tasks.borg import apps, work
+
+    def act(opened: apps.Opened) -> work.Lines:
+        return work.free_space(opened, ask=lambda question: confirm(question, yes=yes))
+
+    apps.each(c.config.inventory, app or (), act)
+
+
+@task(
+    name="key-export",
+    help={"app": APP_HELP, "replace": "when the key changed: keep the former one aside and export the new one"},
+    iterable=["app"],
+)
+def export_key(c: Any, app: Any = None, replace: bool = False) -> None:
+    """Export each repository's key to the escrow folder, and compare."""
+    from tasks.borg import apps, work
+
+    apps.each(c.config.inventory, app or (), lambda opened: work.export_key(opened, replace=replace))
+
+
+@task(name="break-lock", help={"app": ONE_APP_HELP, "yes": "break the lock without being asked"})
+def remove_lock(c: Any, app: str, yes: bool = False) -> None:
+    """Say who holds an app's repository, and remove the lock of a borg that is gone."""
+    from tasks.borg import apps, work
+
+    def act(opened: apps.Opened) -> work.Lines:
+        return work.remove_lock(opened, ask=lambda question: confirm(question, yes=yes))
+
+    apps.each(c.config.inventory, (app,), act)

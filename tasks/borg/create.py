@@ -86,7 +86,8 @@ def _files_words(options: FilesOptions) -> Words:
     return (
         "--numeric-ids",
         *(("--one-file-system",) if options.one_file_system else ()),
-        *(("--exclude-caches",) if options.exclude_caches else ()),
+        # The folder and its tag stay, so that after a restore it is there and still known for a cache.
+        *(("--exclude-caches", "--keep-exclude-tags") if options.exclude_caches else ()),
         *(f"--exclude={pattern}" for pattern in options.exclude),
         f"::{options.archive}",
         "--",

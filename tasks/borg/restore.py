@@ -67,7 +67,7 @@ def _one(archive: str, path: str) -> ExtractOptions:
 
 def _outermost(paths: Sequence[str]) -> tuple[str, ...]:
     _absolute(paths)
-    clean = sorted({PurePosixPath(path) for path in paths})
+    clean = sorted({PurePosixPath("/", path.lstrip("/")) for path in paths})
     if not clean or PurePosixPath("/") in clean:
         raise UsageError("name the paths to put back; / itself can only be restored to another folder")
     return tuple(str(path) for path in clean if not set(path.parents) & set(clean))

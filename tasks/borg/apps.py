@@ -1,0 +1,62 @@
+"""Going through apps for a verb: each is tried whatever became of the others."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.storage.repository import Repository, Side
+from tasks.storage.session import Session
+
+
+class SomeFailedError(CloudbackupError):
+    """Some of several apps failed; each has been told already."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class AllFailedError(CloudbackupError):
+    """All of several apps failed; each has been told already."""
+
+    exit_code: ClassVar[int] = 4
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An app, its repository as one side sees it, and the run that both belong to."""
+
+    session: Session
+    app: App
+    repository: Repository
+
+
+Act = Callable[[Opened], Iterable[str]]
+
+
+def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
+    """Print what `act` returns for each named app, or for all when none is named.
+
+    Raises UsageError at once, the fault itself when there is one app only, otherwise SomeFailedError or AllFailedError
+    in the end.
+    """
+    with Session(load(Path(folder))) as session:
+        apps = session.inventory.select(names)
+        failed = 0
+        for app in apps:
+            try:
+                for line in act(Opened(session, app, session.repository(app, side))):
+                    print(line)
+            except (UsageError, InterruptedRunError):
+                raise
+            except CloudbackupError as error:
+                if len(apps) == 1:
+                    raise
+                failed += 1
+                print(error, file=sys.stderr)
+    if failed:
+        kind = AllFailedError if failed == len(apps) else SomeFailedError
+        raise kind(f"{failed} of {len(apps)} apps failed")

@@ -1,0 +1,213 @@
+"""What this room's tasks do for one app, as lines for a person. Times are UTC, and say so."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.borg import break_lock as lock
+from tasks.borg import guard
+from tasks.borg.apps import Opened
+from tasks.borg.check import CheckOptions, check
+from tasks.borg.compact import compact
+from tasks.borg.create import FilesOptions, create
+from tasks.borg.diff import diff
+from tasks.borg.info import archive_info, repository_info
+from tasks.borg.init import init
+from tasks.borg.key_export import key_export
+from tasks.borg.list import Archive, Entry, archives, contents, find
+from tasks.borg.mount import mount, umount
+from tasks.borg.naming import ArchiveName
+from tasks.borg.prune import PruneOptions, prune
+from tasks.borg.restore import restore_to
+from tasks.errors import AppError, UsageError
+from tasks.human import size
+
+Ask = Callable[[str], bool]
+Lines = Iterator[str]
+
+
+def initialise(opened: Opened) -> Lines:
+    """Make the repository and bring its key into escrow."""
+    opened.session.storage_of(opened.app).make_directory(opened.app)
+    made = init(opened.repository, opened.session.inventory.escrow)
+    what = "made" if made.created else "was there already, and opens"
+    yield f"{opened.app.name}: repository {opened.repository.url} {what} ({made.encryption})"
+    yield f"{opened.app.name}: key in {made.escrow.key}, to print in {made.escrow.paper}"
+
+
+def save_files(opened: Opened) -> Lines:
+    """Save the app's files. Use the host's side."""
+    app = opened.app
+    if app.files is None:
+        raise UsageError(f"{app.name} has no `files`", "`inv mariadb.backup` saves its database")
+    files = app.files
+    options = FilesOptions(
+        archive=str(ArchiveName(app.name, "files", datetime.now(UTC))),
+        paths=files.paths,
+        exclude=files.exclude,
+        one_file_system=files.one_file_system,
+        exclude_caches=files.exclude_caches,
+        compression=app.compression,
+    )
+    made = create(opened.repository, options)
+    yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
+    yield from (f"warning: {warning}" for warning in made.warnings)
+
+
+def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:
+    """List archives, or what one of them holds."""
+    if archive:
+        wanted = _archive(opened, archive)
+        yield from map(_entry, contents(opened.repository, wanted.name, paths))
+        return
+    found = archives(opened.repository).archives
+    width = max((len(each.name) for each in found), default=0)
+    yield from (f"{each.name:{width}}  {_time(each.start)}  {each.id[:12]}" for each in found)
+    if not found:
+        yield f"{opened.app.name}: no archives"
+
+
+def show_info(opened: Opened, archive: str = "") -> Lines:
+    """Show sizes of the repository or of one archive."""
+    if not archive:
+        info = repository_info(opened.repository)
+        yield f"{opened.app.name}: {info.location} ({info.encryption}), last changed {_time(info.changed)}"
+        yield f"{opened.app.name}: {size(info.size)} in all archives, {size(info.stored)} stored"
+        return
+    one = archive_info(opened.repository, _archive(opened, archive).name)
+    yield f"{one.name}: {_time(one.start)} to {_time(one.end)}, on {one.host}, id {one.id}"
+    yield f"{one.name}: {size(one.size)} in {one.files} files, {size(one.unique)} used by no other archive"
+    if one.comment:
+        yield f"{one.name}: {one.comment}"
+
+
+def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Lines:
+    """Show what changed from one archive to another."""
+    names = _archive(opened, first).name, _archive(opened, second).name
+    changes = diff(opened.repository, *names, paths)
+    yield from (f"{', '.join(change.changes)}  /{_printable(change.path)}" for change in changes)
+    if not changes:
+        yield f"{names[0]} and {names[1]} hold the same"
+
+
+def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = ()) -> Lines:
+    """Extract into a new or empty folder where borg runs for the operator's side."""
+    wanted = _archive(opened, archive)
+    done = restore_to(opened.repository, wanted.name, target, paths)
+    yield f"{wanted.name}: {size(done.size)} in {done.files} files and folders, to {target} in {done.seconds:.0f} s"
+    yield from (f"warning: {warning}" for warning in done.warnings)
+
+
+def show_check(opened: Opened, options: CheckOptions) -> Lines:
+    """Check; a problem is an error."""
+    done = check(opened.repository, options)
+    if done.problems:
+        yield from done.problems
+        raise AppError(
+            f"{opened.app.name}: the repository is damaged: {done.problems[0]}",
+            "keep a copy of it before anything else, then see borg's documentation of `check --repair`",
+        )
+    yield f"{opened.app.name}: whole, looked at in {done.seconds:.0f} s"
+
+
+def prune_sources(opened: Opened, *, dry_run: bool, ask: Ask) -> Lines:
+    """Drop old archives of each of the app's sources."""
+    app = opened.app
+    if app.keep is None:
+        raise UsageError(f"{app.name} has no `keep`", "say in the inventory what stays, for the app or in `defaults`")
+    if not dry_run:
+        _may_free(opened)
+        if not ask(f"Prune old archives of {app.name}?"):
+            yield f"{app.name}: nothing pruned"
+            return
+    for source in app.sources:
+        done = prune(opened.repository, PruneOptions(app.name, source, app.keep, dry_run))
+        yield f"{app.name} {source}: {len(done.kept)} kept, {len(done.removed)} {'to prune' if dry_run else 'pruned'}"
+        yield from (f"  {name}" for name in done.removed)
+
+
+def free_space(opened: Opened, *, ask: Ask) -> Lines:
+    """Free the space of what was pruned."""
+    _may_free(opened)
+    if not ask(f"Free the space of pruned archives of {opened.app.name} for good?"):
+        yield f"{opened.app.name}: nothing freed"
+        return
+    done = compact(opened.repository)
+    yield f"{opened.app.name}: {done.freed or 'no space'} freed in {done.seconds:.0f} s"
+
+
+def export_key(opened: Opened, *, replace: bool) -> Lines:
+    """Bring the repository's key into the escrow folder."""
+    escrow = key_export(opened.repository, opened.session.inventory.escrow, replace=replace)
+    yield f"{opened.app.name}: key in {escrow.key}, to print in {escrow.paper}"
+    if escrow.kept:
+        yield f"{opened.app.name}: the former, different key is kept in {escrow.kept}"
+
+
+def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
+    """Say who holds the repository, and break the lock when told to."""
+    app, repository = opened.app, opened.repository
+    storage = opened.session.storage_of(app)
+    found = lock.holders(storage.files(app), storage.path(app))
+    if not found:
+        yield f"{app.name}: nobody holds the repository exclusively"
+    yield from (f"{app.name}: locked by {_who(holder, repository.url)}" for holder in found)
+    lock.refuse_alive(repository, found)
+    if not ask(f"Break the lock of {app.name}? If a backup is running, it can destroy the repository."):
+        yield f"{app.name}: the lock stays"
+        return
+    lock.break_lock(repository)
+    yield f"{app.name}: lock removed"
+
+
+def mount_on(opened: Opened, folder: str, archive: str = "") -> Lines:
+    """Mount archives on a folder of this machine."""
+    place = Path(folder).expanduser().absolute()
+    place.mkdir(parents=True, exist_ok=True)
+    mount(opened.repository, str(place), _archive(opened, archive).name if archive else None)
+    yield f"{opened.app.name}: mounted on {place}. Backups of {opened.app.name} wait until you unmount it:"
+    yield f"  inv borg.umount --app {opened.app.name} --folder {place}"
+
+
+def umount_from(opened: Opened, folder: str) -> Lines:
+    """Unmount again."""
+    place = Path(folder).expanduser().absolute()
+    umount(opened.repository, str(place))
+    yield f"{opened.app.name}: unmounted from {place}"
+
+
+def _archive(opened: Opened, wanted: str) -> Archive:
+    listing = archives(opened.repository)
+    app = opened.app
+    if wanted == "latest":
+        ours = [each for source in app.sources for each in listing.of(app.name, source)]
+        found = max(ours, key=lambda each: each.start, default=None)
+    else:
+        found = find(listing, app.name, "", wanted)
+    if found is None:
+        raise AppError(
+            f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
+        )
+    return found
+
+
+def _may_free(opened: Opened) -> None:
+    app = opened.app
+    guard.may_free(app.name, app.sources, archives(opened.repository), app.max_age, datetime.now(UTC))
+
+
+def _who(holder: lock.Holder, url: str) -> str:
+    return f"{holder}, the storage's borg serve" if url.startswith("ssh://") else str(holder)
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _entry(entry: Entry) -> str:
+    return f"{entry.type} {size(entry.size):>9}  /{_printable(entry.path)}"
+
+
+def _printable(text: str) -> str:
+    """Return a path in which nothing moves a terminal's cursor or breaks the line."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
