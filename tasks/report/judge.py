@@ -1,0 +1,158 @@
+"""From what was found to what it means. The listing is the truth about archives, records tell what it cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tasks.borg import naming
+from tasks.borg.list import Archive
+from tasks.report.human import day
+from tasks.report.rows import Expected, Row
+from tasks.storage.records import Record, Records
+
+LARGEST = 2**63
+CLOCKS_DIFFER = timedelta(minutes=5)  # hosts date their archives by their own clocks
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found of one app: its archives and records, of all sources; None, and why, for what could not be had."""
+
+    archives: Sequence[Archive] | None
+    records: Records | None
+    archives_error: str | None = None
+    records_error: str | None = None
+
+
+def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
+    """Return the row of one source.
+
+    unknown: the listing could not be had, or every archive is dated in the future. missing: there is no archive.
+    failed: the newest backup's record is a failure, newer than the newest archive. late: the newest archive is older
+    than `source.max_age`. ok: none of these. Everything odd stands in `error`, whatever the status.
+    """
+    history = _History(source, evidence.records)
+    row = Row(source.app, source.host, source.storage, source.source, "unknown", proven=history.proven)
+    if evidence.archives is None:
+        reason = evidence.archives_error or "the archives could not be listed"
+        return replace(row, error=_line([reason, *_record_notes(evidence, history)]))
+    own = _own(source, evidence.archives)
+    ahead = [archive for archive in own if archive.start > now + CLOCKS_DIFFER]
+    newest = max((archive for archive in own if archive not in ahead), key=lambda archive: archive.start, default=None)
+    failures = history.failures(newest)
+    notes = [
+        *_failure(failures, now),
+        *_warning(history.of(newest) if newest else None),
+        *_dates(ahead),
+        *_disagreements(newest, own, history),
+        *_record_notes(evidence, history),
+    ]
+    row = replace(row, archives=len(own), error=_line(notes))
+    if newest is None:
+        return row if ahead else replace(row, status="missing")
+    late = now - newest.start > source.max_age
+    row = replace(row, status="failed" if failures else "late" if late else "ok")
+    return _newest(row, newest, history.of(newest), now)
+
+
+def _line(notes: list[str]) -> str | None:
+    return "; ".join(" ".join(note.split()) for note in notes) or None
+
+
+def _own(source: Expected, archives: Sequence[Archive]) -> list[Archive]:
+    """Return the source's archives: checkpoints and names that people gave are none."""
+    named = ((archive, naming.parse(archive.name)) for archive in archives)
+    return [archive for archive, name in named if name and (name.app, name.source) == (source.app, source.source)]
+
+
+def _sound(record: Record) -> bool:
+    """Return whether a record's fields hold what they should: files in a storage may hold anything."""
+    texts = (record.source, record.error, record.archive, record.archive_id)
+    numbers = (record.size, record.stored, record.duration_seconds)
+    return all(text is None or isinstance(text, str) for text in texts) and all(
+        number is None or (isinstance(number, int | float) and abs(number) < LARGEST) for number in numbers
+    )
+
+
+def _made(record: Record, archive: Archive) -> bool:
+    """Return whether a record tells of that very archive: by its id where known, for a name can be taken again."""
+    return record.archive_id == archive.id if record.archive_id else record.archive == archive.name
+
+
+class _History:
+    """The records of one source, oldest first."""
+
+    def __init__(self, source: Expected, records: Records | None) -> None:
+        every = [record for record in records.all if _sound(record)] if records else []
+        self.broken = len(records.broken) + len(records.all) - len(every) if records else 0
+        own = sorted((record for record in every if record.source == source.source), key=lambda record: record.time)
+        self.since = min((record.time for record in every), default=None)
+        self.backups = [record for record in own if record.action == "backup"]
+        self.saved = [record for record in self.backups if record.outcome != "failed" and record.archive]
+        self.proven = max(
+            (record.time for record in own if record.action == "verify" and record.outcome == "ok"), default=None
+        )
+
+    def of(self, archive: Archive) -> Record | None:
+        """Return the record of the backup that made an archive."""
+        return next((record for record in reversed(self.saved) if _made(record, archive)), None)
+
+    def failures(self, newest: Archive | None) -> list[Record]:
+        """Return the failures that came after the newest archive and after any success, oldest first."""
+        record = self.of(newest) if newest else None
+        saved = record.time if record else newest.start if newest else None
+        failures: list[Record] = []
+        for backup in reversed(self.backups):
+            if backup.outcome != "failed" or (saved is not None and backup.time <= saved):
+                break
+            failures.insert(0, backup)
+        return failures
+
+
+def _failure(failures: list[Record], now: datetime) -> list[str]:
+    if not failures:
+        return []
+    text = failures[-1].error or "the last backup failed"
+    return [text if len(failures) == 1 else f"{text} (since {day(failures[0].time, now)})"]
+
+
+def _warning(record: Record | None) -> list[str]:
+    return [record.error] if record and record.outcome == "warning" and record.error else []
+
+
+def _dates(ahead: list[Archive]) -> list[str]:
+    if not ahead:
+        return []
+    first = min(ahead, key=lambda archive: archive.start).name
+    more = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
+    return [f"{first}{more}: dated in the future, so not counted as the newest"]
+
+
+def _disagreements(newest: Archive | None, own: list[Archive], history: _History) -> list[str]:
+    """Return where listing and records tell different stories about the newest backup."""
+    last = history.saved[-1] if history.saved else None
+    if last and not any(_made(last, archive) for archive in own):
+        taken = any(archive.name == last.archive for archive in own)
+        return [f"{last.archive} is {'not the recorded one' if taken else 'recorded, and not in the repository'}"]
+    if newest and history.since and newest.start >= history.since and not history.of(newest):
+        return [f"{newest.name} is in the repository, and no record tells of it"]
+    return []
+
+
+def _record_notes(evidence: Evidence, history: _History) -> list[str]:
+    if evidence.records is None:
+        return [f"records: {evidence.records_error or 'could not be read'}"]
+    count = history.broken
+    return [f"{count} broken record{'s' if count > 1 else ''}"] if count else []
+
+
+def _newest(row: Row, newest: Archive, record: Record | None, now: datetime) -> Row:
+    row = replace(
+        row,
+        archive=newest.name,
+        last=newest.start,
+        age_seconds=max(int((now - newest.start).total_seconds()), 0),
+    )
+    if record is None:
+        return row
+    return replace(row, size=record.size, stored=record.stored, duration_seconds=record.duration_seconds)

@@ -1,0 +1,76 @@
+"""The report's content: one row for each app and configured source, always, and one for each storage."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from tasks.inventory.models import App, Source
+
+Status = Literal["ok", "late", "failed", "missing", "unknown"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What should be there: a source of an app, whose newest archive is late when it is older than `max_age`."""
+
+    app: str
+    host: str
+    storage: str
+    source: Source
+    max_age: timedelta
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one source of one app; None is what could not be learnt, or what never was.
+
+    `archive` is the newest archive and `last` when it began; `size` what it holds and `stored` what it added to the
+    repository, in bytes. `archives` counts the source's whole archives. `proven` is when a restore drill last
+    succeeded. `error` is one line. The fields are those of the JSON report, by their names.
+    """
+
+    app: str
+    host: str
+    storage: str
+    source: Source
+    status: Status
+    archive: str | None = None
+    last: datetime | None = None
+    age_seconds: int | None = None
+    archives: int | None = None
+    size: int | None = None
+    stored: int | None = None
+    duration_seconds: float | None = None
+    proven: datetime | None = None
+    recoverable_until: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class StorageRow:
+    """The space of one storage in bytes; None and `error` when it could not be learnt."""
+
+    storage: str
+    kind: str
+    used: int | None = None
+    size: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it, as of the moment `generated`."""
+
+    generated: datetime
+    apps: tuple[Row, ...]
+    storages: tuple[StorageRow, ...] = ()
+
+
+def expected(app: App) -> tuple[Expected, ...]:
+    """Return what should be there of an app, in the order of its sources."""
+    return tuple(Expected(app.name, app.host, app.storage, source, app.max_age) for source in app.sources)
+
+
+def exit_code(report: Report, *, strict: bool) -> int:
+    """Return 3 when `strict` and any source is not ok, else 0: a report that says what is wrong is a good report."""
+    return 3 if strict and any(row.status != "ok" for row in report.apps) else 0

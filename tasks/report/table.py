@@ -1,0 +1,68 @@
+"""The report for people: one line for each app and source, what is wrong with it below."""
+
+from collections.abc import Iterator
+
+from tasks import human
+from tasks.report.formats import Look
+from tasks.report.human import age, ago, moment
+from tasks.report.rows import Report, Row, StorageRow
+
+COLOURS = {"ok": 32, "late": 33, "failed": 31, "missing": 31, "unknown": 35}  # ANSI: green, yellow, red, magenta
+HEADERS = ("app", "source", "status", "last saved", "age", "archives", "size", "added", "proven", "recoverable until")
+RIGHT = {"archives"}
+INDENT = " " * 6
+
+
+def write(report: Report, look: Look) -> str:
+    """Return the report as lines for a terminal or a log."""
+    return "\n".join([*_table(report, look), *map(_storage, report.storages)])
+
+
+def _table(report: Report, look: Look) -> Iterator[str]:
+    from tabulate import tabulate
+
+    cells = [_cells(row, report, look) for row in report.apps]
+    width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
+    text = tabulate(
+        [line[:width] for line in cells],
+        headers=HEADERS[:width],
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if header in RIGHT else "left" for header in HEADERS[:width]] if cells else None,
+    )
+    header, *lines = text.splitlines()
+    yield header.rstrip()
+    for row, line in zip(report.apps, lines, strict=True):
+        yield line.rstrip()
+        if row.error:
+            yield INDENT + printable(row.error)
+
+
+def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
+    now = report.generated
+    return (
+        row.app,
+        row.source,
+        f"\033[{COLOURS[row.status]}m{row.status}\033[0m" if look.colour else row.status,
+        moment(row.last, now, look.zone) if row.last else "never" if row.status == "missing" else "",
+        age(row.age_seconds) if row.age_seconds is not None else "",
+        str(row.archives) if row.archives is not None else "",
+        human.size(row.size),
+        human.size(row.stored),
+        "" if row.status == "unknown" and row.proven is None else ago(row.proven, now),
+        moment(row.recoverable_until, now, look.zone) if row.recoverable_until else "",
+    )
+
+
+def _storage(row: StorageRow) -> str:
+    if row.used is None:
+        return f"{row.storage}: space unknown: {printable(row.error or 'it could not be asked')}"
+    if not row.size:
+        return f"{row.storage}: {human.size(row.used)} used"
+    text = f"{row.storage}: {human.size(row.used)} of {human.size(row.size)} used ({row.used / row.size:.0%})"
+    return text.replace("%", " %") + (f": {printable(row.error)}" if row.error else "")
+
+
+def printable(text: str) -> str:
+    """Return the text as one line without control characters: hosts write it, and terminals obey them."""
+    return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))

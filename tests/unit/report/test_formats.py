@@ -1,0 +1,220 @@
+"""The report as people and programs see it."""
+
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tasks.errors import UsageError
+from tasks.inventory.models import App
+from tasks.report.formats import WRITERS, Look, wants_colour, write
+from tasks.report.rows import Report, Row, StorageRow, exit_code, expected
+
+NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
+CET = Look(zone=ZoneInfo("Europe/Berlin"))
+OK = Row(
+    app="shop",
+    host="root@shop.example.org",
+    storage="box",
+    source="mariadb",
+    status="ok",
+    archive="shop-mariadb-2026-11-22T03-00-00",
+    last=datetime(2026, 11, 22, 3, tzinfo=UTC),
+    age_seconds=600,
+    archives=17,
+    size=38_100_000_000,
+    stored=212_000_000,
+    duration_seconds=7.2,
+    proven=datetime(2026, 11, 20, 3, tzinfo=UTC),
+    recoverable_until=datetime(2026, 11, 22, 3, 5, tzinfo=UTC),
+)
+FILES = replace(OK, source="files", size=12_400_000_000, stored=118_000_000, recoverable_until=None)
+FAILED = Row(
+    app="blog",
+    host="blog",
+    storage="box",
+    source="mariadb",
+    status="failed",
+    last=datetime(2026, 11, 20, 3, tzinfo=UTC),
+    age_seconds=2 * 86400 + 600,
+    archives=5,
+    size=1_200_000_000,
+    stored=313_000_000,
+    error="'backup'@'localhost' may not RELOAD (since 21 Nov)",
+)
+UNKNOWN = Row("wiki", "wiki", "vault", "files", "unknown", error="vault: connection refused")
+MISSING = Row("mail", "mail", "box", "files", "missing", archives=0)
+BOX = StorageRow("box", "storagebox", used=612_000_000_000, size=1_100_000_000_000)
+REPORT = Report(
+    NOW, (FILES, OK, FAILED, UNKNOWN, MISSING), (BOX, StorageRow("vault", "ssh", error="connection refused"))
+)
+
+TABLE = """\
+app    source    status    last saved        age       archives  size     added    proven      recoverable until
+shop   files     ok        22 Nov 04:00 CET  10 min          17  12.4 GB  118 MB   2 days ago
+shop   mariadb   ok        22 Nov 04:00 CET  10 min          17  38.1 GB  212 MB   2 days ago  22 Nov 04:05 CET
+blog   mariadb   failed    20 Nov 04:00 CET  2 days           5  1.2 GB   313 MB   never
+      'backup'@'localhost' may not RELOAD (since 21 Nov)
+wiki   files     unknown
+      vault: connection refused
+mail   files     missing   never                              0                  never
+box: 612 GB of 1.1 TB used (56 %)
+vault: space unknown: connection refused"""
+
+
+def test_the_table() -> None:
+    # how wide a column is made is tabulate's affair
+    assert squeezed(write(REPORT, "table", CET)) == squeezed(TABLE)
+
+
+def squeezed(text: str) -> list[list[str]]:
+    return [re.split(r" {2,}", line) for line in text.splitlines()]
+
+
+def test_columns_stand_below_their_headers() -> None:
+    header, *lines = write(REPORT, "table", CET).splitlines()
+
+    assert all(line[header.index("size") - 1] == " " for line in (lines[0], lines[1], lines[2]))
+    assert lines[0].index("12.4 GB") == header.index("size")
+    assert lines[0].index("17") + 2 == header.index("archives") + len("archives")
+
+
+def test_recoverable_until_is_shown_where_an_app_has_it() -> None:
+    assert "recoverable" not in write(Report(NOW, (FILES,)), "table", CET)
+
+
+def test_a_report_of_nothing_still_has_its_header() -> None:
+    assert write(Report(NOW, ()), "table", CET).startswith("app")
+
+
+def test_colours_only_where_asked_for_and_columns_stay() -> None:
+    plain, coloured = write(REPORT, "table", CET), write(REPORT, "table", replace(CET, colour=True))
+
+    assert "\033" not in plain
+    assert "\033[31mfailed\033[0m" in coloured
+    assert re.sub(r"\033\[\d+m", "", coloured) == plain
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "expected_colour"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+    ],
+)
+def test_when_to_colour(terminal: bool, environment: dict[str, str], expected_colour: bool) -> None:
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    assert wants_colour(Stream(), environment) is expected_colour
+
+
+def test_what_a_host_writes_cannot_steer_the_terminal_or_break_the_lines() -> None:
+    row = replace(FAILED, error="\033[2Jgone\nok\r\x07" + "\u202e")
+
+    text = write(Report(NOW, (row,), (replace(BOX, used=None, error="a\nb\033"),)), "table", CET)
+
+    assert len(text.splitlines()) == 4
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_year_that_is_over_is_named() -> None:
+    text = write(Report(NOW, (replace(FILES, last=NOW - timedelta(days=400)),)), "table", CET)
+
+    assert "18 Oct 2025 05:10 CEST" in text
+
+
+def test_the_json_is_exactly_what_is_documented() -> None:
+    assert json.loads(write(REPORT, "json", CET)) == {
+        "version": 1,
+        "generated": "2026-11-22T03:10:00Z",
+        "apps": [
+            as_json(
+                OK,
+                source="files",
+                last="2026-11-22T03:00:00Z",
+                proven="2026-11-20T03:00:00Z",
+                size=12_400_000_000,
+                stored=118_000_000,
+                recoverable_until=None,
+            ),
+            {
+                "app": "shop",
+                "host": "root@shop.example.org",
+                "storage": "box",
+                "source": "mariadb",
+                "status": "ok",
+                "archive": "shop-mariadb-2026-11-22T03-00-00",
+                "last": "2026-11-22T03:00:00Z",
+                "age_seconds": 600,
+                "archives": 17,
+                "size": 38_100_000_000,
+                "stored": 212_000_000,
+                "duration_seconds": 7.2,
+                "proven": "2026-11-20T03:00:00Z",
+                "recoverable_until": "2026-11-22T03:05:00Z",
+                "error": None,
+            },
+            as_json(FAILED, last="2026-11-20T03:00:00Z"),
+            as_json(UNKNOWN),
+            as_json(MISSING),
+        ],
+        "storages": [
+            {"storage": "box", "kind": "storagebox", "used": 612_000_000_000, "size": 1_100_000_000_000, "error": None},
+            {"storage": "vault", "kind": "ssh", "used": None, "size": None, "error": "connection refused"},
+        ],
+    }
+
+
+def as_json(row: Row, **times: Any) -> dict[str, Any]:
+    return vars(row) | times
+
+
+def test_the_json_keeps_its_order_and_its_letters() -> None:
+    text = write(Report(NOW, (replace(FAILED, error="Fehler ü"),)), "json", Look())
+
+    assert list(json.loads(text)) == ["version", "generated", "apps", "storages"]
+    assert "Fehler ü" in text
+
+
+def test_an_unknown_format_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"no format `jsno`; did you mean json\?"):
+        write(REPORT, "jsno", CET)
+    assert set(WRITERS) >= {"table", "json"}
+
+
+@pytest.mark.parametrize("row", [FAILED, UNKNOWN, MISSING, replace(OK, status="late")])
+def test_strict_makes_the_exit_code_tell(row: Row) -> None:
+    report = Report(NOW, (OK, row))
+
+    assert exit_code(report, strict=True) == 3
+    assert exit_code(report, strict=False) == 0
+    assert exit_code(Report(NOW, (OK,)), strict=True) == 0
+
+
+def test_every_configured_source_is_expected() -> None:
+    app = App.model_validate(
+        {
+            "name": "shop",
+            "host": "shop",
+            "passphrase": {"env": "X"},
+            "storage": "box",
+            "files": {"paths": ("/srv",)},
+            "mariadb": {"binlog": True},
+            "max_age": "2h",
+            "compression": "lz4",
+        }
+    )
+
+    assert [(each.app, each.host, each.storage, each.source, each.max_age) for each in expected(app)] == [
+        ("shop", "shop", "box", source, timedelta(hours=2)) for source in ("files", "mariadb", "binlog")
+    ]
