@@ -144,6 +144,10 @@ class Login(asyncssh.SSHServer):
         """Passwords cannot be switched off on a box."""
         return True
 
+    def kbdint_auth_supported(self) -> bool:
+        """Keyboard-interactive login is not offered."""
+        return False
+
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002 (asyncssh's signature)
         """Judge a key by the account's own authorized_keys; the last key judged is the one that logs in."""
         if self._account is None or self._box.faults.refuse_logins:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 
 from tasks.lab.faults import FaultState
 
+RESET = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER for no time: closing sends a reset
 PIECE = 1 << 18  # bytes that pass at a time
 
 
@@ -31,7 +33,10 @@ class Link:
 
     def cut(self) -> None:
         """Break the connection; the client gets a reset, the server an end."""
-        for end in self._ends:
+        client, server = self._ends
+        if not client.writer.transport.is_closing():
+            client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        for end in (client, server):
             end.writer.transport.abort()
 
     def count_from_now(self) -> None:

@@ -23,18 +23,19 @@ HOME = os.environ["CLOUDBACKUP_BOX_HOME"]
 READONLY = os.environ["CLOUDBACKUP_BOX_READONLY"] == "1"
 POOL = storage_pool.Pool(os.environ["CLOUDBACKUP_BOX_POOL"], os.environ["CLOUDBACKUP_BOX_LIMITS"])
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Audit events (https://docs.python.org/3/library/audit_events.html) that change names or metadata: their paths' places
+# Audit events (https://docs.python.org/3/library/audit_events.html) that change names or metadata: where the arguments
+# hold a path, and where the open folder that a relative one starts from
 CHANGES = {
-    "os.mkdir": (0,),
-    "os.rmdir": (0,),
-    "os.remove": (0,),
-    "os.rename": (0, 1),
-    "os.link": (0, 1),
-    "os.symlink": (1,),
-    "os.truncate": (0,),
-    "os.chmod": (0,),
-    "os.chown": (0,),
-    "os.utime": (0,),
+    "os.mkdir": ((0, 2),),
+    "os.rmdir": ((0, 1),),
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.link": ((0, 2), (1, 3)),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "os.chmod": ((0, 2),),
+    "os.chown": ((0, 3),),
+    "os.utime": ((0, 3),),
 }
 NEW_NAMES = {"os.mkdir", "os.link", "os.symlink"}
 
@@ -43,11 +44,16 @@ def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + os.sep)
 
 
-def _judge(path: Any, new: bool) -> None:
-    """Raise what the box's file system would raise for a change of `path`, which may be a name about to be made."""
+def _judge(path: Any, folder: Any, new: bool) -> None:
+    """Raise what the box's file system would raise for a change of `path`, which may be a name about to be made.
+
+    `folder` is the open folder that a relative path starts from, None or -1 for the working directory.
+    """
     if not isinstance(path, (str, bytes, os.PathLike)):
         return  # an open file descriptor: its opening was judged
-    whole = os.path.realpath(os.fsdecode(path))
+    start = os.curdir if folder in (None, -1) else os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115
+    parent, name = os.path.split(os.path.join(start, os.fsdecode(path)))  # noqa: PTH118
+    whole = os.path.join(os.path.realpath(parent), name)  # noqa: PTH118
     if whole == os.devnull or _below(whole, TEMPORARY):
         return
     if not _below(whole, HOME):
@@ -62,9 +68,10 @@ def _audit(event: str, arguments: Any) -> None:
     if event == "open":
         path, _, flags = arguments
         if flags & WRITES:
-            _judge(path, bool(flags & os.O_CREAT) and isinstance(path, (str, bytes)) and not os.path.lexists(path))
-    for place in CHANGES.get(event, ()):
-        _judge(arguments[place], event in NEW_NAMES)
+            new = flags & os.O_CREAT and isinstance(path, (str, bytes)) and not os.path.lexists(path)
+            _judge(path, None, bool(new))
+    for place, folder in CHANGES.get(event, ()):
+        _judge(arguments[place], None if folder is None else arguments[folder], event in NEW_NAMES)
 
 
 class LimitedFile(io.FileIO):
