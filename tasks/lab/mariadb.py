@@ -56,7 +56,7 @@ class Server:
     @property
     def log(self) -> Path:
         """The server's error log."""
-        return self.folder / "run" / "log"
+        return self.folder / "run" / "error.log"
 
     @property
     def pid_file(self) -> Path:
