@@ -44,13 +44,13 @@ def mariadb_backup(c: Any, app: Any = None, part: str = "", parallel: int = 4, d
 
 
 def _backup(c: Any, app: Any, source: Any, part: str, parallel: int, dry_run: bool) -> None:
-    from tasks.fleet import backup as work
+    from tasks.fleet import saving
 
-    options = work.Options(tuple(app or ()), tuple(source or ()), part or None, parallel)
+    options = saving.Options(tuple(app or ()), tuple(source or ()), part or None, parallel)
     if dry_run:
-        work.show(c.config.inventory, options)
+        saving.show(c.config.inventory, options)
         return
-    code = work.run(c.config.inventory, options)
+    code = saving.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)
 
@@ -79,9 +79,9 @@ def mariadb_restore(
 
 def _restore(c: Any, app: str, source: Any, archive: str, target: str, to: str, yes: bool) -> None:
     from tasks.cli import confirm
-    from tasks.fleet import restore as work
+    from tasks.fleet import restoring
 
-    options = work.Options(app, tuple(source or ()), archive, target or None, to or None)
-    code = work.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    options = restoring.Options(app, tuple(source or ()), archive, target or None, to or None)
+    code = restoring.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)

@@ -3,6 +3,7 @@
 import errno
 import posixpath
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Protocol
 import paramiko
 
 from tasks.errors import AppError
+
+ANSWER = 60.0  # seconds in which a server must answer
 
 
 class FilesError(AppError):
@@ -34,11 +37,15 @@ class Files(Protocol):
 
 
 class SftpFiles:
-    """Files behind an SFTP session."""
+    """Files behind an SFTP session, one request after another: two threads would wait for each other's answers."""
 
     def __init__(self, sftp: paramiko.SFTPClient, host: str) -> None:
         self._sftp = sftp
         self._host = host
+        self._turn = threading.RLock()
+        channel = sftp.get_channel()
+        assert channel is not None
+        channel.settimeout(ANSWER)
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes."""
@@ -94,7 +101,8 @@ class SftpFiles:
     @contextmanager
     def _told(self, verb: str, path: str) -> Iterator[None]:
         try:
-            yield
+            with self._turn:
+                yield
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise _fault(self._host, verb, path, error) from error
 

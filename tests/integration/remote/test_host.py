@@ -181,6 +181,19 @@ def test_no_output_of_a_quick_command_is_lost(host: Host) -> None:
     assert outputs == [f"{number}\n" for number in range(60)]
 
 
+def test_many_threads_share_the_files_of_a_host(host: Host, tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for turn in range(10):
+            host.files().write_new(f"{tmp_path}/{number}-{turn}", b"x" * 1000)
+
+    threads = [threading.Thread(target=write, args=[number], daemon=True) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(host.files().names(str(tmp_path))) == 60
+
+
 def test_files_are_written_whole_and_never_over_another(host: Host, tmp_path: Path) -> None:
     files, folder = host.files(), str(tmp_path / "a" / "b")
     files.make_directory(folder)

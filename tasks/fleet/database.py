@@ -1,0 +1,92 @@
+"""The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
+
+from tasks.borg.create import StreamOptions
+from tasks.borg.list import archives
+from tasks.borg.runner import ContentError
+from tasks.errors import AppError, CloudbackupError
+from tasks.inventory.models import App
+from tasks.mariadb import chunks, failures, server
+from tasks.mariadb.access import Access
+from tasks.mariadb.dump import DumpOptions, dump
+from tasks.mariadb.server import Server
+from tasks.remote.secret import resolve
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+STREAM = "mariadb.mbstream"  # the one file in an archive of a server
+CHUNKS = "chunks="  # in an archive's comment, before the chunk size in bytes
+
+
+def access(app: App) -> Access:
+    """Return how the app's server is reached, its password looked up. Raises UsageError."""
+    database = app.mariadb
+    assert database is not None
+    if database.password is None:
+        return Access(database)
+    return Access(database, resolve(database.password, f"the database password of {app.name}"))
+
+
+def options(session: Session, app: App, archive: str) -> StreamOptions:
+    """Return borg's options for a backup of the app's server.
+
+    Raises AppError when the server does not answer or the host's mariadb-backup cannot read it.
+    """
+    host = session.host(app)
+    way = access(app)
+    asked = server.ask(host, way)
+    refuse_unreadable(app, asked)
+    chunk_size = chunk_size_of(session, app, asked)
+    return StreamOptions(
+        archive=archive,
+        content=dump(way, asked.tools, DumpOptions(chunk_size)),
+        name=STREAM,
+        chunk_size=chunk_size,
+        compression=app.compression,
+        comment=f"MariaDB {asked.version} {CHUNKS}{chunk_size}",
+    )
+
+
+def refuse_unreadable(app: App, asked: Server) -> None:
+    """Raise AppError for what would make mariadb-backup fail, some of it only at the end of the copy."""
+    where = app.host
+    if asked.tools.backup is None:
+        raise AppError(
+            f"mariadb-backup is not installed on {where}",
+            "install the package mariadb-backup there, of the server's own version",
+        )
+    if server.series(asked.tools.backup) != server.series(asked.version):
+        raise AppError(
+            f"mariadb-backup {asked.tools.backup} on {where} cannot read a server of version {asked.version}",
+            f"install mariadb-backup {server.series(asked.version)} there",
+        )
+    if asked.missing_grants:
+        grants = ", ".join(asked.missing_grants)
+        account = "@".join(f"'{part}'" for part in asked.account.rsplit("@", 1))
+        raise AppError(f"{account} may not {grants}", f"GRANT {grants} ON *.* TO {account}; (docs/mariadb.md#grants)")
+
+
+def chunk_size_of(session: Session, app: App, asked: Server) -> int:
+    """Return the chunk size of the app's archives: the inventory's, the one used so far, or one that fits the data.
+
+    Another size than that of the archives before would store the whole database anew.
+    """
+    database = app.mariadb
+    assert database is not None
+    if database.chunk_size is not None:
+        return database.chunk_size
+    used = _used(session, app)
+    return used or chunks.choose(asked.size, session.host(app).facts().memory_available)
+
+
+def _used(session: Session, app: App) -> int | None:
+    """Return the chunk size in the comment of the newest archive; None when there is no archive."""
+    listing = archives(session.repository(app, Side.HOST), comments=True)
+    mine = listing.of(app.name, "mariadb")
+    comment = mine[-1].comment if mine else None
+    words = [word for word in (comment or "").split() if word.startswith(CHUNKS)]
+    return int(words[0].removeprefix(CHUNKS)) if words else None
+
+
+def explained(app: App, error: ContentError) -> CloudbackupError:
+    """Return the fault of mariadb-backup or the filter behind a content command that failed."""
+    return failures.error("\n".join(error.result.other_lines), f"{app.name}: no backup of the server")
