@@ -8,12 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from tasks.errors import CloudbackupError, UsageError
+from tasks.lab import installing
 
 # mariadb-server-core and not mariadb-server: it holds the server's programs, but no service, no data directory, no user
 # and no maintainer script, so installing it can neither start a server nor touch one that the machine has.
@@ -82,22 +81,17 @@ def ensure(*commands: str, packages: Sequence[str] = (), why: str) -> None:
             f"install what Debian packs as {', '.join(wanted)}",
         )
     as_root = _as_root(wanted, why)
-    _say(f"installing for {why}, from Debian's packages: {', '.join(wanted)} (no service is started)")
+    installing.say(f"installing for {why}, from Debian's packages: {', '.join(wanted)} (no service is started)")
     started = time.monotonic()
-    log = Path(tempfile.mkstemp(prefix="cloudbackup-apt-", suffix=".log")[1])
-    _run((*as_root, "apt-get", "update"), log, "apt-get update failed")
-    _refuse_touching_services(wanted)
-    _run((*as_root, "sh", "-c", _INSTALL, "sh", *wanted), log, f"apt-get could not install {', '.join(wanted)}")
-    log.unlink()
+    with installing.new_log("apt") as log:
+        installing.run((*as_root, "apt-get", "update"), log, "apt-get update failed")
+        _refuse_touching_services(wanted)
+        words = (*as_root, "sh", "-c", _INSTALL, "sh", *wanted)
+        installing.run(words, log, f"apt-get could not install {', '.join(wanted)}")
     still = [command for command in commands if find(command) is None]
     if still:
         raise CloudbackupError(f"{', '.join(wanted)} installed, but {', '.join(still)} did not come with it")
-    _say(f"installed in {time.monotonic() - started:.0f} s")
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"cloudbackup: {sentence}\n")
-    sys.stderr.flush()
+    installing.say(f"installed in {time.monotonic() - started:.0f} s")
 
 
 def _not_installed(packages: Sequence[str]) -> tuple[str, ...]:
@@ -124,15 +118,6 @@ def _as_root(packages: Sequence[str], why: str) -> tuple[str, ...]:
         else ""
     )
     raise UsageError(f"{why} needs Debian's {', '.join(packages)}; as root, run:", line + note)
-
-
-def _run(words: Sequence[str], log: Path, fault: str) -> None:
-    with log.open("ab") as output:
-        done = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        lines = log.read_text(errors="replace").splitlines()
-        errors = [line for line in lines if line.startswith("E:")] or lines[-1:]
-        raise CloudbackupError(f"{fault}: {' '.join(errors[-2:])}", f"all of it: {log}")
 
 
 def _refuse_touching_services(packages: Sequence[str]) -> None:

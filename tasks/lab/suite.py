@@ -1,0 +1,80 @@
+"""What the `test` task does: install what the tests need, then the linters, the type checker and the tests."""
+
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from tasks.errors import CloudbackupError, UsageError
+from tasks.lab import borgs, installing, packages
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
+
+
+def run(only: Sequence[str] = ()) -> None:
+    """Run all checks and tests, or only what `only` says: paths and options of pytest, no linters.
+
+    Everything is run whatever failed before it, so that one call tells all; pytest comes last. Raises Exit with
+    the code of the first that failed, UsageError or CloudbackupError when something cannot be installed.
+    """
+    _require_own_environment()
+    packages.ensure(*packages.LAB, "fusermount3", packages=("python3-pyfuse3",), why="the tests")
+    _ensure_development_packages()
+    environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}
+    codes = [] if only else [_module(words, environment) for words in CHECKS]
+    codes.append(_module(("pytest", *_pytest_options(only)), environment))
+    first = next((code for code in codes if code), 0)
+    if first:
+        raise Exit(code=first)
+
+
+def _pytest_options(only: Sequence[str]) -> tuple[str, ...]:
+    """Return pytest's words. A file's tests stay in one process: they share a lab that takes seconds to start."""
+    if only:
+        return tuple(word for text in only for word in shlex.split(text))
+    return ("-n", "2", "--dist", "loadfile")
+
+
+def _module(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a Python module of the development packages in the checkout; return its exit code."""
+    return subprocess.run((sys.executable, "-m", *words), cwd=CHECKOUT, env=environment, check=False).returncode
+
+
+def _require_own_environment() -> None:
+    if Path(sys.prefix).resolve() != CHECKOUT / ".venv":
+        raise UsageError(
+            f"the tests install packages, and {sys.prefix} is not the checkout's own .venv", "run ./inv test"
+        )
+
+
+def _ensure_development_packages() -> None:
+    """Install requirements-dev.txt into .venv unless just that was installed before."""
+    files = (CHECKOUT / "requirements.txt", CHECKOUT / "requirements-dev.txt")
+    wanted = " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    stamp = CHECKOUT / ".venv/cloudbackup-dev.stamp"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    installing.say(
+        "installing Python packages for the tests into .venv (once, and again when requirements-dev.txt changes)"
+    )
+    with installing.new_log("pip") as log:
+        fault = "pip could not install requirements-dev.txt (is the network up?)"
+        installing.pip_install(Path(sys.executable), ("-r", str(files[1])), log, fault)
+    stamp.write_text(wanted)
+
+
+def _second_borg() -> str:
+    """Return the path of the second borg. Where it cannot be built a person goes on with one, a CI run fails."""
+    try:
+        return str(borgs.ensure_second(CHECKOUT))
+    except CloudbackupError as error:
+        if os.environ.get("CI"):
+            raise
+        installing.say(f"the tests run with one borg only: {error}")
+        return ""
