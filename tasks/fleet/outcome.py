@@ -1,9 +1,12 @@
 """What became of one source of one app, and what that means for the whole run."""
 
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
+
+from tasks.errors import CloudbackupError, InterruptedRunError
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -27,10 +30,35 @@ class Outcome:
     said: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":
+        """Return the outcome of an action that ended with `error` just now."""
+        lines = str(error).removeprefix(f"{app}: ").splitlines()
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        return cls(app, source, "failed", began, seconds, said=tuple(line.strip() for line in lines))
+
     @property
     def failed(self) -> bool:
         """Tell whether the source was not saved."""
         return self.status == "failed"
+
+
+def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> Outcome:
+    """Return the outcome of `action`, which gets the time at which it began, or of its fault.
+
+    A fault of ours, which nobody foresaw, is one as well: it must not keep other sources and apps from being saved.
+    Its traceback goes to standard error. An interruption is raised.
+    """
+    began = datetime.now(UTC)
+    try:
+        return action(began)
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        return Outcome.fault(app, source, began, error)
+    except Exception as error:
+        traceback.print_exc()
+        return Outcome.fault(app, source, began, CloudbackupError(f"unexpected: {type(error).__name__}: {error}"))
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

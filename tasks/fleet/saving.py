@@ -1,6 +1,5 @@
 """`backup`: every source of every app, each tried whatever became of the others."""
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.fleet import sources
 from tasks.fleet.hooks import around
 from tasks.fleet.loop import PARALLEL, over_apps
-from tasks.fleet.outcome import Outcome, exit_code
+from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import confirmed, recorded
 from tasks.fleet.view import View
 from tasks.human import size
@@ -95,17 +94,11 @@ class _App:
         return outcomes
 
     def _source(self, source: str) -> Outcome:
-        began = datetime.now(UTC)
         self.view.step(self.app.name, source, "starts")
-        try:
-            return sources.save(self.session, self.app, source, began, self._listener(source))
-        except InterruptedRunError:
-            raise
-        except CloudbackupError as error:
-            return failed(self.app, source, began, error)
-        except Exception as error:  # a fault of ours must not keep the other apps from being saved
-            traceback.print_exc()
-            return failed(self.app, source, began, CloudbackupError(f"unexpected: {type(error).__name__}: {error}"))
+        listener = self._listener(source)
+        return attempted(
+            self.app.name, source, lambda began: sources.save(self.session, self.app, source, began, listener)
+        )
 
     def _listener(self, source: str) -> "sources.OnProgress":
         def listen(progress: Progress) -> None:
@@ -116,11 +109,4 @@ class _App:
     def _lost(self, error: CloudbackupError, began: datetime) -> None:
         """Note a fault around the sources: before them, none was saved; after them, it stands on a line of its own."""
         missing = self.sources[len(self.tried) :]
-        self.tried += [failed(self.app, source, began, error) for source in missing or ["after"]]
-
-
-def failed(app: App, source: str, began: datetime, error: CloudbackupError) -> Outcome:
-    """Return the outcome of a source that was not saved."""
-    lines = str(error).removeprefix(f"{app.name}: ").splitlines()
-    seconds = (datetime.now(UTC) - began).total_seconds()
-    return Outcome(app.name, source, "failed", began, seconds, said=tuple(line.strip() for line in lines))
+        self.tried += [Outcome.fault(self.app.name, source, began, error) for source in missing or ["after"]]

@@ -1,1 +1,52 @@
-"""lab."""
+"""A lab on loopback: a Storage Box, app hosts with data, an inventory of them. For a demo, rehearsals and the tests."""
+
+from typing import Any
+
+from tasks.cli import task
+
+FOLDER_HELP = "folder of the lab; a folder of your own in the system's temporary folder unless given"
+
+
+@task(help={"folder": FOLDER_HELP})
+def up(_c: Any, folder: str = "") -> None:
+    """Start a lab, make its repositories, leave it running, and print the inventory folder for INVOKE_INVENTORY."""
+    from tasks.lab import rehearsal
+
+    rehearsal.up(folder)
+
+
+@task(help={"folder": FOLDER_HELP})
+def down(_c: Any, folder: str = "") -> None:
+    """Stop the lab and remove its data."""
+    from tasks.lab import rehearsal
+
+    rehearsal.down(folder)
+
+
+@task(help={"folder": FOLDER_HELP})
+def status(_c: Any, folder: str = "") -> None:
+    """Show which servers of the lab run."""
+    from tasks.lab import rehearsal
+
+    rehearsal.status(folder)
+
+
+@task()
+def demo(_c: Any) -> None:
+    """Show the whole story on a lab: back up two apps, change them, back up again, restore one, compare, report."""
+    from tasks.lab import demo as story
+
+    story.run()
+
+
+@task(
+    help={
+        "only": "paths below tests/, or options of pytest; repeat it for several; none means all tests and checks",
+    },
+    iterable=["only"],
+)
+def test(_c: Any, only: Any = None) -> None:
+    """Install what the tests need, then run the linters, the type checker and all tests."""
+    from tasks.lab import suite
+
+    suite.run(only=tuple(only or ()))

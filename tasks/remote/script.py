@@ -21,6 +21,7 @@ Environment = Mapping[str, str | Secret]
 
 HEARTBEAT = 15.0  # seconds between two signs of life of the operator
 SILENCE = 120  # seconds without one after which a script ends itself
+LONGEST_SHOWN = 1000  # characters of a value; programs that travel in the environment are longer
 BASH = ("bash", "--noprofile", "--norc", "-o", "pipefail", "-s")
 
 
@@ -61,7 +62,9 @@ class Script:
 
 
 def _plain(value: str | Secret) -> str:
-    return str(value) if isinstance(value, Secret) else shlex.quote(value)
+    if isinstance(value, Secret):
+        return str(value)
+    return shlex.quote(value) if len(value) <= LONGEST_SHOWN else f"'...'  # {len(value)} characters"
 
 
 def _revealed(value: str | Secret) -> str:
