@@ -1,5 +1,6 @@
 """What a lab shall hold: the arguments of `Lab.start`."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from tasks.lab.accounts import Account
 from tasks.lab.settings import BX11, BoxSettings
 
 Login = Literal["defaults-file", "socket", "tcp"]
+BORG_1_4_VARIABLE = "CLOUDBACKUP_LAB_BORG_1_4"
 MAIN_ACCOUNT = "u100001"
 
 
@@ -17,7 +19,8 @@ class AppPlan:
     """An app: a host with files and a MariaDB server.
 
     `login` is how the backup account logs in: by `$HOME/.my.cnf` on the host, or with user and password over the socket
-    or over TCP. `storage_key` is the inventory's.
+    or over TCP. `storage_key` is the inventory's. `borg` is the program that `borg` means on this host, this machine's
+    own unless given.
     """
 
     name: str
@@ -28,6 +31,7 @@ class AppPlan:
     binlog: bool = False
     login: Login = "defaults-file"
     storage_key: Literal["host", "agent"] = "host"
+    borg: str = ""
 
 
 DEFAULT_APPS = (AppPlan("shop"), AppPlan("blog", login="socket"))
@@ -37,7 +41,8 @@ DEFAULT_APPS = (AppPlan("shop"), AppPlan("blog", login="socket"))
 class BoxPlan:
     """A Storage Box.
 
-    `borg` maps names of the restricted shell to programs, over the default: every name is this machine's borg.
+    `borg` maps names of the restricted shell to programs, over the default: every name is this machine's borg, but for
+    `borg-1.4` when the environment variable CLOUDBACKUP_LAB_BORG_1_4 names another program.
     `operator_key` installs the operator's public key beforehand. For the rest see `BoxSettings`.
     """
 
@@ -51,5 +56,7 @@ class BoxPlan:
     def settings(self, port: int) -> BoxSettings:
         """Return the settings of the server. Raises UsageError when this machine has no borg."""
         installed = programs.find("borg")
-        names = dict.fromkeys(("borg", "borg-1.2", "borg-1.4"), installed) | dict(self.borg or {})
+        names = dict.fromkeys(("borg", "borg-1.2"), installed)
+        names["borg-1.4"] = os.environ.get(BORG_1_4_VARIABLE) or installed
+        names |= self.borg or {}
         return BoxSettings(port, self.accounts, names, self.quota, self.connections, self.refusal)

@@ -174,6 +174,7 @@ def end_all(find: Callable[[], Iterable[Process]], grace: float = 15) -> int:
         if time.monotonic() > end + grace:
             numbers = ", ".join(str(process.pid) for process in running)
             raise CloudbackupError(f"these processes of the lab do not end: {numbers}")
+    _collect(known)
     return len(told)
 
 

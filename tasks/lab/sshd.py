@@ -7,6 +7,8 @@ from pathlib import Path
 from tasks.lab import keys, process, programs
 from tasks.lab.process import Process
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 
 @dataclass(frozen=True)
 class HostPaths:
@@ -18,6 +20,11 @@ class HostPaths:
     def home(self) -> Path:
         """$HOME of whoever logs in."""
         return self.folder / "home"
+
+    @property
+    def programs(self) -> Path:
+        """Comes first in the host's PATH; empty unless the plan or a test puts a program there."""
+        return self.home / "bin"
 
     @property
     def files(self) -> Path:
@@ -52,14 +59,14 @@ def prepare(paths: HostPaths, port: int, operator_key: str, environment: dict[st
     never from HOME, so authorized_keys and the SFTP start are given by their paths, and the shell's start-up file moves
     a session, which sshd starts in the real home, into the lab's.
     """
-    for folder in (paths.home, paths.home / ".ssh", paths.ssh):
+    for folder in (paths.home, paths.programs, paths.home / ".ssh", paths.ssh):
         folder.mkdir(parents=True, exist_ok=True)
     (paths.home / ".ssh").chmod(0o700)
     (paths.home / ".ssh/authorized_keys").write_text(operator_key + "\n")
     for name in (".bashrc", ".zshenv"):
         (paths.home / name).write_text('cd "$HOME"\n')
     keys.make(paths.host_key, f"lab host {paths.folder.name}")
-    values = {"HOME": str(paths.home), **environment}
+    values = {"HOME": str(paths.home), "PATH": f"{paths.programs}:{PATH}", **environment}
     settings = {
         "Port": str(port),
         "ListenAddress": "127.0.0.1",

@@ -99,6 +99,8 @@ class _Start:
     def start_app(self, plan: AppPlan, app: AppState) -> None:
         paths = HostPaths(self.folder / "hosts" / app.name)
         sshd.prepare(paths, app.port, keys.public(self.operator_key), self.environment)
+        if plan.borg:
+            (paths.programs / "borg").symlink_to(plan.borg)
         daemon = sshd.start(paths, self.environment)
         self.record(f"sshd {app.name}", daemon)
         process.wait_until(lambda: process.answers(app.port), f"sshd of {app.name}", daemon, paths.log)
@@ -126,6 +128,8 @@ def claim(folder: Path, apps: Sequence[AppPlan]) -> None:
     if ending.members(folder):
         raise UsageError(f"a lab is already running in {folder}", "stop it first: inv lab.down")
     _check_sockets(folder, apps)
+    if folder.exists() and folder.stat().st_uid != os.geteuid():
+        raise UsageError(f"the folder {folder} belongs to {folder.owner()}", "choose a folder of your own")
     if folder.exists() and any(folder.iterdir()):
         state.load(folder)  # refuses a folder that holds something else
         ending.clear(folder)

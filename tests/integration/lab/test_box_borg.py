@@ -1,5 +1,6 @@
 """borg against the emulator, as against a Storage Box: versions' names, forced keys, readonly, a full pool."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,19 +13,34 @@ from .support import Client, succeeded
 QUOTA_TEXT = b"[Errno 69] Disc quota exceeded"
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test that makes the repository keeps it for the others."""
+    return tmp_path_factory.mktemp("prepared")
+
+
 @pytest.fixture
-def repository(operator: Client, data: Path) -> Client:
-    succeeded(operator.borg("init", "-e", "repokey-blake2", "REPOSITORY"))
-    succeeded(operator.borg("create", "REPOSITORY::first", str(data)))
+def repository(operator: Client, box: LabBox, data: Path, prepared: Path) -> Client:
+    """A repository with one archive, `first`, and borg's own files about it."""
+    if not (prepared / "repository").exists():
+        succeeded(operator.borg("init", "-e", "repokey-blake2", "REPOSITORY"))
+        succeeded(operator.borg("create", "REPOSITORY::first", str(data)))
+        shutil.copytree(operator.folder / "borg", prepared / "borg")
+        shutil.copytree(box.home() / "repository", prepared / "repository")
+    else:
+        shutil.copytree(prepared / "borg", operator.folder / "borg")
+        shutil.copytree(prepared / "repository", box.home() / "repository")
     return operator
 
 
-def test_a_backup_goes_in_and_comes_back(repository: Client, data: Path, tmp_path: Path) -> None:
-    listed = succeeded(repository.borg("list", "--short", "REPOSITORY"))
+def test_a_backup_goes_in_and_comes_back(operator: Client, data: Path, tmp_path: Path) -> None:
+    succeeded(operator.borg("init", "-e", "repokey-blake2", "REPOSITORY"))
+    succeeded(operator.borg("create", "REPOSITORY::first", str(data)))
+    listed = succeeded(operator.borg("list", "--short", "REPOSITORY"))
     out = tmp_path / "out"
     out.mkdir()
-    words = repository.borg_words("extract", "REPOSITORY::first")
-    subprocess.run(words, cwd=out, check=True, env=repository.environment())
+    words = operator.borg_words("extract", "REPOSITORY::first")
+    subprocess.run(words, cwd=out, check=True, env=operator.environment())
 
     assert listed.stdout == b"first\n"
     restored = out / str(data).lstrip("/")

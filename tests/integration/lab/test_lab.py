@@ -55,6 +55,15 @@ class TestHosts:
         assert done.stdout.decode().splitlines() == [str(shop.home)] * 2
         assert done.stderr == b""
 
+    def test_a_program_in_the_hosts_bin_comes_first(self, lab: Lab, shop: LabApp) -> None:
+        program = shop.paths.programs / "borg"
+        program.write_text("#!/bin/sh\necho borg 9.9\n")
+        program.chmod(0o755)
+        try:
+            assert on_host(lab, shop, "borg --version").stdout == b"borg 9.9\n"
+        finally:
+            program.unlink()
+
     def test_each_host_has_its_own_host_key(self, lab: Lab) -> None:
         assert len({app.host_key for app in lab.apps.values()} | {lab.box.host_key}) == 3
 
@@ -277,6 +286,12 @@ class TestLife:
         with pytest.raises(UsageError, match="no lab"):
             Lab.start(tmp_path, ())
         assert (tmp_path / "precious").exists()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+    def test_a_folder_of_somebody_else_is_refused(self, tmp_path: Path) -> None:
+        os.chown(tmp_path, 65534, 65534)
+        with pytest.raises(UsageError, match="belongs to nobody"):
+            Lab.start(tmp_path, ())
 
     def test_too_long_a_path_for_sockets_is_refused_before_anything_starts(self, tmp_path: Path) -> None:
         folder = tmp_path / ("x" * 90)
