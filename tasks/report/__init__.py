@@ -1,1 +1,26 @@
-"""report."""
+"""The one report over all apps: gather, judge, then one writer for each format."""
+
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from tasks.cli import APP_HELP, task
+
+
+@task(
+    default=True,
+    help={
+        "app": APP_HELP,
+        "format": "table or json",
+        "output": "write to this file, whole or not at all, in place of the terminal",
+        "strict": "exit with 3 when anything is late, missing, failed or unknown",
+    },
+    iterable=["app"],
+)
+def show(c: Any, app: Any = None, format: str = "table", output: str = "", strict: bool = False) -> None:  # noqa: A002
+    """Show all backups of all apps: what is there, how old, how large, and what is wrong."""
+    from tasks.report import showing
+
+    code = showing.run(c.config.inventory, tuple(app or ()), format, output, strict=strict)
+    if code:
+        raise Exit(code=code)
