@@ -1,0 +1,119 @@
+"""The import rule: which room may know which. It keeps data flowing one way and rooms replaceable."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TASKS = CHECKOUT / "tasks"
+
+LEAVES = {"errors", "cli", "human"}
+"""Modules that know no room, so every room may know them."""
+
+FOUNDATION = {"remote", "inventory", "storage"}
+MAY_KNOW = {
+    "remote": set(),
+    "inventory": set(),
+    "storage": {"remote", "inventory"},
+    "borg": FOUNDATION,
+    "mariadb": FOUNDATION,
+    "report": {*FOUNDATION, "borg"},
+    "storagebox": FOUNDATION,
+    "app": {*FOUNDATION, "borg", "mariadb"},
+    "fleet": {*FOUNDATION, "borg", "mariadb", "report"},
+    "lab": {*FOUNDATION, "borg", "mariadb", "fleet", "report"},
+}
+
+
+def imported_names(source: str, module: str) -> Iterator[str]:
+    """Yield the full dotted names that a module of this project imports; `from a import b` gives `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module.split(".")[: -node.level] if node.level else []
+            start = ".".join((*package, *([node.module] if node.module else [])))
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def rooms_known(path: Path) -> set[str]:
+    """Return the rooms (or leaves) of `tasks` that a file imports from, its own left out."""
+    module = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
+    names = (name.split(".") for name in imported_names(path.read_text(), module))
+    return {name[1] for name in names if name[0] == "tasks" and len(name) > 1} - {path.relative_to(TASKS).parts[0]}
+
+
+ROOMS = sorted(folder.name for folder in TASKS.iterdir() if (folder / "__init__.py").is_file())
+
+
+def test_every_room_has_a_rule() -> None:
+    assert set(ROOMS) == set(MAY_KNOW)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may_know(room: str) -> None:
+    wrong = {
+        str(path.relative_to(CHECKOUT)): sorted(more)
+        for path in sorted((TASKS / room).rglob("*.py"))
+        if (more := rooms_known(path) - LEAVES - MAY_KNOW[room])
+    }
+    assert not wrong
+
+
+def test_leaves_import_no_room() -> None:
+    assert rooms_known(TASKS / "errors.py") == set()
+    assert rooms_known(TASKS / "human.py") == set()
+    assert rooms_known(TASKS / "cli.py") <= {"errors"}
+
+
+def test_the_program_imports_nothing_of_this_project() -> None:
+    assert rooms_known(TASKS / "program.py") == set()
+
+
+def task_names(room: str) -> set[str]:
+    """Return the names of the functions in a room's `__init__.py` that are Invoke tasks."""
+    tree = ast.parse((TASKS / room / "__init__.py").read_text())
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and any("task" in ast.unparse(mark) for mark in node.decorator_list)
+    }
+
+
+def test_nobody_imports_a_task_of_another_room() -> None:
+    tasks = {f"tasks.{room}.{name}" for room in ROOMS for name in task_names(room)}
+    assert tasks, "no task was found: the check would prove nothing"
+    wrong = [
+        (str(path.relative_to(CHECKOUT)), name)
+        for path in sorted(TASKS.glob("*/**/*.py"))
+        for name in imported_names(path.read_text(), ".".join(path.relative_to(CHECKOUT).with_suffix("").parts))
+        if name in tasks and name.split(".")[1] != path.relative_to(TASKS).parts[0]
+    ]
+    assert not wrong
+
+
+def test_invoke_and_fabric_stay_where_they_belong() -> None:
+    """Only `remote` reaches hosts; below a task function no Invoke context travels."""
+    users = {
+        str(path.relative_to(TASKS))
+        for path in TASKS.rglob("*.py")
+        if any(name.split(".")[0] == "fabric" for name in imported_names(path.read_text(), "tasks"))
+    }
+    assert all(user.startswith("remote/") for user in users), users
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import tasks.borg.create", {"tasks.borg.create"}),
+        ("from tasks import borg", {"tasks.borg"}),
+        ("from tasks.borg import create as c", {"tasks.borg.create"}),
+        ("from . import align", {"tasks.mariadb.align"}),
+        ("from ..borg import create", {"tasks.borg.create"}),
+        ("def f():\n    import tasks.borg", {"tasks.borg"}),
+    ],
+)
+def test_imports_are_seen_in_every_form(source: str, names: set[str]) -> None:
+    assert set(imported_names(source, "tasks.mariadb.backup")) == names
