@@ -6,7 +6,7 @@ and reports from Storage Boxes.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tasks.borg.messages import Level, Message
@@ -54,7 +54,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "{name} is not installed on the host",
         "install it there: `apt install borgbackup python3`",
-        pattern=r"^\S*bash: (?:line \d+: )?(?P<name>borg|python3|awk): command not found",
+        pattern=r"^(?:\S*bash|main): (?:line \d+: )?(?P<name>borg|python3|awk): command not found",
     ),
     # Space
     Failure(
@@ -73,8 +73,8 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "the disk with borg's cache is full on the machine where borg runs",
         "make room there: borg's cache lies in ~/.cache/borg",
-        pattern=r"(?s)(?:\.cache/borg|/chunks\.archive\.d|/tmp/).*(?:\[Errno 28\]|No space left on device)|"
-        r"(?:\[Errno 28\]|No space left on device)[^\n]*(?:\.cache/borg|/tmp/)",
+        # A traceback through borg's cache that never comes to the repository.
+        pattern=r"(?s)\A(?!.*/repository\.py)(?=.*\[Errno 28\]).*/cache\.py",
     ),
     Failure("the storage is full", FULL_REMEDY, pattern=r"\[Errno 28\]|No space left on device"),
     Failure("no room for temporary files where borg runs", FULL_REMEDY, pattern=r"No usable temporary directory"),
@@ -168,6 +168,12 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure("no passphrase reached borg", "give the app a `passphrase`", msgid="NoPassphraseFailure"),
     Failure(
+        "the repository was made by a newer borg",
+        "use the same series on both ends: `borg: borg-1.4` for the storage, borg 1.4 on the host",
+        pattern=r"is not supported by this borg version|newer version (?:of Borg )?is (?:required|needed)|"
+        r"Unsupported repository (?:feature|version)",
+    ),
+    Failure(
         "there is no repository at {url}",
         "`inv borg.init` makes it",
         msgid="Repository.DoesNotExist",
@@ -196,11 +202,6 @@ FAILURES: tuple[Failure, ...] = (
         "give the account that borg runs as its rights back",
         msgid="Repository.PathPermissionDenied",
         pattern=r"denied to (?P<path>.+)\.",
-    ),
-    Failure(
-        "the repository was made by a newer borg",
-        "use the same series on both ends: `borg: borg-1.4` for the storage, borg 1.4 on the host",
-        pattern=r"newer version (?:of Borg )?is (?:required|needed)|Unsupported repository (?:feature|version)",
     ),
     Failure(
         "the repository is older than what this machine saw last: rolled back, restored from a snapshot, or replaced",
@@ -257,12 +258,17 @@ FAILURES: tuple[Failure, ...] = (
     ),
     # What follows from the rest
     Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
-    Failure(
-        "the connection to the storage was lost",
-        "run it again: what was already saved is not sent twice",
-        pattern=r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer",
-    ),
 )
+
+LOST = Explanation("the connection to the storage was lost", "run it again: what was already saved is not sent twice")
+_LOST = re.compile(r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer")
+
+
+def explain_lost(messages: Sequence[Message], ask: Callable[[], Sequence[Message]]) -> Explanation | None:
+    """Return why the connection was lost, None when it was not; `ask` returns what ssh says of a fresh one."""
+    if not any(_LOST.search(message.text) for message in messages):
+        return None
+    return explain(ask()) or LOST
 
 
 def explain(messages: Sequence[Message]) -> Explanation | None:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.borg.failures import explain
+from tasks.borg.failures import explain, explain_lost
 from tasks.borg.messages import Level, Message, Progress, read_line, read_messages, texts
+from tasks.borg.probe import probe
 from tasks.borg.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
@@ -141,7 +142,7 @@ def _listener(on_progress: OnProgress | None) -> Callable[[str], None] | None:
 def _error(repository: Repository, result: Result) -> BorgError:
     kind = ContentError if _content_failed(result) else BorgError
     where = f"{repository.app}: "
-    explanation = explain(result.messages)
+    explanation = explain(result.messages) or explain_lost(result.messages, lambda: probe(repository))
     if explanation is not None:
         return kind(where + explanation.what, explanation.remedy, result)
     said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]

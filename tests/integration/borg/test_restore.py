@@ -161,6 +161,6 @@ def test_a_full_disk_is_seen_before_anything_changes(repository: Repository, sma
 def test_a_file_system_mounted_inside_is_refused_by_name(repository: Repository, small: Path) -> None:
     (small.parent / "file").write_text("saved")
     create(repository, FilesOptions("two", (str(small.parent),), exclude=("*/storage", "*/base")))
-    with pytest.raises(AppError, match="mounted inside .* at .*mounted shop"):
+    with pytest.raises(AppError, match=r"mounted inside .* at .*mounted shop"):
         restore_in_place(repository, "two", (str(small.parent),), NOW)
     assert not list(small.parent.parent.glob("*.restoring-*"))
