@@ -34,7 +34,7 @@ def status(_c: Any, folder: str = "") -> None:
 @task()
 def demo(_c: Any) -> None:
     """Show the whole story on a lab: back up two apps, change them, back up again, restore one, compare, report."""
-    from tasks.lab import demo as story
+    from tasks.lab import story
 
     story.run()
 
