@@ -7,6 +7,7 @@ descriptor does not survive borg nor `docker exec`. A password in ~/.my.cnf woul
 is hidden from a tool whose account the inventory names.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,18 +57,19 @@ class Access:
             words.append("--protocol=tcp")
         return words
 
-    def command(self, names: Sequence[str], options: Words) -> str:
-        """Return bash that runs the first of the tools `names` that is there, connected to the server."""
-        steps = [_HIDE_HOME] if self.named else []
-        words = self._words(names, [*self.options(), *options], steps)
-        if self.password is None:
-            return quote(words) + " </dev/null"
-        words = self._words(names, [*self.options(), *options], [_READ_PASSWORD, *steps])
-        return f"""printf '%s\\n' "${PASSWORD}" | {quote(words)}"""
+    def command(self, names: Sequence[str], options: Words, statements: str = "") -> str:
+        """Return bash that runs the first of the tools `names` that is there, connected to the server.
 
-    def offline(self, names: Sequence[str], options: Words) -> str:
-        """Return bash that runs the first of the tools `names` that is there, on files alone."""
-        return quote(self._words(names, options, []))
+        `statements` is what the tool finds on its standard input.
+        """
+        options = [*self.options(), *options]
+        steps = [_HIDE_HOME] if self.named else []
+        given = [shlex.quote(statements)] if statements else []
+        if self.password is None:
+            source = f"printf '%s\\n' {given[0]} | " if given else ""
+            return source + quote(self._words(names, options, steps)) + ("" if given else " </dev/null")
+        source = " ".join(["printf '%s\\n'", f'"${PASSWORD}"', *given])
+        return f"{source} | {quote(self._words(names, options, [_READ_PASSWORD, *steps]))}"
 
     def beside(self, text: str, *arguments: str) -> Words:
         """Return the words that run `text`, as POSIX shell, where the database tools live."""

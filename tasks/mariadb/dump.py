@@ -11,13 +11,14 @@ from tasks.remote.script import Stream, quote
 FILTER = "ALIGN_FILTER"  # name of the environment variable that carries the filter's text
 INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: it must run everywhere alike
 
-# mariadb-backup's exit code 0 alone is no success: its last line must say so as well.
+# mariadb-backup's exit code 0 alone is no success: its last line must say so as well. When it misses a privilege, it
+# shows SHOW GRANTS with the hash of the account's password, which must not get into logs.
 NOT_COMPLETED = "cloudbackup: mariadb-backup did not say that it completed"
 _WATCH = f"""\
-import sys
+import re, sys
 line = b""
 for line in sys.stdin.buffer:
-    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.write(re.sub(rb"(IDENTIFIED (BY PASSWORD|VIA \\S+( USING| AS)?)) '[^']*'", rb"\\1 '***'", line))
     sys.stderr.buffer.flush()
 if not line.rstrip().endswith(b"completed OK!"):
     sys.exit("{NOT_COMPLETED}")

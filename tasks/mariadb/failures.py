@@ -58,7 +58,7 @@ _KNOWN = (
         "install python3 on the host: a few lines of it put the database's pages on borg's chunk borders",
     ),
     Failure(
-        r"Access denied; you need \(at least one of\) the (.+?) privilege",
+        r"Access denied; you need \(at least one of\) the (?:SUPER, )?(.+?) privilege",
         "the database account may not {0}",
         f"run on the server: GRANT {{0}} ON *.* TO the account of the inventory ({DOCUMENTS}#grants)",
     ),

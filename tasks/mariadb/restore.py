@@ -1,0 +1,211 @@
+"""A backup in place of a server's data: everything checked first, old data kept, all put back on any failure."""
+
+import json
+import posixpath
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.errors import RefusedError, UsageError
+from tasks.mariadb import failures, server, swap, unpack
+from tasks.mariadb.access import CLIENT, PASSWORD, Access
+from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb.server import Server
+from tasks.mariadb.unpack import OnLine, Unpacked
+from tasks.remote.host import Host
+from tasks.remote.script import Script, Stream, quote
+
+SWAP = "SWAP_PROGRAM"  # name of the environment variable that carries the program's text
+DEFAULT_DATADIR = "/var/lib/mysql"
+PATIENCE = 300  # seconds for the server to end and to answer: both may have much to write or read
+
+# A directory that can be renamed neither out of the data directory nor into its parent is a mount point, or is in one
+# that ends here, bind mounts of one file system included; only trying tells.
+_LOOK = """\
+import os, sys
+datadir, probe = sys.argv[1:]
+if not os.path.isdir(datadir):
+    sys.exit("cloudbackup: there is no directory " + datadir)
+within, beside = os.path.join(datadir, probe), os.path.join(os.path.dirname(datadir), probe)
+try:
+    open(within, "x").close()
+except OSError as error:
+    sys.exit("cloudbackup: cannot write into %s: %s" % (datadir, error.strerror))
+try:
+    if os.path.islink(datadir):
+        raise OSError
+    os.rename(within, beside)
+    os.remove(beside)
+    print("beside")
+except OSError:
+    os.remove(within)
+    print("within")
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a restore puts things. Paths are the host's; `staging_for_tools` is where the database tools see `staging`.
+
+    `server` is None when it does not run.
+    """
+
+    datadir: str
+    staging: str
+    staging_for_tools: str
+    old: str
+    server: Server | None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A restore in place that succeeded.
+
+    `old` is the directory that keeps the data from before, its binary logs included: the restored server begins new
+    ones under the same names, so a new backup should follow at once. `remarks` are for a person.
+    """
+
+    unpacked: Unpacked
+    old: str
+    remarks: tuple[str, ...]
+    seconds: float
+
+
+def in_place(
+    host: Host, access: Access, content: Stream, size: int | None = None, on_stderr: OnLine | None = None
+) -> Placed:
+    """Put the database of an archive in place of the app's. The server runs until the new data is ready.
+
+    `content` gives the archive's stream, `size` bytes long. Raises RefusedError before anything changed when this
+    server cannot be restored in place; what `unpack.run` raises; failures.DatabaseError, which says where the old
+    data is.
+    """
+    place = look(host, access, datetime.now(UTC))
+    unpacking = unpack.script(content, place.staging_for_tools, access.database.exec, size)
+    unpacked = unpack.run(host, unpacking, place.staging, on_stderr)
+    try:
+        _require_same_series(host, place, unpacked)
+    except RefusedError:
+        host.run(Script(quote(("rm", "-rf", "--", place.staging))))
+        raise
+    return _swap(host, access, place, unpacked, on_stderr)
+
+
+def look(host: Host, access: Access, now: datetime) -> Place:
+    """Find out where the restored data is to go. Changes nothing. Raises RefusedError, UsageError, DatabaseError."""
+    running, variables = _asked(host, access)
+    _require_one_directory(host, access, variables)
+    theirs = variables.get("datadir", DEFAULT_DATADIR).rstrip("/")
+    datadir = access.database.datadir or theirs
+    if not access.database.exec and running and posixpath.normpath(datadir) != posixpath.normpath(theirs):
+        raise RefusedError(
+            f"{host.name}: the server's data directory is {theirs}, the inventory says {datadir}",
+            "correct `datadir` of the app, or leave it out",
+        )
+    time = now.strftime("%Y-%m-%dT%H-%M-%S")
+    probe = Script(quote((*INTERPRETER, _LOOK, datadir, f".cloudbackup-{time}")))
+    output = host.run(probe, timeout=60)
+    if not output.ok:
+        raise failures.error(output.error_text, f"{host.name}: cannot restore in place")
+    if access.database.exec or output.text.strip() == "within":
+        within = f".restoring-{time}"
+        return Place(datadir, f"{datadir}/{within}", f"{theirs}/{within}", f"{datadir}/.before-restore-{time}", running)
+    staging = f"{datadir}.restoring-{time}"
+    return Place(datadir, staging, staging, f"{datadir}.before-restore-{time}", running)
+
+
+def swap_script(access: Access, place: Place) -> Script:
+    """Return the one script that stops the server, changes the data and starts it, or puts all back."""
+    database = access.database
+    plan = {
+        "datadir": place.datadir,
+        "new": place.staging,
+        "old": place.old,
+        "stop": list(database.stop),
+        "start": list(database.start),
+        "ask": access.command(CLIENT, ("--connect-timeout=5", "--execute=SELECT 1")),
+        "private": [PASSWORD, SWAP],
+        "answers": place.server is not None,
+        "patience": PATIENCE,
+    }
+    text = Path(swap.__file__).read_text(encoding="utf-8")
+    body = f'{quote(INTERPRETER)} "${SWAP}" {quote((json.dumps(plan),))}'
+    # Putting back takes a stop and a start: that long must a lost operator's script be left alone.
+    return Script(body, {**access.environment, SWAP: text}, grace=3 * PATIENCE)
+
+
+def _asked(host: Host, access: Access) -> tuple[Server | None, dict[str, str]]:
+    """Return the server, None when it is down or refuses us, and its variables or those of its option files."""
+    try:
+        asked = server.ask(host, access)
+    except failures.DatabaseError as error:
+        if access.database.exec:
+            remedy = "start it: the tools that unpack the backup run there. Or restore to a directory"
+            raise failures.DatabaseError(error.what, remedy) from error
+        return None, _from_option_files(host)
+    if access.database.exec and access.database.datadir is None:
+        raise UsageError(
+            f"{host.name}: where the host has the data directory of a server behind `exec` must be said",
+            "set `datadir` of the app to the path of the volume on the host",
+        )
+    return asked, dict(asked.variables)
+
+
+def _from_option_files(host: Host) -> dict[str, str]:
+    """Return the variables that the option files on the host set."""
+    output = host.run(
+        Script("if command -v my_print_defaults >/dev/null; then my_print_defaults --mysqld; fi"), timeout=60
+    )
+    options = (line.removeprefix("--").partition("=") for line in output.text.splitlines())
+    found = {name.replace("-", "_"): value for name, _, value in options}
+    log = found.get("log_bin", "")
+    if "/" in log:
+        found["log_bin_basename"] = log
+    return found
+
+
+def _require_one_directory(host: Host, access: Access, variables: dict[str, str]) -> None:
+    datadir = variables.get("datadir") or access.database.datadir or DEFAULT_DATADIR
+    elsewhere = server.elsewhere({**variables, "datadir": datadir})
+    if elsewhere:
+        named = ", ".join(f"{name} is {path}" for name, path in sorted(elsewhere.items()))
+        raise RefusedError(
+            f"{host.name}: the server keeps data outside of its data directory {datadir}: {named}",
+            "restore to a directory (--target) and put its parts where they belong by hand",
+        )
+
+
+def _require_same_series(host: Host, place: Place, unpacked: Unpacked) -> None:
+    if place.server is None:
+        return
+    theirs, ours = server.series(place.server.version), server.series(unpacked.version)
+    if theirs != ours:
+        raise RefusedError(
+            f"{host.name}: the backup is of MariaDB {ours}, the server of {theirs}",
+            f"restore it where MariaDB {ours} is installed",
+        )
+
+
+def _swap(host: Host, access: Access, place: Place, unpacked: Unpacked, on_stderr: OnLine | None) -> Placed:
+    output = host.run(swap_script(access, place), on_stderr=on_stderr)
+    try:
+        end = json.loads(output.text.strip().splitlines()[-1])
+        state, why = str(end["state"]), str(end["why"])
+    except (ValueError, IndexError, KeyError, TypeError):
+        state, why = "unknown", output.error_text.strip() or f"exit code {output.code}"
+    if state != "placed":
+        raise failures.DatabaseError(f"{host.name}: the restore failed: {why}", _WHAT_NOW[state].format(place=place))
+    remarks = [why] if why else []
+    remarks += [
+        f"{name.removesuffix('.isl')} had its file elsewhere; it is in the data directory now"
+        for name in unpacked.links
+    ]
+    return Placed(unpacked, place.old, tuple(remarks), unpacked.seconds + output.seconds)
+
+
+_WHAT_NOW = {
+    "back": "nothing has changed: the old data is in place and the server is as it was",
+    "down": "the old data is in place, but the server does not answer: look into its error log",
+    "apart": "the server is stopped; move what is in {place.old} back into {place.datadir}, then start it",
+    "unknown": "look at the host: what was in {place.datadir} is there or in {place.old}",
+}

@@ -1,0 +1,160 @@
+"""From the stream of an archive to a prepared data directory."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasks.errors import UsageError
+from tasks.mariadb import failures
+from tasks.mariadb.access import BACKUP
+from tasks.mariadb.align import PADDING
+from tasks.mariadb.dump import NOT_COMPLETED
+from tasks.mariadb.server import Position, number
+from tasks.remote.host import Host
+from tasks.remote.output import Output
+from tasks.remote.script import Script, Stream, Words, quote
+
+OnLine = Callable[[str], None]
+UNUSABLE_DIRECTORY = 65  # exit codes of the script below
+CONTENT_FAILED = "cloudbackup: the content ended with exit code"
+
+# POSIX shell: it runs where the database tools live, which may be a small container. $1 is the directory, $2 the
+# bytes that must be free. A copy of a table with DATA DIRECTORY brings a file *.isl that names the live server's file,
+# and a server started on the copy would open that one (tried, 10.11.19): none may be left.
+_UNPACK = rf"""
+directory=$1 needed=$2
+fail() {{ echo "cloudbackup: $1" >&2; exit "${{2:-1}}"; }}
+if [ -e "$directory" ] || [ -L "$directory" ]; then
+  [ -d "$directory" ] || fail "$directory is no directory" {UNUSABLE_DIRECTORY}
+  [ -z "$(ls -A "$directory")" ] || fail "$directory is not empty" {UNUSABLE_DIRECTORY}
+fi
+for tool in {quote(BACKUP)}; do command -v "$tool" >/dev/null && break; done
+command -v "$tool" >/dev/null || fail "$tool: not found"
+command -v mbstream >/dev/null || fail "mbstream: not found"
+umask 007
+mkdir -p -- "$directory" && chmod 700 -- "$directory" || fail "cannot make $directory"
+trap 'exit 143' TERM INT HUP
+trap 'code=$?; [ "$code" = 0 ] || rm -rf -- "$directory"; exit "$code"' EXIT
+cd -- "$directory" || fail "cannot enter $directory"
+free=$(stat -f -c '%a * %S' .) && free=$(($free)) || free=$needed
+[ "$free" -ge "$needed" ] || fail "no room in $directory: $needed bytes are needed, $free are free"
+ulimit -n "$(ulimit -H -n)" 2>/dev/null
+mbstream -x || fail "mbstream cannot unpack the archive"
+rm -f -- {PADDING.decode()}
+for name in checkpoints info; do
+  [ -f xtrabackup_$name ] || [ -f mariadb_backup_$name ] || fail "the archive is no whole backup: *_$name is missing"
+done
+say() {{ printf 'cloudbackup %s\t%s\n' "$1" "$2"; }}
+made=$(sed -n 's/^server_version = //p' xtrabackup_info mariadb_backup_info 2>/dev/null)
+have=$("$tool" --version 2>&1 | sed -n 's/.*based on MariaDB server //p')
+series() {{ printf '%s' "$1" | sed 's/^\([0-9]*\.[0-9]*\)\..*/\1/'; }}
+[ "$(series "$made")" = "$(series "$have")" ] ||
+  fail "the backup is of MariaDB $(series "$made"), mariadb-backup is of $(series "$have")"
+say version "$made"
+say position "$(cat xtrabackup_binlog_info mariadb_backup_binlog_info 2>/dev/null)"
+find . -name '*.isl' | while IFS= read -r file; do say link "$file"; rm -f -- "$file"; done
+"$tool" --prepare --target-dir="$directory" >cloudbackup_prepare 2>&1 && code=0 || code=$?
+cat cloudbackup_prepare >&2
+case $(tail -n 1 cloudbackup_prepare) in *'completed OK!') ;; *) code=1; echo '{NOT_COMPLETED}' >&2 ;; esac
+rm -f cloudbackup_prepare
+exit "$code"
+"""
+
+# What a person types who has borg and MariaDB's own tools only; the README shows these lines and a test runs them.
+STOCK_LINES = f"""\
+mkdir "$NEW"
+borg extract --stdout "::$ARCHIVE" | mbstream -x -C "$NEW"
+rm -f "$NEW/{PADDING.decode()}"
+find "$NEW" -name '*.isl' -delete
+mariadb-backup --prepare --target-dir="$NEW"
+"""
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A prepared data directory.
+
+    `links` are tables that had files outside of the data directory (DATA DIRECTORY) and now have them inside.
+    """
+
+    directory: str
+    version: str
+    position: Position | None
+    gtid: str
+    links: tuple[str, ...]
+    seconds: float
+
+
+class ContentError(failures.DatabaseError):
+    """The archive's content could not be had. `code` and `said` are those of the program that was to give it."""
+
+    def __init__(self, what: str, code: int, said: str) -> None:
+        super().__init__(what)
+        self.code = code
+        self.said = said
+
+
+def script(content: Stream, directory: str, prefix: Words = (), size: int | None = None) -> Script:
+    """Return the script that unpacks `content` into `directory`, which is new or empty, and prepares it.
+
+    `size` is the content's length in bytes, for which there must be room. `prefix` is the app's `exec`; `directory`
+    is a path where that leads.
+    """
+    unpack = quote((*prefix, "sh", "-c", _UNPACK, "sh", directory, str(size or 0)))
+    body = f"""\
+{{ {content.body}
+}} | {unpack} || {{
+  codes=("${{PIPESTATUS[@]}}")
+  case ${{codes[0]}} in 0|141) ;; *) echo "{CONTENT_FAILED} ${{codes[0]}}" >&2 ;; esac
+  code=${{codes[1]}}
+  exit "$((code ? code : 1))"
+}}
+"""
+    return Script(body, content.environment)
+
+
+def run(host: Host, unpacking: Script, directory: str, on_stderr: OnLine | None = None) -> Unpacked:
+    """Run the script of `script` on `host`.
+
+    When it fails, nothing of it is left. Raises UsageError when the directory is not empty, ContentError when the
+    archive could not be read, failures.DatabaseError otherwise; HostError.
+    """
+    output = host.run(unpacking, on_stderr=on_stderr)
+    if not output.ok:
+        raise _error(output, f"{host.name}: cannot restore into {directory}")
+    rows = [line.split("\t") for line in output.text.splitlines() if line.startswith("cloudbackup ")]
+    position, gtid = _position(output.text)
+    return Unpacked(
+        directory=directory,
+        version=number(next((row[1] for row in rows if row[0] == "cloudbackup version"), "")),
+        position=position,
+        gtid=gtid,
+        links=tuple(row[1].removeprefix("./") for row in rows if row[0] == "cloudbackup link"),
+        seconds=output.seconds,
+    )
+
+
+def to_directory(
+    host: Host, content: Stream, directory: str, size: int | None = None, on_stderr: OnLine | None = None
+) -> Unpacked:
+    """Restore an archive's database into a new or empty directory of `host`, prepared: a server can start on it.
+
+    Raises as `run`.
+    """
+    return run(host, script(content, directory, size=size), directory, on_stderr)
+
+
+def _error(output: Output, context: str) -> Exception:
+    said = output.error_text
+    if output.code == UNUSABLE_DIRECTORY:
+        reason = next((line for line in said.splitlines() if line.startswith("cloudbackup: ")), "")
+        return UsageError(f"{context}: {reason.removeprefix('cloudbackup: ')}", "name a new directory")
+    content = re.search(rf"{CONTENT_FAILED} (\d+)", said)
+    if content:
+        return ContentError(f"{context}: the archive cannot be read", int(content.group(1)), said)
+    return failures.error(said, context)
+
+
+def _position(text: str) -> tuple[Position | None, str]:
+    found = re.search(r"^cloudbackup position\t([^\t\n]+)\t(\d+)(?:\t([^\n]*))?$", text, re.MULTILINE)
+    return (Position(found.group(1), int(found.group(2))), found.group(3) or "") if found else (None, "")

@@ -1,0 +1,96 @@
+"""Real servers of the lab, each in a folder of its own, and the tools to see what they hold."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tasks.inventory.models import MariaDB
+from tasks.lab import database, mariadb, scripts
+from tasks.mariadb.access import Access
+from tasks.remote.host import LocalHost
+from tasks.remote.secret import Secret
+
+PASSWORD = """p"a ss'w\\ö#;=$(id)`%s"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs, with its start and stop scripts in `home`."""
+
+    server: mariadb.Server
+    home: Path
+
+    def access(self, **changes: object) -> Access:
+        """Return the way in of the account that may back up."""
+        values: dict[str, object] = {
+            "socket": str(self.server.socket),
+            "user": "backup",
+            "start": [str(self.home / "start-mariadb")],
+            "stop": [str(self.home / "stop-mariadb")],
+        }
+        values |= changes
+        return Access(MariaDB.model_validate(values), Secret(PASSWORD))
+
+    def fingerprint(self) -> dict[str, str]:
+        return database.fingerprint(self.server)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    return {}
+
+
+def make(folder: Path, megabytes: int) -> Running:
+    folder.chmod(0o755)
+    server = mariadb.Server("shop", folder, free_port(), binlog=True, backup_password=PASSWORD)
+    home = folder / "home"
+    home.mkdir()
+    mariadb.prepare(server, environment())
+    scripts.write(server, home)
+    mariadb.start(server, home, environment())
+    database.fill(server, megabytes)
+    return Running(server, home)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Running]:
+    """A server that the tests of one file share; they do not change it."""
+    yield from _fresh()
+
+
+@pytest.fixture
+def own_shop() -> Iterator[Running]:
+    """A server that a test may change."""
+    yield from _fresh()
+
+
+def _fresh() -> Iterator[Running]:
+    folder = Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp"))
+    running = make(folder, 12)
+    try:
+        yield running
+    finally:
+        mariadb.stop(running.server, running.home)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def host() -> LocalHost:
+    return LocalHost()
+
+
+@pytest.fixture
+def needs_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: mounts")
