@@ -68,9 +68,9 @@ class Client:
             "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         }
 
-    def ssh(self, command: str, given: bytes = b"") -> Done:
-        """Run one command on the box."""
-        words = ("ssh", *self.options(), f"{self.user}@127.0.0.1", command)
+    def ssh(self, command: str, given: bytes = b"", timeout: int = 10) -> Done:
+        """Run one command on the box; `timeout` is for the connection, in seconds."""
+        words = ("ssh", "-o", f"ConnectTimeout={timeout}", *self.options(), f"{self.user}@127.0.0.1", command)
         return subprocess.run(words, input=given, capture_output=True, check=False, env=self.environment(), timeout=60)
 
     def open(self, command: str) -> subprocess.Popen[bytes]:

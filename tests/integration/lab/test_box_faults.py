@@ -113,6 +113,9 @@ class TestLostConnections:
         create.kill()
         create.communicate()
 
+        unanswered = operator.ssh("pwd", timeout=2)
+        assert unanswered.returncode == 255
+        assert b"Connection timed out during banner exchange" in unanswered.stderr
         assert (locks / "lock.exclusive").exists()
         assert box.faults.running_commands() == 1
 

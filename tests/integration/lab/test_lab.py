@@ -247,6 +247,21 @@ class TestLife:
             Lab.find(folder).remove()
             folder.rmdir()
 
+    def test_it_outlives_whoever_started_it(self) -> None:
+        folder = scratch_folder()
+        code = (
+            "import os, signal, sys; from pathlib import Path; from tasks.lab.lab import Lab;"
+            "Lab.start(Path(sys.argv[1]), ()); os.killpg(0, signal.SIGKILL)"
+        )
+        words = (sys.executable, "-c", code, str(folder))
+        starter = subprocess.run(words, cwd=Path(__file__).parents[3], start_new_session=True, check=False)
+        try:
+            assert starter.returncode == -9
+            assert Lab.find(folder).running
+        finally:
+            Lab.find(folder).remove()
+            folder.rmdir()
+
     def test_a_number_that_was_given_to_another_process_is_not_ended(self) -> None:
         folder = scratch_folder()
         lab = Lab.start(folder, ())
