@@ -28,7 +28,7 @@ def main(pairs: int) -> int:
         empty = Path(name)
         (empty / "tasks.py").write_text(TASKS)
         ours = (str(CHECKOUT / "inv"), "--list")
-        bare = (str(CHECKOUT / ".venv/bin/python"), "-m", "invoke", "--list")
+        bare = (str(CHECKOUT / ".venv/bin/inv"), "--list")
         if subprocess.run(ours, capture_output=True, check=False).returncode:  # warms up, makes .venv
             sys.stderr.write("./inv --list fails\n")
             return 1

@@ -1,0 +1,133 @@
+"""The script `inv` in a checkout of its own, whose program only tells how it was called. Nothing is downloaded."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INV = Path(__file__).resolve().parents[2] / "inv"
+PROGRAM = """
+import json, os, sys
+print(json.dumps({"words": sys.argv[1:], "folder": os.getcwd(), "input": sys.stdin.read(), "prefix": sys.prefix}))
+"""
+INSTALLING = "installing Python packages"
+
+
+class Checkout:
+    """A folder with the real `inv`, requirements that need no download, and a program that prints its call as JSON."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "PIP_NO_INDEX": "1"}
+        (folder / "tasks").mkdir(parents=True)
+        (folder / "tasks/program.py").write_text(PROGRAM)
+        (folder / "requirements.txt").write_text("# none\n")
+        (folder / "inv").write_bytes(INV.read_bytes())
+        (folder / "inv").chmod(0o755)
+
+    def start(self, *words: str, inv: str = "", folder: Path | None = None) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        command = (inv or str(self.folder / "inv"), *words)
+        return subprocess.Popen(
+            command, cwd=folder or self.folder, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def call(self, *words: str, inv: str = "", folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, inv=inv, folder=folder)
+        output, errors = process.communicate("typed by the caller", timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def put_first_on_path(self, name: str, script: str) -> None:
+        place = self.folder / "first"
+        place.mkdir(exist_ok=True)
+        (place / name).write_text(f"#!/bin/sh\n{script}\n")
+        (place / name).chmod(0o755)
+        self.environment["PATH"] = f"{place}:{self.environment['PATH']}"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path / "my $checkout")
+
+
+def test_makes_the_environment_once_and_hands_over(checkout: Checkout, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("my $checkout/inv")
+    first = checkout.call("backup", "--app", "a b", inv=str(link), folder=elsewhere)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count("\n") == 1
+    assert INSTALLING in first.stderr
+    assert json.loads(first.stdout) == {
+        "words": ["--search-root", str(checkout.folder), "backup", "--app", "a b"],
+        "folder": str(elsewhere),
+        "input": "typed by the caller",
+        "prefix": str(checkout.folder / ".venv"),
+    }
+    again = checkout.call()
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_remakes_what_is_half_made_outdated_or_moved(checkout: Checkout, tmp_path: Path) -> None:
+    leftover = checkout.folder / ".venv/lib/leftover"
+    leftover.mkdir(parents=True)
+    assert INSTALLING in checkout.call().stderr
+    assert not leftover.exists()
+
+    (checkout.folder / "requirements.txt").write_text("# none, but in other words\n")
+    assert INSTALLING in checkout.call().stderr
+    assert checkout.call().stderr == ""
+
+    checkout.folder = checkout.folder.rename(tmp_path / "moved")
+    moved = checkout.call()
+    assert INSTALLING in moved.stderr
+    assert json.loads(moved.stdout)["prefix"] == str(tmp_path / "moved/.venv")
+    assert checkout.call().stderr == ""
+
+
+def test_two_at_once_make_it_once(checkout: Checkout) -> None:
+    calls = [checkout.start() for _ in range(3)]
+    ended = [(*call.communicate("", timeout=120), call.returncode) for call in calls]
+    assert [code for _, _, code in ended] == [0, 0, 0], ended
+    assert sum(INSTALLING in errors for _, errors, _ in ended) == 1
+
+
+def test_a_failed_installation_is_one_sentence_and_is_tried_again(checkout: Checkout) -> None:
+    (checkout.folder / "requirements.txt").write_text("no-such-package==1\n")
+    failed = checkout.call()
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    sentence = failed.stderr.splitlines()[-1]
+    assert "pip could not install requirements.txt" in sentence
+    assert "no-such-package" in sentence
+    assert Path(sentence.rpartition("All of it: ")[2]).is_file()
+    (checkout.folder / "requirements.txt").write_text("# none\n")
+    assert checkout.call().returncode == 0
+
+
+def test_an_old_python_is_refused(checkout: Checkout) -> None:
+    for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
+        checkout.put_first_on_path(name, 'case $2 in *version_info*) exit 1 ;; *) echo "python3 is 3.9.2" ;; esac')
+    refused = checkout.call()
+    assert refused.returncode == 2
+    assert "Python 3.11 or later is needed, and here python3 is 3.9.2" in refused.stderr
+    assert not (checkout.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(("apt", "said"), [(True, "as root, run: apt-get update"), (False, "install the package")])
+def test_without_ensurepip_it_says_what_to_run(checkout: Checkout, apt: bool, said: str) -> None:
+    """Debian's python3 without python3-venv, for a user who cannot become root."""
+    checkout.put_first_on_path(
+        "python3", f'case $2 in *ensurepip*) exit 1 ;; esac; exec "{Path(sys.executable).resolve()}" "$@"'
+    )
+    for command in ("readlink", "cksum", "rm", "mkdir", "cut", "grep", "tail", *(("apt-get",) if apt else ())):
+        checkout.put_first_on_path(command, f'exec /usr/bin/{command} "$@"')
+    checkout.put_first_on_path("id", "echo 1000")
+    checkout.environment["PATH"] = str(checkout.folder / "first")
+    refused = checkout.call(inv=str(checkout.folder / "inv"))
+    assert refused.returncode == 2, refused.stderr
+    assert said in refused.stderr
