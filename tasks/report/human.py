@@ -40,7 +40,7 @@ def moment(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     """Return `22 Nov 04:00 CET`: the time in `zone`, None for the machine's own, with the zone's name."""
     try:
         local, today = when.astimezone(zone), now.astimezone(zone)
-    except OverflowError:  # a date at the edge of what there is, as only a forged archive has
+    except (OverflowError, ValueError):  # a date at the edge of what there is, as only a forged archive has
         local, today = when, now
     return f"{day(local, today)} {local:%H:%M} {local.tzname()}"
 

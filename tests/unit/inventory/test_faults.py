@@ -32,6 +32,7 @@ APP_CASES = {
     APP + "on: push\n": [
         f"3: on: is unknown here; known: {APP_KEYS}",
     ],
+    "passphrase: {evn: X}\nfiles: {paths: [/srv]}\n": [f"1: passphrase: {SECRET_FORM}; did you mean env?"],
     # what must be there
     "files: {paths: [/srv]}\n": ["1: passphrase: is missing"],
     "passphrase: {env: X}\n": ["1: has nothing to back up: give `files`, `mariadb` or both"],
@@ -187,6 +188,7 @@ LITERALS = [
     "passphrase: !hunter2\n",
     "passphrase: !hunter2 x\n",
     "passphrase: !hunter2! x\n",
+    "passphrase: !hunter2!x y\n",
     "passphrase: %hunter2\n",
     "passphrase: hunter2: hunter2\n",
     "passphrase: {hunter2: 1, hunter2: 2}\n",

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks.errors import UsageError
+from tasks.human import wants_colour
 from tasks.inventory.models import App
-from tasks.report.formats import WRITERS, Look, wants_colour, write
+from tasks.report.formats import WRITERS, Look, write
 from tasks.report.rows import Report, Row, StorageRow, exit_code, expected
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)

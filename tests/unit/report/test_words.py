@@ -1,5 +1,6 @@
 """Ages and moments in words."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -71,6 +72,19 @@ def test_a_moment_can_always_be_told_with_its_zone(when: datetime, now: datetime
     assert len(text.split()) in (4, 5)  # with the year when it is another one
 
 
+@pytest.mark.parametrize("name", ["America/St_Johns", "Pacific/Kiritimati"])
+def test_the_first_and_the_last_moment_of_all_can_be_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TZ", name)
+    time.tzset()
+    try:
+        for when in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)):
+            for zone in (ZoneInfo(name), None):
+                assert moment(when, NOW, zone).startswith(("1 Jan", "31 Dec"))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_moments_name_their_zone() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     assert moment(NOW, NOW, berlin) == "22 Nov 04:10 CET"
@@ -81,8 +95,6 @@ def test_moments_name_their_zone() -> None:
 
 
 def test_the_machines_own_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
