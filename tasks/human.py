@@ -1,4 +1,8 @@
-"""Numbers as a person reads them."""
+"""What a person sees: numbers as they read them, colours where they are wanted."""
+
+import os
+from collections.abc import Mapping
+from typing import TextIO
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
@@ -19,3 +23,8 @@ def clock(seconds: float) -> str:
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) not set."""
+    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"

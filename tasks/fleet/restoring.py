@@ -29,7 +29,7 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """What to restore. `archive` is a name or `latest`, `target` a folder or None for in place, `to` `local` or None."""
+    """What to restore: `archive` is a name or `latest`; no `target` means in place; `to` is `local` or None."""
 
     app: str
     sources: Sequence[str] = ()

@@ -9,13 +9,13 @@ from tasks.borg.messages import Progress
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.fleet import sources
 from tasks.fleet.hooks import around
-from tasks.fleet.loop import PARALLEL, over_apps
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import confirmed, recorded
 from tasks.fleet.view import View
 from tasks.human import size
 from tasks.inventory import load
 from tasks.inventory.models import App
+from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.session import Session
 
 

@@ -1,11 +1,8 @@
 """One writer for each format of the report. A further format is one module and one line here."""
 
-import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from importlib import import_module
-from typing import TextIO
 
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
@@ -26,14 +23,15 @@ class Look:
     zone: tzinfo | None = None
 
 
-def write(report: Report, name: str, look: Look) -> str:
-    """Return the report in the format of that name, without a newline at its end. UsageError for an unknown format."""
+def require(name: str) -> None:
+    """Raise UsageError when there is no format of that name."""
     if name not in WRITERS:
         raise UsageError(f"there is no format `{name}`{nearest(name, WRITERS)}")
-    writer: Callable[[Report, Look], str] = import_module(WRITERS[name]).write
-    return writer(report, look)
 
 
-def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) not set."""
-    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+def write(report: Report, name: str, look: Look) -> str:
+    """Return the report in the format of that name, without a newline at its end. UsageError for an unknown format."""
+    require(name)
+    text = import_module(WRITERS[name]).write(report, look)
+    assert isinstance(text, str)
+    return text

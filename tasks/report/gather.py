@@ -1,7 +1,6 @@
 """What storages and repositories say, gathered for the report. Nothing here raises for what could not be learnt."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from tasks.borg.list import archives
@@ -10,6 +9,7 @@ from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.inventory.models import App
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Report, StorageRow, expected
+from tasks.storage.loop import over_apps
 from tasks.storage.records import Records
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
@@ -20,19 +20,11 @@ PATIENCE = How(lock_wait=30, timeout=120)
 
 def gather(session: Session, apps: Sequence[App]) -> Report:
     """Return the report on `apps` and the storages that hold them. Raises InterruptedRunError alone."""
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        storages = sorted({app.storage for app in apps})
-        spaces = [pool.submit(_space, session, name, apps) for name in storages]
-        found = [pool.submit(_evidence, session, app) for app in apps]
-        try:
-            evidence = [future.result() for future in found]
-            rows = tuple(space.result() for space in spaces)
-        except KeyboardInterrupt:
-            session.cancelled.set()
-            raise
+    evidence = over_apps(session, apps, PARALLEL, lambda app: _evidence(session, app))
+    spaces = tuple(_space(session, name, apps) for name in sorted({app.storage for app in apps}))
     now = datetime.now(UTC)
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
-    return Report(now, tuple(judged), rows)
+    return Report(now, tuple(judged), spaces)
 
 
 def _evidence(session: Session, app: App) -> Evidence:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import AppError
+from tasks.human import wants_colour
 from tasks.inventory import load
-from tasks.report.formats import Look, wants_colour, write
+from tasks.report.formats import Look, require, write
 from tasks.report.gather import gather
 from tasks.report.rows import exit_code
 from tasks.storage.session import Session
@@ -17,6 +18,7 @@ def run(folder: str, apps: Sequence[str], name: str, output: str, *, strict: boo
 
     Raises UsageError, AppError when the file cannot be written.
     """
+    require(name)
     with Session(load(Path(folder))) as session:
         report = gather(session, session.inventory.select(apps))
     look = Look(colour=not output and wants_colour(sys.stdout))

@@ -21,7 +21,7 @@ MAY_KNOW = {
     "mariadb": FOUNDATION,
     "report": {*FOUNDATION, "borg"},
     "storagebox": FOUNDATION,
-    "app": {*FOUNDATION, "borg", "mariadb"},
+    "app": {*FOUNDATION, "borg", "mariadb", "fleet"},
     "fleet": {*FOUNDATION, "borg", "mariadb", "report"},
     "lab": {*FOUNDATION, "borg", "mariadb", "fleet", "report"},
 }

@@ -1,0 +1,36 @@
+"""`app.check`: several apps at a time, a line for each check."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.app.checks import Check, checks
+from tasks.human import wants_colour
+from tasks.inventory import load
+from tasks.storage.loop import over_apps
+from tasks.storage.session import Session
+
+COLOURS = {"ok": 32, "warning": 33, "error": 31}
+
+
+def run(folder: str, names: Sequence[str]) -> int:
+    """Print all checks; return 0, 3 when some apps have an error, 4 when all have. Raises UsageError."""
+    with Session(load(Path(folder))) as session:
+        apps = session.inventory.select(names)
+        found = over_apps(session, apps, 4, lambda app: list(checks(session, app)))
+    for each in found:
+        for check in each:
+            _show(check)
+    bad = sum(any(check.level == "error" for check in each) for each in found)
+    warnings = sum(check.level == "warning" for each in found for check in each)
+    print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {warnings} warnings" if warnings else ""))
+    return 0 if not bad else 4 if bad == len(found) else 3
+
+
+def _show(check: Check) -> None:
+    level = f"{check.level:7}"
+    if wants_colour(sys.stdout):
+        level = f"\033[{COLOURS[check.level]}m{level}\033[0m"
+    print(f"{check.app}  {level}  {check.name:10}  {check.text}")
+    if check.remedy and check.level != "ok":
+        print(f"      {check.remedy}")

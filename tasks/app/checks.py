@@ -1,0 +1,140 @@
+"""What must be true before an app can be backed up and restored: one check for each, in the order of dependence."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.borg.key_export import escrow_path, exported
+from tasks.borg.list import archives
+from tasks.borg.runner import How
+from tasks.errors import AppError, CloudbackupError, InterruptedRunError
+from tasks.fleet import database
+from tasks.human import size
+from tasks.inventory.models import App
+from tasks.mariadb import server
+from tasks.remote.facts import Facts
+from tasks.remote.script import Script, quote
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+Level = Literal["ok", "warning", "error"]
+OLDEST_BORG = (1, 2)
+NEWEST_BORG = (2, 0)  # the first that is not meant: its repositories are of another format
+SPARE = 0.1  # share of a storage below which its free space is a warning
+QUICK = How(lock_wait=20, timeout=60)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, how it is, what was found, and what to do where it is not well."""
+
+    app: str
+    name: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def checks(session: Session, app: App) -> Iterator[Check]:
+    """Yield the checks of one app. Nothing is raised but an interruption, nothing is changed."""
+    try:
+        session.passphrase(app)
+        facts = session.host(app).facts()
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        yield Check(app.name, "host", "error", error.what, error.remedy)
+        yield from _tried(app, "storage", lambda: _storage(session, app))
+        return
+    yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
+    yield _borg(app, facts)
+    if app.files is not None:
+        yield from _tried(app, "files", lambda: _files(session, app))
+    if app.mariadb is not None:
+        yield _python(app, facts)
+        yield from _tried(app, "mariadb", lambda: _server(session, app))
+    yield from _tried(app, "storage", lambda: _storage(session, app))
+    yield from _tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host"))
+    yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
+    yield from _tried(app, "key", lambda: _escrow(session, app))
+
+
+def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    try:
+        yield from check()
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        yield Check(app.name, name, "error", error.what.removeprefix(f"{app.name}: "), error.remedy)
+
+
+def _borg(app: App, facts: Facts) -> Check:
+    if facts.borg is None:
+        return Check(app.name, "borg", "error", f"is not installed on {app.host}", "install the package borgbackup")
+    major, minor = (int(part) for part in facts.borg.split(".")[:2])
+    if not OLDEST_BORG <= (major, minor) < NEWEST_BORG:
+        remedy = "install borg 1.2 or 1.4"
+        return Check(app.name, "borg", "error", f"borg {facts.borg} on {app.host} is not supported", remedy)
+    return Check(app.name, "borg", "ok", f"borg {facts.borg}")
+
+
+def _python(app: App, facts: Facts) -> Check:
+    if facts.python3 is None:
+        remedy = "install python3: the stream of a database is aligned by it"
+        return Check(app.name, "python3", "error", f"is not installed on {app.host}", remedy)
+    return Check(app.name, "python3", "ok", f"python {facts.python3}")
+
+
+def _files(session: Session, app: App) -> Iterator[Check]:
+    assert app.files is not None
+    lines = [f"if {quote(('test', '-e', path))}; then echo yes; else echo no; fi" for path in app.files.paths]
+    answers = session.host(app).run(Script("\n".join(lines)), timeout=60).text.split()
+    for path, answer in zip(app.files.paths, answers, strict=True):
+        if answer == "no":
+            yield Check(app.name, "files", "warning", f"{path} does not exist on {app.host}", "correct `files.paths`")
+        else:
+            yield Check(app.name, "files", "ok", path)
+
+
+def _server(session: Session, app: App) -> Iterator[Check]:
+    asked = server.ask(session.host(app), database.access(app))
+    yield Check(app.name, "mariadb", "ok", f"MariaDB {asked.version} answers {asked.account}, {size(asked.size)}")
+    database.refuse_unreadable(app, asked)
+    yield Check(app.name, "mariadb", "ok", f"mariadb-backup {asked.tools.backup}")
+    if not asked.tools.mbstream:
+        yield Check(
+            app.name, "mariadb", "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"
+        )
+    elsewhere = server.elsewhere(asked.variables)
+    if elsewhere:
+        named = ", ".join(f"{name} is {path}" for name, path in elsewhere.items())
+        remedy = "it can be restored to a directory only"
+        yield Check(app.name, "mariadb", "warning", f"keeps data outside of its data directory: {named}", remedy)
+
+
+def _storage(session: Session, app: App) -> Iterator[Check]:
+    usage = session.storage_of(app).usage((app,))
+    text = f"{app.storage}: {size(usage.free)} of {size(usage.size)} free"
+    if usage.free < SPARE * usage.size:
+        remedy = "prune and compact, or take a larger one: a full storage can not even be pruned"
+        yield Check(app.name, "storage", "warning", text, remedy)
+    else:
+        yield Check(app.name, "storage", "ok", text)
+
+
+def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator[Check]:
+    listing = archives(session.repository(app, side), how=QUICK)
+    yield Check(app.name, "repository", "ok", f"opens {whence}, {len(listing.archives)} archives")
+
+
+def _escrow(session: Session, app: App) -> Iterator[Check]:
+    repository = session.repository(app, Side.OPERATOR)
+    path = escrow_path(session.inventory.escrow, repository)
+    if not path.exists():
+        raise AppError(f"no copy of the repository's key in {path}", f"`inv borg.key-export --app {app.name}`")
+    if path.read_bytes() != exported(repository, how=QUICK):
+        raise AppError(
+            f"the repository's key is not the one in {path}",
+            "unless you changed the passphrase, somebody replaced the key: the copy is the good one",
+        )
+    yield Check(app.name, "key", "ok", f"is the one in {path}")

@@ -1,0 +1,21 @@
+"""`app.list`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from tasks.inventory import load
+from tasks.inventory.models import App
+
+
+def table(folder: str, names: Sequence[str]) -> str:
+    """Return a line for each app. Raises UsageError."""
+    rows = [_row(app) for app in load(Path(folder)).select(names)]
+    return tabulate(rows, headers=("app", "host", "storage", "sources", "late after", "files"), tablefmt="plain")
+
+
+def _row(app: App) -> tuple[str, ...]:
+    hours = app.max_age.total_seconds() / 3600
+    paths = " ".join(app.files.paths) if app.files else ""
+    return (app.name, app.host, app.storage, " ".join(app.sources), f"{hours:g} h", paths)
