@@ -72,6 +72,7 @@ def test_any_bytes(tmp_path: Path, name: str, content: bytes) -> None:
         "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" if n else "a0: &a0 [x]\n" for n in range(9)),
         "{" * 10_000,
         "- " * 10_000,
+        "- " * 450_000,
         "? " * 3000 + "x",
         "a: !!int x\n",
         "a: !!timestamp x\n",
