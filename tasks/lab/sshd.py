@@ -1,6 +1,8 @@
 """App hosts: one real OpenSSH server each, on a loopback port, for the current user, with a home of its own."""
 
 import os
+import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +87,16 @@ def prepare(paths: HostPaths, port: int, operator_key: str, environment: dict[st
         "SetEnv": " ".join(f'"{name}={value}"' for name, value in values.items()),
         "Subsystem": f"sftp internal-sftp -d {_quoted(paths.home)}",
     }
+    if _punishes_sources():
+        settings["PerSourcePenalties"] = "no"
     (paths.ssh / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+
+
+def _punishes_sources() -> bool:
+    """Whether this OpenSSH (9.8 and later) shuts an address out after refused logins: here all come from one."""
+    told = subprocess.run((programs.find("ssh"), "-V"), capture_output=True, text=True, check=False).stderr
+    version = re.match(r"OpenSSH_(\d+)\.(\d+)", told)
+    return version is not None and (int(version[1]), int(version[2])) >= (9, 8)
 
 
 def start(paths: HostPaths, environment: dict[str, str]) -> Process:

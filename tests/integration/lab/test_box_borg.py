@@ -63,11 +63,11 @@ def test_an_unknown_version_is_refused_as_the_box_does(operator: Client) -> None
     assert b"Command not found. Use 'help' to get a list of available commands." in done.stderr
 
 
-def test_a_path_on_the_boxs_own_disk_cannot_be_written(operator: Client) -> None:
-    done = operator.borg("init", "-e", "none", "REPOSITORY", path="/tmp/cloudbackup-escape")
+def test_a_path_on_the_boxs_own_disk_cannot_be_written(operator: Client, tmp_path: Path) -> None:
+    done = operator.borg("init", "-e", "none", "REPOSITORY", path=f"{tmp_path}/escape")
 
     assert done.returncode != 0
-    assert not Path("/tmp/cloudbackup-escape").exists()
+    assert not (tmp_path / "escape").exists()
 
 
 class TestForcedKey:
