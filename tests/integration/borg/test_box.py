@@ -1,0 +1,183 @@
+"""Borg through a Storage Box: a host's key that may only append, the tasks, and a box that fails."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.borg import break_lock
+from tasks.borg.compact import compact
+from tasks.borg.create import FilesOptions, StreamOptions, create
+from tasks.borg.delete import delete
+from tasks.borg.list import archives
+from tasks.borg.runner import BorgError, How
+from tasks.errors import CloudbackupError
+from tasks.inventory import load
+from tasks.lab.lab import Lab, scratch_folder
+from tasks.lab.plan import AppPlan
+from tasks.lab.rehearsal import CHECKOUT, make_ready
+from tasks.remote.script import Stream
+from tasks.storage.repository import Repository, Side
+from tasks.storage.session import Session
+from tests.integration.remote.support import eventually
+
+QUICK = How(lock_wait=5)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    folder = scratch_folder()
+    lab = Lab.start(folder, (AppPlan("shop", mariadb=False, files_megabytes=1),))
+    try:
+        make_ready(lab)
+        yield lab
+    finally:
+        lab.remove()
+        folder.rmdir()
+
+
+@pytest.fixture
+def session(lab: Lab) -> Iterator[Session]:
+    with Session(load(lab.inventory)) as session:
+        yield session
+        lab.box.faults.clear()
+        lab.box.faults.drop_connections()
+
+
+@pytest.fixture
+def host(session: Session) -> Repository:
+    return session.repository(session.inventory.app("shop"), Side.HOST)
+
+
+@pytest.fixture
+def operator(session: Session) -> Repository:
+    return session.repository(session.inventory.app("shop"), Side.OPERATOR)
+
+
+def inv(lab: Lab, *words: str, code: int = 0) -> str:
+    environment = {**os.environ, "INVOKE_INVENTORY": str(lab.inventory)}
+    program = (sys.executable, "-P", str(CHECKOUT / "tasks" / "program.py"), "--search-root", str(CHECKOUT))
+    done = subprocess.run(
+        (*program, *words), env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def archive(session: Session, name: str) -> FilesOptions:
+    files = session.inventory.app("shop").files
+    assert files is not None
+    return FilesOptions(name, files.paths)
+
+
+def test_the_hosts_key_adds_and_frees_nothing(
+    session: Session, host: Repository, operator: Repository, lab: Lab
+) -> None:
+    create(host, archive(session, "one"))
+    create(host, StreamOptions("two", Stream("head -c 3000000 /dev/urandom"), "x"))
+    assert [each.name for each in archives(operator).archives][-2:] == ["one", "two"]
+    before = used(lab)
+    delete(host, ("two",))
+    compact(host)
+    assert used(lab) >= before
+    compact(operator)
+    assert used(lab) < before - 2_900_000
+
+
+def used(lab: Lab) -> int:
+    return sum(path.stat().st_size for path in lab.box.home().rglob("data/*/*") if path.is_file())
+
+
+def test_the_tasks_work_on_an_app(lab: Lab, tmp_path: Path) -> None:
+    assert "was there already" in inv(lab, "borg.init", "--app", "shop")
+    made = inv(lab, "borg.create", "--app", "shop").split()[0]
+    assert made.startswith("shop-files-")
+    assert made in inv(lab, "borg.list", "--app", "shop")
+    assert str(lab.apps["shop"].files) in inv(lab, "borg.list", "--app", "shop", "--archive", "latest")
+    assert "stored" in inv(lab, "borg.info", "--app", "shop")
+    assert made in inv(lab, "borg.info", "--app", "shop", "--archive", made)
+    assert "hold the same" in inv(lab, "borg.diff", "--app", "shop", "--first", made)
+    assert "whole" in inv(lab, "borg.check", "--app", "shop")
+    assert "key in" in inv(lab, "borg.key-export", "--app", "shop")
+    inv(lab, "borg.extract", "--app", "shop", "--target", str(tmp_path / "new"))
+    assert any((tmp_path / "new").iterdir())
+    assert "is not empty" in inv(lab, "borg.extract", "--app", "shop", "--target", str(tmp_path), code=3)
+    assert "no archive nothing" in inv(lab, "borg.info", "--app", "shop", "--archive", "nothing", code=3)
+    assert "no app" in inv(lab, "borg.list", "--app", "shopp", code=2)
+
+
+@pytest.mark.parametrize("task", ["borg.prune", "borg.compact", "borg.break-lock"])
+def test_without_a_terminal_nothing_waits_for_an_answer(
+    lab: Lab, session: Session, host: Repository, task: str
+) -> None:
+    if not archives(host).of("shop", "files"):
+        inv(lab, "borg.create", "--app", "shop")
+    assert session
+    assert "--yes" in inv(lab, task, "--app", "shop", code=2)
+
+
+def test_prune_and_compact_with_yes(lab: Lab) -> None:
+    inv(lab, "borg.create", "--app", "shop")
+    assert "to prune" in inv(lab, "borg.prune", "--app", "shop", "--dry-run")
+    assert "pruned" in inv(lab, "borg.prune", "--app", "shop", "--yes")
+    assert "freed" in inv(lab, "borg.compact", "--app", "shop", "--yes")
+
+
+def test_a_lock_on_the_box_is_named_and_broken(lab: Lab, session: Session) -> None:
+    app = session.inventory.app("shop")
+    storage = session.storage_of(app)
+    folder = lab.box.home() / storage.path(app)
+    (folder / "lock.exclusive").mkdir()
+    (folder / "lock.exclusive" / "box@1.99999-0").touch()
+    assert break_lock.holders(storage.files(app), storage.path(app)) == (break_lock.Holder("box@1", 99999),)
+    said = inv(lab, "borg.break-lock", "--app", "shop", "--yes")
+    assert "locked by process 99999 on box@1" in said
+    assert "lock removed" in said
+    assert not (folder / "lock.exclusive").exists()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("full", "the storage is full"),
+        ("refuse_logins", "refuses the key"),
+        ("other_host_key", "host key is not the pinned one"),
+    ],
+)
+def test_a_box_that_fails_is_told_and_nothing_is_listed(
+    lab: Lab, session: Session, host: Repository, operator: Repository, case: tuple[str, str]
+) -> None:
+    fault, told = case
+    before = archives(operator).archives
+    getattr(lab.box.faults, fault)()
+    with pytest.raises(BorgError, match=told):
+        create(host, archive(session, f"with-{fault}"), QUICK)
+    lab.box.faults.clear()
+    assert archives(operator).archives == before
+
+
+def test_a_cut_connection_leaves_no_archive_and_no_lock(lab: Lab, host: Repository, operator: Repository) -> None:
+    before = archives(operator).archives
+    errors: list[CloudbackupError] = []
+
+    def run() -> None:
+        try:
+            create(
+                host, StreamOptions("cut", Stream("while head -c 100000 /dev/urandom; do sleep 0.1; done"), "x"), QUICK
+            )
+        except CloudbackupError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert eventually(lambda: any(lab.box.home().rglob("lock.exclusive")), 30)
+    assert eventually(lambda: lab.box.faults.drop_connections() > 0, 30)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert "connection to the storage was lost" in str(errors[0])
+    assert archives(operator, how=QUICK).archives == before
+    assert create(host, StreamOptions("after", Stream("echo x"), "x"), QUICK).archive == "after"
