@@ -196,6 +196,8 @@ def _swap(host: Host, access: Access, place: Place, unpacked: Unpacked, on_stder
     if state != "placed":
         raise failures.DatabaseError(f"{host.name}: the restore failed: {why}", _WHAT_NOW[state].format(place=place))
     remarks = [why] if why else []
+    if posixpath.dirname(place.old) == place.datadir:
+        remarks.append(f"until {place.old} is removed, the server lists it as a database; backups leave it out")
     remarks += [
         f"{name.removesuffix('.isl')} had its file elsewhere; it is in the data directory now"
         for name in unpacked.links

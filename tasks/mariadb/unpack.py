@@ -101,13 +101,15 @@ def script(content: Stream, directory: str, prefix: Words = (), size: int | None
     is a path where that leads.
     """
     unpack = quote((*prefix, "sh", "-c", _UNPACK, "sh", directory, str(size or 0)))
+    remove = quote((*prefix, "rm", "-rf", "--", directory)) + " </dev/null"
     body = f"""\
 {{ {content.body}
 }} | {unpack} || {{
   codes=("${{PIPESTATUS[@]}}")
   case ${{codes[0]}} in 0|141) ;; *) echo "{CONTENT_FAILED} ${{codes[0]}}" >&2 ;; esac
   code=${{codes[1]}}
-  exit "$((code ? code : 1))"
+  [ "$code" != 0 ] || {{ {remove}; code=1; }}
+  exit "$code"
 }}
 """
     return Script(body, content.environment)
