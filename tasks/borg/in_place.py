@@ -2,8 +2,9 @@
 
 Input is the environment variable CLOUDBACKUP_PLAN, a JSON object with `stamp`, `items` (each with the `path` to
 replace, the `bytes` to come and the borg `words` that extract it into the working directory) or, for a new folder,
-`directory`, `bytes` and `words`. Output is one JSON object: `moved` (path to where the old data is now), or `refused`
-with the reason. When borg fails, its exit code is the program's, and nothing was changed.
+`directory`, `bytes` and `words`. Output is one JSON object: `moved` (path to where the old data is now), `refused` with
+the reason, or `stuck` when a change could not be taken back. When borg fails, its exit code is the program's, and
+nothing was changed.
 
 Old data is moved aside, never overwritten: `/srv/shop` to `/srv/shop.before-restore-<stamp>`. The new data is
 extracted beside it first, on the same file system, so that the change itself is two renames. A mount point cannot be
@@ -30,6 +31,10 @@ class Refused(Exception):  # noqa: N818  # an answer rather than an error
     """Nothing was changed, for the reason given."""
 
 
+class Stuck(Exception):  # noqa: N818
+    """A fault came during the change, and another one while it was taken back."""
+
+
 class BorgFailed(Exception):  # noqa: N818
     """Borg ended with the exit code given."""
 
@@ -42,6 +47,8 @@ def main() -> None:
         moved = into_new(plan) if "directory" in plan else replace_all(plan)
     except Refused as reason:
         print(json.dumps({"refused": str(reason)}))
+    except Stuck as reason:
+        print(json.dumps({"stuck": str(reason)}))
     except BorgFailed as failure:
         sys.exit(failure.args[0])
     except OSError as error:
@@ -89,9 +96,13 @@ def swap(places: list[Place]) -> None:
         for place in places:
             begun.append(place)
             place.swap()
-    except OSError:
-        for place in reversed(begun):
-            place.undo()
+    except OSError as fault:
+        try:
+            for place in reversed(begun):
+                place.undo()
+        except OSError as error:
+            where = ", ".join(f"{place.path} in {place.aside}" for place in begun)
+            raise Stuck(f"{fault}; then {error}; look for the old data of {where}") from error
         raise
 
 

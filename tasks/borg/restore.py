@@ -93,6 +93,8 @@ def _run(repository: Repository, plan: Mapping[str, Any], sizes: tuple[int, int]
     told = result.json()
     if "refused" in told:
         raise AppError(f"{repository.app}: nothing was restored: {told['refused']}")
+    if "stuck" in told:
+        raise AppError(f"{repository.app}: the restore stopped half-way: {told['stuck']}")
     if "moved" not in told:
         raise BorgError(f"{repository.app}: the restore told no outcome", "", result)
     return Restored(told["moved"], *sizes, result.seconds, result.warnings)
