@@ -27,8 +27,6 @@ class Failure:
     retry: bool = False
 
 
-_GRANT = "give the account what a backup needs: GRANT RELOAD, PROCESS, BINLOG MONITOR ON *.* TO {0}"
-
 # The first that matches wins, so what causes other messages stands above them. Each text was seen with
 # MariaDB 10.11.19 or 11.8.6, but for those of another host's shell.
 _KNOWN = (
@@ -88,6 +86,16 @@ _KNOWN = (
         "correct defaults_file of the app; it is a path where the database tools run",
     ),
     Failure(
+        r"Can't change dir to '([^']+)' \(errno: 2 ",
+        "the data directory {0} is not where mariadb-backup runs",
+        "set `exec` of the app, so that mariadb-backup runs where the server does",
+    ),
+    Failure(
+        r"(SSL connection error: [^\n]+|TLS/SSL error: [^\n]+)",
+        "the server and the tool do not agree on TLS: {0}",
+        "use the socket, or set ssl-verify-server-cert and ssl-ca in the app's defaults_file",
+    ),
+    Failure(
         r"Too many open files",
         "mariadb-backup may not open enough files",
         "raise the hard limit of open files for the account that runs it, to the number of tables + 100 (ulimit -Hn)",
@@ -110,7 +118,7 @@ _KNOWN = (
         "install the mariadb-backup of the server's own series (SELECT VERSION())",
     ),
     Failure(
-        r"Lock wait timeout exceeded|startup-wait-timeout|timed? ?out waiting for (?:.*)lock",
+        r"Unable to obtain lock|Lock wait timeout exceeded|startup-wait-timeout|timed? ?out waiting for (?:.*)lock",
         "another session holds a lock that the backup must wait for",
         "SHOW PROCESSLIST tells who; startup_wait_timeout of the app sets how long the backup waits",
         retry=True,
@@ -160,8 +168,12 @@ def error(text: str, context: str) -> DatabaseError:
 
 
 def _last_line(text: str) -> str:
-    """Return the line that most likely says what is wrong, without mariadb-backup's thread and time."""
-    lines = [re.sub(r"^\[\d+\] [\d-]+ [\d:]+ ", "", line.strip()) for line in text.splitlines() if line.strip()]
+    """Return the line that most likely says what is wrong, without what stands before it."""
+    lines = [
+        re.sub(r"^(?:\[\d+\] [\d-]+ [\d:]+|cloudbackup:) ", "", line.strip())
+        for line in text.splitlines()
+        if line.strip()
+    ]
     for line in reversed(lines):
         if re.search(r"(?i)error|fail|cannot|can't|denied|refused", line):
             return line

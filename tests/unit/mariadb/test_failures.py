@@ -1,0 +1,70 @@
+"""What the tools of MariaDB 10.11.19 and 11.8.6 printed when things went wrong, and what a person is told."""
+
+import pytest
+
+from tasks.mariadb import failures
+
+CASES = [
+    (("[00] 2026-11-23 00:48:47 Error: missing required privilege RELOAD on *.*\n"
+     "[00] 2026-11-23 00:48:47 Current privileges, as reported by 'SHOW GRANTS': "),
+     "may not RELOAD", "GRANT RELOAD ON *.*"),
+    (("[00] FATAL ERROR: 2026-11-23 00:48:13 failed to execute query SHOW MASTER STATUS: Access denied; you need "
+     "(at least one of) the SUPER, BINLOG MONITOR privilege(s) for this operation"),
+     "may not BINLOG MONITOR", "GRANT BINLOG MONITOR ON *.*"),
+    (("[00] 2026-11-23 00:26:18 Failed to connect to MariaDB server: Access denied for user 'backup'@'localhost' "
+     "(using password: YES)."),
+     "refuses the account 'backup'@'localhost'", "password"),
+    ("ERROR 1045 (28000): Access denied for user 'backup'@'10.0.0.7' (using password: NO)",
+     "refuses the account 'backup'@'10.0.0.7'", "password"),
+    (("Failed to connect to MariaDB server: Can't connect to local server through socket '/run/mysqld/mysqld.sock' "
+     '(2 "No such file or directory").'),
+     "no database server answers at /run/mysqld/mysqld.sock", "start the server"),
+    ("ERROR 2002 (HY000): Can't connect to server on '127.0.0.1' (115)",
+     "no database server answers at 127.0.0.1", "start the server"),
+    ("ERROR 2005 (HY000): Unknown server host 'no.such.example' (-2)",
+     "host name no.such.example is not known", "correct `host`"),
+    ("Could not open required defaults file: /nope\nFatal error in defaults handling. Program aborted",
+     "option file /nope cannot be read", "defaults_file"),
+    (("mariadb-backup: Can't change dir to '/tmp/data/' (errno: 13 \"Permission denied\")\n"
+     "[00] 2026-11-23 00:48:19 my_setwd() failed , /tmp/data/"),
+     "data directory cannot be read: /tmp/data/", "as root"),
+    (("mariadb-backup: Can't change dir to '/srv/data/' (errno: 2 \"No such file or directory\")\n"
+     "[00] 2026-11-23 00:48:19 my_setwd() failed , /srv/data/"),
+     "data directory /srv/data/ is not where mariadb-backup runs", "exec"),
+    (("[00] 2026-11-23 00:48:18 Unable to obtain lock. Please try again later.\n"
+     "[00] 2026-11-23 00:48:18 Error on BACKUP STAGE START query execution"),
+     "another session holds a lock", "startup_wait_timeout"),
+    ("mariadb-backup: Error writing file 'UNKNOWN' (errno: 28 \"No space left on device\")",
+     "the disk is full", "free space"),
+    (("[00] 2026-11-23 00:48:19 Failed to connect to MariaDB server: SSL connection error: SSL is required, but the "
+     "server does not support it."),
+     "TLS", "ssl-verify-server-cert"),
+    ("InnoDB: Operating system error number 24 in a file operation.\nToo many open files",
+     "enough files", "ulimit"),
+    ("sh: 1: exec: mariabackup: not found", "mariadb-backup is not there", "install"),
+    ("sh: 1: exec: mysql: not found", "client is not there", "install"),
+    ("bash: line 3: python3: command not found", "python3 is not there", "install python3"),
+    ("align: the stream ends before the end of './d/t.ibd' (byte 38 of the stream)",
+     "no whole backup: the stream ends before the end of './d/t.ibd'", "again"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "what", "remedy"), CASES)
+def test_a_known_failure_is_one_sentence_with_a_remedy(text: str, what: str, remedy: str) -> None:
+    error = failures.error(text, "shop")
+    assert error.what.startswith("shop: ")
+    assert what in error.what
+    assert remedy in error.remedy
+    assert "\n" not in error.what
+
+
+def test_only_lock_waits_and_rebuilt_tables_are_worth_another_try() -> None:
+    retried = [text for text, *_ in CASES if failures.error(text, "").retry]
+    assert len(retried) == 1
+    assert "Unable to obtain lock" in retried[0]
+
+
+def test_an_unknown_failure_shows_the_line_that_says_most() -> None:
+    text = "[00] 2026-11-23 00:48:19 Error: the moon is down\n[00] 2026-11-23 00:48:20 Stopping log copying thread.\n"
+    assert failures.error(text, "shop").what == "shop: Error: the moon is down"
+    assert failures.error("", "shop").what == "shop: it failed without a message"
