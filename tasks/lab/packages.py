@@ -85,7 +85,8 @@ def ensure(*commands: str, packages: Sequence[str] = (), why: str) -> None:
     started = time.monotonic()
     with installing.new_log("apt") as log:
         installing.run((*as_root, "apt-get", "update"), log, "apt-get update failed")
-        _refuse_touching_services(wanted)
+    _refuse_touching_services(wanted)
+    with installing.new_log("apt") as log:
         words = (*as_root, "sh", "-c", _INSTALL, "sh", *wanted)
         installing.run(words, log, f"apt-get could not install {', '.join(wanted)}")
     still = [command for command in commands if find(command) is None]

@@ -131,3 +131,4 @@ def test_without_ensurepip_it_says_what_to_run(checkout: Checkout, apt: bool, sa
     refused = checkout.call(inv=str(checkout.folder / "inv"))
     assert refused.returncode == 2, refused.stderr
     assert said in refused.stderr
+    assert INSTALLING not in refused.stderr
