@@ -36,7 +36,7 @@ def host() -> Iterator[LocalHost]:
 
 
 @pytest.fixture
-def make_repository(borg: Path, host: LocalHost, tmp_path: Path) -> MakeRepository:  # noqa: ARG001
+def make_repository(borg: Path, host: LocalHost, tmp_path: Path) -> MakeRepository:
     """Return a function that names a repository in a folder, without making it."""
 
     def make(app: str = "shop", url: str | None = None, passphrase: str = PASSPHRASE, **extra: str) -> Repository:
