@@ -8,13 +8,17 @@ UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def size(count: int | None) -> str:
-    """Return bytes in powers of ten with a unit: `12.4 GB`, `212 MB`, `17 B`. None gives an empty text."""
+    """Return bytes in powers of ten with a unit: `12.4 GB`, `212 MB`, `18 MB`. None gives an empty text.
+
+    A fraction is told where it matters: of gigabytes and more.
+    """
     if count is None:
         return ""
     number, unit = float(count), 0
     while unit < len(UNITS) - 1 and abs(float(f"{number:.3g}")) >= 1000:
         number, unit = number / 1000, unit + 1
-    text = f"{number:.0f}" if unit == 0 or abs(float(f"{number:.3g}")) >= 100 else f"{number:.1f}"
+    whole = unit < UNITS.index("GB") or abs(float(f"{number:.3g}")) >= 100
+    text = f"{number:.0f}" if whole else f"{number:.1f}"
     return f"{text} {UNITS[unit]}"
 
 

@@ -162,7 +162,7 @@ class AppFile(Strict):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["files"]}, {"required": ["mariadb"]}]})
 
-    host: Target = Field("local", description="[user@]host as in ssh, or local")
+    host: Target = Field(description="[user@]host as in ssh, or local")
     ssh: SshOptions = Field(SshOptions(), description="how to reach the host, beyond what ~/.ssh/config says")
     passphrase: SecretReference = Field(description="the repository's passphrase: {env}, {file} or {command}")
     storage: Name | None = Field(None, description="a storage's name; the default one otherwise")

@@ -11,17 +11,25 @@ from tasks.inventory.errors import InventoryError
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "inventory"
 MAIN = "storages:\n  disk: {kind: local, directory: /backup}\n"
-APP = "passphrase: {env: SHOP}\nfiles: {paths: [/srv]}\n"
+APP = "passphrase: {env: SHOP}\nfiles: {paths: [/srv]}\n"  # `write` adds the host where a text has none
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAII5xEpzHBD/ZinafcqfMco3W8ftwR0FcsHXK63tauGJO"
 
 
 def write(folder: Path, main: str | bytes = MAIN, **apps: str | bytes) -> Path:
     """Write an inventory of these texts; without apps it has one, `shop`."""
     (folder / "apps").mkdir(exist_ok=True)
-    texts = {"cloudbackup.yml": main} | {f"apps/{name}.yml": text for name, text in (apps or {"shop": APP}).items()}
+    texts = {"cloudbackup.yml": main}
+    texts |= {f"apps/{name}.yml": with_host(text) for name, text in (apps or {"shop": APP}).items()}
     for name, text in texts.items():
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     return folder
+
+
+def with_host(text: str | bytes) -> str | bytes:
+    """Return an app's text with a host, as its last line so that no other line moves."""
+    if isinstance(text, str) and text.startswith(APP) and "host:" not in text.replace("_host:", ""):
+        return text + "host: local\n"
+    return text
 
 
 def faults(folder: Path) -> list[str]:

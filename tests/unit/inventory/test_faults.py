@@ -232,7 +232,7 @@ def test_the_error_itself_and_its_causes_hold_no_secret(tmp_path: Path) -> None:
 
 def test_all_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, MAIN + "escrow: keys\n", shop=APP + "hots: a\nhost: b\nhost: c\nmax_age: 1\n", blog="a: [\n")
-    (tmp_path / "apps" / "Wiki.yml").write_text("passphrase: x\n")
+    (tmp_path / "apps" / "Wiki.yml").write_text("passphrase: x\nhost: local\n")
 
     assert [line.split(": ")[0] for line in faults(tmp_path)] == [
         "apps/Wiki.yml",
@@ -254,7 +254,7 @@ def test_a_fault_of_the_defaults_is_told_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Shop", "two words", "-x", "$(id)", "a..b", "a\nb", "it's", "x" * 65, "records"])
 def test_a_name_that_no_app_may_have(tmp_path: Path, name: str) -> None:
     write(tmp_path)
-    (tmp_path / "apps" / f"{name}.yml").write_text(APP)
+    (tmp_path / "apps" / f"{name}.yml").write_text(APP + "host: local\n")
 
     (fault,) = faults(tmp_path)
 

@@ -83,7 +83,7 @@ def test_an_app_overrides_the_defaults(tmp_path: Path) -> None:
 
 def test_awkward_names_are_kept_as_they_are(tmp_path: Path) -> None:
     paths = ["/srv/a b", "/srv/it's", '/srv/"x"', "/srv/$(id)", "/srv/-x", "/srv/ü", "/srv/`x`"]
-    text = "passphrase: {env: SHOP}\nfiles:\n  paths:\n" + "".join(
+    text = "host: local\npassphrase: {env: SHOP}\nfiles:\n  paths:\n" + "".join(
         f"  - '{path.replace(chr(39), chr(39) * 2)}'\n" for path in paths
     )
 
@@ -122,7 +122,7 @@ def test_words_that_yaml_1_1_would_turn_into_something_else(tmp_path: Path) -> N
 
 
 def test_anchors_spare_repetition_and_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
-    text = b"\xef\xbb\xbfpassphrase: &p {env: SHOP}\nmariadb: {password: *p}\n"
+    text = b"\xef\xbb\xbfhost: local\npassphrase: &p {env: SHOP}\nmariadb: {password: *p}\n"
 
     app = load(write(tmp_path, shop=text)).apps["shop"]
 

@@ -1,0 +1,35 @@
+"""One lab for all tests of the fleet, with two apps whose backups are there. A test that breaks something mends it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tasks.lab.lab import Lab, scratch_folder
+from tasks.lab.plan import AppPlan
+from tests.integration.fleet.support import Operator, make_ready
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    folder = scratch_folder()
+    apps = (
+        AppPlan("shop", megabytes=2, files_megabytes=2),
+        AppPlan("blog", megabytes=2, files_megabytes=1, login="tcp"),
+    )
+    lab = Lab.start(folder, apps)
+    make_ready(lab)
+    yield lab
+    lab.remove()
+    folder.rmdir()
+
+
+@pytest.fixture
+def operator(lab: Lab) -> Iterator[Operator]:
+    yield Operator(lab.inventory)
+    lab.box.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def saved(lab: Lab) -> str:
+    """Return what a first backup of everything printed."""
+    return Operator(lab.inventory).done("backup")

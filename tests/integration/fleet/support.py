@@ -1,0 +1,124 @@
+"""The operator of a lab: types `./inv ...` and reads what it says."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.lab.lab import Lab
+
+CHECKOUT = Path(__file__).parents[3]
+PROGRAM = [sys.executable, "-P", str(CHECKOUT / "tasks" / "program.py"), "--search-root", str(CHECKOUT)]
+
+
+class Operator:
+    """Runs tasks on an inventory, as a process of its own each time."""
+
+    def __init__(self, inventory: Path) -> None:
+        self.inventory = inventory
+
+    def environment(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("BORG_", "CI"))}
+        return {**clean, "INVOKE_INVENTORY": str(self.inventory), "PYTHONUNBUFFERED": "1"}
+
+    def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a task and return its end. Nothing answers a question."""
+        return subprocess.run(
+            [*PROGRAM, *words],
+            env=self.environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a task and return at once."""
+        return subprocess.Popen(
+            [*PROGRAM, *words],
+            env=self.environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def done(self, *words: str) -> str:
+        """Run a task that must succeed; return what it printed."""
+        end = self.inv(*words)
+        assert end.returncode == 0, f"{words} ended with {end.returncode}\n{end.stdout}\n{end.stderr}"
+        return end.stdout
+
+    def report(self, *words: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return the JSON report's rows by app and source."""
+        values = json.loads(self.done("report", "--format", "json", *words))
+        return {(row["app"], row["source"]): row for row in values["apps"]}
+
+    def archives(self, app: str) -> list[str]:
+        """Return the names of an app's archives, by stock borg's own listing."""
+        return [line.split()[0] for line in self.done("borg.list", "--app", app).splitlines() if "UTC" in line]
+
+    def copy(self, folder: Path) -> "Operator":
+        """Return an operator with a copy of this inventory, to be changed."""
+        shutil.copytree(self.inventory, folder)
+        return Operator(folder)
+
+    def change(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Rewrite one YAML file of the inventory."""
+        path = self.inventory / file
+        values = yaml.safe_load(path.read_text())
+        change(values)
+        path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def make_ready(lab: Lab) -> Operator:
+    """Return the lab's operator, with storage and repositories made."""
+    operator = Operator(lab.inventory)
+    operator.done("storagebox.setup")
+    operator.done("borg.init")
+    return operator
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Tell whether `condition` becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def command_lines() -> list[tuple[int, str]]:
+    """Return pid and command line of all processes, the environment of none."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        found.append((int(folder.name), line))
+    return found
+
+
+def on_host(app: str, *parts: str) -> list[int]:
+    """Return the processes of an app's backup on its host, by what stands in their command lines."""
+    return [pid for pid, line in command_lines() if f"::{app}-" in line and all(part in line for part in parts)]
+
+
+def interrupt(process: subprocess.Popen[str]) -> str:
+    """Do what Ctrl-C does; return what the process printed."""
+    os.killpg(process.pid, signal.SIGINT)
+    return process.communicate(timeout=60)[0]

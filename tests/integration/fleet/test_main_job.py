@@ -1,0 +1,104 @@
+"""The main job: saved, shown, restored, equal."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from tasks.lab import database, mariadb, tree
+from tasks.lab.lab import Lab
+from tests.integration.fleet.support import Operator
+
+ROW = {"app", "host", "storage", "source", "status", "archive", "last", "age_seconds", "archives", "size", "stored"}
+ROW |= {"duration_seconds", "proven", "recoverable_until", "error"}
+
+
+def test_a_line_for_each_source_and_a_summary(saved: str) -> None:
+    lines = saved.splitlines()
+    heads = sorted(tuple(line.split()[:3]) for line in lines[:-1])
+    assert heads == [(app, source, "ok") for app in ("blog", "shop") for source in ("files", "mariadb")]
+    assert re.fullmatch(r"4 of 4 saved in \d+:\d\d", lines[-1])
+
+
+def test_restored_files_equal_saved_files(lab: Lab, operator: Operator, saved: str, tmp_path: Path) -> None:
+    app = lab.apps["shop"]
+    before = tree.fingerprint(app.files, excluding_caches=True)
+    operator.done("backup", "--app", "shop", "--source", "files")
+    app.change(seed=7)
+    assert tree.fingerprint(app.files, excluding_caches=True) != before
+    operator.done("restore", "--app", "shop", "--source", "files", "--target", str(tmp_path / "r"))
+    restored = tmp_path / "r" / str(app.files).lstrip("/")
+    assert tree.differences(before, tree.fingerprint(restored, excluding_caches=True)) == []
+
+
+def test_restored_rows_equal_saved_rows(lab: Lab, operator: Operator, saved: str) -> None:
+    app = lab.apps["blog"]
+    before = database.fingerprint(app.server)
+    operator.done("mariadb.backup", "--app", "blog")
+    database.change(app.server, seed=9)
+    assert database.fingerprint(app.server) != before
+    target = lab.folder / "restored-rows"
+    try:
+        operator.done("mariadb.restore", "--app", "blog", "--target", str(target))
+        with mariadb.serving(target) as server:
+            assert tree.differences(before, database.fingerprint(server, "blog")) == []
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def test_everything_comes_back_in_place_and_the_old_is_kept(lab: Lab, operator: Operator, saved: str) -> None:
+    app = lab.apps["shop"]
+    files, rows = tree.fingerprint(app.files, excluding_caches=True), database.fingerprint(app.server)
+    operator.done("backup", "--app", "shop")
+    app.change(seed=11)
+    changed = tree.fingerprint(app.files)
+    printed = operator.done("restore", "--app", "shop", "--yes")
+    assert tree.differences(files, tree.fingerprint(app.files, excluding_caches=True)) == []
+    assert tree.differences(rows, database.fingerprint(app.server)) == []
+    kept = Path(next(re.finditer(r"what was there is in (\S+before-restore\S+)", printed)).group(1))
+    assert tree.differences(changed, tree.fingerprint(kept)) == []
+
+
+def test_a_named_archive_comes_back_on_the_operators_machine(operator: Operator, saved: str, tmp_path: Path) -> None:
+    first = operator.archives("blog")[0]
+    target = tmp_path / "here"
+    operator.done("restore", "--app", "blog", "--archive", first, "--to", "local", "--target", str(target))
+    assert any(target.rglob("CACHEDIR.TAG"))
+
+
+def test_the_report_has_a_row_for_each_app_and_source(operator: Operator, saved: str) -> None:
+    values = json.loads(operator.done("report", "--format", "json"))
+    assert set(values) == {"version", "generated", "apps", "storages"}
+    assert values["version"] == 1
+    assert [set(row) for row in values["apps"]] == [ROW] * 4
+    assert {row["status"] for row in values["apps"]} == {"ok"}
+    for row in values["apps"]:
+        assert row["archive"].startswith(f"{row['app']}-{row['source']}-")
+        assert row["size"] > 0
+        assert row["error"] is None
+    assert [set(row) for row in values["storages"]] == [{"storage", "kind", "used", "size", "error"}]
+    assert values["storages"][0]["used"] > 0
+
+
+def test_the_table_reads_like_the_report(operator: Operator, saved: str) -> None:
+    lines = operator.done("report").splitlines()
+    assert lines[0].split()[:3] == ["app", "source", "status"]
+    assert [line.split()[:3] for line in lines[1:5]] == [
+        [app, source, "ok"] for app in ("blog", "shop") for source in ("files", "mariadb")
+    ]
+    assert lines[5].startswith("box: ")
+
+
+def test_all_that_is_needed_is_checked(operator: Operator, saved: str) -> None:
+    printed = operator.done("app.check")
+    assert "2 of 2 apps ready" in printed
+    names = {line.split()[2] for line in printed.splitlines() if line.startswith("shop")}
+    assert names == {"host", "borg", "files", "python3", "mariadb", "storage", "repository", "key"}
+
+
+def test_a_small_change_adds_little(lab: Lab, operator: Operator, saved: str) -> None:
+    operator.done("mariadb.backup", "--app", "shop")
+    lab.apps["shop"].change(seed=13)
+    operator.done("mariadb.backup", "--app", "shop")
+    row = operator.report("--app", "shop")["shop", "mariadb"]
+    assert row["stored"] < row["size"] / 20

@@ -1,0 +1,52 @@
+"""No secret shows: not in a command line of any process, not in output, dry runs, records or logs."""
+
+import threading
+from pathlib import Path
+
+from tasks.lab.lab import Lab
+from tests.integration.fleet.support import Operator, command_lines
+
+
+def secrets_of(lab: Lab) -> list[str]:
+    return [file.read_text().strip() for file in (lab.folder / "operator" / "secrets").iterdir()]
+
+
+def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, saved: str) -> None:
+    hidden = secrets_of(lab)
+    assert len(hidden) >= 3
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            seen.update(line for _, line in command_lines())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        ends = [operator.inv("backup"), operator.inv("backup", "--dry-run"), operator.inv("report")]
+        ends.append(operator.inv("restore", "--app", "blog", "--target", str(lab.folder / "restored-secretly")))
+    finally:
+        over.set()
+        watcher.join()
+    assert [end.returncode for end in ends] == [0, 0, 0, 0]
+    assert any("borg" in line and "create" in line for line in seen)
+    assert any("mariadb-backup" in line for line in seen)
+    printed = "".join(end.stdout + end.stderr for end in ends)
+    records = "".join(path.read_text() for path in lab.box.home().rglob("records/*/*.json"))
+    logs = "".join(path.read_text(errors="replace") for path in Path(lab.folder).rglob("*log") if path.is_file())
+    assert records
+    for secret in hidden:
+        assert not any(secret in line for line in seen)
+        assert secret not in printed
+        assert secret not in records
+        assert secret not in logs
+
+
+def test_a_dry_run_shows_the_commands_and_changes_nothing(operator: Operator, saved: str) -> None:
+    before = operator.archives("shop")
+    printed = operator.done("backup", "--app", "shop", "--dry-run")
+    assert "borg --log-json" in printed
+    assert "mariadb-backup" in printed
+    assert "BORG_PASSPHRASE=***" in printed
+    assert operator.archives("shop") == before
