@@ -23,7 +23,7 @@ MAY_KNOW = {
     "storagebox": FOUNDATION,
     "app": {*FOUNDATION, "borg", "mariadb", "fleet"},
     "fleet": {*FOUNDATION, "borg", "mariadb", "report"},
-    "lab": {*FOUNDATION, "borg", "mariadb", "fleet", "report"},
+    "lab": {"remote", "inventory"},
 }
 
 
