@@ -39,5 +39,7 @@ def confirm(question: str, *, yes: bool, option: str = "--yes") -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to answer at.", f"give {option} to go on without being asked")
+        raise UsageError(
+            f"{question} There is no terminal to answer at.", f"give {option} to go on without being asked"
+        )
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -99,8 +99,11 @@ def _files(session: Session, app: App) -> Iterator[Check]:
 def _server(session: Session, app: App) -> Iterator[Check]:
     asked = server.ask(session.host(app), database.access(app))
     yield Check(app.name, "mariadb", "ok", f"MariaDB {asked.version} answers {asked.account}, {size(asked.size)}")
-    database.refuse_unreadable(app, asked)
-    yield Check(app.name, "mariadb", "ok", f"mariadb-backup {asked.tools.backup}")
+    faults = server.faults(asked)
+    for what, remedy in faults:
+        yield Check(app.name, "mariadb", "error", what, remedy)
+    if not faults:
+        yield Check(app.name, "mariadb", "ok", f"mariadb-backup {asked.tools.backup}")
     if not asked.tools.mbstream:
         yield Check(
             app.name, "mariadb", "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"

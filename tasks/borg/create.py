@@ -10,6 +10,7 @@ from tasks.borg.delete import delete
 from tasks.borg.failures import FULL_REMEDY
 from tasks.borg.runner import PLAIN, BorgError, How, Result, run_script, script
 from tasks.errors import UsageError
+from tasks.inventory.models import App
 from tasks.remote.script import Environment, Script, Stream, Words, quote
 from tasks.storage.repository import Repository
 
@@ -34,6 +35,20 @@ class FilesOptions:
     compression: str = "lz4"
     comment: str = ""
     cache_suffix: str = "files"
+
+
+def files_of(app: App, archive: str) -> FilesOptions:
+    """Return what to save of an app's files under an archive's name. Raises UsageError for an app without any."""
+    if app.files is None:
+        raise UsageError(f"{app.name} has no `files`", "`inv mariadb.backup` saves its database")
+    return FilesOptions(
+        archive=archive,
+        paths=app.files.paths,
+        exclude=app.files.exclude,
+        one_file_system=app.files.one_file_system,
+        exclude_caches=app.files.exclude_caches,
+        compression=app.compression,
+    )
 
 
 @dataclass(frozen=True)

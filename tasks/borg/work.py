@@ -9,7 +9,7 @@ from tasks.borg import guard
 from tasks.borg.apps import Opened
 from tasks.borg.check import CheckOptions, check
 from tasks.borg.compact import compact
-from tasks.borg.create import FilesOptions, create
+from tasks.borg.create import create, files_of
 from tasks.borg.diff import diff
 from tasks.borg.info import archive_info, repository_info
 from tasks.borg.init import init
@@ -38,17 +38,7 @@ def initialise(opened: Opened) -> Lines:
 def save_files(opened: Opened) -> Lines:
     """Save the app's files. Use the host's side."""
     app = opened.app
-    if app.files is None:
-        raise UsageError(f"{app.name} has no `files`", "`inv mariadb.backup` saves its database")
-    files = app.files
-    options = FilesOptions(
-        archive=str(ArchiveName(app.name, "files", datetime.now(UTC))),
-        paths=files.paths,
-        exclude=files.exclude,
-        one_file_system=files.one_file_system,
-        exclude_caches=files.exclude_caches,
-        compression=app.compression,
-    )
+    options = files_of(app, str(ArchiveName(app.name, "files", datetime.now(UTC))))
     made = create(opened.repository, options)
     yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
     yield from (f"warning: {warning}" for warning in made.warnings)

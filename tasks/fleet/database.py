@@ -3,7 +3,7 @@
 from tasks.borg.create import StreamOptions
 from tasks.borg.list import archives
 from tasks.borg.runner import ContentError
-from tasks.errors import AppError, CloudbackupError
+from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.mariadb import chunks, failures, server
 from tasks.mariadb.access import Access
@@ -29,12 +29,12 @@ def access(app: App) -> Access:
 def options(session: Session, app: App, archive: str) -> StreamOptions:
     """Return borg's options for a backup of the app's server.
 
-    Raises AppError when the server does not answer or the host's mariadb-backup cannot read it.
+    Raises DatabaseError when the server does not answer or mariadb-backup cannot read it.
     """
     host = session.host(app)
     way = access(app)
     asked = server.ask(host, way)
-    refuse_unreadable(app, asked)
+    server.require_backup(asked, host.name)
     chunk_size = chunk_size_of(session, app, asked)
     return StreamOptions(
         archive=archive,
@@ -44,25 +44,6 @@ def options(session: Session, app: App, archive: str) -> StreamOptions:
         compression=app.compression,
         comment=f"MariaDB {asked.version} {CHUNKS}{chunk_size}",
     )
-
-
-def refuse_unreadable(app: App, asked: Server) -> None:
-    """Raise AppError for what would make mariadb-backup fail, some of it only at the end of the copy."""
-    where = app.host
-    if asked.tools.backup is None:
-        raise AppError(
-            f"mariadb-backup is not installed on {where}",
-            "install the package mariadb-backup there, of the server's own version",
-        )
-    if server.series(asked.tools.backup) != server.series(asked.version):
-        raise AppError(
-            f"mariadb-backup {asked.tools.backup} on {where} cannot read a server of version {asked.version}",
-            f"install mariadb-backup {server.series(asked.version)} there",
-        )
-    if asked.missing_grants:
-        grants = ", ".join(asked.missing_grants)
-        account = "@".join(f"'{part}'" for part in asked.account.rsplit("@", 1))
-        raise AppError(f"{account} may not {grants}", f"GRANT {grants} ON *.* TO {account}; (docs/mariadb.md#grants)")
 
 
 def chunk_size_of(session: Session, app: App, asked: Server) -> int:

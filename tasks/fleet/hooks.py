@@ -24,7 +24,7 @@ def around_script(app: App) -> Script:
     before = [f"{quote(words)} || {{ {failed} {quote((quote(words),))} >&2; exit 1; }}" for words in app.before]
     body = [
         "cleanup() {",
-        "code=0",
+        'code=$?; if [ "$code" = 143 ]; then code=0; fi',  # to be ended is how it ends well
         *after,
         'exit "$code"',
         "}",

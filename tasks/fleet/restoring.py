@@ -8,9 +8,11 @@ from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
+from tasks.borg.failures import explain
 from tasks.borg.list import Archive, archives, find
+from tasks.borg.messages import read_messages
 from tasks.borg.restore import Restored, restore_in_place, restore_to
-from tasks.errors import UsageError
+from tasks.errors import AppError, UsageError
 from tasks.fleet import database
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
@@ -20,6 +22,8 @@ from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb import restore as mariadb
 from tasks.mariadb import unpack
+from tasks.remote.host import Host
+from tasks.remote.script import Stream
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 
@@ -168,13 +172,24 @@ def _database(job: _Job) -> tuple[int, tuple[str, ...]]:
     host = job.repository.host
     stream = content(job.repository, job.archive.name, database.STREAM)
     total, _ = size(job.repository, job.archive.name)
+    try:
+        return total, _placed(job, host, stream, total)
+    except unpack.ContentError as error:
+        explanation = explain(read_messages(error.said))
+        if explanation is None:
+            raise
+        raise AppError(f"{job.app.name}: {explanation.what}", explanation.remedy) from error
+
+
+def _placed(job: _Job, host: Host, stream: Stream, total: int) -> tuple[str, ...]:
+    """Unpack the server's data where the job says; return what a person should know."""
     if job.target is not None:
         unpacked = unpack.to_directory(host, stream, job.target, total)
         said = f"in {job.target}, ready for a MariaDB {unpacked.version} to start on"
-        return total, (said, *_moved_links(unpacked.links))
+        return (said, *_moved_links(unpacked.links))
     placed = mariadb.in_place(host, database.access(job.app), stream, total)
     remedy = f"make a backup now: `inv backup --app {job.app.name}` (the server's binary logs begin anew)"
-    return total, (f"the server runs on it; what was there is in {placed.old}", *placed.remarks, remedy)
+    return (f"the server runs on it; what was there is in {placed.old}", *placed.remarks, remedy)
 
 
 def _moved_links(links: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.borg.create import FilesOptions, Options, create, create_script
+from tasks.borg.create import FilesOptions, Options, create, create_script, files_of
 from tasks.borg.messages import Progress
 from tasks.borg.naming import ArchiveName
 from tasks.borg.runner import ContentError, How
@@ -31,22 +31,8 @@ class Source:
     explained: Callable[[App, ContentError], CloudbackupError]
 
 
-def files_options(session: Session, app: App, archive: str) -> FilesOptions:  # noqa: ARG001  # a source's signature
-    """Return borg's options for the app's files."""
-    files = app.files
-    assert files is not None
-    return FilesOptions(
-        archive=archive,
-        paths=files.paths,
-        exclude=files.exclude,
-        one_file_system=files.one_file_system,
-        exclude_caches=files.exclude_caches,
-        compression=app.compression,
-    )
-
-
 ALL = {
-    "files": Source(files_options, lambda app, error: error),  # noqa: ARG005
+    "files": Source(lambda _session, app, archive: files_of(app, archive), lambda _app, error: error),
     "mariadb": Source(database.options, database.explained),
 }
 

@@ -45,7 +45,7 @@ def demo(_c: Any) -> None:
     },
     iterable=["only"],
 )
-def test(_c: Any, only: Any = None) -> None:
+def test(_c: Any, only: Any = None) -> None:  # noqa: PT028  # a task, not a test
     """Install what the tests need, then run the linters, the type checker and all tests."""
     from tasks.lab import suite
 

@@ -71,7 +71,7 @@ def test_completion_offers_tasks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("no-such-task",), ("--no-such-option",), ("backup", "--no-such-option")],
+    [("no-such-task",), ("--help", "no-such-task"), ("--no-such-option",), ("backup", "--no-such-option")],
 )
 def test_wrong_usage_exits_2_with_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
     done = run(INV, *words, folder=tmp_path)

@@ -27,7 +27,11 @@ def write(folder: Path, main: str | bytes = MAIN, **apps: str | bytes) -> Path:
 
 def with_host(text: str | bytes) -> str | bytes:
     """Return an app's text with a host, as its last line so that no other line moves."""
-    if isinstance(text, str) and text.startswith(APP) and "host:" not in text.replace("_host:", ""):
+    if (
+        isinstance(text, str)
+        and text.startswith(("passphrase:", "files:"))
+        and "host:" not in text.replace("_host:", "")
+    ):
         return text + "host: local\n"
     return text
 
