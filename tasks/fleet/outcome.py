@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -15,7 +15,8 @@ Status = Literal["ok", "warning", "failed"]
 class Outcome:
     """The end of one action on one source.
 
-    Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record.
+    Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
+    `code` is the exit code that belongs to the error.
     """
 
     app: str
@@ -29,13 +30,15 @@ class Outcome:
     archive_id: str | None = None
     said: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    code: int = 0
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":
         """Return the outcome of an action that ended with `error` just now."""
         lines = str(error).removeprefix(f"{app}: ").splitlines()
         seconds = (datetime.now(UTC) - began).total_seconds()
-        return cls(app, source, "failed", began, seconds, said=tuple(line.strip() for line in lines))
+        said = tuple(line.strip() for line in lines)
+        return cls(app, source, "failed", began, seconds, said=said, code=error.exit_code)
 
     @property
     def failed(self) -> bool:
@@ -62,8 +65,10 @@ def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> O
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 when all is well, 3 when some failed, 4 when all did."""
-    failed = sum(outcome.failed for outcome in outcomes)
+    """Return 0 when all is well, 2 when the inventory alone is to blame, 3 when some failed, 4 when all did."""
+    failed = [outcome for outcome in outcomes if outcome.failed]
     if not failed:
         return 0
-    return 4 if failed == len(outcomes) else 3
+    if all(outcome.code == UsageError.exit_code for outcome in failed):
+        return UsageError.exit_code
+    return 4 if len(failed) == len(outcomes) else 3

@@ -48,6 +48,31 @@ def test_a_wrong_passphrase_is_told(operator: Operator, saved: str, tmp_path: Pa
     assert (row["status"], "passphrase" in row["error"]) == ("unknown", True)
 
 
+@pytest.mark.parametrize(("secret", "says"), [("false", "exit code 1"), ("true", "gives nothing")])
+def test_a_secret_that_cannot_be_had_fails_its_app_alone(
+    operator: Operator, saved: str, tmp_path: Path, secret: str, says: str
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/shop.yml", lambda app: app.update(passphrase={"command": secret}))
+    end = other.inv("backup", "--source", "files")
+    assert end.returncode == 2
+    assert says in line_of(end.stdout, "shop", "files")
+    assert line_of(end.stdout, "blog", "files").split()[2] == "ok"
+
+
+def test_a_missing_or_broken_inventory_is_told(operator: Operator, tmp_path: Path) -> None:
+    end = Operator(tmp_path / "none").inv("backup")
+    assert (end.returncode, "is no folder" in end.stderr) == (2, True)
+    other = operator.copy(tmp_path / "inventory")
+    (other.inventory / "apps" / "shop.yml").write_text("host: [\n")
+    (other.inventory / "apps" / "blog.yml").write_text("hots: local\npassphrase: hunter2\n")
+    end = other.inv("backup")
+    assert end.returncode == 2
+    assert "apps/shop.yml:2" in end.stderr
+    assert "did you mean host?" in end.stderr
+    assert "hunter2" not in end.stderr
+
+
 def test_refused_database_credentials_are_told(operator: Operator, saved: str, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("not the password\n")
     other = operator.copy(tmp_path / "inventory")

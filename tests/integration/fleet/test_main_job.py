@@ -66,6 +66,27 @@ def test_a_named_archive_comes_back_on_the_operators_machine(operator: Operator,
     assert any(target.rglob("CACHEDIR.TAG"))
 
 
+def test_paths_with_odd_names_are_saved(operator: Operator, saved: str, tmp_path: Path) -> None:
+    odd = tmp_path / 'it\'s $(touch owned) "quoted" *ü'
+    odd.mkdir()
+    (odd / "file").write_text("precious")
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/shop.yml", lambda app: app["files"].update(paths=[str(odd)]))
+    other.done("backup", "--app", "shop", "--source", "files")
+    other.done("restore", "--app", "shop", "--source", "files", "--target", str(tmp_path / "restored"))
+    assert (tmp_path / "restored" / str(odd).lstrip("/") / "file").read_text() == "precious"
+    assert not list(tmp_path.rglob("owned"))
+
+
+def test_one_connection_to_a_host_for_a_run(lab: Lab, operator: Operator, saved: str) -> None:
+    def logins() -> int:
+        return lab.apps["blog"].paths.log.read_text(errors="replace").count("Accepted publickey")
+
+    before = logins()
+    operator.done("backup", "--app", "blog")
+    assert logins() - before == 1
+
+
 def test_the_report_has_a_row_for_each_app_and_source(operator: Operator, saved: str) -> None:
     values = json.loads(operator.done("report", "--format", "json"))
     assert set(values) == {"version", "generated", "apps", "storages"}
