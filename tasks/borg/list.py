@@ -44,9 +44,14 @@ class Entry:
     size: int
 
 
-def list_words(*, comments: bool = False) -> Words:
-    """Return borg's words for listing archives. Comments cost one read of the repository for each archive."""
-    return ("list", "--json", *(("--format={comment}",) if comments else ()))
+def list_words() -> Words:
+    """Return borg's words for listing all archives."""
+    return ("list", "--json")
+
+
+def newest_words(app: str, source: str) -> Words:
+    """Return borg's words for the newest archive of a source, with its comment, which costs one read more."""
+    return ("list", "--json", "--format={comment}", "--last=1", f"--glob-archives={naming.glob(app, source)}")
 
 
 def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
@@ -59,9 +64,19 @@ def inside(path: str) -> str:
     return f"pp:{path.lstrip('/')}"
 
 
-def archives(repository: Repository, *, comments: bool = False, how: How = PLAIN) -> Listing:
+def newest(repository: Repository, app: str, source: str, how: How = PLAIN) -> Archive | None:
+    """Return the newest archive of a source with its comment, None when there is none. Raises as `archives`."""
+    listing = _listing(repository, newest_words(app, source), how)
+    return next(iter(listing.of(app, source)), None)
+
+
+def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
     """Return the repository's archives. Raises BorgError and what `Host.run` raises."""
-    result = run(repository, list_words(comments=comments), how)
+    return _listing(repository, list_words(), how)
+
+
+def _listing(repository: Repository, words: Words, how: How) -> Listing:
+    result = run(repository, words, how)
     try:
         values = result.json()
         found = tuple(

@@ -1,7 +1,7 @@
 """The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
 
 from tasks.borg.create import StreamOptions
-from tasks.borg.list import archives
+from tasks.borg.list import newest
 from tasks.borg.runner import ContentError
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
@@ -61,9 +61,8 @@ def chunk_size_of(session: Session, app: App, asked: Server) -> int:
 
 def _used(session: Session, app: App) -> int | None:
     """Return the chunk size in the comment of the newest archive; None when there is no archive."""
-    listing = archives(session.repository(app, Side.HOST), comments=True)
-    mine = listing.of(app.name, "mariadb")
-    comment = mine[-1].comment if mine else None
+    archive = newest(session.repository(app, Side.HOST), app.name, "mariadb")
+    comment = archive.comment if archive else None
     words = [word for word in (comment or "").split() if word.startswith(CHUNKS)]
     return int(words[0].removeprefix(CHUNKS)) if words else None
 

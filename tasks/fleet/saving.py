@@ -95,10 +95,12 @@ class _App:
 
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")
-        listener = self._listener(source)
-        return attempted(
-            self.app.name, source, lambda began: sources.save(self.session, self.app, source, began, listener)
-        )
+        outcome = attempted(self.app.name, source, lambda began: self._saved(source, began))
+        self.view.step(self.app.name, source, "failed" if outcome.failed else "saved, to be listed")
+        return outcome
+
+    def _saved(self, source: str, began: datetime) -> Outcome:
+        return sources.save(self.session, self.app, source, began, self._listener(source))
 
     def _listener(self, source: str) -> "sources.OnProgress":
         def listen(progress: Progress) -> None:
