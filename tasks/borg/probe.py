@@ -5,6 +5,7 @@ When ssh fails at once, borg may notice the closed connection before it has read
 """
 
 import shlex
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from tasks.borg.messages import Message, read_messages
@@ -35,7 +36,10 @@ def probe(repository: Repository) -> tuple[Message, ...]:
     if words is None:
         return ()
     output = repository.host.run(Script(quote(words)), TIMEOUT)
-    return () if output.ok else read_messages(output.error_text)
+    if output.ok:
+        return ()
+    said = read_messages(output.error_text)
+    return tuple(replace(message, text=f"Remote: {message.text}") for message in said)  # as borg words it
 
 
 def _text(repository: Repository, name: str) -> str:

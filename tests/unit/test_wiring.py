@@ -98,6 +98,5 @@ def test_every_option_of_a_task_is_explained(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_readme_names_the_task(name: str) -> None:
-    readme = CHECKOUT / "README.md"
-    if readme.exists():
-        assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", readme.read_text())
+    readme = (CHECKOUT / "README.md").read_text()
+    assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", readme)

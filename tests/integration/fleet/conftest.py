@@ -1,5 +1,6 @@
 """One lab for all tests of the fleet, with two apps whose backups are there. A test that breaks something mends it."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,7 @@ def lab() -> Iterator[Lab]:
     make_ready(lab)
     yield lab
     lab.remove()
-    folder.rmdir()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ def secrets_of(lab: Lab) -> list[str]:
     return [file.read_text().strip() for file in (lab.folder / "operator" / "secrets").iterdir()]
 
 
-def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, saved: str) -> None:
+def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, saved: str, tmp_path: Path) -> None:
     hidden = secrets_of(lab)
     assert len(hidden) >= 3
     seen: set[str] = set()
@@ -25,7 +25,7 @@ def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, s
     watcher.start()
     try:
         ends = [operator.inv("backup"), operator.inv("backup", "--dry-run"), operator.inv("report")]
-        ends.append(operator.inv("restore", "--app", "blog", "--target", str(lab.folder / "restored-secretly")))
+        ends.append(operator.inv("restore", "--app", "blog", "--to", "local", "--target", str(tmp_path / "restored")))
     finally:
         over.set()
         watcher.join()
@@ -34,7 +34,7 @@ def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, s
     assert any("mariadb-backup" in line for line in seen)
     printed = "".join(end.stdout + end.stderr for end in ends)
     records = "".join(path.read_text() for path in lab.box.home().rglob("records/*/*.json"))
-    logs = "".join(path.read_text(errors="replace") for path in Path(lab.folder).rglob("*log") if path.is_file())
+    logs = "".join(path.read_text(errors="replace") for path in Path(lab.folder).rglob("*.log"))
     assert records
     for secret in hidden:
         assert not any(secret in line for line in seen)

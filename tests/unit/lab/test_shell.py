@@ -66,7 +66,11 @@ def test_refuses_everything_else(line: str) -> None:
     assert shell.parse(line) is None
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="$`\n\r\0", codec="utf-8"), min_size=1), max_size=4))
+# A word of operators alone is refused even in quotes: the emulator errs on the strict side.
+WORDS = st.text(st.characters(exclude_characters="$`\n\r\0", codec="utf-8"), min_size=1)
+
+
+@given(st.lists(WORDS.filter(lambda word: not set(word) <= set(";|&<>()")), max_size=4))
 def test_quoted_words_arrive_as_they_are(words: list[str]) -> None:
     assert shell.parse(shlex.join(("ls", *words))) == Call("ls", tuple(words))
 
