@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
+from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
 from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
@@ -13,6 +14,10 @@ from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
 from tasks.storage.records import Record, Records
 from tasks.storage.repository import Repository, Side
+
+# borg reads braces in an address as placeholders, on the client and again in `borg serve` (where no doubling helps),
+# and what follows `::` as an archive (tried, 1.2.4 and 1.4.5). Everything else it takes as it is, `%20` too.
+UNADDRESSABLE = ("{", "}", "::")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,12 @@ class Storage(ABC):
     """A place for repositories: `<directory>/<app>`, with the records in `<directory>/records/<app>`."""
 
     def __init__(self, name: str, kind: str, directory: str) -> None:
+        """Raise UsageError for a directory that no address of borg's can name."""
+        if any(sign in directory for sign in UNADDRESSABLE) or directory.startswith("/~"):
+            raise UsageError(
+                f"storage {name}: borg cannot take {directory} as a directory",
+                "choose one without `{`, `}` and `::`, and not beginning with `/~`",
+            )
         self.name = name
         self.kind = kind
         self.directory = directory
@@ -91,23 +102,33 @@ class Storage(ABC):
         self.files(app).make_directory(self.directory)
 
     def write_record(self, app: App, record: Record) -> None:
-        """Write a record; it never changes afterwards. Raises FilesError, HostError."""
+        """Write a record; it never changes afterwards. Raises AppError."""
         folder = self._records_folder(app)
         files = self.files(app)
+        self._must_be_there(files)
         files.make_directory(folder)
         files.write_new(posixpath.join(folder, record_name(record.time, record.action)), record.to_json().encode())
 
     def read_records(self, app: App, newest: int = 60) -> Records:
-        """Return the app's newest records, oldest first. Raises FilesError, HostError."""
+        """Return the app's newest records, oldest first. Raises AppError."""
         folder = self._records_folder(app)
         files = self.files(app)
         try:
             names = [name for name in files.names(folder) if name.endswith(".json")]
         except FilesError as error:
-            if error.missing:
-                return Records()
-            raise
+            if not error.missing:
+                raise
+            self._must_be_there(files)
+            return Records()
         return Records.parse({name: files.read(posixpath.join(folder, name)) for name in names[-newest:]})
+
+    def _must_be_there(self, files: Files) -> None:
+        """Raise AppError when the directory is not there: in the folder of an unmounted disk nothing may be made."""
+        if not files.exists(self.directory):
+            raise AppError(
+                f"storage {self.name}: its directory {self.directory} is not there",
+                "is the disk mounted? `inv borg.init` makes the directory of a new storage",
+            )
 
     def _records_folder(self, app: App) -> str:
         return posixpath.join(self.directory, "records", app.name)

@@ -34,7 +34,7 @@ class SshServer(Storage):
         path = self.path(app)
         start = "" if path.startswith("/") else "/./"
         config = self.config
-        return f"ssh://{config.user}@{config.host}:{config.port}{start}{literal(path)}"
+        return f"ssh://{config.user}@{config.host}:{config.port}{start}{path}"
 
     def reach(self, app: App, client: Client) -> Environment:
         """Return borg's ssh command and borg's name on the server."""
@@ -78,11 +78,6 @@ class SshServer(Storage):
     def close(self) -> None:
         """Close the operator's connection."""
         self.server.close()
-
-
-def literal(path: str) -> str:
-    """Return a path as borg takes it in an address: it looks for {placeholders}, and decodes no %20 (borg 1.2.4)."""
-    return path.replace("{", "{{").replace("}", "}}")
 
 
 def host_key_path(home: str, app: App) -> str:

@@ -1,0 +1,165 @@
+"""One storage of one kind, made ready by the tool itself, with an inventory of its own and three apps."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.borg.create import Created, FilesOptions, create
+from tasks.borg.init import init, init_words
+from tasks.borg.list import Archive, archives
+from tasks.borg.naming import ArchiveName
+from tasks.borg.runner import run
+from tasks.fleet import saving
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.lab import tree
+from tasks.lab.lab import LabApp
+from tasks.remote.ssh import fingerprint
+from tasks.storage.base import Storage
+from tasks.storage.repository import Repository, Side
+from tasks.storage.session import Session
+from tasks.storagebox import prepare
+from tests.contract.place import Place, Values
+from tests.contract.support import QUICK, size_of
+
+LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
+_seconds = count()
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One app's repository from both sides."""
+
+    session: Session
+    app: App
+
+    @property
+    def storage(self) -> Storage:
+        return self.session.storage_of(self.app)
+
+    @property
+    def host(self) -> Repository:
+        return self.session.repository(self.app, Side.HOST)
+
+    @property
+    def operator(self) -> Repository:
+        return self.session.repository(self.app, Side.OPERATOR)
+
+    def save(self) -> Created:
+        """Save the app's files from its host, with the host's own means."""
+        assert self.app.files is not None
+        return create(self.host, FilesOptions(self.name(), self.app.files.paths), QUICK)
+
+    def name(self, source: str = "files") -> str:
+        """Return an archive's name that no other has."""
+        return str(ArchiveName(self.app.name, source, LONG_AGO + timedelta(seconds=next(_seconds))))
+
+    def listed(self, side: Side = Side.OPERATOR) -> tuple[Archive, ...]:
+        return archives(self.session.repository(self.app, side), how=QUICK).archives
+
+    def named(self, name: str) -> Archive:
+        return next(archive for archive in self.listed() if archive.name == name)
+
+
+class Bench:
+    """A storage that was set up, with repositories of shop and blog. `fresh` has none: it shares blog's host."""
+
+    def __init__(self, kind: str, place: Place) -> None:
+        self.kind = kind
+        self.place = place
+        self.lab = place.lab
+        self.inventory = self.lab.folder / kind / "inventory"
+        shutil.copytree(self.lab.inventory, self.inventory)
+        shutil.copy(self.inventory / "apps/blog.yml", self.inventory / "apps/fresh.yml")
+        change(self.inventory / "cloudbackup.yml", self._only_this_storage)
+        if "keys" not in place.lacks:
+            self.set_up()
+        with self.session() as session:
+            for name in ("shop", "blog"):
+                sides = Sides(session, session.inventory.app(name))
+                sides.storage.make_directory(sides.app)
+                run(sides.operator, init_words())  # the key's export is seen with fresh
+
+    def _only_this_storage(self, values: Values) -> None:
+        values["storages"] = {"store": self.place.config}
+        values["defaults"]["storage"] = "store"
+        for name in ("escrow", "cache"):
+            values[name] = str(self.inventory.with_name(name))
+
+    def set_up(self) -> list[str]:
+        """Do what `storagebox.setup` does; return what it says."""
+        said: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.place.environment().items():
+                patch.setenv(name, value)
+            prepare.run(str(self.inventory), ["store"], self._trusts, said.append)
+        return said
+
+    def _trusts(self, _: str, shown: str) -> bool:
+        return shown == fingerprint(self.place.host_key)
+
+    def make(self, sides: Sides) -> bool:
+        """Do what `borg.init` does; tell whether the repository is new."""
+        sides.storage.make_directory(sides.app)
+        return init(sides.operator, self.escrow, QUICK).created
+
+    @property
+    def escrow(self) -> Path:
+        return self.inventory.with_name("escrow")
+
+    def session(self) -> Session:
+        return Session(load(self.inventory))
+
+    @contextmanager
+    def opened(self, app: str) -> Iterator[Sides]:
+        """Open one app from both sides, over connections of its own."""
+        with self.session() as session:
+            yield Sides(session, session.inventory.app(app))
+
+    @property
+    def account_keys(self) -> Path:
+        return self.place.home / ".ssh/authorized_keys"
+
+    def app(self, name: str) -> LabApp:
+        return self.lab.apps[name]
+
+    def repository(self, app: str) -> Path:
+        """Return where a repository lies on this machine."""
+        return self.place.folder / app
+
+    def stored(self, app: str) -> int:
+        return size_of(self.repository(app) / "data")
+
+    @cached_property
+    def first(self) -> str:
+        """Return the name of an archive of shop, saved as `inv backup` does."""
+        assert saving.run(str(self.inventory), saving.Options(apps=["shop"])) == 0
+        with self.opened("shop") as shop:
+            return shop.listed()[-1].name
+
+    def fingerprint(self, app: str) -> dict[str, str]:
+        return tree.fingerprint(self.app(app).files, excluding_caches=True)
+
+    def variant(self, folder: Path, file: str, alter: Callable[[Values], None]) -> Path:
+        """Return a copy of the inventory in which one file is changed."""
+        if not folder.exists():
+            shutil.copytree(self.inventory, folder)
+        change(folder / file, alter)
+        return folder
+
+    def close(self) -> None:
+        self.place.close()
+
+
+def change(path: Path, alter: Callable[[Values], None]) -> None:
+    values = yaml.safe_load(path.read_text())
+    alter(values)
+    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

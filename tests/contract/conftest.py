@@ -1,0 +1,57 @@
+"""One lab for all kinds of storage, and of each kind one storage that most tests share."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tasks.lab.lab import Lab, scratch_folder
+from tasks.lab.plan import AppPlan, BoxPlan
+from tests.contract.bench import Bench, Sides
+from tests.contract.kinds import KINDS
+from tests.contract.place import Site
+from tests.contract.support import borg_on_a_disk
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    folder = scratch_folder()
+    beside = folder.with_name(folder.name + "-beside")
+    flag, program = beside / "full", beside / "borg"
+    borg_on_a_disk(program, flag)
+    apps = [AppPlan(name, mariadb=False, files_megabytes=1, borg=str(program)) for name in ("shop", "blog")]
+    lab = Lab.start(folder, apps, BoxPlan(operator_key=False))
+    try:
+        yield Site(lab, flag)
+    finally:
+        lab.remove()
+        shutil.rmtree(folder)
+        shutil.rmtree(beside)
+
+
+@pytest.fixture(scope="session")
+def benches(site: Site) -> Iterator[dict[str, Bench]]:
+    made: dict[str, Bench] = {}
+    yield made
+    for bench in made.values():
+        bench.close()
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, site: Site, benches: dict[str, Bench]) -> Bench:
+    kind = request.param
+    if kind not in benches:
+        benches[kind] = Bench(kind, KINDS[kind](site))
+    return benches[kind]
+
+
+@pytest.fixture
+def shop(bench: Bench) -> Iterator[Sides]:
+    with bench.opened("shop") as sides:
+        yield sides
+
+
+@pytest.fixture
+def blog(bench: Bench) -> Iterator[Sides]:
+    with bench.opened("blog") as sides:
+        yield sides

@@ -1,0 +1,208 @@
+"""The kinds of storage that the contract holds for. A further kind is one line in KINDS, and its `Place`."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tasks.lab import disk, keys, process, sshd
+from tasks.lab.plan import MAIN_ACCOUNT
+from tasks.storage.base import Usage
+from tests.contract.place import Place, Site, Values
+from tests.contract.support import borg_on_a_disk, command_line, environment_of, eventually, user_name
+
+
+class Box(Place):
+    """The lab's emulator of a Storage Box; the account has only its password at first."""
+
+    directory = "store/cloudbackup"
+    inexact = 1024  # df counts in these
+
+    @property
+    def config(self) -> Values:
+        box = self.lab.box
+        values = {"kind": "storagebox", "host": "127.0.0.1", "port": box.port, "user": MAIN_ACCOUNT}
+        return {**values, "directory": self.directory, "key": str(self.lab.operator_key)}
+
+    @property
+    def home(self) -> Path:
+        return self.lab.box.home()
+
+    @property
+    def folder(self) -> Path:
+        return self.home / self.directory
+
+    @property
+    def host_key(self) -> str:
+        return self.lab.box.host_key
+
+    def environment(self) -> Mapping[str, str]:
+        return {"STORAGEBOX_PASSWORD": self.lab.box.account().password}
+
+    def truth(self) -> Usage:
+        return Usage(disk.used_by(self.lab.box.home()), self.lab.box.settings.quota)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.lab.box.faults.connections(0)
+        try:
+            yield
+        finally:
+            self.lab.box.faults.clear()
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        self.lab.box.faults.full()
+        try:
+            yield
+        finally:
+            self.lab.box.faults.clear()
+
+    def cut(self) -> None:
+        assert eventually(lambda: self.lab.box.faults.drop_connections() > 0)
+
+
+class Server(Place):
+    """A real OpenSSH server with borg, an account of which the operator's key opens already."""
+
+    directory = "my backups/100% ours"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.paths = sshd.HostPaths(self.lab.folder / "vault")
+        self.port = process.free_port()
+        sshd.prepare(self.paths, self.port, keys.public(self.lab.operator_key), {})
+        borg_on_a_disk(self.paths.programs / "borg", site.full_flag)
+        self.daemon = self.start()
+
+    def start(self) -> process.Process:
+        daemon = sshd.start(self.paths, {})
+        process.wait_until(lambda: process.answers(self.port), "the vault's sshd", daemon, self.paths.log)
+        return daemon
+
+    @property
+    def config(self) -> Values:
+        values = {"kind": "ssh", "host": "127.0.0.1", "port": self.port, "user": user_name()}
+        return {**values, "directory": self.directory, "key": str(self.lab.operator_key)}
+
+    @property
+    def home(self) -> Path:
+        return self.paths.home
+
+    @property
+    def folder(self) -> Path:
+        return self.home / self.directory
+
+    @property
+    def host_key(self) -> str:
+        return keys.pin(self.paths.host_key)
+
+    def truth(self) -> Usage:
+        return space_of(self.paths.home)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.close()
+        try:
+            yield
+        finally:
+            self.daemon = self.start()
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        self.site.full_flag.write_text(str(self.folder))
+        try:
+            yield
+        finally:
+            self.site.full_flag.unlink()
+
+    def cut(self) -> None:
+        """Kill the server's ends of the connections; what they started must notice by itself."""
+        for child in process.descendants([self.daemon]) - {self.daemon}:
+            if command_line(child.pid).startswith("sshd: "):
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        process.end_all(lambda: process.descendants([self.daemon]))
+
+
+class Directory(Place):
+    """A directory of the app's host, as a disk or a network file system is mounted there."""
+
+    lacks: ClassVar[Mapping[str, str]] = {
+        "keys": "borg on the app's host writes the directory itself, so nothing there can be kept from that host",
+    }
+
+    @property
+    def mount(self) -> Path:
+        return self.lab.folder / "disk: one"
+
+    @property
+    def config(self) -> Values:
+        self.mount.mkdir(exist_ok=True)
+        return {"kind": "local", "directory": str(self.folder)}
+
+    @property
+    def folder(self) -> Path:
+        return self.mount / "100% ours"
+
+    def truth(self) -> Usage:
+        return space_of(self.mount)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave of the disk what is left when it is not mounted: the empty folder for it."""
+        aside = self.mount.with_name("unmounted")
+        self.mount.rename(aside)
+        self.mount.mkdir()
+        try:
+            yield
+        finally:
+            self.mount.rmdir()
+            aside.rename(self.mount)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        self.site.full_flag.write_text(str(self.folder))
+        try:
+            yield
+        finally:
+            self.site.full_flag.unlink()
+
+    def cut(self) -> None:
+        """Kill borg, which is all that there is between the host and the directory."""
+        for pid in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
+            if str(self.folder) in environment_of(pid) and " create " in command_line(pid):
+                os.kill(pid, signal.SIGKILL)
+
+    def host_gone(self, app: Values) -> None:
+        """Mount the disk, at its place, where the operator works."""
+        app["host"] = "local"
+        del app["ssh"]
+
+
+KINDS: Mapping[str, type[Place]] = {
+    "storagebox": Box,
+    "ssh": Server,
+    "local": Directory,
+}
+
+
+every_kind = pytest.mark.parametrize("bench", KINDS, indirect=True)
+
+
+def kinds_with(promise: str) -> pytest.MarkDecorator:
+    """Make a test of all kinds but those that lack the promise."""
+    return pytest.mark.parametrize("bench", [kind for kind in KINDS if promise not in KINDS[kind].lacks], indirect=True)
+
+
+def space_of(path: Path) -> Usage:
+    """Return the space of a file system, without the blocks that only root may use."""
+    about = os.statvfs(path)
+    used = (about.f_blocks - about.f_bfree) * about.f_frsize
+    return Usage(used, used + about.f_bavail * about.f_frsize)

@@ -1,0 +1,79 @@
+"""Saved, listed, restored: the same on every kind of storage."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.fleet import restoring, saving
+from tasks.lab import tree
+from tasks.storage.repository import Side
+from tests.contract.bench import Bench, Sides
+from tests.contract.kinds import every_kind
+from tests.contract.place import Values
+
+YES = lambda _: True  # noqa: E731
+
+
+@every_kind
+def test_directory_and_repository_are_made_once(bench: Bench) -> None:
+    with bench.opened("fresh") as fresh:
+        assert bench.make(fresh)
+        assert (bench.repository("fresh") / "config").is_file()
+        assert (bench.escrow / "store-fresh.key").is_file()
+        assert not bench.make(fresh)
+        assert fresh.listed() == ()
+
+
+@every_kind
+def test_a_backup_from_the_host_is_listed_by_both_sides(bench: Bench, shop: Sides) -> None:
+    made = shop.save()
+    assert made.warnings == ()
+    seen = {archive.name: archive.id for archive in shop.listed(Side.OPERATOR)}
+    assert seen[made.archive] == made.id
+    assert {archive.name: archive.id for archive in shop.listed(Side.HOST)} == seen
+
+
+@every_kind
+def test_the_host_restores_what_it_saved(bench: Bench, tmp_path: Path) -> None:
+    options = restoring.Options("shop", archive=bench.first, target=str(tmp_path / "restored"))
+    assert restoring.run(str(bench.inventory), options, YES) == 0
+    assert restored(bench, tmp_path / "restored") == []
+
+
+@every_kind
+def test_the_operator_restores_when_the_host_is_gone(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = bench.first
+    monkeypatch.setenv("BORG_BASE_DIR", str(tmp_path / "borg"))  # where borg must not be asked of a developer's home
+    inventory = bench.variant(tmp_path / "inventory", "apps/shop.yml", bench.place.host_gone)
+    options = restoring.Options("shop", archive=archive, target=str(tmp_path / "restored"), to="local")
+    assert restoring.run(str(inventory), options, YES) == 0
+    assert restored(bench, tmp_path / "restored") == []
+
+
+def restored(bench: Bench, target: Path) -> list[str]:
+    """Return how the restored files of shop differ from those on the host."""
+    files = target / str(bench.app("shop").files).lstrip("/")
+    return tree.differences(bench.fingerprint("shop"), tree.fingerprint(files, excluding_caches=True))
+
+
+@every_kind
+def test_two_apps_are_saved_at_once(bench: Bench, tmp_path: Path) -> None:
+    def meets(other: str) -> list[str]:
+        wait = 'touch "$0"; for _ in $(seq 200); do test -e "$1" && exit 0; sleep 0.1; done; exit 1'
+        return ["sh", "-c", wait, str(tmp_path / ("shop" if other == "blog" else "blog")), str(tmp_path / other)]
+
+    inventory = tmp_path / "inventory"
+    for app, other in (("shop", "blog"), ("blog", "shop")):
+
+        def wait_for_the_other(values: Values, other: str = other) -> None:
+            values["before"] = [meets(other)]
+
+        bench.variant(inventory, f"apps/{app}.yml", wait_for_the_other)
+    assert saving.run(str(inventory), saving.Options(apps=["shop", "blog"], parallel=2)) == 0
+    for app in ("shop", "blog"):
+        with bench.opened(app) as sides:
+            record = sides.storage.read_records(sides.app).all[-1]
+        assert record.outcome == "ok"
+        assert record.archive_id in (record.archive_ids or ())

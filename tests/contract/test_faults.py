@@ -1,0 +1,109 @@
+"""What goes wrong is told in one sentence, and leaves nothing behind."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.borg.create import StreamOptions, create
+from tasks.borg.list import archives
+from tasks.errors import AppError, CloudbackupError
+from tasks.inventory import load
+from tasks.remote.secret import Secret
+from tasks.storage.records import Record
+from tasks.storage.session import Session
+from tests.contract.bench import LONG_AGO, Bench, Sides
+from tests.contract.kinds import every_kind, kinds_with
+from tests.contract.support import QUICK, endless, eventually, is_told, size_of
+
+
+def fault(action: Callable[[], object]) -> AppError:
+    """Return the fault of an action that must have one."""
+    with pytest.raises(AppError) as caught:
+        action()
+    assert is_told(caught.value), caught.value
+    return caught.value
+
+
+@every_kind
+def test_a_wrong_passphrase_is_told(shop: Sides) -> None:
+    wrong = replace(shop.host, environment={**shop.host.environment, "BORG_PASSPHRASE": Secret("wrong")})
+    assert "the passphrase is wrong" in fault(lambda: archives(wrong, how=QUICK)).what
+
+
+@kinds_with("keys")
+def test_an_operators_key_that_is_not_admitted_is_told(bench: Bench, tmp_path: Path) -> None:
+    stranger = bench.lab.box.paths.other_host_key
+    inventory = bench.variant(
+        tmp_path / "inventory", "cloudbackup.yml", lambda values: values["storages"]["store"].update(key=str(stranger))
+    )
+    with Session(load(inventory)) as session:
+        shop = Sides(session, session.inventory.app("shop"))
+        assert "the storage refuses the key" in fault(shop.listed).what
+        assert "login was refused" in fault(lambda: shop.storage.read_records(shop.app)).what
+        assert "login was refused" in fault(lambda: shop.storage.usage((shop.app,))).what
+
+
+@kinds_with("keys")
+def test_a_host_that_was_never_set_up_is_told(bench: Bench, tmp_path: Path) -> None:
+    inventory = bench.variant(tmp_path / "inventory", "cloudbackup.yml", lambda _: None)
+    (inventory / "apps/newcomer.yml").write_bytes((inventory / "apps/blog.yml").read_bytes())
+    with Session(load(inventory)) as session:
+        error = fault(Sides(session, session.inventory.app("newcomer")).save)
+        assert "the storage refuses the key" in error.what
+        assert "storagebox.setup" in error.remedy
+
+
+@every_kind
+def test_a_storage_out_of_reach_is_told_and_nothing_is_made_in_its_place(bench: Bench) -> None:
+    with bench.opened("shop") as shop:
+        before = shop.listed()
+    with bench.place.away(), bench.opened("shop") as shop:
+        record = Record("shop", "backup", LONG_AGO, "failed")
+        for action in (
+            shop.save,
+            shop.listed,
+            lambda: shop.storage.usage((shop.app,)),
+            lambda: shop.storage.write_record(shop.app, record),
+            lambda: shop.storage.read_records(shop.app),
+        ):
+            fault(action)
+    with bench.opened("shop") as shop:
+        assert shop.listed() == before
+        assert shop.save().archive
+
+
+@every_kind
+def test_a_full_storage_is_told_and_takes_backups_again_later(bench: Bench, shop: Sides) -> None:
+    before = shop.listed()
+    (bench.app("shop").files / "more.txt").write_text(str(before))
+    with bench.place.full():
+        error = fault(shop.save)
+        assert "full" in error.what
+        assert error.remedy
+    assert shop.listed() == before
+    made = shop.save()
+    assert made.warnings == ()
+    assert shop.listed() == (*before, shop.named(made.archive))
+
+
+@every_kind
+def test_a_connection_lost_in_the_middle_leaves_no_archive(bench: Bench, tmp_path: Path) -> None:
+    with bench.opened("shop") as shop:
+        before, folder = shop.listed(), bench.repository("shop")
+        options = StreamOptions(shop.name("mariadb"), endless(tmp_path / "over"), "dump")
+        errors: list[CloudbackupError] = []
+        size = size_of(folder)
+        running = threading.Thread(target=lambda: errors.append(fault(lambda: create(shop.host, options, QUICK))))
+        running.start()
+        assert eventually(lambda: size_of(folder) > size + 1_000_000)
+        bench.place.cut()
+        running.join(60)
+        assert not running.is_alive()
+        assert errors
+    with bench.opened("shop") as shop:
+        assert shop.listed() == before
+        assert shop.save().archive in {archive.name for archive in shop.listed()}
+        assert shop.listed()[:-1] == before
