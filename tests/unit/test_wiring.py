@@ -58,10 +58,15 @@ def test_help_of_invoke_and_of_a_task(tmp_path: Path) -> None:
     general = run(INV, "--help", folder=tmp_path)
     assert general.returncode == 0
     assert general.stdout.startswith("Usage: inv ")
-    for words in (("backup", "--help"), ("--help", "backup")):
+    for words in (("backup", "--help"), ("--help", "backup"), ("restore", "--help"), ("borg.diff", "--help")):
         done = run(INV, *words, folder=tmp_path)
         assert done.returncode == 0
         assert "Docstring:" in done.stdout
+
+
+def test_what_must_be_given_is_named(tmp_path: Path) -> None:
+    done = run(INV, "restore", folder=tmp_path)
+    assert (done.returncode, "--app is missing" in done.stderr) == (2, True)
 
 
 def test_completion_offers_tasks(tmp_path: Path) -> None:
