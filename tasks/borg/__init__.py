@@ -11,7 +11,7 @@ from typing import Any
 from tasks.cli import APP_HELP, confirm, task
 
 ONE_APP_HELP = "name of the app in the inventory"
-ARCHIVE_HELP = "name of an archive, or `latest`"
+ARCHIVE_HELP = "name of an archive, or `latest`: the newest of the files (of the database, for an app without files)"
 PATH_HELP = "only this path and what is below it; repeat it for several"
 
 

@@ -16,7 +16,7 @@ from tasks.borg.init import init
 from tasks.borg.key_export import key_export
 from tasks.borg.list import Archive, Entry, archives, contents, find
 from tasks.borg.mount import mount, umount
-from tasks.borg.naming import ArchiveName
+from tasks.borg.naming import ArchiveName, parse
 from tasks.borg.prune import PruneOptions, prune
 from tasks.borg.restore import restore_to
 from tasks.errors import AppError, UsageError
@@ -73,7 +73,9 @@ def show_info(opened: Opened, archive: str = "") -> Lines:
 
 def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Lines:
     """Show what changed from one archive to another."""
-    names = _archive(opened, first).name, _archive(opened, second).name
+    before = _archive(opened, first).name
+    named = parse(before)
+    names = before, _archive(opened, second, named.source if named else "").name
     changes = diff(opened.repository, *names, paths)
     yield from (f"{', '.join(change.changes)}  /{_printable(change.path)}" for change in changes)
     if not changes:
@@ -166,14 +168,11 @@ def umount_from(opened: Opened, folder: str) -> Lines:
     yield f"{opened.app.name}: unmounted from {place}"
 
 
-def _archive(opened: Opened, wanted: str) -> Archive:
-    listing = archives(opened.repository)
+def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
+    """Return an archive by its name; `latest` is the newest of `source`, or of the files where an app has them."""
     app = opened.app
-    if wanted == "latest":
-        ours = [each for source in app.sources for each in listing.of(app.name, source)]
-        found = max(ours, key=lambda each: each.start, default=None)
-    else:
-        found = find(listing, app.name, "", wanted)
+    source = source or ("files" if app.files else app.sources[0])
+    found = find(archives(opened.repository), app.name, source, wanted)
     if found is None:
         raise AppError(
             f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
