@@ -104,6 +104,9 @@ def _server(session: Session, app: App) -> Iterator[Check]:
         yield Check(app.name, "mariadb", "error", what, remedy)
     if not faults:
         yield Check(app.name, "mariadb", "ok", f"mariadb-backup {asked.tools.backup}")
+    if app.mariadb is not None and app.mariadb.binlog:
+        remedy = "nothing is archived of them: a restore goes back to a whole backup, to no moment between"
+        yield Check(app.name, "mariadb", "warning", "binlog is wanted, and is planned only", remedy)
     if not asked.tools.mbstream:
         yield Check(
             app.name, "mariadb", "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"

@@ -4,6 +4,7 @@ import posixpath
 import shlex
 import threading
 
+from tasks.errors import UsageError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
 from tasks.remote.files import Files
@@ -37,9 +38,11 @@ class SshServer(Storage):
         return f"ssh://{config.user}@{config.host}:{config.port}{start}{path}"
 
     def reach(self, app: App, client: Client) -> Environment:
-        """Return borg's ssh command and borg's name on the server."""
+        """Return borg's ssh command and borg's name on the server. Raises UsageError."""
         key = str(self.config.key) if client.side is Side.OPERATOR and self.config.key else None
         if client.side is Side.HOST:
+            if app.storage_key == "agent":
+                raise UsageError(f"{app.name}: `storage_key: agent` is planned, and not there yet", "leave it out")
             key = host_key_path(client.host.facts().home, app)
         return {"BORG_RSH": shlex.join(self.ssh_words(key)), "BORG_REMOTE_PATH": self.config.borg}
 
