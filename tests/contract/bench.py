@@ -65,8 +65,8 @@ class Sides:
     def listed(self, side: Side = Side.OPERATOR) -> tuple[Archive, ...]:
         return archives(self.session.repository(self.app, side), how=QUICK).archives
 
-    def named(self, name: str) -> Archive:
-        return next(archive for archive in self.listed() if archive.name == name)
+    def ids(self) -> list[str]:
+        return [archive.id for archive in self.listed()]
 
 
 class Bench:
@@ -82,11 +82,11 @@ class Bench:
         change(self.inventory / "cloudbackup.yml", self._only_this_storage)
         if "keys" not in place.lacks:
             self.set_up()
-        with self.session() as session:
-            for name in ("shop", "blog"):
-                sides = Sides(session, session.inventory.app(name))
-                sides.storage.make_directory(sides.app)
-                run(sides.operator, init_words())  # the key's export is seen with fresh
+        self._shared: Session | None = None
+        for name in ("shop", "blog"):
+            sides = self.sides(name)
+            sides.storage.make_directory(sides.app)
+            run(sides.operator, init_words())  # the key's export is seen with fresh
 
     def _only_this_storage(self, values: Values) -> None:
         values["storages"] = {"store": self.place.config}
@@ -118,11 +118,23 @@ class Bench:
     def session(self) -> Session:
         return Session(load(self.inventory))
 
+    def sides(self, app: str) -> Sides:
+        """Return one app from both sides, over connections that tests share."""
+        if self._shared is None:
+            self._shared = self.session()
+        return Sides(self._shared, self._shared.inventory.app(app))
+
     @contextmanager
-    def opened(self, app: str) -> Iterator[Sides]:
-        """Open one app from both sides, over connections of its own."""
+    def alone(self, app: str) -> Iterator[Sides]:
+        """Return one app from both sides, over connections of its own: the shared ones are closed."""
+        self.hang_up()
         with self.session() as session:
             yield Sides(session, session.inventory.app(app))
+
+    def hang_up(self) -> None:
+        if self._shared is not None:
+            self._shared.__exit__(None, None, None)
+            self._shared = None
 
     @property
     def account_keys(self) -> Path:
@@ -142,8 +154,11 @@ class Bench:
     def first(self) -> str:
         """Return the name of an archive of shop, saved as `inv backup` does."""
         assert saving.run(str(self.inventory), saving.Options(apps=["shop"])) == 0
-        with self.opened("shop") as shop:
-            return shop.listed()[-1].name
+        shop = self.sides("shop")
+        record = shop.storage.read_records(shop.app).newest("backup", "files")
+        assert record is not None
+        assert record.archive is not None
+        return record.archive
 
     def fingerprint(self, app: str) -> dict[str, str]:
         return tree.fingerprint(self.app(app).files, excluding_caches=True)
@@ -156,6 +171,7 @@ class Bench:
         return folder
 
     def close(self) -> None:
+        self.hang_up()
         self.place.close()
 
 

@@ -10,23 +10,27 @@ from tasks.lab.plan import AppPlan, BoxPlan
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS
 from tests.contract.place import Site
-from tests.contract.support import borg_on_a_disk
+from tests.contract.support import NO_SELF_TEST, borg_on_a_disk, quick_borg
 
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     folder = scratch_folder()
     beside = folder.with_name(folder.name + "-beside")
-    flag, program = beside / "full", beside / "borg"
-    borg_on_a_disk(program, flag)
-    apps = [AppPlan(name, mariadb=False, files_megabytes=1, borg=str(program)) for name in ("shop", "blog")]
-    lab = Lab.start(folder, apps, BoxPlan(operator_key=False))
-    try:
-        yield Site(lab, flag)
-    finally:
-        lab.remove()
-        shutil.rmtree(folder)
-        shutil.rmtree(beside)
+    flag = beside / "full"
+    borg = borg_on_a_disk(beside / "borg", flag)
+    apps = [AppPlan(name, mariadb=False, files_megabytes=1, borg=borg) for name in ("shop", "blog")]
+    box = BoxPlan(operator_key=False, borg={"borg-1.4": quick_borg(beside / "borg-1.4")})
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in NO_SELF_TEST.items():
+            patch.setenv(name, value)
+        lab = Lab.start(folder, apps, box)
+        try:
+            yield Site(lab, flag)
+        finally:
+            lab.remove()
+            shutil.rmtree(folder)
+            shutil.rmtree(beside)
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +50,10 @@ def bench(request: pytest.FixtureRequest, site: Site, benches: dict[str, Bench])
 
 
 @pytest.fixture
-def shop(bench: Bench) -> Iterator[Sides]:
-    with bench.opened("shop") as sides:
-        yield sides
+def shop(bench: Bench) -> Sides:
+    return bench.sides("shop")
 
 
 @pytest.fixture
-def blog(bench: Bench) -> Iterator[Sides]:
-    with bench.opened("blog") as sides:
-        yield sides
+def blog(bench: Bench) -> Sides:
+    return bench.sides("blog")

@@ -4,24 +4,28 @@ from pathlib import Path
 
 import pytest
 
+from tasks.borg.init import init_words
+from tasks.borg.runner import BorgError, run
 from tasks.fleet import restoring, saving
 from tasks.lab import tree
 from tasks.storage.repository import Side
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import every_kind
 from tests.contract.place import Values
+from tests.contract.support import QUICK
 
 YES = lambda _: True  # noqa: E731
 
 
 @every_kind
 def test_directory_and_repository_are_made_once(bench: Bench) -> None:
-    with bench.opened("fresh") as fresh:
-        assert bench.make(fresh)
-        assert (bench.repository("fresh") / "config").is_file()
-        assert (bench.escrow / "store-fresh.key").is_file()
-        assert not bench.make(fresh)
-        assert fresh.listed() == ()
+    fresh = bench.sides("fresh")
+    assert bench.make(fresh)
+    assert (bench.repository("fresh") / "config").is_file()
+    assert (bench.escrow / "store-fresh.key").is_file()
+    fresh.storage.make_directory(fresh.app)
+    with pytest.raises(BorgError, match="there is already a repository"):
+        run(fresh.operator, init_words(), QUICK)
 
 
 @every_kind
@@ -73,7 +77,8 @@ def test_two_apps_are_saved_at_once(bench: Bench, tmp_path: Path) -> None:
         bench.variant(inventory, f"apps/{app}.yml", wait_for_the_other)
     assert saving.run(str(inventory), saving.Options(apps=["shop", "blog"], parallel=2)) == 0
     for app in ("shop", "blog"):
-        with bench.opened(app) as sides:
-            record = sides.storage.read_records(sides.app).all[-1]
+        sides = bench.sides(app)
+        record = sides.storage.read_records(sides.app).newest("backup", "files")
+        assert record is not None
         assert record.outcome == "ok"
         assert record.archive_id in (record.archive_ids or ())

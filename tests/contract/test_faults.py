@@ -57,53 +57,52 @@ def test_a_host_that_was_never_set_up_is_told(bench: Bench, tmp_path: Path) -> N
 
 
 @every_kind
-def test_a_storage_out_of_reach_is_told_and_nothing_is_made_in_its_place(bench: Bench) -> None:
-    with bench.opened("shop") as shop:
-        before = shop.listed()
-    with bench.place.away(), bench.opened("shop") as shop:
+def test_a_storage_out_of_reach_is_told_and_nothing_is_made_in_its_place(bench: Bench, shop: Sides) -> None:
+    before = shop.ids()
+    with bench.alone("shop") as alone:
         record = Record("shop", "backup", LONG_AGO, "failed")
-        for action in (
-            shop.save,
-            shop.listed,
-            lambda: shop.storage.usage((shop.app,)),
-            lambda: shop.storage.write_record(shop.app, record),
-            lambda: shop.storage.read_records(shop.app),
-        ):
-            fault(action)
-    with bench.opened("shop") as shop:
-        assert shop.listed() == before
-        assert shop.save().archive
+        with bench.place.away():
+            fault(alone.save)
+            fault(alone.listed)
+            fault(lambda: alone.storage.usage((alone.app,)))
+            fault(lambda: alone.storage.write_record(alone.app, record))
+            fault(lambda: alone.storage.read_records(alone.app))
+    assert bench.sides("shop").ids() == before
 
 
 @every_kind
 def test_a_full_storage_is_told_and_takes_backups_again_later(bench: Bench, shop: Sides) -> None:
-    before = shop.listed()
+    before = shop.ids()
     (bench.app("shop").files / "more.txt").write_text(str(before))
     with bench.place.full():
         error = fault(shop.save)
-        assert "full" in error.what
-        assert error.remedy
-    assert shop.listed() == before
+    assert "full" in error.what
+    assert error.remedy
     made = shop.save()
     assert made.warnings == ()
-    assert shop.listed() == (*before, shop.named(made.archive))
+    assert shop.ids() == [*before, made.id]
 
 
 @every_kind
-def test_a_connection_lost_in_the_middle_leaves_no_archive(bench: Bench, tmp_path: Path) -> None:
-    with bench.opened("shop") as shop:
-        before, folder = shop.listed(), bench.repository("shop")
-        options = StreamOptions(shop.name("mariadb"), endless(tmp_path / "over"), "dump")
-        errors: list[CloudbackupError] = []
+def test_a_connection_lost_in_the_middle_leaves_no_archive(bench: Bench, shop: Sides, tmp_path: Path) -> None:
+    before, folder = shop.ids(), bench.repository("shop")
+    errors: list[CloudbackupError] = []
+
+    def save(sides: Sides) -> None:
+        try:
+            create(sides.host, StreamOptions(sides.name("mariadb"), endless(tmp_path / "over"), "dump"), QUICK)
+        except CloudbackupError as error:
+            errors.append(error)
+
+    with bench.alone("shop") as alone:
         size = size_of(folder)
-        running = threading.Thread(target=lambda: errors.append(fault(lambda: create(shop.host, options, QUICK))))
+        running = threading.Thread(target=save, args=[alone])
         running.start()
         assert eventually(lambda: size_of(folder) > size + 1_000_000)
         bench.place.cut()
         running.join(60)
         assert not running.is_alive()
-        assert errors
-    with bench.opened("shop") as shop:
-        assert shop.listed() == before
-        assert shop.save().archive in {archive.name for archive in shop.listed()}
-        assert shop.listed()[:-1] == before
+        assert len(errors) == 1
+    shop = bench.sides("shop")
+    made = shop.save()
+    assert shop.ids() == [*before, made.id]

@@ -51,10 +51,8 @@ def test_prune_and_compact_free_space(bench: Bench, blog: Sides) -> None:
     bulk.write_bytes(os.urandom(3 * MEGABYTE))
     blog.save()
     bulk.unlink()
-    last = blog.save().archive
+    newest = blog.save().archive
     before = bench.stored("blog")
-    newest = max(archive.name for archive in blog.listed())
-    assert newest == last
     pruned = prune(blog.operator, PruneOptions("blog", "files", Keep(last=1)), QUICK)
     assert len(pruned.removed) >= 1
     assert [archive.name for archive in blog.listed()] == [newest]
@@ -64,12 +62,11 @@ def test_prune_and_compact_free_space(bench: Bench, blog: Sides) -> None:
 
 @every_kind
 def test_all_archives_can_be_removed(bench: Bench, blog: Sides) -> None:
-    blog.save()
-    delete(blog.operator, [archive.name for archive in blog.listed()], QUICK)
+    names = [archive.name for archive in blog.listed()] or [blog.save().archive]
+    delete(blog.operator, names, QUICK)
     compact(blog.operator, QUICK)
     assert blog.listed() == ()
     assert bench.stored("blog") < 0.1 * MEGABYTE
-    assert blog.save().archive in {archive.name for archive in blog.listed()}
 
 
 @every_kind
