@@ -1,12 +1,15 @@
 """Addresses as borg reads them."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from tasks.errors import UsageError
+from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.inventory.storages import SshStorage
+from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
 
 APP = App.model_validate_json(
@@ -42,3 +45,12 @@ def test_a_directory_that_borg_would_read_otherwise_is_refused(directory: str) -
 def test_the_forced_command_names_the_repository_as_one_word() -> None:
     command = server("my backups").serve_command(APP)
     assert command == "borg serve --append-only --restrict-to-repository 'my backups/shop'"
+
+
+def test_a_kind_that_is_only_planned_is_told(tmp_path: Path) -> None:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "cloudbackup.yml").write_text(
+        "storages: {files: {kind: sftp, host: h, user: u, directory: borg, staging: /var/lib/cloudbackup}}\n"
+    )
+    with Session(load(tmp_path)) as session, pytest.raises(UsageError, match="kind sftp is planned"):
+        session.storage("files")
