@@ -9,12 +9,13 @@ from tasks import app, borg, fleet, lab, report, storagebox
 mariadb = Collection("mariadb")
 mariadb.add_task(fleet.mariadb_backup)
 mariadb.add_task(fleet.mariadb_restore)
+mariadb.add_task(fleet.mariadb_verify)
 
 laboratory = Collection("lab")
 for each in (lab.up, lab.down, lab.status):
     laboratory.add_task(each)
 
-ns = Collection(fleet.backup, fleet.restore, lab.demo, lab.test)
+ns = Collection(fleet.backup, fleet.restore, fleet.verify, lab.demo, lab.test)
 for room in (app, borg, report, storagebox):
     ns.add_collection(Collection.from_module(room))
 ns.add_collection(mariadb)

@@ -1,4 +1,4 @@
-"""The main job over all apps: `backup`, `restore`. The tasks that join borg and MariaDB are here as well."""
+"""The main job over all apps: `backup`, `restore`, `verify`. The tasks that join borg and MariaDB are here as well."""
 
 from typing import Any
 
@@ -18,6 +18,14 @@ RESTORE_HELP = {
     "target": "a new or empty folder to restore into; without it the data goes back to its place, the old moved aside",
     "to": "`local` restores on this machine, into --target; otherwise on the app's host",
     "yes": "restore in place without being asked",
+}
+VERIFY_HELP = {
+    "app": APP_HELP,
+    "archive": "name of an archive; the newest one unless given",
+    "part": BACKUP_HELP["part"],
+    "parallel": BACKUP_HELP["parallel"],
+    "to": "`local` drills on this machine, also when the app's host is gone; otherwise on the app's host",
+    "scratch": "folder where a database is restored for the time of the drill; /var/tmp unless given",
 }
 
 
@@ -83,5 +91,73 @@ def _restore(c: Any, app: str, source: Any, archive: str, target: str, to: str, 
 
     options = restoring.Options(app, tuple(source or ()), archive, target or None, to or None)
     code = restoring.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    if code:
+        raise Exit(code=code)
+
+
+@task(
+    help={
+        **VERIFY_HELP,
+        "source": "files or mariadb; repeat it for several; none means all that an app has",
+        "sample": "how many files of an archive to read, chosen at random; 20 unless given",
+        "all": "read all files of an archive",
+    },
+    iterable=["app", "source"],
+)
+def verify(
+    c: Any,
+    app: Any = None,
+    source: Any = None,
+    archive: str = "latest",
+    part: str = "",
+    parallel: int = 4,
+    to: str = "",
+    sample: int = 0,
+    all_: bool = False,
+    scratch: str = "",
+) -> None:
+    """Prove backups by a restore drill: databases are started and checked, files read back; nothing stays."""
+    _verify(c, app, source, archive, part, parallel, to, scratch, sample, all_)
+
+
+@task(help=VERIFY_HELP, iterable=["app"], name="verify")
+def mariadb_verify(
+    c: Any,
+    app: Any = None,
+    archive: str = "latest",
+    part: str = "",
+    parallel: int = 4,
+    to: str = "",
+    scratch: str = "",
+) -> None:
+    """Prove database backups: restore each beside everything, start a private server on it, check every table."""
+    _verify(c, app, ["mariadb"], archive, part, parallel, to, scratch)
+
+
+def _verify(
+    c: Any,
+    app: Any,
+    source: Any,
+    archive: str,
+    part: str,
+    parallel: int,
+    to: str,
+    scratch: str,
+    sample: int = 0,
+    everything: bool = False,
+) -> None:
+    from tasks.fleet import verifying
+
+    options = verifying.Options(
+        apps=tuple(app or ()),
+        sources=tuple(source or ()),
+        archive=archive,
+        part=part or None,
+        parallel=parallel,
+        to=to or None,
+        sample=None if everything else sample or verifying.SAMPLE,
+        folder=scratch or verifying.FOLDER,
+    )
+    code = verifying.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)

@@ -1,11 +1,13 @@
 """The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
 
 from tasks.borg.create import StreamOptions
+from tasks.borg.failures import explain
 from tasks.borg.list import newest
+from tasks.borg.messages import read_messages
 from tasks.borg.runner import ContentError
-from tasks.errors import CloudbackupError
+from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.models import App
-from tasks.mariadb import chunks, failures, server
+from tasks.mariadb import chunks, failures, server, unpack
 from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump
 from tasks.mariadb.server import Server
@@ -70,3 +72,9 @@ def _used(session: Session, app: App) -> int | None:
 def explained(app: App, error: ContentError) -> CloudbackupError:
     """Return the fault of mariadb-backup or the filter behind a content command that failed."""
     return failures.error("\n".join(error.result.other_lines), f"{app.name}: no backup of the server")
+
+
+def unread(app: App, error: unpack.ContentError) -> CloudbackupError:
+    """Return borg's fault behind an archive whose content could not be had."""
+    explanation = explain(read_messages(error.said))
+    return AppError(f"{app.name}: {explanation.what}", explanation.remedy) if explanation else error

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.failures import explain
 from tasks.borg.list import Archive, archives, find
-from tasks.borg.messages import read_messages
 from tasks.borg.restore import Restored, restore_in_place, restore_to
-from tasks.errors import AppError, UsageError
+from tasks.errors import UsageError
 from tasks.fleet import database
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
@@ -175,10 +173,7 @@ def _database(job: _Job) -> tuple[int, tuple[str, ...]]:
     try:
         return total, _placed(job, host, stream, total)
     except unpack.ContentError as error:
-        explanation = explain(read_messages(error.said))
-        if explanation is None:
-            raise
-        raise AppError(f"{job.app.name}: {explanation.what}", explanation.remedy) from error
+        raise database.unread(job.app, error) from error
 
 
 def _placed(job: _Job, host: Host, stream: Stream, total: int) -> tuple[str, ...]:

@@ -121,7 +121,11 @@ def run(host: Host, unpacking: Script, directory: str, on_stderr: OnLine | None 
     When it fails, nothing of it is left. Raises UsageError when the directory is not empty, ContentError when the
     archive could not be read, failures.DatabaseError otherwise; HostError.
     """
-    output = host.run(unpacking, on_stderr=on_stderr)
+    return read(host, host.run(unpacking, on_stderr=on_stderr), directory)
+
+
+def read(host: Host, output: Output, directory: str) -> Unpacked:
+    """Return what a script told that began with the one of `script`. Raises as `run`."""
     if not output.ok:
         raise _error(output, f"{host.name}: cannot restore into {directory}")
     rows = [line.split("\t") for line in output.text.splitlines() if line.startswith("cloudbackup ")]

@@ -28,7 +28,8 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     """Return the row of one source.
 
     unknown: the listing could not be had, or every archive is dated in the future. missing: there is no archive.
-    failed: the newest backup's record is a failure, newer than the newest archive. late: the newest archive is older
+    failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
+    for a backup that could not be restored is none. late: the newest archive is older
     than `source.max_age`. ok: none of these. Everything odd stands in `error`, whatever the status.
     """
     history = _History(source, evidence.records)
@@ -42,6 +43,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     failures = history.failures(newest)
     notes = [
         *_failure(failures, now),
+        *_drill(history.failed_drill, now),
         *_warning(history.of(newest) if newest else None),
         *_dates(ahead),
         *_disagreements(newest, own, history),
@@ -51,7 +53,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     if newest is None:
         return row if ahead else replace(row, status="missing")
     late = now - newest.start > source.max_age
-    row = replace(row, status="failed" if failures else "late" if late else "ok")
+    row = replace(row, status="failed" if failures or history.failed_drill else "late" if late else "ok")
     return _newest(row, newest, history.of(newest), now)
 
 
@@ -89,9 +91,9 @@ class _History:
         self.since = min((record.time for record in every), default=None)
         self.backups = [record for record in own if record.action == "backup"]
         self.saved = [record for record in self.backups if record.outcome != "failed" and record.archive]
-        self.proven = max(
-            (record.time for record in own if record.action == "verify" and record.outcome == "ok"), default=None
-        )
+        drills = [record for record in own if record.action == "verify"]
+        self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
+        self.failed_drill = drills[-1] if drills and drills[-1].outcome == "failed" else None
 
     def of(self, archive: Archive) -> Record | None:
         """Return the record of the backup that made an archive."""
@@ -114,6 +116,13 @@ def _failure(failures: list[Record], now: datetime) -> list[str]:
         return []
     text = failures[-1].error or "the last backup failed"
     return [text if len(failures) == 1 else f"{text} (since {day(failures[0].time, now)})"]
+
+
+def _drill(failed: Record | None, now: datetime) -> list[str]:
+    if failed is None:
+        return []
+    of = f" of {failed.archive}" if failed.archive else ""
+    return [f"restore drill{of} failed ({day(failed.time, now)}): {failed.error or 'it does not say why'}"]
 
 
 def _warning(record: Record | None) -> list[str]:

@@ -99,7 +99,8 @@ def test_records_of_other_sources_and_actions_say_nothing_of_this_one() -> None:
     new = archive(ago(hours=1))
     others = [
         failed(ago(minutes=5), source="mariadb"),
-        failed(ago(minutes=5), action="verify"),
+        failed(ago(minutes=5), action="restore"),
+        failed(ago(minutes=5), action="verify", source="mariadb"),
         failed(ago(minutes=5), source=None),
     ]
 
@@ -114,6 +115,30 @@ def test_proven_is_the_newest_drill_that_succeeded() -> None:
 
     assert row.proven == ago(days=2)
     assert found([new], [saved(new)]).proven is None
+
+
+def test_a_failed_drill_is_a_failed_row_until_one_succeeds() -> None:
+    old, new = archive(ago(days=1)), archive(ago(hours=1))
+    proof = saved(old, action="verify", time=ago(hours=20))
+    failure = failed(ago(hours=12), "a table is damaged", action="verify", archive=old.name)
+
+    row = found([old, new], [saved(old), proof, failure, saved(new)])
+
+    assert (row.status, row.proven, row.archive) == ("failed", ago(hours=20), new.name)  # though a backup came after
+    assert row.error == f"restore drill of {old.name} failed (21 Nov): a table is damaged"
+    later = saved(new, action="verify", time=ago(minutes=5))
+    row = found([old, new], [saved(old), failure, later, saved(new)])
+    assert (row.status, row.error, row.proven) == ("ok", None, ago(minutes=5))
+
+
+def test_a_failed_drill_hides_neither_a_failed_backup_nor_a_missing_one() -> None:
+    new, drill = archive(ago(days=2)), failed(ago(hours=2), "no room", action="verify")
+
+    row = found([new], [saved(new), failed(ago(hours=1), "no space"), drill])
+
+    assert (row.status, row.error) == ("failed", "no space; restore drill failed (22 Nov): no room")
+    assert found([], [drill]).status == "missing"
+    assert found(None, [drill]).status == "unknown"
 
 
 @pytest.mark.parametrize(

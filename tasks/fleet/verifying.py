@@ -1,0 +1,213 @@
+"""`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from tasks.borg import naming
+from tasks.borg.extract import content, size
+from tasks.borg.list import Archive, Listing, archives, find
+from tasks.borg.read_back import read_back
+from tasks.errors import AppError, UsageError
+from tasks.fleet import database
+from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.recording import recorded
+from tasks.fleet.view import View
+from tasks.human import clock
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.mariadb import drill, unpack
+from tasks.storage.loop import PARALLEL, over_apps
+from tasks.storage.repository import Repository, Side
+from tasks.storage.session import Session
+
+VERIFIABLE = ("files", "mariadb")
+FOLDER = drill.FOLDER
+SAMPLE = 20  # files of an archive that are read unless told otherwise
+PROGRESS = "drill: "  # how lines begin that tell how far a drill of a database is
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
+
+    `archive` is a name or `latest`; `to` is `local` or None; `sample` counts files, None means all of them; `folder` is
+    where a database's copy lies meanwhile.
+    """
+
+    apps: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    archive: str = "latest"
+    part: str | None = None
+    parallel: int = PARALLEL
+    to: str | None = None
+    sample: int | None = SAMPLE
+    folder: str = FOLDER
+
+
+def run(folder: str, options: Options) -> int:
+    """Drill, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    with Session(load(Path(folder))) as session:
+        options = _checked(options)
+        apps = _selected(session, options)
+        with View(apps) as view:
+            worked = over_apps(session, apps, options.parallel, lambda app: _App(session, app, options, view).drill())
+            outcomes = [outcome for each in worked for outcome in each]
+            view.summary(outcomes, "proven")
+        return exit_code(outcomes)
+
+
+def _checked(options: Options) -> Options:
+    """Return the options, completed. Raises UsageError."""
+    for source in options.sources:
+        if source not in VERIFIABLE:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(VERIFIABLE)}")
+    if options.to not in (None, "local"):
+        raise UsageError(f"--to {options.to} is not known", "give --to local, or leave it out for the app's own host")
+    if options.sample is not None and options.sample < 1:
+        raise UsageError(f"--sample {options.sample} reads nothing", "give a number, or --all")
+    return _named(replace(options, folder=_folder(options)))
+
+
+def _folder(options: Options) -> str:
+    if options.to == "local":
+        return str(Path(options.folder).expanduser().absolute())
+    if not options.folder.startswith("/"):
+        raise UsageError(f"--scratch {options.folder} is a folder on the app's host: it must begin with /")
+    return options.folder
+
+
+def _named(options: Options) -> Options:
+    """Return the options with what a named archive says of app and source. Raises UsageError."""
+    if options.archive == "latest":
+        return options
+    named = naming.parse(options.archive)
+    if named is None:
+        raise UsageError(f"{options.archive} is no archive's name", "`inv borg.list` shows them")
+    if set(options.apps) - {named.app} or set(options.sources) - {named.source}:
+        raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
+    return replace(options, apps=(named.app,), sources=(named.source,))
+
+
+def _selected(session: Session, options: Options) -> tuple[App, ...]:
+    apps = session.inventory.select(options.apps, options.part)
+    chosen = tuple(app for app in apps if _sources(app, options))
+    if not chosen:
+        raise UsageError(f"none of the apps has a source {' or '.join(options.sources or VERIFIABLE)}")
+    return chosen
+
+
+def _sources(app: App, options: Options) -> list[str]:
+    return [source for source in app.sources if source in (options.sources or VERIFIABLE)]
+
+
+class _App:
+    """The drills of one app."""
+
+    def __init__(self, session: Session, app: App, options: Options, view: View) -> None:
+        self.session = session
+        self.app = app
+        self.options = options
+        self.view = view
+
+    @cached_property
+    def repository(self) -> Repository:
+        return self.session.repository(self.app, Side.OPERATOR if self.options.to == "local" else Side.HOST)
+
+    @cached_property
+    def listing(self) -> Listing:
+        return archives(self.repository)
+
+    def drill(self) -> list[Outcome]:
+        """Return an outcome for each source; no fault is raised but an interruption."""
+        return [self._source(source) for source in _sources(self.app, self.options)]
+
+    def _source(self, source: str) -> Outcome:
+        self.view.step(self.app.name, source, "starts")
+        outcome = attempted(self.app.name, source, lambda began: self._proven(source, began))
+        if outcome.code != UsageError.exit_code:  # what the inventory is to blame for says nothing of a backup
+            outcome = self._recorded(outcome)
+        self.view.done(outcome)
+        return outcome
+
+    def _recorded(self, outcome: Outcome) -> Outcome:
+        """Write the record. What a person is told of a success is no error, and stays out of it."""
+        told = () if outcome.failed else outcome.said
+        done = recorded(
+            self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "verify"
+        )
+        return replace(done[0], said=(*told, *done[0].said))
+
+    def _proven(self, source: str, began: datetime) -> Outcome:
+        archive = find(self.listing, self.app.name, source, self.options.archive)
+        if archive is None:
+            wanted = f"archive {self.options.archive}" if self.options.archive != "latest" else f"archive of {source}"
+            raise AppError(f"{self.app.name} has no {wanted}", f"`inv borg.list --app {self.app.name}` shows them")
+        act = self._files if source == "files" else self._database
+        outcome = attempted(self.app.name, source, lambda _: act(archive, began))
+        return replace(outcome, archive=archive.name, archive_id=archive.id)
+
+    def _files(self, archive: Archive, began: datetime) -> Outcome:
+        self.view.step(self.app.name, "files", f"reads {archive.name}")
+        done = read_back(self.repository, archive.name, self.options.sample)
+        where = self.repository.host.name
+        return Outcome(
+            app=self.app.name,
+            source="files",
+            status="ok",
+            began=began,
+            seconds=_since(began),
+            size=done.size,
+            said=(f"{done.read} of {done.files} files read on {where}, their checksums hold",),
+            details={"where": where, "files": done.files, "files_read": done.read},
+        )
+
+    def _database(self, archive: Archive, began: datetime) -> Outcome:
+        assert self.app.mariadb is not None
+        self.view.step(self.app.name, "mariadb", f"restores {archive.name}")
+        total, _ = size(self.repository, archive.name)
+        stream = content(self.repository, archive.name, database.STREAM)
+        options = drill.DrillOptions(total, self.app.mariadb.verify, self.options.folder)
+        host = self.repository.host
+        try:
+            done = drill.run(host, stream, options, self._listen)
+        except unpack.ContentError as error:
+            raise database.unread(self.app, error) from error
+        return Outcome(
+            app=self.app.name,
+            source="mariadb",
+            status="ok",
+            began=began,
+            seconds=_since(began),
+            size=total,
+            said=(_told(done, len(options.verify), host.name), *done.remarks),
+            details={
+                "where": host.name,
+                "restore_seconds": done.restore_seconds,
+                "tables": done.tables,
+                "queries": len(options.verify),
+                "data_bytes": done.size,
+                "version": done.version,
+                "position": f"{done.position.file}:{done.position.offset}" if done.position else None,
+                "gtid": done.gtid or None,
+            },
+        )
+
+    def _listen(self, line: str) -> None:
+        if line.startswith(PROGRESS):
+            self.view.step(self.app.name, "mariadb", line.removeprefix(PROGRESS))
+
+
+def _since(began: datetime) -> float:
+    return (datetime.now(UTC) - began).total_seconds()
+
+
+def _told(done: drill.Drilled, queries: int, where: str) -> str:
+    answers = f"{queries} quer{'y' if queries == 1 else 'ies'} answered" if queries else "no `verify` query to ask"
+    position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
+    return (
+        f"a MariaDB {done.version} served it on {where} after {clock(done.restore_seconds)}:"
+        f" {done.tables} tables sound, {answers}{position}"
+    )

@@ -1,0 +1,139 @@
+"""A restore drill: an archive's database restored beside everything, a private server started on it and examined.
+
+Nothing of the app's own server is touched: the drill has a directory of its own, which goes whatever happens, and the
+server on it dies with the program that started it (`proof`, which travels to the host).
+"""
+
+import json
+import posixpath
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.mariadb import failures, private, proof, unpack
+from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb.server import Position
+from tasks.mariadb.unpack import OnLine
+from tasks.remote.host import Host
+from tasks.remote.output import Output
+from tasks.remote.script import Script, Stream, quote
+
+PROOF = "PROOF_PROGRAM"  # names of the environment variables that carry the texts of the program's two parts
+PRIVATE = "PRIVATE_SERVER"
+# The second part finds the first by the name by which it imports it.
+_LOAD = f"""\
+import os, sys, types
+part = sys.modules["{private.__name__}"] = types.ModuleType("private")
+exec(os.environ["{PRIVATE}"], part.__dict__)
+exec(os.environ["{PROOF}"])
+"""
+FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
+NAME = "cloudbackup-drill-"  # how the names of the directories begin
+MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace
+PATIENCE = 600  # seconds for the server to answer
+GRACE = 120.0  # seconds to remove the copy of a large database
+
+
+@dataclass(frozen=True)
+class DrillOptions:
+    """How to drill: `verify` are queries that must each answer 1, `folder` is where the copy lies meanwhile.
+
+    `size` is the content's length in bytes.
+    """
+
+    size: int
+    verify: Sequence[str] = ()
+    folder: str = FOLDER
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """A drill that succeeded.
+
+    `restore_seconds` is the time until a server answered on the data, `seconds` that of the whole drill; `size` is what
+    the data takes on disk, in bytes; `tables` were checked, those of the server itself included. `position` is what
+    mariadb-backup wrote down of the binary log. `remarks` are for a person.
+    """
+
+    version: str
+    restore_seconds: float
+    seconds: float
+    size: int
+    tables: int
+    position: Position | None
+    gtid: str
+    remarks: tuple[str, ...]
+
+
+class DrillError(failures.DatabaseError):
+    """The archive was restored and is not good, or no server could be started on it."""
+
+
+def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
+    """Return the one script that restores `content`, examines it and removes it. `name` is its directory's."""
+    scratch = posixpath.join(options.folder, name)
+    plan = {"scratch": scratch, "verify": list(options.verify), "patience": PATIENCE}
+    unpacking = unpack.script(content, posixpath.join(scratch, "data"), size=options.size + MARGIN)
+    program = quote((*INTERPRETER, _LOAD))
+    body = f"""\
+began=$(date +%s.%N)
+cleanup() {{
+  code=$?
+  trap '' TERM INT HUP
+  {quote(("rm", "-rf", "--", scratch))}
+  exit "$code"
+}}
+trap cleanup EXIT
+{quote(("mkdir", "-m", "700", "--", scratch))}
+{program} ready {quote((json.dumps(plan),))}
+(
+{unpacking.body}
+)
+plan={quote((json.dumps(plan),))}
+{program} prove "${{plan%?}}, \\"began\\": $began}}"
+"""
+    texts = {name: Path(str(part.__file__)).read_text("utf-8") for name, part in ((PRIVATE, private), (PROOF, proof))}
+    return Script(body, {**unpacking.environment, **texts}, grace=GRACE)
+
+
+def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | None = None) -> Drilled:
+    """Drill on `host`, which needs mariadb-backup and a server program of the backup's series, and python3.
+
+    Nothing is left there, whatever happens. Raises DrillError with what is wrong with the data; unpack.ContentError
+    when the archive cannot be read; failures.DatabaseError when it cannot be unpacked there; HostError.
+    """
+    name = NAME + secrets.token_hex(8)
+    output = host.run(drill_script(content, options, name), on_stderr=on_stderr)
+    told = _told(output)
+    if "fault" in told:
+        raise DrillError(f"{host.name}: {told['fault']}", str(told.get("remedy", "")))
+    unpacked = unpack.read(host, output, posixpath.join(options.folder, name, "data"))
+    try:
+        return Drilled(
+            version=unpacked.version,
+            restore_seconds=float(told["restore_seconds"]),
+            seconds=output.seconds,
+            size=int(told["bytes"]),
+            tables=int(told["tables"]),
+            position=unpacked.position,
+            gtid=unpacked.gtid,
+            remarks=(*(str(each) for each in told["remarks"]), *map(_moved, unpacked.links)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DrillError(f"{host.name}: the drill told no outcome") from error
+
+
+def _moved(link: str) -> str:
+    return f"{link.removesuffix('.isl')} has its file elsewhere on the app's server; the copy had its own"
+
+
+def _told(output: Output) -> Mapping[str, Any]:
+    """Return the line of JSON in which `proof` ends; empty when it did not get so far."""
+    lines = output.text.strip().splitlines()
+    try:
+        values = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

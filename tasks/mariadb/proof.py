@@ -1,0 +1,221 @@
+"""Starts a private server on a restored and prepared data directory and examines it. Runs alone on the host.
+
+    python3 -c "$PROOF" ready JSON      before anything is restored: could it start at all?
+    python3 -c "$PROOF" prove JSON      the examination
+
+JSON: `scratch`, the drill's own directory, whose `data` is the data directory; `verify`, queries that must each
+answer 1; `patience`, seconds for the server to answer; `began`, when the restore began, in seconds since 1970.
+
+What it may not do is serve the live server's files: a file that the private server holds open outside of the drill's
+directory is a fault.
+
+Standard output is one line of JSON: `fault` and `remedy`, or what was found. Of the standard library only, Python 3.8
+and later; but for `private`, which comes along.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tasks.mariadb.private import (
+    CLIENT,
+    ORDINARY,
+    SERVER,
+    DrillFault,
+    Private,
+    clean_environment,
+    give_away,
+    ordinary,
+    program,
+    series,
+)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SOUND = ("ok", "table is already up to date")  # CHECK TABLE's last word on a table
+UNCHECKABLE = "doesn't support check"
+TABLES = (
+    "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
+    " ('VIEW', 'SYSTEM VIEW') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
+)
+TOLD = 100  # tables between two words of progress
+NAMED_FAULTS = 3  # damaged tables that a person is told by name
+
+
+class Terminated(BaseException):
+    """The operator was lost or wants an end."""
+
+
+def check_tables(server: Private) -> tuple[int, list[str]]:
+    """Check every table; return how many there are, and what else the server says of some. Raises DrillFault."""
+    listed = server.ask(TABLES)
+    if listed.returncode != 0:
+        raise DrillFault(f"the tables cannot be listed: {last(listed.stderr)}")
+    names = [tuple(text(cell) for cell in line.split("\t")) for line in listed.stdout.splitlines()]
+    checks = server.run / "checks"
+    checks.write_text(
+        "".join(f"CHECK TABLE {quoted(database)}.{quoted(table)} EXTENDED;\n" for database, table in names),
+        encoding="utf-8",
+    )
+    said: dict[str, list[tuple[str, str]]] = {}
+    with checks.open("rb") as statements, (server.run / "check-errors").open("w+b") as errors:
+        client = subprocess.Popen(
+            server.client_words(), cwd=server.run, env=server.client_environment(),
+            stdin=statements, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
+        assert client.stdout is not None
+        for line in client.stdout:
+            table, _, kind, message = line.decode(errors="replace").rstrip("\n").split("\t", 3)
+            said.setdefault(table, []).append((kind.lower(), message))
+            if len(said) % TOLD == 1:
+                tell(f"checks tables, {len(said)} of {len(names)}")
+        if client.wait() != 0:
+            errors.seek(0)
+            complaint = last(errors.read().decode(errors="replace"))
+            raise DrillFault(
+                f"the check ended after {len(said)} of {len(names)} tables: {complaint}; {server.complaint()}"
+            )
+    return len(names), judged(said, len(names))
+
+
+def judged(said: dict[str, list[tuple[str, str]]], count: int) -> list[str]:
+    """Return remarks on sound tables from what CHECK TABLE said of each. Raises DrillFault when one is damaged."""
+    if len(said) != count:
+        raise DrillFault(f"{count} tables were to be checked, and {len(said)} were")
+    damaged, remarks = [], []
+    for table, rows in said.items():
+        others = [message for kind, message in rows if kind != "status"]
+        if any(UNCHECKABLE in message for message in others):
+            remarks.append(f"{table}: its storage engine checks nothing")
+        elif any(kind == "error" for kind, _ in rows) or rows[-1][1].lower() not in SOUND:
+            damaged.append(f"{table}: {(others or [rows[-1][1]])[0]}")
+        else:
+            remarks += [f"{table}: {message}" for message in others]
+    if damaged:
+        more = f"; and {len(damaged) - NAMED_FAULTS} more" if len(damaged) > NAMED_FAULTS else ""
+        raise DrillFault(f"{len(damaged)} of {count} tables are damaged: {'; '.join(damaged[:NAMED_FAULTS])}{more}")
+    return remarks
+
+
+def verify(server: Private, queries: list[str]) -> None:
+    """Run the app's own queries. Raises DrillFault unless each answers 1, one row of one column."""
+    for query in queries:
+        tell(f"asks {query}")
+        done = server.ask(query)
+        answer = done.stdout.strip("\n")
+        if done.returncode != 0:
+            raise DrillFault(f"`{query}` fails on the restored data: {last(done.stderr)}")
+        if answer != "1":
+            shown = " ".join(answer.split())[:80] or "nothing"
+            raise DrillFault(f"`{query}` answers {shown} on the restored data, not 1")
+
+
+def prove(plan: dict[str, object]) -> dict[str, object]:
+    """Examine the restored data and return what was found. Raises DrillFault, OSError, Terminated."""
+    server = Private(Path(str(plan["scratch"])), float(str(plan["patience"])))
+    same_series(server.program, server.data)
+    links = [str(path.relative_to(server.data)) for path in server.data.rglob("*.isl")]
+    if links:
+        raise DrillFault(f"{links[0]} names a file of the live server: the drill must not go on")
+    queries = plan["verify"]
+    assert isinstance(queries, list)
+    tell("starts a server on the restored data")
+    try:
+        server.start()
+        seconds = time.time() - float(str(plan["began"]))
+        size = sum(file.lstat().st_blocks * 512 for file in server.data.rglob("*"))
+        tables, remarks = check_tables(server)
+        verify(server, [str(query) for query in queries])
+        outside = server.opened_outside()
+        if outside:
+            raise DrillFault(f"the server on the restored data opened {outside[0]}, which is not of the drill")
+    finally:
+        server.end()
+    return {"restore_seconds": round(seconds, 1), "tables": tables, "bytes": size, "remarks": remarks}
+
+
+def ready(plan: dict[str, object]) -> dict[str, object]:
+    """Find out beforehand whether a server could start in the drill's directory. Raises DrillFault."""
+    scratch = Path(str(plan["scratch"]))
+    program(CLIENT, "mariadb-client")
+    server = program(SERVER, "mariadb-server")
+    give_away(scratch)
+    try:
+        subprocess.run(
+            (server, "--no-defaults", "--version"), cwd="/", env=clean_environment(), preexec_fn=ordinary(scratch),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+    except subprocess.SubprocessError:
+        raise DrillFault(
+            f"the user {ORDINARY}, as whom the server is to run, cannot work in {scratch.parent}",
+            "name a folder that everybody may pass through: --scratch",
+        ) from None
+    return {}
+
+
+def same_series(server: str, data: Path) -> None:
+    """Raise DrillFault unless the server program is of the release series that wrote the data."""
+    said = subprocess.run(
+        (server, "--no-defaults", "--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
+    ).stdout.decode(errors="replace")
+    infos = [file for name in ("xtrabackup_info", "mariadb_backup_info") for file in data.glob(name)]
+    made = series(re.findall(r"^server_version = (.*)$", infos[0].read_text(errors="replace"), re.MULTILINE)[0])
+    if series(said) != made:
+        raise DrillFault(
+            f"the backup is of MariaDB {made}, the server here is of {series(said)}", f"install MariaDB {made}"
+        )
+
+
+def text(cell: str) -> str:
+    """Return a name that came as HEX()."""
+    return bytes.fromhex(cell).decode()
+
+
+def quoted(name: str) -> str:
+    """Return an identifier of SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def last(lines: str) -> str:
+    """Return the last line."""
+    return lines.strip().splitlines()[-1] if lines.strip() else "no message"
+
+
+def tell(what: str) -> None:
+    """Say what is being done now."""
+    sys.stderr.write(f"drill: {what}\n")
+    sys.stderr.flush()
+
+
+def terminate(*_: object) -> None:
+    """Handle a signal: end the server, once."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
+    raise Terminated("interrupted")
+
+
+def main() -> int:
+    """Do what the first argument says by the plan in the second; the exit code."""
+    for number in SIGNALS:
+        signal.signal(number, terminate)
+    plan = json.loads(sys.argv[2])
+    try:
+        found = ready(plan) if sys.argv[1] == "ready" else prove(plan)
+    except DrillFault as fault:
+        print(json.dumps({"fault": str(fault), "remedy": fault.remedy}))
+        return 1
+    except (OSError, subprocess.SubprocessError) as error:
+        print(json.dumps({"fault": f"the drill cannot work in {plan['scratch']}: {error}", "remedy": ""}))
+        return 1
+    if found:
+        print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Drills over the fleet: what is proven stands in the report, what is not is a failed row until a later drill succeeds."""
+
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.lab.lab import Lab
+from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for the copies of databases; nothing may be left in it."""
+    with tempfile.TemporaryDirectory(prefix="cb-drill-", dir="/tmp") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+        assert list(path.iterdir()) == []
+
+
+def records(lab: Lab, app: str) -> list[dict[str, Any]]:
+    """Return the records of an app's drills, oldest first."""
+    folder = lab.box.home() / "cloudbackup" / "records" / app
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*-verify-*.json"))]
+
+
+@contextmanager
+def flipped_byte(lab: Lab, app: str) -> Iterator[None]:
+    """Change one byte in the middle of each large segment of an app's repository."""
+    segments = [
+        path for path in (lab.box.home() / "cloudbackup" / app / "data").rglob("*")
+        if path.is_file() and path.stat().st_size > 100_000
+    ]  # fmt: skip
+    assert segments
+    for segment in segments:
+        flip(segment)
+    yield
+    for segment in segments:
+        flip(segment)
+
+
+def flip(file: Path) -> None:
+    with file.open("r+b") as content:
+        content.seek(file.stat().st_size // 2)
+        byte = content.read(1)[0]
+        content.seek(-1, os.SEEK_CUR)
+        content.write(bytes([byte ^ 1]))
+
+
+def line_of(printed: str, app: str, source: str) -> str:
+    return next(line for line in printed.splitlines() if line.split()[:2] == [app, source])
+
+
+def test_a_drill_of_all_proves_all(lab: Lab, operator: Operator, saved: str, scratch: Path) -> None:
+    printed = operator.done("verify", "--scratch", str(scratch), "--sample", "3")
+    assert "4 of 4 proven in" in printed
+    assert "3 of" in printed
+    assert "tables sound, 1 query answered" in printed
+    rows = operator.report()
+    assert all(row["proven"] and row["status"] == "ok" for row in rows.values())
+    newest = {record["source"]: record for record in records(lab, "shop")}
+    assert newest["mariadb"]["archive"] == rows["shop", "mariadb"]["archive"]
+    assert newest["mariadb"]["archive_id"]
+    assert newest["mariadb"]["outcome"] == "ok"
+    assert "error" not in newest["mariadb"]
+    details = newest["mariadb"]["details"]
+    assert details["tables"] > 30
+    assert details["restore_seconds"] > 0
+    assert details["where"] == newest["files"]["details"]["where"] != "local"
+    assert newest["files"]["details"]["files_read"] == 3
+
+
+def test_all_files_are_read(operator: Operator, saved: str) -> None:
+    printed = operator.done("verify", "--app", "shop", "--source", "files", "--all")
+    words = next(line for line in printed.splitlines() if "files read" in line).split()
+    assert words[0] == words[2] != "0"
+
+
+def test_a_failed_drill_is_a_failed_row_until_one_succeeds(
+    lab: Lab, operator: Operator, saved: str, scratch: Path, tmp_path: Path
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    wrong = "SELECT COUNT(*) FROM shop.vanished"
+    other.change("apps/shop.yml", lambda app: app["mariadb"].update(verify=[wrong]))
+    end = other.inv("mariadb.verify", "--app", "shop", "--app", "blog", "--scratch", str(scratch))
+    assert end.returncode == 3
+    assert f"`{wrong}` fails" in line_of(end.stdout, "shop", "mariadb")
+    assert line_of(end.stdout, "blog", "mariadb").split()[2] == "ok"
+    row = operator.report()["shop", "mariadb"]
+    assert row["status"] == "failed"
+    assert "vanished" in row["error"]
+    operator.done("mariadb.verify", "--app", "shop", "--scratch", str(scratch))
+    row = operator.report()["shop", "mariadb"]
+    assert (row["status"], row["error"]) == ("ok", None)
+
+
+def test_flipped_bytes_in_the_repository_fail_both_drills(
+    lab: Lab, operator: Operator, saved: str, scratch: Path
+) -> None:
+    with flipped_byte(lab, "blog"):
+        end = operator.inv("verify", "--app", "blog", "--all", "--scratch", str(scratch))
+        assert end.returncode == 4, end.stdout
+        for source in ("files", "mariadb"):
+            assert line_of(end.stdout, "blog", source).split()[2] == "failed"
+        assert "Traceback" not in end.stdout + end.stderr
+    assert {row["status"] for row in operator.report("--app", "blog").values()} == {"failed"}
+    operator.done("verify", "--app", "blog", "--scratch", str(scratch))
+
+
+def test_a_named_archive_is_proven_on_the_operators_machine_when_the_apps_host_is_gone(
+    lab: Lab, operator: Operator, saved: str, scratch: Path, tmp_path: Path
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/blog.yml", lambda app: app["ssh"].update(port=1))
+    name = next(name for name in operator.archives("blog") if "-mariadb-" in name)
+    printed = other.done("verify", "--archive", name, "--to", "local", "--scratch", str(scratch))
+    assert name in line_of(printed, "blog", "mariadb")
+    assert "1 of 1 proven" in printed
+    assert records(lab, "blog")[-1]["details"]["where"] == "local"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--source", "binlog"), "no source `binlog`"),
+        (("--to", "moon"), "--to moon"),
+        (("--archive", "before-upgrade"), "is no archive's name"),
+        (("--app", "shop", "--archive", "blog-files-2026-11-22T03-00-00"), "is an archive of files of blog"),
+        (("--scratch", "relative"), "must begin with /"),
+        (("--sample=-1",), "reads nothing"),
+    ],
+)
+def test_wrong_usage_exits_with_2(operator: Operator, words: tuple[str, ...], says: str) -> None:
+    end = operator.inv("verify", *words)
+    assert end.returncode == 2, end.stderr
+    assert says in end.stderr
+
+
+@pytest.mark.parametrize("ending", ["interrupted", "killed"])
+def test_a_lost_operator_leaves_no_process_and_no_copy(
+    ending: str, operator: Operator, saved: str, scratch: Path, tmp_path: Path
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/shop.yml", lambda app: app["mariadb"].update(verify=["SELECT SLEEP(600)"]))
+    running = other.start("mariadb.verify", "--app", "shop", "--scratch", str(scratch))
+
+    def of_the_drill(*parts: str) -> list[str]:
+        lines = [line for pid, line in command_lines() if pid != running.pid]
+        return [line for line in lines if str(scratch) in line and all(part in line for part in parts)]
+
+    serves: Callable[[], bool] = lambda: bool(of_the_drill("mariadbd --no-defaults", "--skip-networking"))  # noqa: E731
+    assert eventually(serves, 60)
+    if ending == "interrupted":
+        printed = interrupt(running)
+        assert running.returncode == 130, printed
+    else:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+    assert eventually(lambda: not of_the_drill())
+    assert eventually(lambda: not list(scratch.iterdir()))
