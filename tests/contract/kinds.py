@@ -19,6 +19,9 @@ from tests.contract.support import borg_on_a_disk, command_line, environment_of,
 class Box(Place):
     """The lab's emulator of a Storage Box; the account has only its password at first."""
 
+    lacks: ClassVar[Mapping[str, str]] = {
+        "full once": "the emulator is full until it is told otherwise, so nobody can make room at the right moment",
+    }
     directory = "store/cloudbackup"
     inexact = 1024  # df counts in these
 
@@ -66,7 +69,22 @@ class Box(Place):
         assert eventually(lambda: self.lab.box.faults.drop_connections() > 0)
 
 
-class Server(Place):
+class OnDisk(Place):
+    """A place where borg writes to a disk of this machine that can be made full."""
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        self.site.full_flag.write_text(str(self.folder))
+        try:
+            yield
+        finally:
+            self.site.full_flag.unlink()
+
+    def full_once(self) -> None:
+        self.site.full_flag.write_text(f"{self.folder}\nonce")
+
+
+class Server(OnDisk):
     """A real OpenSSH server with borg, an account of which the operator's key opens already."""
 
     directory = "my backups/100% ours"
@@ -112,14 +130,6 @@ class Server(Place):
         finally:
             self.daemon = self.start()
 
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        self.site.full_flag.write_text(str(self.folder))
-        try:
-            yield
-        finally:
-            self.site.full_flag.unlink()
-
     def cut(self) -> None:
         """Kill the server's ends of the connections; what they started must notice by itself."""
         for child in process.descendants([self.daemon]) - {self.daemon}:
@@ -131,7 +141,7 @@ class Server(Place):
         process.end_all(lambda: process.descendants([self.daemon]))
 
 
-class Directory(Place):
+class Directory(OnDisk):
     """A directory of the app's host, as a disk or a network file system is mounted there."""
 
     lacks: ClassVar[Mapping[str, str]] = {
@@ -165,14 +175,6 @@ class Directory(Place):
         finally:
             self.mount.rmdir()
             aside.rename(self.mount)
-
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        self.site.full_flag.write_text(str(self.folder))
-        try:
-            yield
-        finally:
-            self.site.full_flag.unlink()
 
     def cut(self) -> None:
         """Kill borg, which is all that there is between the host and the directory."""

@@ -56,7 +56,11 @@ class Place(ABC):
 
     @abstractmethod
     def full(self) -> AbstractContextManager[None]:
-        """Let nothing more fit inside the block."""
+        """Let no new data fit inside the block."""
+
+    def full_once(self) -> None:
+        """Let the next large write not fit, and everything after it."""
+        raise NotImplementedError
 
     @abstractmethod
     def cut(self) -> None:

@@ -26,7 +26,7 @@ def quick_borg(program: Path) -> str:
 
 
 def borg_on_a_disk(program: Path, flag: Path) -> str:
-    """As `quick_borg`, on a disk that is full below the folder that the file `flag` names."""
+    """As `quick_borg`, on a disk that is nearly full below the folder that the file `flag` names."""
     on_disk = {"PYTHONPATH": str(FULL_DISK), "PYTHONDONTWRITEBYTECODE": "1", "CONTRACT_FULL_FLAG": str(flag)}
     _write_borg(program, {**NO_SELF_TEST, **on_disk})
     return str(program)

@@ -1,5 +1,6 @@
 """What goes wrong is told in one sentence, and leaves nothing behind."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -73,7 +74,8 @@ def test_a_storage_out_of_reach_is_told_and_nothing_is_made_in_its_place(bench: 
 @every_kind
 def test_a_full_storage_is_told_and_takes_backups_again_later(bench: Bench, shop: Sides) -> None:
     before = shop.ids()
-    (bench.app("shop").files / "more.txt").write_text(str(before))
+    more = bench.app("shop").files / "more.bin"
+    more.write_bytes(os.urandom(1_000_000))
     with bench.place.full():
         error = fault(shop.save)
     assert "full" in error.what
@@ -81,6 +83,20 @@ def test_a_full_storage_is_told_and_takes_backups_again_later(bench: Bench, shop
     made = shop.save()
     assert made.warnings == ()
     assert shop.ids() == [*before, made.id]
+    more.unlink()
+
+
+@kinds_with("full once")
+def test_a_storage_that_was_full_for_a_moment_holds_no_archive_with_a_hole(bench: Bench, shop: Sides) -> None:
+    before = shop.ids()
+    more = bench.app("shop").files / "more.bin"
+    more.write_bytes(os.urandom(1_000_000))
+    bench.place.full_once()
+    error = fault(shop.save)
+    more.unlink()
+    assert "full" in error.what
+    assert not bench.place.site.full_flag.exists()
+    assert shop.ids() == before
 
 
 @every_kind
