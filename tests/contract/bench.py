@@ -170,10 +170,6 @@ class Bench:
         change(folder / file, alter)
         return folder
 
-    def close(self) -> None:
-        self.hang_up()
-        self.place.close()
-
 
 def change(path: Path, alter: Callable[[Values], None]) -> None:
     values = yaml.safe_load(path.read_text())

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -33,20 +34,32 @@ def site() -> Iterator[Site]:
             shutil.rmtree(beside)
 
 
+class Benches:
+    """The storages made so far, one of each kind, and what ends them, also one that did not get ready."""
+
+    def __init__(self, site: Site, ends: ExitStack) -> None:
+        self._site = site
+        self._ends = ends
+        self._made: dict[str, Bench] = {}
+
+    def of(self, kind: str) -> Bench:
+        if kind not in self._made:
+            place = KINDS[kind](self._site)
+            self._ends.callback(place.close)
+            self._made[kind] = Bench(kind, place)
+            self._ends.callback(self._made[kind].hang_up)
+        return self._made[kind]
+
+
 @pytest.fixture(scope="session")
-def benches(site: Site) -> Iterator[dict[str, Bench]]:
-    made: dict[str, Bench] = {}
-    yield made
-    for bench in made.values():
-        bench.close()
+def benches(site: Site) -> Iterator[Benches]:
+    with ExitStack() as ends:
+        yield Benches(site, ends)
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, site: Site, benches: dict[str, Bench]) -> Bench:
-    kind = request.param
-    if kind not in benches:
-        benches[kind] = Bench(kind, KINDS[kind](site))
-    return benches[kind]
+def bench(request: pytest.FixtureRequest, benches: Benches) -> Bench:
+    return benches.of(request.param)
 
 
 @pytest.fixture
