@@ -256,6 +256,11 @@ FAILURES: tuple[Failure, ...] = (
         "install it, e.g. `apt install python3-pyfuse3 fuse3`; `inv borg.extract` works without",
         pattern=r"no FUSE support|FUSE support.*not (?:available|installed)|fusermount3?: (?:command )?not found",
     ),
+    Failure(
+        "borg was killed on the host",
+        "the host may have run out of memory: `journalctl -k` there tells; run it again",
+        pattern=r"line \d+: +\d+ Killed +borg",
+    ),
     # What follows from the rest
     Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
 )

@@ -72,6 +72,11 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
     side = _side(options)
     repository = session.repository(app, side)
+    if side is Side.OPERATOR and repository.host is not session.operator:
+        raise UsageError(
+            f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",
+            "leave --to out, or mount the directory here and set `host: local`",
+        )
     listing = archives(repository)
     jobs = []
     sources = _sources(app, options)

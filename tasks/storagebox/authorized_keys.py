@@ -49,9 +49,10 @@ def with_full_access(text: str, key: PublicKey, *, both_ports: bool) -> str:
 
 
 def with_forced_command(text: str, key: PublicKey, command: str) -> str:
-    """Return the file `text` with `key` forced to `command`: an older line of that key is replaced."""
-    kept = [line for line in text.splitlines() if key.blob not in line.split()]
-    return _file([*kept, forced(key, command)])
+    """Return the file `text` with `key` forced to `command`, once; every other line stays where it is."""
+    wanted = forced(key, command)
+    lines = [line for line in text.splitlines() if line == wanted or key.blob not in line.split()]
+    return _file(lines if lines.count(wanted) == 1 else [*(line for line in lines if line != wanted), wanted])
 
 
 def _is_plain(line: str, key: PublicKey) -> bool:

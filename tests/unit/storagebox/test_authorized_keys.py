@@ -41,6 +41,14 @@ def test_a_hosts_key_is_forced_to_its_repository() -> None:
     assert with_forced_command(text, HOST, COMMAND) == text
 
 
+def test_setup_of_several_apps_may_be_repeated() -> None:
+    another = PublicKey("ssh-ed25519", HOST.blob.replace("i9", "jA"), "cloudbackup blog")
+    text = with_full_access(with_full_access("", OPERATOR, both_ports=True), another, both_ports=True)
+    text = with_forced_command(with_forced_command(text, HOST, COMMAND), another, COMMAND)
+    assert with_forced_command(with_forced_command(text, HOST, COMMAND), another, COMMAND) == text
+    assert text.count("END SSH2 PUBLIC KEY") == 2
+
+
 def test_another_command_replaces_the_older_one() -> None:
     text = with_forced_command(with_forced_command("", HOST, "borg serve"), HOST, COMMAND)
     assert text.count(HOST.blob) == 1
