@@ -29,6 +29,7 @@ import sys
 import threading
 import zlib
 from queue import SimpleQueue
+from typing import NoReturn
 
 PADDING = b"cloudbackup_padding"  # restoring deletes the file of this name
 MAGIC = b"XBSTCK01"
@@ -235,8 +236,8 @@ def widen(number: int) -> None:
         pass
 
 
-def main() -> int:
-    """Run as a filter; the exit code."""
+def main() -> NoReturn:
+    """Run as a filter, and end the process at once: an ordinary end would try to write what a closed pipe refused."""
     size = int(sys.argv[1])
     for number in (0, 1):
         widen(number)
@@ -252,12 +253,11 @@ def main() -> int:
     except OSError as error:
         fault = f"cannot copy the stream: {error.strerror}"
     else:
-        return 0
+        os._exit(0)
     sys.stderr.write(f"align: {fault}\n")
     sys.stderr.flush()
-    return 1
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    # Not sys.exit: that would try once more to write what a closed pipe refused, and tell of it.
-    os._exit(main())
+    main()
