@@ -6,6 +6,10 @@ from typing import TypeVar
 
 import pytest
 
+# borg tests its own cryptography at each start, a quarter of a short command's time; the tests start it thousands of
+# times. The lab hands this on to its hosts and its box.
+os.environ.setdefault("BORG_SELFTEST", "disabled")
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

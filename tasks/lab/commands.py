@@ -117,7 +117,7 @@ def _inside_jail(arguments: Sequence[str], jail: Jail) -> list[str]:
 
 
 def _plain_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "CLOUDBACKUP_LAB") if name in os.environ} | {
+    return {name: os.environ[name] for name in ("PATH", "CLOUDBACKUP_LAB", "BORG_SELFTEST") if name in os.environ} | {
         "LC_ALL": "C.UTF-8"
     }
 

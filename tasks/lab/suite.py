@@ -38,7 +38,7 @@ def _pytest_options(only: Sequence[str]) -> tuple[str, ...]:
     """Return pytest's words. A file's tests stay in one process: they share a lab that takes seconds to start."""
     if only:
         return tuple(word for text in only for word in shlex.split(text))
-    return ("-n", "2", "--dist", "loadfile")
+    return ("-n", "3", "--dist", "loadfile")
 
 
 def _module(words: Sequence[str], environment: Mapping[str, str]) -> int:

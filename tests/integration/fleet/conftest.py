@@ -30,6 +30,12 @@ def operator(lab: Lab) -> Iterator[Operator]:
     lab.box.faults.clear()
 
 
+@pytest.fixture(scope="module")
+def all_well(lab: Lab, saved: str) -> None:
+    """Save everything, so that no failure of another file's tests is the newest word."""
+    Operator(lab.inventory).done("backup")
+
+
 @pytest.fixture(scope="session")
 def saved(lab: Lab) -> str:
     """Return what a first backup of everything printed."""

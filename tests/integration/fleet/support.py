@@ -27,7 +27,8 @@ class Operator:
 
     def environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("BORG_", "CI"))}
-        return {**clean, "INVOKE_INVENTORY": str(self.inventory), "PYTHONUNBUFFERED": "1"}
+        own = {"INVOKE_INVENTORY": str(self.inventory), "PYTHONUNBUFFERED": "1", "BORG_SELFTEST": "disabled"}
+        return {**clean, **own}
 
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a task and return its end. Nothing answers a question."""

@@ -5,8 +5,6 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tasks.lab import database, mariadb, tree
 from tasks.lab.lab import Lab
 from tests.integration.fleet.support import Operator
@@ -87,12 +85,6 @@ def test_one_connection_to_a_host_for_a_run(lab: Lab, operator: Operator, saved:
     before = logins()
     operator.done("backup", "--app", "blog")
     assert logins() - before == 1
-
-
-@pytest.fixture(scope="module")
-def all_well(lab: Lab, saved: str) -> None:
-    """Save everything, so that no failure of another test is the newest word."""
-    Operator(lab.inventory).done("backup")
 
 
 def test_the_report_has_a_row_for_each_app_and_source(operator: Operator, all_well: None) -> None:

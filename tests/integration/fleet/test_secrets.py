@@ -18,7 +18,7 @@ def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, s
     over = threading.Event()
 
     def watch() -> None:
-        while not over.is_set():
+        while not over.wait(0.01):
             seen.update(line for _, line in command_lines())
 
     watcher = threading.Thread(target=watch)

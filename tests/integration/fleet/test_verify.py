@@ -58,7 +58,7 @@ def line_of(printed: str, app: str, source: str) -> str:
     return next(line for line in printed.splitlines() if line.split()[:2] == [app, source])
 
 
-def test_a_drill_of_all_proves_all(lab: Lab, operator: Operator, saved: str, scratch: Path) -> None:
+def test_a_drill_of_all_proves_all(lab: Lab, operator: Operator, all_well: None, scratch: Path) -> None:
     printed = operator.done("verify", "--scratch", str(scratch), "--sample", "3")
     assert "4 of 4 proven in" in printed
     assert "3 of" in printed
@@ -84,7 +84,7 @@ def test_all_files_are_read(operator: Operator, saved: str) -> None:
 
 
 def test_a_failed_drill_is_a_failed_row_until_one_succeeds(
-    lab: Lab, operator: Operator, saved: str, scratch: Path, tmp_path: Path
+    lab: Lab, operator: Operator, all_well: None, scratch: Path, tmp_path: Path
 ) -> None:
     other = operator.copy(tmp_path / "inventory")
     wrong = "SELECT COUNT(*) FROM shop.vanished"
