@@ -28,8 +28,13 @@ PACKAGE_OF = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "fusermount3": "fuse3",
+    "chromium-headless-shell": "chromium-headless-shell",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
 }
-LAB = tuple(command for command in PACKAGE_OF if command != "fusermount3")
+TESTS = ("fusermount3", "chromium-headless-shell", "prometheus", "promtool")
+"""The commands that the tests want beside the lab's."""
+LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)
 """The commands of the demo and of `lab.up`."""
 
 # Debian keeps these off an ordinary user's PATH.
@@ -39,7 +44,8 @@ _APT = "apt-get install --yes --no-install-recommends"
 # Run as root with the packages as its arguments. invoke-rc.d and deb-systemd-invoke ask /usr/sbin/policy-rc.d before
 # they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so
 # one that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
-# openssh-server comes enabled: unless it was here before, it is disabled again, or the next boot would start it.
+# openssh-server and prometheus come enabled: unless they were here before, they are disabled again, or the next boot
+# would start them.
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
 mark='put here by cloudbackup while apt installs'
@@ -53,10 +59,17 @@ else
     (umask 022; set -C; printf '#!/bin/sh\n# %s\n[ ! -d /proc/%s ] || exit 101\n' "$mark" "$$" >"$policy") || exit 1
     chmod 755 "$policy"
 fi
-fresh_sshd=$(dpkg-query -W -f '${db:Status-Status}' openssh-server 2>/dev/null)
+fresh=
+for package in openssh-server prometheus; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || fresh="$fresh $package"
+done
 export DEBIAN_FRONTEND=noninteractive
 apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends --no-remove "$@" </dev/null || exit
-case " $* " in *" openssh-server "*) [ "$fresh_sshd" = installed ] || update-rc.d ssh disable ;; esac
+for package in $fresh; do
+    case " $* " in *" $package "*) ;; *) continue ;; esac
+    case $package in openssh-server) service=ssh ;; *) service=$package ;; esac
+    update-rc.d "$service" disable || exit
+done
 """
 
 

@@ -24,7 +24,7 @@ def run(only: Sequence[str] = ()) -> None:
     the code of the first that failed, UsageError or CloudbackupError when something cannot be installed.
     """
     _require_own_environment()
-    packages.ensure(*packages.LAB, "fusermount3", packages=("python3-pyfuse3",), why="the tests")
+    packages.ensure(*packages.LAB, *packages.TESTS, packages=("python3-pyfuse3",), why="the tests")
     _ensure_development_packages()
     environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}
     codes = [] if only else [_module(words, environment) for words in CHECKS]

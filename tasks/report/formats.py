@@ -12,6 +12,8 @@ from tasks.report.rows import Report
 WRITERS = {
     "table": "tasks.report.table",
     "json": "tasks.report.json_text",
+    "csv": "tasks.report.csv_text",
+    "markdown": "tasks.report.markdown",
 }
 
 

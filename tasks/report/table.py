@@ -15,27 +15,37 @@ INDENT = " " * 6
 
 def write(report: Report, look: Look) -> str:
     """Return the report as lines for a terminal or a log."""
-    return "\n".join([*_table(report, look), *map(_storage, report.storages)])
+    return "\n".join([*_table(report, look), *map(space, report.storages)])
 
 
 def _table(report: Report, look: Look) -> Iterator[str]:
     from tabulate import tabulate
 
-    cells = [_cells(row, report, look) for row in report.apps]
-    width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
+    headers, lines = columns(report, look)
     text = tabulate(
-        [line[:width] for line in cells],
-        headers=HEADERS[:width],
+        [_coloured(line) for line in lines] if look.colour else lines,
+        headers=headers,
         tablefmt="plain",
         disable_numparse=True,
-        colalign=["right" if header in RIGHT else "left" for header in HEADERS[:width]] if cells else None,
+        colalign=["right" if header in RIGHT else "left" for header in headers] if lines else None,
     )
-    header, *lines = text.splitlines()
+    header, *rows = text.splitlines()
     yield header.rstrip()
-    for row, line in zip(report.apps, lines, strict=True):
+    for row, line in zip(report.apps, rows, strict=True):
         yield line.rstrip()
         if row.error:
             yield INDENT + printable(row.error)
+
+
+def columns(report: Report, look: Look) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the headers and a row of texts for each source; the last column stands only where an app has it."""
+    width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
+    return HEADERS[:width], [_cells(row, report, look)[:width] for row in report.apps]
+
+
+def _coloured(line: tuple[str, ...]) -> tuple[str, ...]:
+    app, source, status, *rest = line
+    return (app, source, f"\033[{COLOURS[status]}m{status}\033[0m", *rest)
 
 
 def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
@@ -43,7 +53,7 @@ def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
     return (
         row.app,
         row.source,
-        f"\033[{COLOURS[row.status]}m{row.status}\033[0m" if look.colour else row.status,
+        row.status,
         moment(row.last, now, look.zone) if row.last else "never" if row.status == "missing" else "",
         age(row.age_seconds) if row.age_seconds is not None else "",
         str(row.archives) if row.archives is not None else "",
@@ -54,7 +64,8 @@ def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
     )
 
 
-def _storage(row: StorageRow) -> str:
+def space(row: StorageRow) -> str:
+    """Return the line of a storage: how much of it is used."""
     if row.used is None:
         return f"{row.storage}: space unknown: {printable(row.error or 'it could not be asked')}"
     if not row.size:

@@ -1,20 +1,27 @@
 """The report as people and programs see it."""
 
+import csv
 import io
 import json
+import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
-from tasks.errors import UsageError
+from tasks.errors import AppError, UsageError
 from tasks.human import wants_colour
 from tasks.inventory.models import App
 from tasks.report.formats import WRITERS, Look, write
 from tasks.report.rows import Report, Row, StorageRow, exit_code, expected
+from tasks.report.whole import write_whole
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 CET = Look(zone=ZoneInfo("Europe/Berlin"))
@@ -185,6 +192,99 @@ def test_the_json_keeps_its_order_and_its_letters() -> None:
 
     assert list(json.loads(text)) == ["version", "generated", "apps", "storages"]
     assert "Fehler ü" in text
+
+
+ODD = """=HYPERLINK("http://x","y"), 'a' | `b` <script>alert(1)</script> *c* _d_ [e](http://f) & ~~g~~ \\ ü\r\n"""
+
+
+def test_csv_has_the_fields_of_the_json_for_a_spreadsheet() -> None:
+    rows = list(csv.DictReader(io.StringIO(write(REPORT, "csv", CET))))
+
+    assert list(rows[0]) == list(json.loads(write(REPORT, "json", CET))["apps"][0])
+    assert rows[0] | {"size": "12400000000", "last": "2026-11-22 03:00:00", "recoverable_until": ""} == rows[0]
+    assert (rows[3]["status"], rows[3]["archives"], rows[4]["archives"]) == ("unknown", "", "0")
+    assert rows[2]["error"] == "'backup'@'localhost' may not RELOAD (since 21 Nov)"
+
+
+@pytest.mark.parametrize("start", [*"=+-@", "\t=", "\r=", "\n=", " =", "\u200b=", "\uff1d"])
+def test_no_cell_is_a_formula(start: str) -> None:
+    hostile = start + "cmd|' /C calc'!A0"
+    row = replace(FAILED, app=hostile, host=hostile, storage=hostile, error=hostile)
+
+    (cells,) = csv.DictReader(io.StringIO(write(Report(NOW, (row,)), "csv", CET)))
+
+    assert not any(cell.lstrip().startswith(tuple("=+-@\uff1d")) for cell in cells.values())
+    assert "calc" in cells["app"]
+
+
+def test_csv_keeps_a_row_a_row() -> None:
+    (cells,) = csv.DictReader(io.StringIO(write(Report(NOW, (replace(FAILED, error=ODD),)), "csv", CET)))
+
+    assert cells["error"] == "'" + " ".join(ODD.split())
+
+
+def rendered(text: str) -> list[Token]:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+
+
+def inline(tokens: list[Token], kind: str) -> list[str]:
+    """Return the texts in all elements of a kind; anything but text in one is an error."""
+    inside = [after for token, after in pairwise(tokens) if token.type == kind]
+    children = [[child for child in token.children or () if child.type != "text_special"] for token in inside]
+    assert all(child.type in ("text", "strong_open", "strong_close") for each in children for child in each)
+    return ["".join(child.content for child in token.children or ()) for token in inside]
+
+
+def test_markdown_says_first_what_is_wrong_and_shows_the_table() -> None:
+    text = write(REPORT, "markdown", CET)
+
+    tokens = rendered(text)
+
+    assert text.startswith("- **failed** blog mariadb: ")
+    assert inline(tokens, "th_open")[:3] == ["app", "source", "status"]
+    cells = inline(tokens, "td_open")
+    assert (len(cells), cells[:4]) == (5 * 10, ["shop", "files", "ok", "22 Nov 04:00 CET"])
+    assert "box: 612 GB of 1.1 TB used (56 %)" in inline(tokens, "paragraph_open")
+
+
+def test_markdown_shows_names_and_errors_as_they_are() -> None:
+    row = replace(FAILED, app="<b>|`x`", error=ODD)
+
+    tokens = rendered(write(Report(NOW, (row,), (replace(BOX, storage="a_b_*c*"),)), "markdown", CET))
+
+    assert inline(tokens, "td_open")[0] == "<b>|`x`"
+    wrong, box = inline(tokens, "paragraph_open")
+    assert wrong == "failed <b>|`x` mariadb: " + " ".join(ODD.split())
+    assert box.startswith("a_b_*c*: ")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_report_of_nothing_can_be_written_in_every_format(name: str) -> None:
+    assert write(Report(NOW, ()), name, CET)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, link = tmp_path / "report.html", tmp_path / "link"
+    write_whole(page, "old")
+    page.chmod(0o604)
+    link.symlink_to(page.name)
+
+    write_whole(link, "new")
+
+    assert (link.is_symlink(), page.read_text(), page.stat().st_mode & 0o777) == (True, "new", 0o604)
+    monkeypatch.setattr(os, "fsync", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_whole(page, "half")
+    assert (page.read_text(), sorted(tmp_path.iterdir())) == ("new", [link, page])
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path, why in ((tmp_path / "none" / "x", "No such file"), (tmp_path, "directory"), (tmp_path / "loop", "oop")):
+        with pytest.raises(AppError, match=f"cannot write the report to .*{why}"):
+            write_whole(path, "x")
+    write_whole(Path("/dev/null"), "x")
+    assert not Path("/dev/null").is_file()
 
 
 def test_an_unknown_format_is_refused_with_the_nearest() -> None:

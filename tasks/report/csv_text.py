@@ -1,0 +1,38 @@
+"""The report for spreadsheets: CSV (RFC 4180) of all apps, with the JSON's fields as columns."""
+
+import csv
+import io
+from dataclasses import fields
+from datetime import UTC, datetime
+
+from tasks.report.formats import Look
+from tasks.report.rows import Report, Row
+from tasks.report.table import printable
+
+# A spreadsheet takes a cell that begins so for a formula, quoted or not; an apostrophe makes it text
+# (https://owasp.org/www-community/attacks/CSV_Injection). The full-width ones are what East
+# Asian keyboards type.
+FORMULA = (
+    *"=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}",
+    "\t",
+    "\r",
+)
+
+
+def write(report: Report, _look: Look) -> str:
+    """Return a header and a row for each app and source. Times are UTC, sizes bytes, what is not known is empty."""
+    names = [field.name for field in fields(Row)]
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(names)
+    lines.writerows([_cell(getattr(row, name)) for name in names] for row in report.apps)
+    return text.getvalue().rstrip("\n")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"  # spreadsheets know this form as a time
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,0 +1,37 @@
+"""A file that others read while it is replaced: a web server, a collector of metrics, a person."""
+
+import os
+import secrets
+from pathlib import Path
+
+from tasks.errors import AppError
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace the file whole: whoever reads it at this moment, or after a power cut, has the old one or the new one.
+
+    A link stays one, a former file's mode is kept, and what is no file (a pipe, /dev/stdout) is written to. Raises
+    AppError.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text)
+            return
+        _replace(path.resolve(), text)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        why = error.strerror if isinstance(error, OSError) else error
+        raise AppError(f"cannot write the report to {path}: {why}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # no other suffix: a collector reads *.prom
+    try:
+        with fresh.open("x") as file:
+            if path.exists():
+                fresh.chmod(path.stat().st_mode & 0o7777)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
