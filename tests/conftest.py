@@ -1,6 +1,7 @@
 """What all tests share: in CI (environment variable CI) a skipped test is a failed one."""
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -9,6 +10,9 @@ import pytest
 # borg tests its own cryptography at each start, a quarter of a short command's time; the tests start it thousands of
 # times. The lab hands this on to its hosts and its box.
 os.environ.setdefault("BORG_SELFTEST", "disabled")
+
+# Started in the background of a script, this process ignores Ctrl-C and would hand that on to the programs it tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
