@@ -135,7 +135,7 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
 
 def _escrow(session: Session, app: App) -> Iterator[Check]:
     repository = session.repository(app, Side.OPERATOR)
-    path = escrow_path(session.inventory.escrow, repository)
+    path = escrow_path(session.inventory.escrow, app.storage, app.name)
     if not path.exists():
         raise AppError(f"no copy of the repository's key in {path}", f"`inv borg.key-export --app {app.name}`")
     if path.read_bytes() != exported(repository, how=QUICK):

@@ -31,9 +31,9 @@ def key_export_words(*, paper: bool = False) -> Words:
     return ("key", "export", *(("--paper",) if paper else ()))
 
 
-def escrow_path(folder: Path, repository: Repository) -> Path:
-    """Return where a repository's key lies in the escrow folder."""
-    return folder / f"{repository.storage}-{repository.app}.key"
+def escrow_path(folder: Path, storage: str, app: str) -> Path:
+    """Return where the key of an app's repository lies in the escrow folder."""
+    return folder / f"{storage}-{app}.key"
 
 
 def exported(repository: Repository, *, paper: bool = False, how: How = PLAIN) -> bytes:
@@ -50,7 +50,7 @@ def key_export(repository: Repository, folder: Path, *, replace: bool = False, h
     A different key that is already there is never overwritten: RefusedError, or, with `replace`, it is moved aside.
     Raises BorgError, AppError when the folder cannot be written, and what `Host.run` raises.
     """
-    path = escrow_path(folder, repository)
+    path = escrow_path(folder, repository.storage, repository.app)
     key, paper = exported(repository, how=how), exported(repository, paper=True, how=how)
     kept = None
     try:

@@ -11,7 +11,7 @@ from tasks.cli import APP_HELP, task
     default=True,
     help={
         "app": APP_HELP,
-        "format": "table, json, csv or markdown",
+        "format": "table, json, csv, markdown or prometheus",
         "output": "write to this file, whole or not at all, in place of the terminal",
         "strict": "exit with 3 when anything is late, missing, failed or unknown",
     },

@@ -14,6 +14,7 @@ WRITERS = {
     "json": "tasks.report.json_text",
     "csv": "tasks.report.csv_text",
     "markdown": "tasks.report.markdown",
+    "prometheus": "tasks.report.metrics",
 }
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tasks.borg.key_export import escrow_path
 from tasks.borg.list import archives
 from tasks.borg.runner import How
 from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-from tasks.report.judge import Evidence, judge
+from tasks.report.judge import Evidence, judge, sound
 from tasks.report.rows import Report, StorageRow, expected
 from tasks.storage.loop import over_apps
 from tasks.storage.records import Records
@@ -24,7 +26,21 @@ def gather(session: Session, apps: Sequence[App]) -> Report:
     spaces = tuple(_space(session, name, apps) for name in sorted({app.storage for app in apps}))
     now = datetime.now(UTC)
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
-    return Report(now, tuple(judged), spaces)
+    return Report(
+        now,
+        tuple(judged),
+        spaces,
+        wanted=tuple(source for app in apps for source in expected(app)),
+        records=tuple(record for each in evidence for record in sound(each.records)),
+        escrowed=_escrowed(session.inventory, apps),
+    )
+
+
+def _escrowed(inventory: Inventory, apps: Sequence[App]) -> dict[str, bool]:
+    """Return which apps' keys lie in the escrow folder; of none where this machine has no such folder."""
+    if not inventory.escrow.is_dir():
+        return {}
+    return {app.name: escrow_path(inventory.escrow, app.storage, app.name).is_file() for app in apps}
 
 
 def _evidence(session: Session, app: App) -> Evidence:

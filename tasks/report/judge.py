@@ -67,9 +67,13 @@ def _own(source: Expected, archives: Sequence[Archive]) -> list[Archive]:
     return [archive for archive, name in named if name and (name.app, name.source) == (source.app, source.source)]
 
 
+def sound(records: Records | None) -> list[Record]:
+    """Return the records whose fields hold what they should, oldest first: files in a storage may hold anything."""
+    return [record for record in records.all if _sound(record)] if records else []
+
+
 def _sound(record: Record) -> bool:
-    """Return whether a record's fields hold what they should: files in a storage may hold anything."""
-    texts = (record.source, record.error, record.archive, record.archive_id)
+    texts = (record.app, record.action, record.source, record.error, record.archive, record.archive_id)
     numbers = (record.size, record.stored, record.duration_seconds)
     return all(text is None or isinstance(text, str) for text in texts) and all(
         number is None or (isinstance(number, int | float) and abs(number) < LARGEST) for number in numbers
@@ -85,7 +89,7 @@ class _History:
     """The records of one source, oldest first."""
 
     def __init__(self, source: Expected, records: Records | None) -> None:
-        every = [record for record in records.all if _sound(record)] if records else []
+        every = sound(records)
         self.broken = len(records.broken) + len(records.all) - len(every) if records else 0
         own = sorted((record for record in every if record.source == source.source), key=lambda record: record.time)
         self.since = min((record.time for record in every), default=None)

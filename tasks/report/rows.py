@@ -1,10 +1,12 @@
 """The report's content: one row for each app and configured source, always, and one for each storage."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from tasks.inventory.models import App, Source
+from tasks.storage.records import Record
 
 Status = Literal["ok", "late", "failed", "missing", "unknown"]
 
@@ -59,11 +61,18 @@ class StorageRow:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it, as of the moment `generated`."""
+    """All of it, as of the moment `generated`.
+
+    Beside the rows stands what some formats show: what the inventory wants, the apps' records (oldest first), and
+    whether the escrow folder holds a copy of an app's key; an app is missing there when that could not be learnt.
+    """
 
     generated: datetime
     apps: tuple[Row, ...]
     storages: tuple[StorageRow, ...] = ()
+    wanted: tuple[Expected, ...] = ()
+    records: tuple[Record, ...] = ()
+    escrowed: Mapping[str, bool] = field(default_factory=dict)
 
 
 def expected(app: App) -> tuple[Expected, ...]:

@@ -1,0 +1,125 @@
+"""The report for Prometheus, in its text format; docs/report.md explains each metric.
+
+What is not known has no sample, so no rule takes it for a zero.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import get_args
+
+from prometheus_client.core import GaugeMetricFamily, StateSetMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from tasks.report.formats import Look
+from tasks.report.rows import Report, Row, Status, StorageRow
+
+PREFIX = "cloudbackup"
+SOURCE = ("app", "source", "storage")
+Value = float | None
+
+OF_ROWS: tuple[tuple[str, str, Callable[[Row], Value]], ...] = (
+    (
+        "last_success_timestamp_seconds",
+        "When the newest archive was begun, in seconds since 1970",
+        lambda row: _seconds(row.last),
+    ),
+    ("archives", "Whole archives of the source", lambda row: row.archives),
+    ("size_bytes", "What the newest archive holds", lambda row: row.size),
+    ("stored_bytes", "What the newest archive added to the repository", lambda row: row.stored),
+    ("duration_seconds", "How long the newest backup took", lambda row: row.duration_seconds),
+    (
+        "last_proof_timestamp_seconds",
+        "When a restore drill last succeeded, in seconds since 1970; no sample when none ever did",
+        lambda row: _seconds(row.proven),
+    ),
+    (
+        "recoverable_until_timestamp_seconds",
+        "Up to when a database can be recovered from its binary logs, in seconds since 1970",
+        lambda row: _seconds(row.recoverable_until),
+    ),
+)
+OF_STORAGES: tuple[tuple[str, str, Callable[[StorageRow], Value]], ...] = (
+    ("storage_used_bytes", "Used space of the storage, whoever fills it", lambda row: row.used),
+    ("storage_size_bytes", "Whole space of the storage", lambda row: row.size),
+    ("storage_up", "Whether the storage answered", lambda row: int(row.used is not None)),
+)
+
+
+def write(report: Report, _look: Look) -> str:
+    """Return all metrics as a file for the node exporter's textfile collector."""
+    from prometheus_client import generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(ReportCollector(lambda: report, lambda: report.generated))
+    return generate_latest(registry).decode().rstrip("\n")
+
+
+class ReportCollector(Collector):
+    """Metrics of the report that `current` returns, ages as of `clock`; none while there is no report."""
+
+    def __init__(
+        self, current: Callable[[], Report | None], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._current = current
+        self._clock = clock
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Return nothing: what is measured is asked for at each scrape alone."""
+        return ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily | StateSetMetricFamily]:
+        """Yield every metric."""
+        report = self._current()
+        if report is None:
+            return
+        yield _gauge("report_timestamp_seconds", "When the report was made", (), [((), _seconds(report.generated))])
+        yield from _of_inventory(report)
+        yield _states(report)
+        for name, text, value in OF_ROWS:
+            yield _gauge(name, text, SOURCE, [(_labels(row), value(row)) for row in report.apps])
+        now = self._clock()
+        ages = [(_labels(row), _age(row, now)) for row in report.apps]
+        yield _gauge("age_seconds", "How old the newest archive is", SOURCE, ages)
+        for name, text, of in OF_STORAGES:
+            samples = [((row.storage, row.kind), of(row)) for row in report.storages]
+            yield _gauge(name, text, ("storage", "kind"), samples)
+
+
+def _of_inventory(report: Report) -> Iterator[GaugeMetricFamily]:
+    wanted = [((each.app, each.source, each.storage), each) for each in report.wanted]
+    text = "1 for each source of each app in the inventory, whether it was ever backed up or not"
+    yield _gauge("configured", text, SOURCE, [(labels, 1) for labels, _ in wanted])
+    ages = [(labels, each.max_age.total_seconds()) for labels, each in wanted]
+    yield _gauge("max_age_seconds", "From which age on the source counts as late", SOURCE, ages)
+    text = "Whether a copy of the repository's key lies in the escrow folder of the machine that made the report"
+    keys = [((app,), int(escrowed)) for app, escrowed in sorted(report.escrowed.items())]
+    yield _gauge("key_escrowed", text, ("app",), keys)
+
+
+def _states(report: Report) -> StateSetMetricFamily:
+    family = StateSetMetricFamily(f"{PREFIX}_status", "State of the source as the report shows it", labels=SOURCE)
+    for row in report.apps:
+        family.add_metric(_labels(row), {state: state == row.status for state in get_args(Status)})
+    return family
+
+
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], Value]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+    for values, sample in samples:
+        if sample is not None:
+            family.add_metric(values, sample)
+    return family
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    return (row.app, row.source, row.storage)
+
+
+def _seconds(when: datetime | None) -> Value:
+    return when.timestamp() if when else None
+
+
+def _age(row: Row, now: datetime) -> Value:
+    return (now - row.last).total_seconds() if row.last else None

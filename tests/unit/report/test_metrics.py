@@ -1,0 +1,73 @@
+"""The report as Prometheus reads it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tasks.report.formats import Look, write
+from tasks.report.rows import Expected, Report
+from tests.unit.report.test_formats import BOX, FAILED, FILES, MISSING, NOW, OK, REPORT, UNKNOWN
+
+WANTED = tuple(Expected(row.app, row.host, row.storage, row.source, timedelta(hours=26)) for row in REPORT.apps)
+
+
+def samples(report: Report) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return the value of each sample by metric and by its labels' values in their order."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(write(report, "prometheus", Look()) + "\n"):
+        assert family.documentation
+        for sample in family.samples:
+            labels = tuple(value for name, value in sorted(sample.labels.items()) if name not in ("storage", "kind"))
+            found.setdefault(sample.name.removeprefix("cloudbackup_"), {})[labels] = sample.value
+    return found
+
+
+def test_what_is_known_of_a_source() -> None:
+    found = samples(REPORT)
+    shop = ("shop", "mariadb")
+
+    assert found["last_success_timestamp_seconds"][shop] == OK.last.timestamp()  # type: ignore[union-attr]
+    assert found["age_seconds"][shop] == 600
+    assert (found["size_bytes"][shop], found["stored_bytes"][shop]) == (38_100_000_000, 212_000_000)
+    assert (found["duration_seconds"][shop], found["archives"][shop]) == (7.2, 17)
+    assert found["last_proof_timestamp_seconds"][shop] == OK.proven.timestamp()  # type: ignore[union-attr]
+    assert found["recoverable_until_timestamp_seconds"] == {shop: OK.recoverable_until.timestamp()}  # type: ignore[union-attr]
+    assert found["report_timestamp_seconds"][()] == NOW.timestamp()
+
+
+def test_what_is_not_known_has_no_sample() -> None:
+    found = samples(Report(NOW, (UNKNOWN, MISSING)))
+
+    assert set(found) == {"report_timestamp_seconds", "status", "archives"}
+    assert found["archives"] == {("mail", "files"): 0}
+
+
+def test_the_status_is_a_state_set() -> None:
+    found = samples(REPORT)["status"]
+
+    on = {(app, source): state for (app, state, source), value in found.items() if value}
+    assert on == {(row.app, row.source): row.status for row in REPORT.apps}
+    assert len(found) == 5 * len(REPORT.apps)
+
+
+def test_what_the_inventory_wants_has_a_sample_though_it_never_ran() -> None:
+    found = samples(Report(NOW, (UNKNOWN,), wanted=WANTED, escrowed={"shop": True, "mail": False}))
+
+    assert found["configured"][("mail", "files")] == 1
+    assert found["max_age_seconds"][("mail", "files")] == 26 * 3600
+    assert found["key_escrowed"] == {("shop",): 1, ("mail",): 0}
+
+
+def test_storages() -> None:
+    text = write(REPORT, "prometheus", Look())
+    assert 'cloudbackup_storage_used_bytes{kind="storagebox",storage="box"} 6.12e+11' in text
+    assert 'cloudbackup_storage_up{kind="ssh",storage="vault"} 0.0' in text
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "ü{}"])
+def test_odd_names_break_no_line(name: str) -> None:
+    report = Report(NOW, (replace(FAILED, app=name), FILES), (replace(BOX, storage=name),))
+
+    assert (name, "mariadb") in samples(report)["age_seconds"]
