@@ -4,7 +4,84 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from tasks.cli import APP_HELP, task
+from tasks.cli import APP_HELP, confirm, task
+
+APP_FILE_HELP = "the app's name, and its file's: a-z, 0-9 and _ . -"
+
+
+@task(
+    name="add",
+    help={
+        "app": APP_FILE_HELP,
+        "host": "where it runs: [user@]host as in ssh, or `local`",
+        "files": "absolute path on the host to back up; repeat it for several",
+        "exclude": "pattern of borg's to leave out, such as '*/cache/*'; repeat it for several",
+        "mariadb": "back up the host's MariaDB server",
+        "defaults-file": "option file on the host with the database account; without it the login's own, as ~/.my.cnf",
+        "storage": "a storage of the inventory; without it the default one",
+        "storage-key": "host: a key of its own on the host; agent: a key here, served while something runs there",
+        "ssh-port": "the host's SSH port, where ~/.ssh/config does not say it",
+        "key": "the private key with which you log in on the host, where ~/.ssh/config does not say it",
+        "fingerprint": "accept a host key with this SHA256 fingerprint without asking; repeat it for several",
+        "yes": "accept host keys that are shown, without asking",
+    },
+    iterable=["files", "exclude", "fingerprint"],
+)
+def add_app(
+    c: Any,
+    app: str = "",
+    host: str = "",
+    files: Any = None,
+    exclude: Any = None,
+    mariadb: bool = False,
+    defaults_file: str = "",
+    storage: str = "",
+    storage_key: str = "",
+    ssh_port: int = 0,
+    key: str = "",
+    fingerprint: Any = None,
+    yes: bool = False,
+) -> None:
+    """Add an app: check its host, write its file, make passphrase, keys and repository, save it and prove the backup.
+
+    May be run again at any time: what is there stays as it is, what is missing is made. At a terminal, what the options
+    leave open is asked for.
+    """
+    from tasks.app import adding
+    from tasks.app.wanted import Wanted
+
+    def trusts(where: str, shown: str) -> bool:
+        if fingerprint:
+            return shown in fingerprint
+        return confirm(f"{where} shows the host key {shown}. Is that the right one?", yes=yes)
+
+    wanted = Wanted(
+        app=app,
+        host=host,
+        files=tuple(files or ()),
+        exclude=tuple(exclude or ()),
+        mariadb=mariadb,
+        defaults_file=defaults_file,
+        storage=storage,
+        storage_key=storage_key,
+        ssh_port=ssh_port,
+        key=key,
+    )
+    adding.run(c.config.inventory, wanted, trusts, print)
+
+
+@task(
+    name="remove",
+    help={"app": "name of the app in the inventory", "yes": "take it out without being asked"},
+)
+def remove_app(c: Any, app: str, yes: bool = False) -> None:
+    """Take an app out of the inventory and its key out of the storage.
+
+    Keeps its archives, passphrase and escrow copy, and says how to delete them.
+    """
+    from tasks.app import removing
+
+    removing.run(c.config.inventory, app, lambda question: confirm(question, yes=yes), print)
 
 
 @task(name="list", help={"app": APP_HELP}, iterable=["app"])

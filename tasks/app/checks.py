@@ -39,13 +39,23 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     """Yield the checks of one app. Nothing is raised but an interruption, nothing is changed."""
     try:
         session.passphrase(app)
-        facts = session.host(app).facts()
+        session.host(app).facts()
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
         yield Check(app.name, "host", "error", error.what, error.remedy)
         yield from _tried(app, "storage", lambda: _storage(session, app))
         return
+    yield from host_checks(session, app)
+    yield from _tried(app, "storage", lambda: _storage(session, app))
+    yield from _tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host"))
+    yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
+    yield from _tried(app, "key", lambda: _escrow(session, app))
+
+
+def host_checks(session: Session, app: App) -> Iterator[Check]:
+    """Yield the checks of an app's host and what is to be saved there. Raises HostError, InterruptedRunError."""
+    facts = session.host(app).facts()
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
     yield _borg(app, facts)
     if app.files is not None:
@@ -53,10 +63,6 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     if app.mariadb is not None:
         yield _python(app, facts)
         yield from _tried(app, "mariadb", lambda: _server(session, app))
-    yield from _tried(app, "storage", lambda: _storage(session, app))
-    yield from _tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host"))
-    yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
-    yield from _tried(app, "key", lambda: _escrow(session, app))
 
 
 def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tasks.inventory import document, faults
-from tasks.inventory.document import Document
+from tasks.inventory.document import Data, Document
 from tasks.inventory.errors import InventoryError, Problem, nearest
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults
@@ -100,7 +100,21 @@ def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> A
     return resolve(name, written, main.defaults, storage) if written and main and storage else None
 
 
-def _storage(written: AppFile, main: CloudbackupFile, source: Document) -> str | None:
+def draft(inventory: Inventory, name: str, data: dict[str, Data]) -> App:
+    """Return the app that a file `apps/<name>.yml` holding `data` would describe. Raises InventoryError."""
+    source = Document(inventory.folder / "apps" / f"{name}.yml", data)
+    written = parse(source, AppFile)
+    storage = _storage(written, inventory, source) if written else None
+    try:
+        read_app_name(name)
+    except ValueError as error:
+        source.problems.append(Problem(source.file, 0, "", f"the file's name is the app's name: {error}"))
+    if source.problems or written is None or storage is None:
+        raise InventoryError(source.problems)
+    return resolve(name, written, inventory.defaults, storage)
+
+
+def _storage(written: AppFile, main: CloudbackupFile | Inventory, source: Document) -> str | None:
     name = written.storage or main.defaults.storage
     if name is None and len(main.storages) == 1:
         return next(iter(main.storages))

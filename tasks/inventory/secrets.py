@@ -18,8 +18,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-def _one_of(names: tuple[str, ...]) -> dict[str, Any]:
-    return {"oneOf": [{"required": [name]} for name in names]}
+def _one_of(names: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    return {"oneOf": [{"required": [name]} for name in names], **more}
 
 
 class SecretReference(Strict):
@@ -55,16 +55,21 @@ def _read_store_command(value: object) -> tuple[str, ...]:
 class SecretStore(Strict):
     """Where a new passphrase is put: a folder, or a command that reads it from standard input."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of(("directory", "command")))
+    model_config = ConfigDict(
+        json_schema_extra=_one_of(("directory", "command"), dependentRequired={"show": ["command"]})
+    )
 
     directory: OperatorPath | None = Field(None, description="a folder outside version control, one file per app")
     command: Annotated[Words, BeforeValidator(_read_store_command)] | None = Field(
         None, description="reads the passphrase from standard input; {app} becomes the app's name"
     )
+    show: Annotated[Words, BeforeValidator(_read_store_command)] | None = Field(
+        None, description="prints the passphrase again, fails when there is none; known for `pass insert`"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _exactly_one(cls, value: object) -> object:
-        if isinstance(value, dict) and len(value) != 1:
+        if isinstance(value, dict) and (len(value.keys() - {"show"}) != 1 or {"show", "directory"} <= value.keys()):
             raise ValueError(STORE_FORM)
         return value

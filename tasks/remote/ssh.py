@@ -23,6 +23,10 @@ CONNECT_TIMEOUT = 20.0  # seconds
 DEAD_AFTER = 60  # seconds in which the other side must acknowledge what was sent
 
 
+class UnknownHostKeyError(HostError):
+    """A host shows a key that neither the inventory nor known_hosts has."""
+
+
 @dataclass(frozen=True)
 class SshTarget:
     """Where to log in: `host` as in ssh ([user@]name, ~/.ssh/config is honoured).
@@ -187,7 +191,7 @@ def _refusal(target: SshTarget, connection: Connection, error: Exception) -> Hos
             f" or run `ssh-keygen -R '{known}'`",
         )
     if isinstance(error, paramiko.SSHException) and "known_hosts" in str(error):
-        return HostError(
+        return UnknownHostKeyError(
             f"{where}: its host key is unknown",
             "log in once with ssh and compare the fingerprint, or put host_key into the inventory"
             f" (`ssh-keyscan -p {connection.port} {connection.host}`)",
@@ -202,6 +206,12 @@ def _refusal(target: SshTarget, connection: Connection, error: Exception) -> Hos
         return HostError(f"{where}: there is no host of that name: {error.strerror}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(f"{where}: cannot be reached: {reason}", "check the name, the port and the network")
+
+
+def shown_host_key(target: SshTarget) -> str:
+    """Return the key that a target's host shows now, as `fetch_host_key`; ~/.ssh/config is honoured."""
+    connection = Connection(target.host, port=target.port, config=Config())
+    return fetch_host_key(connection.host, connection.port)
 
 
 def fetch_host_key(host: str, port: int) -> str:

@@ -41,11 +41,11 @@ class Session:
         """Return the app's host; two apps of one host share the connection."""
         if app.host == "local":
             return self.operator
-        target = SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key)
+        where = target(app)
         with self._lock:
-            if target not in self._hosts:
-                self._hosts[target] = SshHost(target, self.cancelled)
-            return self._hosts[target]
+            if where not in self._hosts:
+                self._hosts[where] = SshHost(where, self.cancelled)
+            return self._hosts[where]
 
     def storage(self, name: str) -> Storage:
         """Return the storage of that name in the inventory."""
@@ -80,3 +80,8 @@ class Session:
         if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
             base = str(self.inventory.cache / "borg" / storage.name / app.name)
         return storage.repository(app, Client(side, host, self.passphrase(app), base))
+
+
+def target(app: App) -> SshTarget:
+    """Return where the operator logs in to reach an app's host."""
+    return SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key)

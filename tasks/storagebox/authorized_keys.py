@@ -33,8 +33,12 @@ class PublicKey:
 
 def forced(key: PublicKey, command: str) -> str:
     """Return the line that lets `key` run `command` and nothing else (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
+    return f"{_options(command)} {key.openssh()}"
+
+
+def _options(command: str) -> str:
     escaped = command.replace("\\", "\\\\").replace('"', '\\"')
-    return f'command="{escaped}",restrict {key.openssh()}'
+    return f'command="{escaped}",restrict'
 
 
 def with_full_access(text: str, key: PublicKey, *, both_ports: bool) -> str:
@@ -53,6 +57,11 @@ def with_forced_command(text: str, key: PublicKey, command: str) -> str:
     wanted = forced(key, command)
     lines = [line for line in text.splitlines() if line == wanted or key.blob not in line.split()]
     return _file(lines if lines.count(wanted) == 1 else [*(line for line in lines if line != wanted), wanted])
+
+
+def without_forced_command(text: str, command: str) -> str:
+    """Return the file `text` without the keys that are forced to `command`; every other line stays."""
+    return _file([line for line in text.splitlines() if not line.startswith(_options(command) + " ")])
 
 
 def _is_plain(line: str, key: PublicKey) -> bool:

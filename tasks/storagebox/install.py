@@ -9,10 +9,9 @@ from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Script, quote
 from tasks.storage.ssh import SshServer, host_key_path
-from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access
+from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access, without_forced_command
 
 KEYS = ".ssh/authorized_keys"
-Say = Callable[[str], None]
 
 
 def install_operator_key(files: Files, key: Path, *, both_ports: bool) -> bool:
@@ -31,6 +30,11 @@ def install_app_key(files: Files, server: SshServer, app: App, host: Host) -> bo
     """Let the app's host append to its own repository; tell whether that was new. Raises AppError."""
     public = make_app_key(app, host)
     return _change(files, lambda text: with_forced_command(text, public, server.serve_command(app)))
+
+
+def remove_app_keys(files: Files, server: SshServer, app: App) -> bool:
+    """Take the keys that open the app's repository out of the account; tell whether one was there. FilesError."""
+    return _change(files, lambda text: without_forced_command(text, server.serve_command(app)))
 
 
 def make_app_key(app: App, host: Host) -> PublicKey:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.errors import RefusedError, UsageError
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App
 from tasks.inventory.storages import SshStorage, StorageBox
 from tasks.remote.files import Files
 from tasks.remote.running import HostError
@@ -35,15 +36,18 @@ def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say) -> None:
     inventory = load(Path(folder))
     chosen = storages(inventory, names, KINDS)
     for name in chosen:
-        _pin(inventory, name, trusts, say)
+        pin(inventory, name, trusts, say)
     with Session(load(Path(folder))) as session:
         for name in chosen:
             storage = session.storage(name)
             assert isinstance(storage, SshServer)
-            _install(session, storage, say)
+            install(session, storage, apps_of(session.inventory, name), say)
+            count = len(apps_of(session.inventory, name))
+            say(f"{name}: ready for {count} app{'' if count == 1 else 's'} in {storage.directory}")
 
 
-def _pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
+def pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
+    """Write the host key of a storage into the inventory, once it is trusted. Raises RefusedError, HostError."""
     config = inventory.storages[name]
     if not isinstance(config, SshStorage | StorageBox) or config.host_key is not None:
         return
@@ -55,14 +59,13 @@ def _pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
     say(f"{name}: host key {fingerprint(key)} pinned in {file}")
 
 
-def _install(session: Session, storage: SshServer, say: Say) -> None:
-    apps = apps_of(session.inventory, storage.name)
+def install(session: Session, storage: SshServer, apps: Sequence[App], say: Say) -> None:
+    """Install the operator's key and those of the apps, and make folders, where missing. Raises CloudbackupError."""
     files = _files(storage, say)
     for app in apps:
         if app.storage_key == "host" and install_app_key(files, storage, app, session.host(app)):
             say(f"{storage.name}: {app.name}'s host may append to {storage.path(app)}")
     make_folders(files, storage, apps)
-    say(f"{storage.name}: ready for {len(apps)} app{'' if len(apps) == 1 else 's'} in {storage.directory}")
 
 
 def _files(storage: SshServer, say: Say) -> Files:

@@ -21,7 +21,7 @@ MAY_KNOW = {
     "mariadb": FOUNDATION,
     "report": {*FOUNDATION, "borg"},
     "storagebox": FOUNDATION,
-    "app": {*FOUNDATION, "borg", "mariadb", "fleet"},
+    "app": {*FOUNDATION, "borg", "mariadb", "storagebox", "fleet", "report"},
     "fleet": {*FOUNDATION, "borg", "mariadb", "report"},
     "lab": {"remote", "inventory"},
 }

@@ -1,0 +1,189 @@
+"""`app.add`: from a host with data to a backed up app with a proven backup. Each step is done where it is missing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.app import passphrase
+from tasks.app.checks import host_checks
+from tasks.app.questions import completed
+from tasks.app.wanted import Wanted, refuse_contradiction, text
+from tasks.borg.init import init
+from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
+from tasks.fleet import saving, sources, verifying
+from tasks.inventory import load
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.loading import MAIN, draft
+from tasks.inventory.models import App
+from tasks.remote.ssh import UnknownHostKeyError, fingerprint, shown_host_key
+from tasks.report.formats import Look, write
+from tasks.report.gather import gather
+from tasks.report.rows import Report
+from tasks.storage.repository import Side
+from tasks.storage.session import Session, target
+from tasks.storage.ssh import SshServer
+from tasks.storagebox import prepare
+
+Trusts = Callable[[str, str], bool]
+Say = Callable[[str], None]
+
+
+def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say) -> None:
+    """Add an app, or mend what is missing of one that is there.
+
+    `trusts(host, fingerprint)` tells whether a host key is the right one. Raises CloudbackupError, which says what was
+    done before; UsageError when nothing was.
+    """
+    place = Path(folder)
+    if (place / MAIN).exists():
+        (place / "apps").mkdir(exist_ok=True)
+    inventory = load(place)
+    wanted = completed(wanted, inventory.apps, inventory.storages, inventory.defaults.storage)
+    _Adding(place, wanted, trusts, say).run()
+
+
+class _Adding:
+    """The steps, in the order in which nothing is made before what it needs is known to be there."""
+
+    def __init__(self, folder: Path, wanted: Wanted, trusts: Trusts, say: Say) -> None:
+        self.folder = folder
+        self.wanted = wanted
+        self.trusts = trusts
+        self.say = say
+        self.done: list[str] = []
+        self.host_key = ""
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "apps" / f"{self.wanted.app}.yml"
+
+    def run(self) -> None:
+        with self._told():
+            app, inventory = self._app()
+            self._check(inventory, app)
+            prepare.pin(inventory, app.storage, self.trusts, self._did)
+            with self._session() as (session, app):
+                self._prepare(session, app)
+                self._passphrase(session, app)
+                self._write_file(session.inventory)
+            with self._session() as (session, app):
+                self._repository(session, app)
+                self._prove(session, app)
+                self.say(_table(gather(session, [app])))
+
+    @contextmanager
+    def _session(self) -> Iterator[tuple[Session, App]]:
+        app, inventory = self._app()
+        with Session(inventory) as session:
+            yield session, app
+
+    def _app(self) -> tuple[App, Inventory]:
+        """Return the app as its file has it, or will have it."""
+        inventory = load(self.folder)
+        known = inventory.apps.get(self.wanted.app)
+        if known is not None:
+            refuse_contradiction(self.wanted, known, self.file)
+            return known, inventory
+        named = passphrase.reference(inventory.secrets, self.wanted.app)
+        return draft(inventory, self.wanted.app, self.wanted.values(named, self.host_key)), inventory
+
+    def _check(self, inventory: Inventory, app: App) -> None:
+        """Look at the host, and let its key be trusted where it is unknown. Changes nothing."""
+        if app.name not in inventory.apps:
+            passphrase.refuse_place(inventory.secrets, app.name)
+        with Session(inventory) as session:
+            try:
+                self._host(session, app)
+            except UnknownHostKeyError:
+                if app.name in inventory.apps:
+                    raise
+                key = shown_host_key(target(app))
+                if not self.trusts(app.host, fingerprint(key)):
+                    raise RefusedError(
+                        f"{app.name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed"
+                    ) from None
+                self.host_key = key
+                pinned = app.ssh.model_copy(update={"host_key": key})
+                self._host(session, app.model_copy(update={"ssh": pinned}))
+
+    def _host(self, session: Session, app: App) -> None:
+        found = list(host_checks(session, app))
+        for check in found:
+            if check.level == "warning":
+                self.say(f"{app.name}: {check.name}: {check.text}\n  {check.remedy}")
+        errors = [check for check in found if check.level == "error"]
+        if errors:
+            lines = [f"{check.name}: {check.text}: {check.remedy}".removesuffix(": ") for check in errors]
+            raise AppError("\n  ".join([f"{app.name}: its host is not ready:", *lines]))
+        self.say(f"{app.name}: {app.host} is ready for {' and '.join(app.sources)}")
+
+    def _prepare(self, session: Session, app: App) -> None:
+        storage = session.storage_of(app)
+        if isinstance(storage, SshServer):
+            prepare.install(session, storage, (app,), self._did)
+
+    def _passphrase(self, session: Session, app: App) -> None:
+        store = session.inventory.secrets
+        if passphrase.present(app.passphrase, app.name):
+            return
+        if passphrase.place(store, app.name) != app.passphrase:
+            session.passphrase(app)  # raises, and says why it cannot be had
+        storage = session.storage_of(app)
+        there = storage.files(app).exists(f"{storage.path(app)}/config")
+        passphrase.make(store, app.name, repository_there=there)
+        self._did(f"{app.name}: passphrase made, kept in {passphrase.told(app.passphrase)}")
+
+    def _write_file(self, inventory: Inventory) -> None:
+        if self.wanted.app in inventory.apps:
+            return
+        named = passphrase.reference(inventory.secrets, self.wanted.app)
+        self.file.write_text(text(self.wanted.values(named, self.host_key), self.file), encoding="utf-8")
+        self._did(f"{self.wanted.app}: {self.file} written")
+
+    def _repository(self, session: Session, app: App) -> None:
+        session.storage_of(app).make_directory(app)
+        repository = session.repository(app, Side.OPERATOR)
+        made = init(repository, session.inventory.escrow)
+        if made.created:
+            self._did(f"{app.name}: repository {repository.url} made ({made.encryption}), its key in {made.escrow.key}")
+
+    def _prove(self, session: Session, app: App) -> None:
+        """Make the first backup of each source, and drill what was never drilled."""
+        report = gather(session, [app])
+        unlisted = [row for row in report.apps if row.archives is None]
+        if unlisted:
+            raise AppError(f"{app.name}: {unlisted[0].error}")
+        unsaved = [row.source for row in report.apps if not row.archives and row.source in sources.ALL]
+        if unsaved and saving.run(str(self.folder), saving.Options((app.name,), unsaved)):
+            raise AppError(f"{app.name}: the first backup failed, as said above")
+        unproven = [row.source for row in report.apps if row.proven is None and row.source in verifying.VERIFIABLE]
+        if unproven and verifying.run(str(self.folder), verifying.Options((app.name,), unproven)):
+            raise AppError(f"{app.name}: saved, but its first restore drill failed, as said above")
+        self.done += [f"{app.name}: {source} saved" for source in unsaved]
+
+    def _did(self, line: str) -> None:
+        self.done.append(line)
+        self.say(line)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let an error that comes in the middle say that what was done stays, and how to go on."""
+        try:
+            yield
+        except InterruptedRunError as error:
+            raise InterruptedRunError(error.what, self._again()) from None
+        except KeyboardInterrupt:
+            raise InterruptedRunError("interrupted", self._again()) from None
+        except CloudbackupError as error:
+            if self.done:
+                error.remedy = "\n  ".join(filter(None, (error.remedy, self._again())))
+            raise
+
+    def _again(self) -> str:
+        if not self.done:
+            return "nothing was changed"
+        return "what was done so far stays: run the same command again, and it goes on from there"
+
+
+def _table(report: Report) -> str:
+    return write(report, "table", Look())

@@ -1,0 +1,97 @@
+"""A new app's passphrase: where the inventory wants secrets kept, and how it is read from there again."""
+
+from pathlib import Path
+
+from tasks.errors import AppError, RefusedError, UsageError
+from tasks.inventory.document import Data
+from tasks.inventory.secrets import SecretReference, SecretStore
+from tasks.remote.keeping import generate, keep_by_command, keep_in_file, refuse_version_control
+from tasks.remote.secret import resolve
+
+PASS_ABSENT = "is not in the password store"  # noqa: S105  # what `pass show` says (password-store 1.7)
+
+
+def reference(store: SecretStore, app: str) -> dict[str, Data]:
+    """Return how an app's file names a passphrase of this store. Raises UsageError when none can be read from it."""
+    if store.directory is not None:
+        path, home = store.directory / app, Path.home()
+        return {"file": f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)}
+    return {"command": list(_show(store, app))}
+
+
+def _show(store: SecretStore, app: str) -> tuple[str, ...]:
+    assert store.command is not None
+    if store.show is not None:
+        return _filled(store.show, app)
+    words = store.command
+    if words[:2] in (("pass", "insert"), ("gopass", "insert")):
+        return _filled((words[0], "show", *(word for word in words[2:] if not word.startswith("-"))), app)
+    raise UsageError(
+        f"nothing tells how to read what `{' '.join(words)}` keeps",
+        "add `show` to `secrets` in cloudbackup.yml: the command that prints the secret again",
+    )
+
+
+def _filled(words: tuple[str, ...], app: str) -> tuple[str, ...]:
+    return tuple(word.replace("{app}", app) for word in words)
+
+
+def refuse_place(store: SecretStore, app: str) -> None:
+    """Raise UsageError for a store that must not hold a secret, before anything is changed."""
+    if store.directory is not None:
+        refuse_version_control(store.directory / app)
+
+
+def place(store: SecretStore, app: str) -> SecretReference:
+    """Return `reference` as the inventory reads it."""
+    return SecretReference.model_validate(reference(store, app), strict=False)
+
+
+def present(place: SecretReference, app: str) -> bool:
+    """Tell whether there is a passphrase at a reference. Raises UsageError when that cannot be told."""
+    if place.file is not None and not place.file.exists():
+        return False
+    try:
+        resolve(place, f"the passphrase of {app}")
+    except UsageError as error:
+        if place.command is None or "failed with exit code" not in error.what:
+            raise
+        # `pass insert` without a terminal writes over what is there: only its own word that there is nothing counts
+        if place.command[0] in ("pass", "gopass") and PASS_ABSENT not in error.remedy:
+            raise
+        return False
+    return True
+
+
+def make(store: SecretStore, app: str, *, repository_there: bool) -> None:
+    """Make a passphrase and keep it, then read it back.
+
+    Raises RefusedError where there is a repository already, which a new passphrase would never open, UsageError,
+    AppError when what the store gives back is something else.
+    """
+    named = place(store, app)
+    if repository_there:
+        raise RefusedError(
+            f"{app}: the storage holds a repository of this name, and there is no passphrase for it",
+            f"bring its passphrase back to {told(named)}, or choose another name for the app",
+        )
+    secret = generate()
+    if store.directory is not None:
+        keep_in_file(store.directory / app, secret)
+    else:
+        assert store.command is not None
+        keep_by_command(_filled(store.command, app), secret)
+    if resolve(named, f"the new passphrase of {app}") != secret:
+        raise AppError(
+            f"{app}: the secret store gives back another passphrase than the one put into it",
+            "correct `secrets` in cloudbackup.yml: `command` must take it as it is, `show` must print it alone",
+        )
+
+
+def told(named: SecretReference) -> str:
+    """Return in words where a secret is, for a person."""
+    if named.file is not None:
+        return str(named.file)
+    if named.env is not None:
+        return f"the environment variable {named.env}"
+    return f"where `{' '.join(named.command or ())}` finds it"

@@ -1,0 +1,89 @@
+"""What a person wants of a new app, and the file that says it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tasks.errors import UsageError
+from tasks.inventory.document import Data
+from tasks.inventory.models import App
+from tasks.inventory.values import read_host_path
+
+SCHEMA = Path(__file__).parents[1] / "inventory" / "schema" / "app.schema.json"
+HEAD = "# Made by `inv app.add`; examples/inventory/apps/shop.yml explains every key.\n"
+DATABASE = "# reached by the option files of the login on the host, such as ~/.my.cnf, unless said here\n"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of `app.add`; empty is what was not given."""
+
+    app: str
+    host: str = ""
+    files: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    mariadb: bool = False
+    defaults_file: str = ""
+    storage: str = ""
+    storage_key: str = ""
+    ssh_port: int = 0
+    key: str = ""
+
+    def values(self, passphrase: Mapping[str, Data], host_key: str = "") -> dict[str, Data]:
+        """Return the app's file as data. `passphrase` is a secret's reference, `host_key` the host's pinned key."""
+        ssh: dict[str, Data] = {"port": self.ssh_port, "key": self.key, "host_key": host_key}
+        files: dict[str, Data] = {"paths": list(self.files), "exclude": list(self.exclude)}
+        database: dict[str, Data] = {"defaults_file": self.defaults_file}
+        every: dict[str, Data] = {
+            "host": self.host,
+            "ssh": _given(ssh),
+            "passphrase": dict(passphrase),
+            "storage": self.storage,
+            "storage_key": self.storage_key,
+            "files": _given(files) if self.files else "",
+        }
+        return _given(every) | ({"mariadb": _given(database)} if self.mariadb else {})
+
+
+def _given(values: dict[str, Data]) -> dict[str, Data]:
+    return {key: value for key, value in values.items() if value}
+
+
+def text(values: dict[str, Data], file: Path) -> str:
+    """Return the YAML of an app's file; one in this checkout names the schema that editors check it with."""
+    written = HEAD + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)
+    written = written.replace("\nmariadb: {}", f"\n{DATABASE}mariadb: {{}}")
+    if SCHEMA.parents[3] in file.parents:
+        written = f"# yaml-language-server: $schema={os.path.relpath(SCHEMA, file.parent)}\n{written}"
+    return written
+
+
+def refuse_contradiction(wanted: Wanted, app: App, file: Path) -> None:
+    """Raise UsageError when an app that is there says otherwise: `app.add` changes no file of a person's."""
+    different = list(_different(wanted, app))
+    if different:
+        raise UsageError(
+            f"{app.name} is in the inventory already, with another {', '.join(different)}",
+            f"change it in {file}, or give --app {app.name} alone to mend what is missing",
+        )
+
+
+def _different(wanted: Wanted, app: App) -> Iterator[str]:
+    paths, excluded = (app.files.paths, app.files.exclude) if app.files else ((), ())
+    given: dict[str, tuple[object, object]] = {
+        "--host": (wanted.host, app.host),
+        "--defaults-file": (wanted.defaults_file, app.mariadb.defaults_file if app.mariadb else None),
+        "--storage": (wanted.storage, app.storage),
+        "--storage-key": (wanted.storage_key, app.storage_key),
+        "--ssh-port": (wanted.ssh_port, app.ssh.port),
+        "--key": (wanted.key and Path(wanted.key).expanduser(), app.ssh.key),
+        "--mariadb": (wanted.mariadb, app.mariadb is not None),
+    }
+    yield from (option for option, (asked, there) in given.items() if asked and asked != there)
+    if {read_host_path(path) for path in wanted.files} - set(paths):
+        yield "--files"
+    if set(wanted.exclude) - set(excluded):
+        yield "--exclude"

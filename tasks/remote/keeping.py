@@ -1,0 +1,72 @@
+"""New secrets: made here, and put where they are to be kept. What is there already is never written over."""
+
+import os
+import secrets
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import AppError, UsageError
+from tasks.remote.secret import COMMAND_TIMEOUT, Secret
+
+BYTES = 32  # of randomness; 43 characters of A-Z a-z 0-9 - _, which every keyboard, shell and locale can give
+
+
+def generate() -> Secret:
+    """Return a new passphrase, ASCII, without blanks and quotes."""
+    return Secret(secrets.token_urlsafe(BYTES))
+
+
+def keep_in_file(path: Path, secret: Secret) -> None:
+    """Write `secret` into a new file of mode 600, in a folder of mode 700 where that is new.
+
+    Raises UsageError for a place under version control, AppError when it cannot be written or is there already.
+    """
+    refuse_version_control(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret.reveal() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise AppError(f"cannot write the secret {path}: {error.strerror}") from error
+
+
+def keep_by_command(words: Sequence[str], secret: Secret) -> None:
+    """Give `secret` to a command's standard input. Raises UsageError when the command fails."""
+    shown = shlex.join(words)
+    try:
+        done = subprocess.run(
+            words, input=secret.reveal().encode() + b"\n", capture_output=True, timeout=COMMAND_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"the command `{shown}` did not end within {COMMAND_TIMEOUT:.0f} seconds") from error
+    except OSError as error:
+        raise UsageError(f"the command `{shown}` cannot run: {error.strerror}") from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise UsageError(f"the command `{shown}` failed with exit code {done.returncode}", said[-1] if said else "")
+
+
+def refuse_version_control(path: Path) -> None:
+    """Raise UsageError for a file that git would take into a repository: inside a work tree, and not ignored."""
+    above = next((folder for folder in path.absolute().parents if (folder / ".git").exists()), None)
+    if above is None:
+        return
+    try:
+        ignored = subprocess.run(
+            ("git", "-C", str(above), "check-ignore", "-q", "--", str(path.absolute())),
+            capture_output=True,
+            check=False,
+        )
+        if ignored.returncode == 0:
+            return
+    except OSError:
+        pass  # without git nothing says that it is ignored
+    raise UsageError(
+        f"{path} is inside the git work tree {above}, and not ignored there: git must not get a secret",
+        "choose another folder in cloudbackup.yml, or add it to .gitignore",
+    )
