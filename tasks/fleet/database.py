@@ -40,7 +40,7 @@ def options(session: Session, app: App, archive: str) -> StreamOptions:
     chunk_size = chunk_size_of(session, app, asked)
     return StreamOptions(
         archive=archive,
-        content=dump(way, asked.tools, DumpOptions(chunk_size)),
+        content=dump(way, asked.tools, DumpOptions(chunk_size, replica=bool(asked.replica), galera=asked.galera)),
         name=STREAM,
         chunk_size=chunk_size,
         compression=app.compression,

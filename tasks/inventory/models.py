@@ -141,6 +141,10 @@ class MariaDB(Strict):
     password: SecretReference | None = Field(None, description="the database account's password")
     exec: Words = Field((), description="what runs the database tools where they live: docker exec -i shop-db")
     binlog: bool = Field(default=False, description="archive binary logs as well, for point-in-time recovery")
+    binlog_keep: Duration | None = Field(
+        None,
+        description="how far back to any moment; whole backups from before stand alone. All that are kept, otherwise",
+    )
     datadir: HostPath | None = Field(None, description="the data directory on the host; asked of the server otherwise")
     stop: Words = Field(("systemctl", "stop", "mariadb"), description="stops the server, for a restore")
     start: Words = Field(("systemctl", "start", "mariadb"), description="starts the server after a restore")
@@ -148,6 +152,15 @@ class MariaDB(Strict):
     chunk_size: ChunkSize = Field(None, description="the repository's chunk size; auto goes by size and memory")
     startup_wait_timeout: Duration = Field(
         timedelta(minutes=10), description="how long the backup waits for locks that others hold"
+    )
+    checkpoint: bool = Field(default=True, description="have the server write its changed pages before the copy")
+    parallel: int = Field(1, ge=1, le=64, description="threads that copy data files")
+    throttle: int | None = Field(
+        None, ge=1, description="most pairs of read and write a second while copying, each 10 MiB"
+    )
+    safe_slave_backup: bool = Field(
+        default=False,
+        description="on a replica: stop its SQL thread while temporary tables are open, and start it again",
     )
 
     @model_validator(mode="after")

@@ -15,7 +15,8 @@ unchanged chunk, wherever in the stream it comes. Stock `mbstream -x` unpacks PA
 
 A stream that was cut between two chunks looks whole to `mbstream -x`. So the filter fails (exit 1, one line on standard
 error) unless each file that began also ended and the files came that mariadb-backup writes last; it fails as well
-on a wrong CRC, a gap in a file, and a type that it does not know.
+on a wrong CRC, a gap in a file, and a type that it does not know. When all is well it tells on standard error where in
+the binary log, and of which master or Galera state, the backup stands: a line for each such file, its text as hex.
 
 Runs alone on a host, of the standard library only, Python 3.8 and later.
 """
@@ -35,6 +36,8 @@ PADDING = b"cloudbackup_padding"  # restoring deletes the file of this name
 MAGIC = b"XBSTCK01"
 IGNORABLE = 1  # flag: a chunk of an unknown type that is shaped like P
 LAST_FILES = (b"checkpoints", b"info")  # after xtrabackup_ (10.11) or mariadb_backup_ (11.x)
+POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # where the backup stands; told on standard error as well
+TOLD = "cloudbackup position"
 LONGEST_PATH = 4096
 PIECE = 1 << 20
 PIECES = 4  # pieces in memory at one time
@@ -94,6 +97,7 @@ class Aligner:
         self.taken = 0  # position in the input
         self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
         self.ended: set[bytes] = set()  # which of LAST_FILES came
+        self.positions: dict[bytes, bytes] = {}  # which of POSITIONS came, and their texts
         self.checker = Checker()
 
     def run(self) -> None:
@@ -150,10 +154,11 @@ class Aligner:
         if length >= self.size:
             self.pad(len(head))
         self.put(head)
-        self.copy(length, crc, printable(path))
+        self.copy(length, crc, path)
 
-    def copy(self, length: int, crc: int, where: str) -> None:
+    def copy(self, length: int, crc: int, path: bytes) -> None:
         """Copy `length` bytes of data by pieces."""
+        where, name = printable(path), own(path)
         while True:
             memory = self.checker.free.get()
             count = min(length, PIECE)
@@ -161,6 +166,8 @@ class Aligner:
                 raise StreamError(f"the stream is cut in the data of {where}")
             length -= count
             self.taken += count
+            if name in POSITIONS and length == 0:  # files of a line; a longer one is none
+                self.positions[name] = bytes(memory[:count])
             self.checker.work.put((memory, count, length, crc, where))
             self.put(memory[:count])
             if self.checker.fault:
@@ -184,9 +191,8 @@ class Aligner:
     def end(self, path: bytes) -> None:
         """Note that a file has ended."""
         self.open.pop(path, None)
-        for prefix in (b"xtrabackup_", b"mariadb_backup_"):
-            if path.startswith(prefix) and path[len(prefix) :] in LAST_FILES:
-                self.ended.add(path[len(prefix) :])
+        if own(path) in LAST_FILES:
+            self.ended.add(own(path))
 
     def complete(self) -> None:
         """Raise StreamError unless the stream is a whole backup."""
@@ -221,6 +227,14 @@ class Aligner:
         self.position += len(data)
 
 
+def own(path: bytes) -> bytes:
+    """Return which of its own files mariadb-backup has written here, without the prefix; empty for a database's."""
+    for prefix in (b"xtrabackup_", b"mariadb_backup_"):
+        if path.startswith(prefix):
+            return path[len(prefix) :]
+    return b""
+
+
 def printable(path: bytes) -> str:
     """Return a path for a message, in one line."""
     return ascii(path.decode("utf-8", "replace"))
@@ -253,6 +267,9 @@ def main() -> NoReturn:
     except OSError as error:
         fault = f"cannot copy the stream: {error.strerror}"
     else:
+        for name, text in sorted(aligner.positions.items()):
+            sys.stderr.write(f"{TOLD} {name.decode()} {text.hex()}\n")
+        sys.stderr.flush()
         os._exit(0)
     sys.stderr.write(f"align: {fault}\n")
     sys.stderr.flush()

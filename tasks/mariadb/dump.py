@@ -1,12 +1,13 @@
 """The stream that goes into an archive: mariadb-backup's, aligned with borg's chunks, whole or failing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.mariadb import align
 from tasks.mariadb.access import BACKUP, Access
 from tasks.mariadb.server import Tools
-from tasks.remote.script import Stream, quote
+from tasks.remote.script import Stream, Words, quote
 
 FILTER = "ALIGN_FILTER"  # name of the environment variable that carries the filter's text
 INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: it must run everywhere alike
@@ -27,10 +28,16 @@ if not line.rstrip().endswith(b"completed OK!"):
 
 @dataclass(frozen=True)
 class DumpOptions:
-    """`checkpoint` has the server write its changed pages first, so that the redo log in the archive is short."""
+    """How to dump, beyond what the inventory says.
+
+    `checkpoint` has the server write its changed pages first, so that the redo log in the archive is short.
+    `replica` and `galera` save the position of a replica in its master's binary log, and of a Galera node.
+    """
 
     chunk_size: int
     checkpoint: bool = True
+    replica: bool = False
+    galera: bool = False
 
 
 def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
@@ -40,17 +47,38 @@ def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
     when mariadb-backup's last line is not `completed OK!`, or when a file or the end is missing in the stream.
     mariadb-backup's messages go to standard error as they come.
     """
-    words = ["--backup", "--stream=mbstream"]
-    if options.checkpoint and "innodb-log-checkpoint-now" in tools.options:
-        words.append("--innodb-log-checkpoint-now")
-    if "startup-wait-timeout" in tools.options:
-        words.append(f"--startup-wait-timeout={int(access.database.startup_wait_timeout.total_seconds())}")
-    backup = access.command(BACKUP, words)
+    backup = access.command(BACKUP, _words(access, tools, options))
     watch = quote((*INTERPRETER, _WATCH))
     align_words = f'{quote(INTERPRETER)} "${FILTER}" {options.chunk_size:d}'
     # Descriptor 4 carries the data around the program that watches the messages.
     body = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1 | {align_words}"
     return Stream(body, {**access.environment, FILTER: filter_text()})
+
+
+def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
+    database = access.database
+    words = ["--backup", "--stream=mbstream"]
+    if options.checkpoint and database.checkpoint and "innodb-log-checkpoint-now" in tools.options:
+        words.append("--innodb-log-checkpoint-now")
+    if "startup-wait-timeout" in tools.options:
+        words.append(f"--startup-wait-timeout={int(database.startup_wait_timeout.total_seconds())}")
+    if database.parallel > 1:
+        words.append(f"--parallel={database.parallel}")
+    if database.throttle is not None:
+        words.append(f"--throttle={database.throttle}")
+    if database.safe_slave_backup:
+        words.append("--safe-slave-backup")
+    if options.replica:
+        words.append("--slave-info")
+    if options.galera:
+        words.append("--galera-info")
+    return words
+
+
+def positions(said: Sequence[str]) -> dict[str, str]:
+    """Return what the filter told: the texts of `binlog_info`, `slave_info` and `galera_info`, those that came."""
+    lines = (line.removeprefix(align.TOLD).split() for line in said if line.startswith(align.TOLD))
+    return {name: bytes.fromhex(text).decode(errors="replace").strip() for name, text in lines}
 
 
 def filter_text() -> str:

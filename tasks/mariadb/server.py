@@ -48,6 +48,7 @@ _STATEMENTS = {
     " WHERE PLUGIN_STATUS = 'ACTIVE' AND PLUGIN_LIBRARY IS NOT NULL ORDER BY 1",
     "grants": "SHOW GRANTS",
     "position": "SHOW MASTER STATUS",
+    "replica": "SHOW ALL SLAVES STATUS",
     "size": "SELECT COUNT(*), SUM(FILE_SIZE) FROM information_schema.INNODB_SYS_TABLESPACES",
     "end": "SELECT 1",
 }
@@ -89,7 +90,10 @@ class Position:
 
 @dataclass(frozen=True)
 class Server:
-    """A server's own words. `size` is in bytes, of all tables; `tables` counts InnoDB's tablespaces."""
+    """A server's own words. `size` is in bytes, of all tables; `tables` counts InnoDB's tablespaces.
+
+    `replica` tells whether it replicates from another server, None when the account may not ask for that.
+    """
 
     account: str
     variables: Mapping[str, str]
@@ -99,6 +103,7 @@ class Server:
     size: int
     tables: int
     tools: Tools
+    replica: bool | None = False
     complaints: tuple[str, ...] = field(default=())
 
     @property
@@ -117,6 +122,11 @@ class Server:
         if "ALL PRIVILEGES" in self.grants:
             return ()
         return tuple(name for name in NEEDED_GRANTS if name not in self.grants)
+
+    @property
+    def galera(self) -> bool:
+        """Tell whether it is a node of a Galera cluster."""
+        return self.variables.get("wsrep_on") == "ON"
 
     @property
     def checkpoints(self) -> bool:
@@ -222,6 +232,7 @@ def parse(text: str, errors: str = "") -> Server:
         size=_whole(size) + files * 1024,
         tables=_whole(count),
         tools=_tools(tools),
+        replica=None if "SLAVE MONITOR" in errors or "REPLICA MONITOR" in errors else bool(sections.get("replica")),
         complaints=tuple(line for line in errors.splitlines() if line.startswith("ERROR")),
     )
 

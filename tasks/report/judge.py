@@ -92,8 +92,8 @@ class _History:
         every = sound(records)
         self.broken = len(records.broken) + len(records.all) - len(every) if records else 0
         own = sorted((record for record in every if record.source == source.source), key=lambda record: record.time)
-        self.since = min((record.time for record in every), default=None)
         self.backups = [record for record in own if record.action == "backup"]
+        self.since = min((record.time for record in self.backups or every), default=None)
         self.saved = [record for record in self.backups if record.outcome != "failed" and record.archive]
         drills = [record for record in own if record.action == "verify"]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)

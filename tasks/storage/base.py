@@ -3,6 +3,7 @@
 import posixpath
 import secrets
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
-from tasks.storage.records import Record, Records
+from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names
 from tasks.storage.repository import Repository, Side
 
 # borg reads braces in an address as placeholders, on the client and again in `borg serve` (where no doubling helps),
@@ -107,20 +108,33 @@ class Storage(ABC):
         files = self.files(app)
         self._must_be_there(files)
         files.make_directory(folder)
-        files.write_new(posixpath.join(folder, record_name(record.time, record.action)), record.to_json().encode())
+        name = record_name(record.time, record.action, record.source)
+        files.write_new(posixpath.join(folder, name), record.to_json().encode())
+        if record.action == UNCHANGED:
+            self._drop_older(files, folder, name)
 
-    def read_records(self, app: App, newest: int = 60) -> Records:
-        """Return the app's newest records, oldest first. Raises AppError."""
+    def _drop_older(self, files: Files, folder: str, newest: str) -> None:
+        """Remove the records before `newest` of its kind: a look every five minutes leaves one record, not 100,000."""
+        for name in files.names(folder):
+            if kind(name) == kind(newest) and name < newest:
+                with suppress(FilesError):  # another operator was quicker, or the next look removes it
+                    files.remove(posixpath.join(folder, name))
+
+    def read_records(self, app: App, newest: int = NEWEST, only: str | None = None) -> Records:
+        """Return the app's newest records, so many of each kind (see `records.kind`), oldest first. Raises AppError.
+
+        `only` is the one kind that is wanted, None for all.
+        """
         folder = self._records_folder(app)
         files = self.files(app)
         try:
-            names = [name for name in files.names(folder) if name.endswith(".json")]
+            names = [name for name in files.names(folder) if only in (None, kind(name))]
         except FilesError as error:
             if not error.missing:
                 raise
             self._must_be_there(files)
             return Records()
-        return Records.parse({name: files.read(posixpath.join(folder, name)) for name in names[-newest:]})
+        return Records.parse({name: files.read(posixpath.join(folder, name)) for name in newest_names(names, newest)})
 
     def _must_be_there(self, files: Files) -> None:
         """Raise AppError when the directory is not there: in the folder of an unmounted disk nothing may be made."""
@@ -134,6 +148,7 @@ class Storage(ABC):
         return posixpath.join(self.directory, "records", app.name)
 
 
-def record_name(time: datetime, action: str) -> str:
+def record_name(time: datetime, action: str, source: str | None = None) -> str:
     """Return a record's file name: sorted by time, and never that of another operator's record."""
-    return f"{time:%Y-%m-%dT%H-%M-%S}-{action}-{secrets.token_hex(2)}.json"
+    what = f"{action}-{source}" if source else action
+    return f"{time:%Y-%m-%dT%H-%M-%S}-{what}-{secrets.token_hex(2)}.json"

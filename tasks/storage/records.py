@@ -3,13 +3,17 @@
 import getpass
 import json
 import os
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 VERSION = 1
+NEWEST = 30  # records of each kind that are read unless told otherwise
+UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest such record stands for all
+_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-(?P<kind>.+)-[0-9a-f]{4}\.json")
 Outcome = Literal["ok", "warning", "failed"]
 
 
@@ -84,6 +88,24 @@ class Records:
         """Return the newest record of an action on a source, whatever its outcome."""
         found = [record for record in self.all if (record.action, record.source) == (action, source)]
         return found[-1] if found else None
+
+
+def kind(name: str) -> str:
+    """Return action and source in a record's file name (`backup-binlog`), the action alone in names of old records."""
+    found = _NAME.fullmatch(name)
+    return found["kind"] if found else ""
+
+
+def newest_names(names: Iterable[str], newest: int = NEWEST) -> list[str]:
+    """Return the file names of the newest records of each kind, sorted.
+
+    Of each kind, because frequent ones (binary logs, every five minutes) must not push the only proof of a backup out.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if name.endswith(".json"):
+            kinds.setdefault(kind(name), []).append(name)
+    return sorted(name for each in kinds.values() for name in each[-newest:])
 
 
 def operator_name() -> str:

@@ -38,9 +38,11 @@ def test_a_whole_backup_becomes_an_archive_and_a_prepared_directory(
     lines: list[str] = []
     made = host.run(repository.create(ARCHIVE, stream(host, shop.access())), on_stderr=lines.append)
     assert made.ok, made.error_text
-    assert [line for line in lines if line][-1].endswith("completed OK!")
+    assert any(line.endswith("completed OK!") for line in lines)
     unpacked = unpack.to_directory(host, repository.extract(ARCHIVE), str(tmp_path / "new"))
     assert unpacked.position is not None
+    told = dump.positions(lines)["binlog_info"].split("\t")
+    assert told == [unpacked.position.file, str(unpacked.position.offset), unpacked.gtid]
     assert unpacked.version == server.ask(host, shop.access()).version
     assert not list((tmp_path / "new").rglob("*.isl"))
     assert not (tmp_path / "new" / align.PADDING.decode()).exists()

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.mariadb import align
+from tasks.mariadb.dump import positions
 from tests.unit.mariadb.streams import (
     SIZES,
     Chunk,
@@ -159,3 +160,13 @@ print(p, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr
     code, kibibytes = map(int, done.stderr.split())
     assert code == 0
     assert kibibytes < 64 * 1024
+
+
+def test_positions_are_told_and_a_database_of_such_a_name_is_not(tmp_path: Path) -> None:
+    info, other = (
+        data(b"xtrabackup_binlog_info", 0, b"binlog.000004\t711\t0-1-9\n"),
+        data(b"d/xtrabackup_slave_info", 0, b"x"),
+    )
+    stream = joined([info, end(b"xtrabackup_binlog_info"), other, end(b"d/xtrabackup_slave_info"), *LAST])
+    done = subprocess.run((*FILTER, "64"), input=stream, capture_output=True, check=True)
+    assert positions(done.stderr.decode().splitlines()) == {"binlog_info": "binlog.000004\t711\t0-1-9"}

@@ -1,13 +1,13 @@
 """Records outlive the version that wrote them."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.storage.base import record_name
-from tasks.storage.records import Record, Records
+from tasks.storage.records import Record, Records, newest_names
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001
 RECORDS = st.builds(
@@ -57,3 +57,14 @@ def test_two_operators_never_take_one_name() -> None:
     names = {record_name(time, "backup") for _ in range(8)}
     assert len(names) > 1
     assert all(name.startswith("2026-11-22T03-00-00-backup-") for name in names)
+
+
+def test_frequent_records_push_no_others_out() -> None:
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    rare = [
+        record_name(start, "verify", "mariadb"), record_name(start, "backup", "mariadb"), record_name(start, "prune"),
+        "2026-11-21T03-00-00-backup-00ff.json",
+    ]  # fmt: skip
+    frequent = [record_name(start + timedelta(minutes=5 * each), "backup", "binlog") for each in range(300)]
+    kept = newest_names([*frequent, *rare, "notes.txt"], 60)
+    assert kept == sorted(rare + frequent[-60:])

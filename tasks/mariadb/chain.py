@@ -1,0 +1,38 @@
+"""Which archives of binary logs a whole backup needs, to be brought to moments after it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+CLOCK_STEP = timedelta(minutes=5)  # a host's clock may have been set back between two archives
+
+
+class Dated(Protocol):
+    """An archive of a listing: its name, and when it began by its host's clock."""
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+
+    @property
+    def start(self) -> datetime:
+        """Return when it began."""
+
+
+def needed_by_chain(bases: Iterable[Dated], binlogs: Iterable[Dated], since: datetime | None = None) -> frozenset[str]:
+    """Return the names of those archives of binary logs without which a kept base could be brought to fewer moments.
+
+    `bases` are the whole backups that stay, `binlogs` all archives of the source `binlog`. A base needs every binary
+    log from the one on that was open when its copy ended. One that was archived before the copy began was closed
+    before, so no base needs it: that takes the listing alone, and no record can be missing or wrong. A margin is for
+    clocks that were set back.
+
+    `since` shortens the window: a base from before it stays as it is, and needs binary logs for no moment after it.
+    The newest base keeps its own, however old it is. Without any base nothing can be judged, and all are needed.
+    """
+    bases, binlogs = list(bases), list(binlogs)
+    if not bases:
+        return frozenset(each.name for each in binlogs)
+    newest = max(base.start for base in bases)
+    begins = min(base.start for base in bases if since is None or base.start >= since or base.start == newest)
+    return frozenset(each.name for each in binlogs if each.start >= begins - CLOCK_STEP)
