@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import CloudbackupError
-from tasks.lab import process, programs
+from tasks.lab import process, programs, template
 
 BACKUP_USER = "backup"
 SOCKET = "run/s"  # below the server's folder; short, as a socket's path may have 107 bytes only
@@ -79,17 +79,35 @@ def client_options(user: str, password: str, socket: Path) -> str:
     return f"[client]\nuser={user}\npassword={quoted_option(password)}\nsocket={quoted_option(str(socket))}\n"
 
 
-def prepare(server: Server, environment: dict[str, str]) -> None:
-    """Make the data directory and the configuration. Raises CloudbackupError with what mariadb-install-db says."""
+def prepare(server: Server, environment: dict[str, str], like: Path | None = None) -> None:
+    """Make the data directory and the configuration. Raises CloudbackupError with what mariadb-install-db says.
+
+    `like` is the data directory of a server that was stopped, to begin with its data and its accounts.
+    """
     for folder in (server.datadir.parent, server.socket.parent, server.temporary):
         folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         if os.geteuid() == 0:
             shutil.chown(folder, server.user)
     server.configuration.write_text(_configuration(server))
     _write_private(server.root_options, client_options("root", ROOT_PASSWORD, server.socket))
-    first = server.folder / "first-start.sql"
-    first.touch(mode=0o600)
-    first.write_text(_first_statements(server))
+    if like is not None:
+        template.copy(like, server.datadir)
+        return
+    template.copy_or_make(server.user, server.datadir, lambda: _install(server, environment))
+    bootstrap = (programs.find("mariadbd"), f"--defaults-file={server.configuration}", "--bootstrap")
+    applied = subprocess.run(
+        (*bootstrap, f"--user={server.user}"),
+        input=_first_statements(server),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    if applied.returncode != 0 or "ERROR" in applied.stderr:
+        raise CloudbackupError(f"MariaDB of {server.app} refused its accounts:\n{applied.stderr[-2000:]}")
+
+
+def _install(server: Server, environment: dict[str, str]) -> None:
     words = (
         programs.find("mariadb-install-db"),
         f"--defaults-file={server.configuration}",
@@ -103,18 +121,6 @@ def prepare(server: Server, environment: dict[str, str]) -> None:
         raise CloudbackupError(
             f"mariadb-install-db failed for {server.app}:\n{made.stdout[-2000:]}{made.stderr[-2000:]}"
         )
-    bootstrap = (programs.find("mariadbd"), f"--defaults-file={server.configuration}", "--bootstrap")
-    applied = subprocess.run(
-        (*bootstrap, f"--user={server.user}"),
-        input=first.read_text(),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    first.unlink()
-    if applied.returncode != 0 or "ERROR" in applied.stderr:
-        raise CloudbackupError(f"MariaDB of {server.app} refused its accounts:\n{applied.stderr[-2000:]}")
 
 
 def _configuration(server: Server) -> str:
@@ -128,11 +134,14 @@ def _configuration(server: Server) -> str:
         "log_error": server.log,
         "character_set_server": "utf8mb4",
         "innodb_buffer_pool_size": "32M",
-        "innodb_log_file_size": "16M",
+        "innodb_log_file_size": "8M",
         "innodb_flush_log_at_trx_commit": 2,
+        "innodb_doublewrite": "OFF",
+        "innodb_buffer_pool_dump_at_shutdown": "OFF",
         "aria_pagecache_buffer_size": "8M",
         "key_buffer_size": "1M",
         "performance_schema": "OFF",
+        "skip_name_resolve": "ON",
         "server_id": server.port,
     }
     if server.binlog:

@@ -51,33 +51,45 @@ def environment() -> dict[str, str]:
     return {}
 
 
-def make(folder: Path, megabytes: int) -> Running:
+def make(folder: Path, like: Path | None = None) -> Running:
+    """Start a server with 12 MB of data, or one with a binary log and the data of one that was stopped."""
     folder.chmod(0o755)
-    server = mariadb.Server("shop", folder, free_port(), binlog=True, backup_password=PASSWORD)
+    server = mariadb.Server("shop", folder, free_port(), binlog=like is not None, backup_password=PASSWORD)
     home = folder / "home"
     home.mkdir()
-    mariadb.prepare(server, environment())
+    mariadb.prepare(server, environment(), like)
     scripts.write(server, home)
     mariadb.start(server, home, environment())
-    database.fill(server, megabytes)
+    if like is None:
+        database.fill(server, 12)
     return Running(server, home)
 
 
+@pytest.fixture(scope="session")
+def filled() -> Iterator[Path]:
+    """The data directory of a server that was stopped, for others to begin with."""
+    folder = Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp"))
+    running = make(folder)
+    mariadb.stop(running.server, running.home)
+    yield running.server.datadir
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Running]:
+def shop(filled: Path) -> Iterator[Running]:
     """A server that the tests of one file share; they do not change it."""
-    yield from _fresh()
+    yield from _fresh(filled)
 
 
 @pytest.fixture
-def own_shop() -> Iterator[Running]:
+def own_shop(filled: Path) -> Iterator[Running]:
     """A server that a test may change."""
-    yield from _fresh()
+    yield from _fresh(filled)
 
 
-def _fresh() -> Iterator[Running]:
+def _fresh(filled: Path) -> Iterator[Running]:
     folder = Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp"))
-    running = make(folder, 12)
+    running = make(folder, filled)
     try:
         yield running
     finally:
