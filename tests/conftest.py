@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import pytest
 
-# borg tests its own cryptography at each start, a quarter of a short command's time; the tests start it thousands of
-# times. The lab hands this on to its hosts and its box.
+# borg tests its own cryptography and loads FUSE's library at each start, half of a short command's time; the tests start
+# it thousands of times. The lab hands this on to its hosts and its box.
 os.environ.setdefault("BORG_SELFTEST", "disabled")
+os.environ.setdefault("BORG_FUSE_IMPL", "none")
 
 # Started in the background of a script, this process ignores Ctrl-C and would hand that on to the programs it tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)

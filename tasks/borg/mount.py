@@ -3,9 +3,13 @@
 While it is mounted, borg holds a shared lock on the repository: a backup waits for it, and gives up after its time.
 """
 
+from dataclasses import replace
+
 from tasks.borg.runner import PLAIN, How, Result, run
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
+
+FUSE = {"BORG_FUSE_IMPL": "pyfuse3,llfuse"}  # borg's own default, borg 1.2 and 1.4
 
 
 def mount_words(mountpoint: str, archive: str | None = None) -> Words:
@@ -23,6 +27,7 @@ def mount(repository: Repository, mountpoint: str, archive: str | None = None, h
 
     Raises BorgError, also without FUSE, and what `Host.run` raises.
     """
+    how = replace(how, environment={**how.environment, **FUSE})
     return run(repository, mount_words(mountpoint, archive), how)
 
 

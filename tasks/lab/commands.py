@@ -117,9 +117,8 @@ def _inside_jail(arguments: Sequence[str], jail: Jail) -> list[str]:
 
 
 def _plain_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "CLOUDBACKUP_LAB", "BORG_SELFTEST") if name in os.environ} | {
-        "LC_ALL": "C.UTF-8"
-    }
+    names = ("PATH", "CLOUDBACKUP_LAB", "BORG_SELFTEST", "BORG_FUSE_IMPL")
+    return {name: os.environ[name] for name in names if name in os.environ} | {"LC_ALL": "C.UTF-8"}
 
 
 def _file_words(call: shell.Call, seat: Seat) -> list[str]:

@@ -68,7 +68,7 @@ def prepare(paths: HostPaths, port: int, operator_key: str, environment: dict[st
     for name in (".bashrc", ".zshenv"):
         (paths.home / name).write_text('cd "$HOME"\n')
     keys.make(paths.host_key, f"lab host {paths.folder.name}")
-    handed_on = {name: os.environ[name] for name in ("BORG_SELFTEST",) if name in os.environ}
+    handed_on = {name: os.environ[name] for name in ("BORG_SELFTEST", "BORG_FUSE_IMPL") if name in os.environ}
     values = {"HOME": str(paths.home), "PATH": f"{paths.programs}:{PATH}", **handed_on, **environment}
     settings = {
         "Port": str(port),

@@ -11,7 +11,7 @@ from tasks.lab.plan import AppPlan, BoxPlan
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS
 from tests.contract.place import Site
-from tests.contract.support import NO_SELF_TEST, borg_on_a_disk, quick_borg
+from tests.contract.support import QUICK_START, borg_on_a_disk, quick_borg
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def site() -> Iterator[Site]:
     apps = [AppPlan(name, mariadb=False, files_megabytes=1, borg=borg) for name in ("shop", "blog")]
     box = BoxPlan(operator_key=False, borg={"borg-1.4": quick_borg(beside / "borg-1.4")})
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in NO_SELF_TEST.items():
+        for name, value in QUICK_START.items():
             patch.setenv(name, value)
         lab = Lab.start(folder, apps, box)
         try:

@@ -16,19 +16,19 @@ QUICK = How(lock_wait=20, timeout=120)
 
 
 # borg tests itself at each start, which is a third of what a quick command takes, and not what is tested here.
-NO_SELF_TEST = {"BORG_SELFTEST": "disabled"}
+QUICK_START = {"BORG_SELFTEST": "disabled", "BORG_FUSE_IMPL": "none"}
 
 
 def quick_borg(program: Path) -> str:
     """Write a `borg` that is the machine's own, without its self-test; return its path."""
-    _write_borg(program, NO_SELF_TEST)
+    _write_borg(program, QUICK_START)
     return str(program)
 
 
 def borg_on_a_disk(program: Path, flag: Path) -> str:
     """As `quick_borg`, on a disk that is nearly full below the folder that the file `flag` names."""
     on_disk = {"PYTHONPATH": str(FULL_DISK), "PYTHONDONTWRITEBYTECODE": "1", "CONTRACT_FULL_FLAG": str(flag)}
-    _write_borg(program, {**NO_SELF_TEST, **on_disk})
+    _write_borg(program, {**QUICK_START, **on_disk})
     return str(program)
 
 

@@ -53,7 +53,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "my $checkout")
 
 
-def test_makes_the_environment_once_and_hands_over(checkout: Checkout, tmp_path: Path) -> None:
+def test_makes_the_environment_once_and_again_when_outdated_or_moved(checkout: Checkout, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     link = tmp_path / "link"
@@ -71,13 +71,6 @@ def test_makes_the_environment_once_and_hands_over(checkout: Checkout, tmp_path:
     again = checkout.call()
     assert (again.returncode, again.stderr) == (0, "")
 
-
-def test_remakes_what_is_half_made_outdated_or_moved(checkout: Checkout, tmp_path: Path) -> None:
-    leftover = checkout.folder / ".venv/lib/leftover"
-    leftover.mkdir(parents=True)
-    assert INSTALLING in checkout.call().stderr
-    assert not leftover.exists()
-
     (checkout.folder / "requirements.txt").write_text("# none, but in other words\n")
     assert INSTALLING in checkout.call().stderr
     assert checkout.call().stderr == ""
@@ -89,11 +82,14 @@ def test_remakes_what_is_half_made_outdated_or_moved(checkout: Checkout, tmp_pat
     assert checkout.call().stderr == ""
 
 
-def test_two_at_once_make_it_once(checkout: Checkout) -> None:
+def test_two_at_once_remake_a_half_made_one_once(checkout: Checkout) -> None:
+    leftover = checkout.folder / ".venv/lib/leftover"
+    leftover.mkdir(parents=True)
     calls = [checkout.start() for _ in range(3)]
     ended = [(*call.communicate("", timeout=120), call.returncode) for call in calls]
     assert [code for _, _, code in ended] == [0, 0, 0], ended
     assert sum(INSTALLING in errors for _, errors, _ in ended) == 1
+    assert not leftover.exists()
 
 
 def test_a_failed_installation_is_one_sentence_and_is_tried_again(checkout: Checkout) -> None:
