@@ -14,7 +14,7 @@ from tasks.inventory.models import App, Defaults, SecretStore, Storage
 class Inventory:
     """All storages and apps by name, apps in the order of their names.
 
-    `escrow` and `cache` are folders on the operator's machine; `storages` and `apps` cannot be changed.
+    `escrow`, `agent_keys` and `cache` are folders on the operator's machine; `storages` and `apps` cannot be changed.
     """
 
     folder: Path
@@ -22,6 +22,7 @@ class Inventory:
     defaults: Defaults
     apps: Mapping[str, App]
     escrow: Path
+    agent_keys: Path
     cache: Path
     secrets: SecretStore
 

@@ -38,6 +38,7 @@ def load(folder: Path) -> Inventory:
         defaults=main.defaults,
         apps=MappingProxyType({app.name: app for app in sorted(apps, key=lambda app: app.name)}),
         escrow=main.escrow,
+        agent_keys=main.agent_keys,
         cache=main.cache,
         secrets=main.secrets,
     )

@@ -102,6 +102,11 @@ class CloudbackupFile(Strict):
         validate_default=True,
         description="folder on the operator's machine for exported repository keys",
     )
+    agent_keys: OperatorPath = Field(
+        Path("~/cloudbackup/agent-keys"),
+        validate_default=True,
+        description="folder on the operator's machine for the keys of apps with `storage_key: agent`",
+    )
     cache: OperatorPath = Field(
         Path("~/.cache/cloudbackup"),
         validate_default=True,

@@ -33,6 +33,7 @@ def write(folder: Path, box: BoxSettings, host_key: str, apps: Sequence[tuple[Ap
             },
             "defaults": {"storage": "box", "max_age": "26h", "keep": {"daily": 7, "weekly": 4, "monthly": 6}},
             "escrow": str(operator / "escrow"),
+            "agent_keys": str(operator / "agent-keys"),
             "cache": str(operator / "cache"),
             "secrets": {"directory": str(operator / "secrets")},
         },

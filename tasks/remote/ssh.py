@@ -11,6 +11,7 @@ import paramiko
 from fabric import Config, Connection
 from paramiko.hostkeys import HostKeyEntry
 
+from tasks.remote.agent import KeyAgent
 from tasks.remote.channel import Channel, SshChannel
 from tasks.remote.files import Files, SftpFiles
 from tasks.remote.host import Host
@@ -42,11 +43,17 @@ class SshTarget:
 
 
 class SshHost(Host):
-    """A host behind SSH. The connection is opened by the first use and serves at most 4 programs at once."""
+    """A host behind SSH. The connection is opened by the first use and serves at most 4 programs at once.
 
-    def __init__(self, target: SshTarget, cancelled: threading.Event | None = None) -> None:
+    `agent` is served to the programs that run there, in place of any agent of the operator's.
+    """
+
+    def __init__(
+        self, target: SshTarget, cancelled: threading.Event | None = None, agent: KeyAgent | None = None
+    ) -> None:
         super().__init__(target.host, cancelled)
         self._target = target
+        self._agent = agent
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(CHANNELS)
         self._connection: Connection | None = None
@@ -56,7 +63,10 @@ class SshHost(Host):
         transport = self._transport()
         self._slots.acquire()
         try:
-            return _Slot(SshChannel(_session(transport, self.name), quote(words)), self._slots)
+            channel = _session(transport, self.name)
+            if self._agent is not None:
+                channel.request_forward_agent(self._agent.serve)
+            return _Slot(SshChannel(channel, quote(words)), self._slots)
         except (paramiko.SSHException, OSError, EOFError) as error:
             self._slots.release()
             raise HostError(f"{self.name}: the connection was lost: {error}", "run it again") from error

@@ -7,13 +7,14 @@ from tasks.errors import UsageError
 from tasks.inventory import storages as configured
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
+from tasks.remote.agent import KeyAgent
 from tasks.remote.host import Host, LocalHost
 from tasks.remote.secret import Secret, resolve
 from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Storage
 from tasks.storage.local import Directory
 from tasks.storage.repository import Repository, Side
-from tasks.storage.ssh import SshServer
+from tasks.storage.ssh import SshServer, agent_key_path
 from tasks.storage.storagebox import StorageBox
 
 
@@ -38,14 +39,15 @@ class Session:
             host.close()
 
     def host(self, app: App) -> Host:
-        """Return the app's host; two apps of one host share the connection."""
+        """Return the app's host; two apps of one host share the connection, unless a key is served over it."""
         if app.host == "local":
             return self.operator
         where = target(app)
+        agent = agent_key_path(self.inventory.agent_keys, app) if app.storage_key == "agent" else None
         with self._lock:
-            if where not in self._hosts:
-                self._hosts[where] = SshHost(where, self.cancelled)
-            return self._hosts[where]
+            if (where, agent) not in self._hosts:  # an agent's key is one app's own: so is its connection then
+                self._hosts[where, agent] = SshHost(where, self.cancelled, KeyAgent(agent) if agent else None)
+            return self._hosts[where, agent]
 
     def storage(self, name: str) -> Storage:
         """Return the storage of that name in the inventory."""
@@ -57,9 +59,9 @@ class Session:
     def _open(self, name: str) -> Storage:
         config = self.inventory.storages[name]
         if isinstance(config, configured.StorageBox):
-            return StorageBox(name, config, self.cancelled)
+            return StorageBox(name, config, self.inventory.agent_keys, self.cancelled)
         if isinstance(config, configured.SshStorage):
-            return SshServer(name, config, self.cancelled)
+            return SshServer(name, config, self.inventory.agent_keys, self.cancelled)
         if isinstance(config, configured.LocalStorage):
             return Directory(name, config, self.host)
         raise UsageError(f"storage {name}: the kind {config.kind} is planned, and not there yet")

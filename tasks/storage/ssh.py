@@ -3,10 +3,11 @@
 import posixpath
 import shlex
 import threading
+from pathlib import Path
 
-from tasks.errors import UsageError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
+from tasks.remote.agent import load_key
 from tasks.remote.files import Files
 from tasks.remote.script import Environment
 from tasks.remote.ssh import SshHost, SshTarget, host_key_name
@@ -14,15 +15,18 @@ from tasks.storage.base import Client, Storage, Usage
 from tasks.storage.repository import Side
 from tasks.storage.space import parse_df
 
+AGENT = "agent"
 Config = configured.SshStorage | configured.StorageBox
 
 
 class SshServer(Storage):
     """A server that runs `borg serve`: app hosts log in with an append-only key each, the operator with their own."""
 
-    def __init__(self, name: str, config: Config, cancelled: threading.Event) -> None:
+    def __init__(self, name: str, config: Config, agent_keys: Path, cancelled: threading.Event) -> None:
+        """`agent_keys` is the operator's folder with the keys of apps that have `storage_key: agent`."""
         super().__init__(name, config.kind, config.directory)
         self.config = config
+        self.agent_keys = agent_keys
         self.server = SshHost(self.target(), cancelled)
 
     def target(self) -> SshTarget:
@@ -39,28 +43,35 @@ class SshServer(Storage):
 
     def reach(self, app: App, client: Client) -> Environment:
         """Return borg's ssh command and borg's name on the server. Raises UsageError."""
-        key = str(self.config.key) if client.side is Side.OPERATOR and self.config.key else None
-        if client.side is Side.HOST:
-            if app.storage_key == "agent":
-                raise UsageError(f"{app.name}: `storage_key: agent` is planned, and not there yet", "leave it out")
-            key = host_key_path(client.host.facts().home, app)
-        return {"BORG_RSH": shlex.join(self.ssh_words(key)), "BORG_REMOTE_PATH": self.config.borg}
+        return {"BORG_RSH": shlex.join(self.ssh_words(self._key(app, client))), "BORG_REMOTE_PATH": self.config.borg}
+
+    def _key(self, app: App, client: Client) -> str | None:
+        """Return the file of a client's key where borg runs; AGENT for a key that is served; None for ssh's own."""
+        if client.side is Side.OPERATOR:
+            return str(self.config.key) if self.config.key else None
+        if app.storage_key == "host":
+            return host_key_path(client.host.facts().home, app)
+        path = agent_key_path(self.agent_keys, app)
+        load_key(path)  # a missing one is told here, and not as a key that the storage refuses
+        return str(path) if app.is_local else AGENT
 
     def ssh_words(self, key: str | None) -> list[str]:
-        """Return the ssh command with which borg reaches the server.
+        """Return the ssh command with which borg reaches the server. `key` is a file, AGENT, or None for ssh's own.
 
         It never asks, trusts the pinned host key alone (without leaving a file, OpenSSH 8.5 and later), and notices a
         dead connection after five minutes (borg's documentation of `serve`).
         """
         options = ["BatchMode=yes", "ConnectTimeout=20", "ServerAliveInterval=10", "ServerAliveCountMax=30"]
         options.append("StrictHostKeyChecking=yes")
-        if key is not None:
+        if key == AGENT:
+            options += ["IdentityAgent=SSH_AUTH_SOCK", "IdentityFile=none", "IdentitiesOnly=no"]
+        elif key is not None:
             options.append("IdentitiesOnly=yes")
         if self.config.host_key is not None:
             known = f"{host_key_name(self.config.host, self.config.port)} {self.config.host_key}"
             options += [f"KnownHostsCommand=/bin/echo {known}"]
             options += ["UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null"]
-        words = ["ssh", *(["-i", key] if key is not None else [])]
+        words = ["ssh", *(["-i", key] if key not in (None, AGENT) else [])]
         for option in options:
             words += ["-o", option]
         return words
@@ -81,6 +92,11 @@ class SshServer(Storage):
     def close(self) -> None:
         """Close the operator's connection."""
         self.server.close()
+
+
+def agent_key_path(folder: Path, app: App) -> Path:
+    """Return where the operator has the key of an app with `storage_key: agent`."""
+    return folder / app.name
 
 
 def host_key_path(home: str, app: App) -> str:

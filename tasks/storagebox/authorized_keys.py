@@ -59,9 +59,14 @@ def with_forced_command(text: str, key: PublicKey, command: str) -> str:
     return _file(lines if lines.count(wanted) == 1 else [*(line for line in lines if line != wanted), wanted])
 
 
-def without_forced_command(text: str, command: str) -> str:
-    """Return the file `text` without the keys that are forced to `command`; every other line stays."""
-    return _file([line for line in text.splitlines() if not line.startswith(_options(command) + " ")])
+def without_forced_command(text: str, command: str, comment: str | None = None) -> str:
+    """Return the file `text` without the keys forced to `command` (of that comment, if any); other lines stay."""
+    kept = []
+    for line in text.splitlines():
+        _, ours, key = line.partition(f"{_options(command)} ")
+        if not ours or not line.startswith(ours) or (comment is not None and key.split(maxsplit=2)[2:] != [comment]):
+            kept.append(line)
+    return _file(kept)
 
 
 def _is_plain(line: str, key: PublicKey) -> bool:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
+from tasks.remote.agent import make_key, public_key
 from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Script, quote
-from tasks.storage.ssh import SshServer, host_key_path
+from tasks.storage.ssh import SshServer, agent_key_path, host_key_path
 from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access, without_forced_command
 
 KEYS = ".ssh/authorized_keys"
@@ -27,9 +28,28 @@ def install_operator_key(files: Files, key: Path, *, both_ports: bool) -> bool:
 
 
 def install_app_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
-    """Let the app's host append to its own repository; tell whether that was new. Raises AppError."""
-    public = make_app_key(app, host)
+    """Let the app's key append to the app's own repository; tell whether that was new. Raises AppError.
+
+    The key is made where it is missing: on the host, or on the operator's side where the app's `storage_key` is agent.
+    """
+    public = make_app_key(app, host) if app.storage_key == "host" else make_agent_key(server, app)
     return _change(files, lambda text: with_forced_command(text, public, server.serve_command(app)))
+
+
+def make_agent_key(server: SshServer, app: App) -> PublicKey:
+    """Return the public half of the key that the operator's process serves for an app. Raises UsageError, AppError."""
+    path = agent_key_path(server.agent_keys, app)
+    make_key(path)
+    return PublicKey.parse(public_key(path, f"{app_key_comment(app)} agent"))
+
+
+def drop_host_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
+    """Take away a key that the app's host had before; tell whether there was one. Raises AppError."""
+    dropped = _change(files, lambda text: without_forced_command(text, server.serve_command(app), app_key_comment(app)))
+    if dropped:
+        path = host_key_path(host.facts().home, app)
+        host.run(Script(quote(("rm", "-f", "--", path, f"{path}.pub"))), timeout=60)
+    return dropped
 
 
 def remove_app_keys(files: Files, server: SshServer, app: App) -> bool:
@@ -43,7 +63,7 @@ def make_app_key(app: App, host: Host) -> PublicKey:
     The private half never leaves the host. Raises AppError.
     """
     path = host_key_path(host.facts().home, app)
-    make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"cloudbackup {app.name}", "-f", path)
+    make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", app_key_comment(app), "-f", path)
     body = [
         'mkdir -p -m 700 "$HOME/.ssh"',
         f"if ! {quote(('test', '-f', path))}; then {quote(make)}; fi",
@@ -56,6 +76,11 @@ def make_app_key(app: App, host: Host) -> PublicKey:
             f"{app.name}: cannot make a key on {host.name}: {said[-1]}", "is openssh-client installed there?"
         )
     return PublicKey.parse(output.text)
+
+
+def app_key_comment(app: App) -> str:
+    """Return how the key of an app's host is called in `authorized_keys`."""
+    return f"cloudbackup {app.name}"
 
 
 def make_folders(files: Files, server: SshServer, apps: Iterable[App]) -> None:

@@ -18,7 +18,7 @@ from tasks.remote.secret import Secret
 from tasks.remote.ssh import SshHost, fetch_host_key, fingerprint
 from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
-from tasks.storagebox.install import install_app_key, install_operator_key, make_folders
+from tasks.storagebox.install import drop_host_key, install_app_key, install_operator_key, make_folders
 from tasks.storagebox.pin import pin_host_key
 from tasks.storagebox.select import apps_of, storages
 
@@ -63,8 +63,11 @@ def install(session: Session, storage: SshServer, apps: Sequence[App], say: Say)
     """Install the operator's key and those of the apps, and make folders, where missing. Raises CloudbackupError."""
     files = _files(storage, say)
     for app in apps:
-        if app.storage_key == "host" and install_app_key(files, storage, app, session.host(app)):
-            say(f"{storage.name}: {app.name}'s host may append to {storage.path(app)}")
+        if install_app_key(files, storage, app, session.host(app)):
+            whose = "host" if app.storage_key == "host" else "agent"
+            say(f"{storage.name}: {app.name}'s {whose} may append to {storage.path(app)}")
+        if app.storage_key == "agent" and drop_host_key(files, storage, app, session.host(app)):
+            say(f"{storage.name}: the key that {app.name}'s host had is gone, there and from the storage")
     make_folders(files, storage, apps)
 
 

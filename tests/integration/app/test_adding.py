@@ -1,17 +1,24 @@
 """One command from a host with data and a new box to a proven backup; and an app taken out again."""
 
+import getpass
 import os
 import pty
 import stat
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 
+from tasks.inventory import load
+from tasks.lab import tree
 from tasks.lab.lab import Lab, LabApp, scratch_folder
 from tasks.lab.plan import AppPlan, BoxPlan
+from tasks.remote.agent import public_key
+from tasks.remote.script import Script, quote
 from tasks.remote.ssh import fingerprint
+from tasks.storage.session import Session
 from tests.integration.fleet.support import PROGRAM, Operator
 
 
@@ -36,6 +43,7 @@ def operator(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     def new(values: dict[str, dict[str, dict[str, object]]]) -> None:
         del values["storages"]["box"]["host_key"]
         values["secrets"]["directory"] = str(operator.inventory.parent / "secrets")  # type: ignore[assignment]
+        values["agent_keys"] = str(operator.inventory.parent / "agent-keys")  # type: ignore[assignment]
 
     operator.change("cloudbackup.yml", new)
     return operator
@@ -124,7 +132,7 @@ def test_a_lost_passphrase_is_never_replaced(lab: Lab, operator: Operator) -> No
 def test_the_same_is_asked_at_a_terminal(lab: Lab, operator: Operator) -> None:
     blog = lab.apps["blog"]
     ours, theirs = pty.openpty()
-    given = way_in(lab, blog)[2:]
+    given = [*way_in(lab, blog)[2:], "--storage-key=agent"]
     with subprocess.Popen(
         [*PROGRAM, "app.add", *given], env=operator.environment(), cwd="/", stdin=theirs, stdout=subprocess.PIPE
     ) as process:
@@ -134,6 +142,43 @@ def test_the_same_is_asked_at_a_terminal(lab: Lab, operator: Operator) -> None:
     os.close(theirs)
     assert process.returncode == 0, printed
     assert set(operator.report()) == {("blog", "files"), ("shop", "files"), ("shop", "mariadb")}
+
+
+def test_a_served_key_stays_here_and_opens_one_repository(lab: Lab, operator: Operator, tmp_path: Path) -> None:
+    blog = lab.apps["blog"]
+    key = operator.inventory.parent / "agent-keys" / "blog"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert [path.name for path in (blog.home / ".ssh").iterdir()] == ["authorized_keys"]
+    elsewhere = ["-p", str(lab.apps["shop"].port), f"{getpass.getuser()}@127.0.0.1", "true"]
+    box = ["-p", str(lab.box.port), "u100001@127.0.0.1", "cat", ".ssh/authorized_keys"]
+    trusting = "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    with Session(load(operator.inventory)) as session:
+        host = session.host(session.inventory.app("blog"))
+        listed = host.run(Script("ssh-add -L"), timeout=20)
+        assert listed.text.split() == [*public_key(key, "").split(), "blog"]
+        assert host.run(Script("! ssh-add -D; ssh-add -L"), timeout=20).text == listed.text
+        assert "Permission denied" in host.run(Script(f"{trusting} {quote(elsewhere)}"), timeout=20).error_text
+        assert "ssh-ed25519" not in host.run(Script(f"{trusting} {quote(box)}"), timeout=20).text
+    operator.done("restore", "--app", "blog", "--target", str(tmp_path / "restored"))
+    assert (
+        tree.differences(
+            tree.fingerprint(blog.files, excluding_caches=True),
+            tree.fingerprint(tmp_path / "restored" / str(blog.files).lstrip("/"), excluding_caches=True),
+        )
+        == []
+    )
+
+
+def test_a_change_to_a_served_key_takes_the_hosts_own_away(lab: Lab, operator: Operator) -> None:
+    blog, keys = lab.apps["blog"], lab.box.home() / ".ssh/authorized_keys"
+    before = keys.read_text()
+    operator.change("apps/blog.yml", lambda values: values.update(storage_key="host"))
+    operator.done("storagebox.setup")
+    assert (blog.home / ".ssh/cloudbackup_blog").exists()
+    operator.change("apps/blog.yml", lambda values: values.update(storage_key="agent"))
+    operator.done("storagebox.setup")
+    assert not (blog.home / ".ssh/cloudbackup_blog").exists()
+    assert sorted(keys.read_text().splitlines()) == sorted(before.splitlines())
 
 
 def test_an_app_is_taken_out_and_keeps_what_it_saved(lab: Lab, operator: Operator) -> None:

@@ -20,7 +20,7 @@ APP = App.model_validate_json(
 
 def server(directory: str) -> SshServer:
     config = SshStorage(kind="ssh", host="vault", user="me", directory=directory)
-    return SshServer("vault", config, threading.Event())
+    return SshServer("vault", config, Path("/keys"), threading.Event())
 
 
 @pytest.mark.parametrize(
