@@ -11,7 +11,7 @@ from tasks.cli import APP_HELP, task
     default=True,
     help={
         "app": APP_HELP,
-        "format": "table, json, csv, markdown or prometheus",
+        "format": "table, json, csv, markdown, html or prometheus",
         "output": "write to this file, whole or not at all, in place of the terminal",
         "strict": "exit with 3 when anything is late, missing, failed or unknown",
     },
@@ -24,3 +24,17 @@ def show(c: Any, app: Any = None, format: str = "table", output: str = "", stric
     code = showing.run(c.config.inventory, tuple(app or ()), format, output, strict=strict)
     if code:
         raise Exit(code=code)
+
+
+@task(
+    help={
+        "host": "address to listen on; 0.0.0.0 for all of this machine's",
+        "port": "port to listen on",
+        "interval": "seconds from one report to the next; what is asked meanwhile is answered from the last one",
+    },
+)
+def serve(c: Any, host: str = "127.0.0.1", port: int = 9190, interval: int = 300) -> None:
+    """Serve the report over HTTP until ended: metrics for Prometheus, and the page for people."""
+    from tasks.report import serving
+
+    serving.run(c.config.inventory, serving.Options(host, port, interval))

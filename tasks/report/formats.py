@@ -14,6 +14,7 @@ WRITERS = {
     "json": "tasks.report.json_text",
     "csv": "tasks.report.csv_text",
     "markdown": "tasks.report.markdown",
+    "html": "tasks.report.page",
     "prometheus": "tasks.report.metrics",
 }
 

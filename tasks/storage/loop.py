@@ -26,7 +26,7 @@ def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callab
     """
     if not 1 <= parallel <= MOST:
         raise UsageError(f"--parallel {parallel} is not between 1 and {MOST}")
-    with _terminable(), ThreadPoolExecutor(parallel) as pool:
+    with terminable(), ThreadPoolExecutor(parallel) as pool:
         futures = [pool.submit(work, app) for app in apps]
         try:
             while wait(futures, LOOK).not_done:
@@ -39,7 +39,7 @@ def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callab
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM, with which pods and jobs are ended, do what Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -1,0 +1,230 @@
+"""What the page shows, in words and figures: the template only puts it in its place."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import get_args
+
+from tasks import human
+from tasks.report.formats import Look
+from tasks.report.human import age, ago, moment, utc
+from tasks.report.page.charts import Calendar, Growth, calendar, growth
+from tasks.report.page.forecast import daily_growth, days_left
+from tasks.report.rows import Report, Row, Status, StorageRow
+
+STATES: tuple[Status, ...] = get_args(Status)
+SIGNS = {"ok": "✓", "late": "◷", "failed": "✕", "missing": "∅", "unknown": "?"}
+WORST = ("failed", "missing", "unknown", "late", "ok")
+FRESH_PROOF = timedelta(days=35)  # a monthly drill, and some days
+HISTORY = timedelta(days=400)
+CLOCKS_DIFFER = timedelta(days=1)
+FULL_SOON = 30  # days
+NEARLY_FULL = 0.85
+CENTURIES = 36500  # days beyond which a forecast says nothing
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, what it is sorted by, and its kind: `num` stands right."""
+
+    name: str
+    text: str
+    key: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table."""
+
+    row: Row
+    sign: str
+    cells: tuple[Cell, ...]
+    words: str
+
+    @property
+    def wrong(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.row.status != "ok" or bool(self.row.error)
+
+
+@dataclass(frozen=True)
+class Space:
+    """A storage, how full it is in per cent, and what is to be said of it."""
+
+    row: StorageRow
+    percent: float | None
+    level: str
+    used: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The history of one app."""
+
+    app: str
+    host: str
+    status: str
+    sign: str
+    growth: Growth | None
+    calendar: Calendar
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the bar over all sources, in per cent from its left end."""
+
+    status: str
+    sign: str
+    count: int
+    start: float
+    width: float
+
+
+@dataclass(frozen=True)
+class View:
+    """The whole page."""
+
+    generated: str
+    machine: str
+    verdict: str
+    level: str
+    counts: str
+    shares: tuple[Share, ...]
+    figures: tuple[tuple[str, str], ...]
+    wrong: tuple[Line, ...]
+    lines: tuple[Line, ...]
+    headers: tuple[str, ...]
+    spaces: tuple[Space, ...]
+    cards: tuple[Card, ...]
+    signs: dict[str, str]
+
+
+def view(report: Report, look: Look) -> View:
+    """Return the page's content."""
+    now = report.generated
+    lines = tuple(_line(row, report, look.zone) for row in report.apps)
+    wrong = sorted((line for line in lines if line.wrong), key=lambda line: WORST.index(line.row.status))
+    shares = _shares(report.apps)
+    bad = len([row for row in report.apps if row.status != "ok"])
+    return View(
+        generated=moment(now, now, look.zone),
+        machine=utc(now),
+        verdict=_verdict(len(lines), bad),
+        level="ok" if not bad else "failed" if {share.status for share in shares} - {"ok", "late"} else "late",
+        counts=_counts(report),
+        shares=shares,
+        figures=_figures(report),
+        wrong=tuple(wrong),
+        lines=lines,
+        headers=tuple(cell.name for cell in lines[0].cells) if lines else (),
+        spaces=tuple(_space(row, report) for row in report.storages),
+        cards=_cards(report, look.zone),
+        signs=SIGNS,
+    )
+
+
+def _verdict(count: int, bad: int) -> str:
+    if not count:
+        return "No app is configured"
+    if not bad:
+        return "Every backup is there" if count > 1 else "The backup is there"
+    return f"{bad} of {count} need{'s' if bad == 1 else ''} a look"
+
+
+def _counts(report: Report) -> str:
+    apps = len({row.app for row in report.apps})
+    told = [_plural(apps, "app"), _plural(len(report.apps), "source"), _plural(len(report.storages), "storage")]
+    return ", ".join(told)
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
+    counts = Counter(row.status for row in rows)
+    shares: list[Share] = []
+    start = 0.0
+    for state in STATES:
+        if width := 100 * counts[state] / max(len(rows), 1):
+            shares.append(Share(state, SIGNS[state], counts[state], round(start, 2), round(width, 2)))
+            start += width
+    return tuple(shares)
+
+
+def _figures(report: Report) -> tuple[tuple[str, str], ...]:
+    fresh = sum(1 for row in report.apps if row.proven and report.generated - row.proven <= FRESH_PROOF)
+    held = sum(row.size or 0 for row in report.apps)
+    added = sum(row.stored or 0 for row in report.apps)
+    archives = sum(row.archives or 0 for row in report.apps)
+    return (
+        (f"{fresh} of {len(report.apps)}", f"proven by a restore drill within {FRESH_PROOF.days} days"),
+        (human.size(held), "held by the newest archives"),
+        (human.size(added), "added by the newest backups"),
+        (f"{archives:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), "archives to choose from"),
+    )
+
+
+def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
+    now = report.generated
+    never = "never" if row.status == "missing" else ""
+    cells = [
+        Cell("last saved", moment(row.last, now, zone) if row.last else never, _time_key(row.last)),
+        Cell("age", age(row.age_seconds) if row.age_seconds is not None else "", _key(row.age_seconds)),
+        Cell("archives", str(row.archives) if row.archives is not None else "", _key(row.archives), "num"),
+        Cell("size", human.size(row.size), _key(row.size), "num"),
+        Cell("added", human.size(row.stored), _key(row.stored), "num"),
+        Cell("proven", _proven(row, now), _time_key(row.proven)),
+    ]
+    if any(each.recoverable_until for each in report.apps):
+        until = moment(row.recoverable_until, now, zone) if row.recoverable_until else ""
+        cells.append(Cell("recoverable until", until, _time_key(row.recoverable_until)))
+    words = " ".join((row.app, row.source, row.status, row.host, row.storage, row.error or "")).lower()
+    return Line(row, SIGNS[row.status], tuple(cells), words)
+
+
+def _proven(row: Row, now: datetime) -> str:
+    return "" if row.status == "unknown" and row.proven is None else ago(row.proven, now)
+
+
+def _key(value: float | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _time_key(when: datetime | None) -> str:
+    return "" if when is None else str(int(when.timestamp()))
+
+
+def _space(row: StorageRow, report: Report) -> Space:
+    if row.used is None:
+        return Space(row, None, "unknown", "space unknown", (row.error or "it could not be asked",))
+    share = row.used / row.size if row.size else None
+    growth = daily_growth(report.wanted, report.records, row.storage, report.generated)
+    left = days_left(row, growth)
+    soon = left is not None and left < FULL_SOON
+    level = "failed" if share is not None and share >= 0.95 else "late" if soon or (share or 0) >= NEARLY_FULL else "ok"
+    of = f" of {human.size(row.size)}" if row.size else ""
+    notes = [row.error] if row.error else []
+    if growth is not None:
+        notes.append(f"backups add about {human.size(int(growth))} a day")
+    if left is not None and left < CENTURIES:
+        notes.append(f"full in about {left} day{'' if left == 1 else 's'} if nothing were pruned")
+    return Space(row, None if share is None else round(100 * share, 1), level, human.size(row.used) + of, tuple(notes))
+
+
+def _cards(report: Report, zone: tzinfo | None) -> tuple[Card, ...]:
+    today = report.generated.astimezone(zone).date()
+    records = defaultdict(list)
+    for record in sorted(report.records, key=lambda record: record.time):
+        if -HISTORY < record.time - report.generated < CLOCKS_DIFFER:  # a forged date would stretch every chart
+            records[record.app].append(record)
+    cards = []
+    for app in dict.fromkeys(row.app for row in report.apps):
+        rows = [row for row in report.apps if row.app == app]
+        status = min((row.status for row in rows), key=WORST.index)
+        own = records[app]
+        cards.append(Card(app, rows[0].host, status, SIGNS[status], growth(own, zone), calendar(own, today, zone)))
+    return tuple(cards)

@@ -1,0 +1,71 @@
+"""`report.serve`: gathers at an interval, and answers from what was gathered last; no question starts anything."""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.inventory import load
+from tasks.report.gather import gather
+from tasks.report.rows import Report
+from tasks.report.web import Board, Web
+from tasks.storage.loop import terminable
+from tasks.storage.session import Session
+
+SHORTEST = 1.0  # seconds between two reports: each asks the storages
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where to listen, and how many seconds pass from the end of one report to the start of the next."""
+
+    host: str = "127.0.0.1"
+    port: int = 9190
+    interval: float = 300.0
+
+
+def run(folder: str, options: Options) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises UsageError for wrong options, and for an inventory that is wrong now.
+
+    Reports are made in this thread, because the loop over apps hears signals; a web server answers in others.
+    """
+    if options.interval < SHORTEST:
+        raise UsageError(f"--interval {options.interval:g} is too short", f"give at least {SHORTEST:g} seconds")
+    load(Path(folder))
+    board = Board()
+    with Web(options.host, options.port, board) as web, terminable():
+        _say(f"serving {web.address} and {web.address}metrics, a new report every {options.interval:g} s")
+        try:
+            while True:
+                _round(board, lambda: _gathered(folder))
+                time.sleep(options.interval)
+        except (KeyboardInterrupt, InterruptedRunError):
+            _say("ended")
+
+
+def _gathered(folder: str) -> Report:
+    """Return the report on the inventory as it is now: a new app needs no restart."""
+    with Session(load(Path(folder))) as session:
+        return gather(session, session.inventory.select())
+
+
+def _round(board: Board, make: Callable[[], Report]) -> None:
+    """Put a new report on the board; when there can be none the old one stays there, and the metrics say so."""
+    began = time.monotonic()
+    try:
+        board.put(make(), time.monotonic() - began)
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        _say(f"no new report: {error}")
+        board.failed()
+    except Exception:  # a fault of ours must not end what others watch by
+        traceback.print_exc()
+        board.failed()
+
+
+def _say(text: str) -> None:
+    print(f"cloudbackup: {text}", file=sys.stderr, flush=True)

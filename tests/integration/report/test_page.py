@@ -1,0 +1,154 @@
+"""The page in a real browser: Chromium without a window, driven by Playwright, examined by axe-core."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tasks.lab.packages import find
+from tasks.report.formats import Look, write
+from tasks.report.rows import Report
+from tests.unit.report.fleet import fleet
+
+PHONE, NARROWEST, DESK = 390, 320, 1280
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+HOSTILE = "<script>window.hacked = 1</script>\"'><img src=x onerror=window.hacked=1>{{7*7}}"
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find("chromium-headless-shell"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Opens a report's page; in the end nothing may have been asked of a network and nothing complained of."""
+    asked: list[str] = []
+    said: list[str] = []
+    pages: list[Page] = []
+
+    def open_(report: Report, width: int = DESK, **more: Any) -> Page:
+        file = tmp_path / "report.html"
+        file.write_text(write(report, "html", Look()))
+        page = browser.new_page(viewport={"width": width, "height": 900}, **more)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(file.as_uri())
+        pages.append(page)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert said == []
+
+
+def shown(page: Page) -> list[str]:
+    """Return app and source of the table's visible rows."""
+    rows = page.locator("tbody tr:visible").all_inner_texts()
+    return [" ".join(row.split()[:2]) for row in rows]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])
+def test_axe_finds_no_fault(opened: Open, width: int, scheme: str) -> None:
+    report = fleet()
+    some = {row.app for row in report.apps if row.status != "ok"} | {"shop"}
+    page = opened(replace(report, apps=tuple(r for r in report.apps if r.app in some)), width, color_scheme=scheme)
+
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+
+    assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found["violations"]] == []
+
+
+@pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])
+def test_nothing_has_to_be_scrolled_sideways(opened: Open, width: int) -> None:
+    report = fleet()
+    long = replace(report.apps[0], app="a" * 64, host="b" * 90, error="c" * 300)
+
+    page = opened(replace(report, apps=(long, *report.apps[1:9])), width)
+
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_sorting_and_filtering(opened: Open) -> None:
+    page = opened(fleet())
+    inventory = shown(page)
+
+    page.get_by_role("button", name="size").click()
+    sizes = page.locator("tbody td[data-name=size]").evaluate_all("cells => cells.map(cell => cell.dataset.key)")
+    known = [int(size) for size in sizes if size]
+    assert known == sorted(known)
+    assert sizes[-3:] == ["", "", ""]  # what is not known comes last
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("size")
+    page.get_by_role("button", name="size").click()
+    assert page.locator("tbody td[data-name=size]").first.get_attribute("data-key") == str(max(known))
+
+    page.locator("#status").select_option("failed")
+    assert sorted(shown(page)) == ["archiv files", "billing mariadb"]
+    assert page.locator("article:visible h3").count() == 2
+    page.locator("#search").fill("RELOAD bill")
+    assert shown(page) == ["billing mariadb"]
+    assert "1 of" in page.locator("output").inner_text()
+    page.locator("#search").fill("")
+    page.locator("#status").select_option("")
+    assert sorted(shown(page)) == sorted(inventory)
+
+
+def test_without_javascript_all_is_there(opened: Open) -> None:
+    report = fleet()
+
+    page = opened(report, java_script_enabled=False)
+
+    assert shown(page) == [f"{row.app} {row.source}" for row in report.apps]
+    assert not page.locator("#controls").is_visible()
+    assert page.locator("section").first.inner_text().startswith("Needs a look")
+    assert page.locator("svg.calendar").count() == len({row.app for row in report.apps})
+
+
+def test_names_with_markup_do_no_harm(opened: Open) -> None:
+    row = replace(fleet().apps[0], app=HOSTILE, host=HOSTILE, storage=HOSTILE, status="failed", error=HOSTILE)
+    report = fleet()
+    records = tuple(replace(record, app=HOSTILE, outcome="failed", error=HOSTILE) for record in report.records[:9])
+    storage = replace(report.storages[1], storage=HOSTILE, error=HOSTILE)
+
+    page = opened(replace(report, apps=(row,), records=records, storages=(storage,)))
+
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 1
+    assert HOSTILE.replace("  ", " ") in page.locator("tbody th").inner_text()
+
+
+def test_no_script_but_its_own_runs(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(write(fleet(), "html", Look()).replace("</main>", "<script>window.hacked = 1</script></main>"))
+    page = browser.new_page()
+
+    page.goto(file.as_uri())
+
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#controls").is_visible()
+    page.close()
+
+
+def test_on_paper(opened: Open) -> None:
+    page = opened(fleet(), color_scheme="dark")
+
+    page.emulate_media(media="print")
+
+    assert not page.locator("#controls").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('tbody tr')).display") == "table-row"
+    assert page.pdf(format="A4").startswith(b"%PDF-")

@@ -1,0 +1,135 @@
+"""What the page says and draws; how it looks and behaves is tests/integration/report/test_page.py."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, date, timedelta
+from html import unescape
+
+import pytest
+
+from tasks.report.formats import Look, write
+from tasks.report.page.charts import HEIGHT, WEEKS, WIDTH, calendar, growth
+from tasks.report.page.forecast import daily_growth, days_left
+from tasks.report.page.view import view
+from tasks.report.rows import Expected, Report, StorageRow
+from tasks.storage.records import Record
+from tests.unit.report.fleet import NOW, fleet
+
+UTC_LOOK = Look(zone=UTC)
+SHOP = Expected("shop", "shop", "box", "files", timedelta(hours=26))
+
+
+def saved(days: float, size: int | None = 100, stored: int | None = 10, source: str = "files") -> Record:
+    return Record("shop", "backup", NOW - timedelta(days=days), "ok", source, size=size, stored=stored)
+
+
+def failed(days: float, action: str = "backup") -> Record:
+    return Record("shop", action, NOW - timedelta(days=days), "failed", "files", error="no space")
+
+
+def test_growth_begins_at_the_left_and_ends_at_the_right() -> None:
+    drawn = growth([saved(10, 50), saved(5, 100), saved(0, 75), saved(1, 20, source="mariadb")], UTC)
+
+    assert drawn is not None
+    files, mariadb = drawn.lines
+    assert files.line == f"M0 {HEIGHT / 2:g}L{WIDTH / 2:g} 0L{WIDTH:g} {HEIGHT / 4:g}"
+    assert (files.size, files.change, mariadb.source, mariadb.change) == ("75 B", "+50 % in 10 days", "mariadb", "")
+    assert (drawn.top, drawn.first, drawn.newest) == ("100 B", "12 Nov", "22 Nov")
+    assert drawn.told == "Size of the archives, 12 Nov to 22 Nov: files 75 B, +50 % in 10 days; mariadb 20 B"
+
+
+def test_growth_of_little() -> None:
+    assert growth([], UTC) is None
+    assert growth([saved(1, None), failed(1)], UTC) is None
+    one = growth([saved(1, 0)], UTC)
+    assert one is not None
+    assert one.lines[0].last == (WIDTH, HEIGHT)
+
+
+def test_the_calendar_has_a_cell_for_each_day_up_to_today() -> None:
+    today = date(2026, 11, 22)  # a Sunday
+    drawn = calendar([saved(3), saved(2), failed(2), failed(1, "verify"), failed(1, "prune"), saved(9999)], today, UTC)
+
+    assert drawn.saved == "M221 39h11v11h-11z"  # Thursday of the last week
+    assert [(failure.x, failure.y) for failure in drawn.failures] == [(221, 52), (221, 65)]
+    assert drawn.failures[0].told == "20 Nov: files: no space"
+    assert len(re.findall("M", drawn.empty)) == WEEKS * 7 - 3
+    assert drawn.told == "Runs since 20 Jul: 1 day without a failure, 2 with one, 122 without a record"
+
+
+def test_the_forecast_leaves_out_the_first_backup_and_other_storages() -> None:
+    records = [saved(10, stored=10**12), saved(5, stored=60), saved(0, stored=40), saved(1, stored=7, source="mariadb")]
+
+    assert daily_growth([SHOP], records, "box", NOW) == 10
+    assert daily_growth([SHOP], records, "vault", NOW) is None
+    assert daily_growth([SHOP], records[1:2], "box", NOW) is None  # one backup tells no growth
+    assert daily_growth([SHOP], [saved(1), saved(0.5)], "box", NOW) is None  # nor does one day
+
+
+@pytest.mark.parametrize(
+    ("used", "size", "growth_", "left"),
+    [
+        (50, 100, 10.0, 5),
+        (100, 100, 10.0, 0),
+        (120, 100, 10.0, 0),
+        (50, None, 1.0, None),
+        (None, 100, 1.0, None),
+        (50, 100, None, None),
+        (50, 100, 0.0, None),
+    ],
+)
+def test_days_left(used: int | None, size: int | None, growth_: float | None, left: int | None) -> None:
+    assert days_left(StorageRow("box", "ssh", used, size), growth_) == left
+
+
+def test_the_verdict() -> None:
+    report = fleet()
+    good = tuple(row for row in report.apps if row.status == "ok")
+    one = replace(report.apps[0], status="late")
+
+    assert view(report, UTC_LOOK).verdict == "6 of 56 need a look"
+    assert view(Report(NOW, good), UTC_LOOK).verdict == "Every backup is there"
+    assert view(Report(NOW, (good[0], one)), UTC_LOOK).verdict == "1 of 2 needs a look"
+    assert view(Report(NOW, ()), UTC_LOOK).verdict == "No app is configured"
+    levels = [view(each, UTC_LOOK).level for each in (report, Report(NOW, good), Report(NOW, (one,)))]
+    assert levels == ["failed", "ok", "late"]
+
+
+def test_what_is_wrong_stands_first_the_worst_at_the_top() -> None:
+    wrong = [(line.row.app, line.row.status) for line in view(fleet(), UTC_LOOK).wrong]
+
+    assert wrong[0] == ("billing", "failed")
+    assert wrong[-1] == ("wiki", "ok")  # saved, with a warning
+
+
+def test_storages_say_when_they_are_full() -> None:
+    box, vault = view(fleet(), UTC_LOOK).spaces
+
+    assert (box.percent, box.level) == (86.5, "late")
+    assert re.search(r"full in about \d+ days if nothing were pruned", " ".join(box.notes))
+    assert (vault.percent, vault.notes) == (None, ("connection refused",))
+
+
+def test_a_forged_date_neither_breaks_nor_stretches_the_page() -> None:
+    report = fleet()
+    forged = [
+        replace(report.records[0], time=time) for time in (NOW.min.replace(tzinfo=UTC), NOW.max.replace(tzinfo=UTC))
+    ]
+    before = view(report, UTC_LOOK).cards[0]
+
+    assert view(replace(report, records=(*report.records, *forged)), UTC_LOOK).cards[0] == before
+
+
+def test_the_page_is_one_file_that_asks_no_network() -> None:
+    page = write(fleet(), "html", UTC_LOOK)
+
+    assert set(re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page)) == set()
+    assert "default-src 'none'" in unescape(page)
+    assert " style=" not in page
+    assert not re.search(r"\son\w+=", page)
+
+
+def test_marks_that_turn_the_writing_around_are_taken_out() -> None:
+    row = replace(fleet().apps[0], status="failed", error="a\u202eb\x1bc")
+
+    assert "a\ufffdb\ufffdc" in write(Report(NOW, (row,)), "html", UTC_LOOK)
