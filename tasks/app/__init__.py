@@ -100,3 +100,30 @@ def check_apps(c: Any, app: Any = None) -> None:
     code = checking.run(c.config.inventory, tuple(app or ()))
     if code:
         raise Exit(code=code)
+
+
+@task(
+    help={
+        "app": "name of the app in the inventory",
+        "image": "the image, as the cluster finds it; one with kubectl for a database behind `kubectl exec`",
+        "schedule": "when to back up, as cron writes it, in UTC",
+        "volume": "CLAIM:PATH: a volume claim that holds the app's data, and where; repeat it for several",
+        "user": "number of the user that the pods run as: who owns the app's files; 0 is root, for reading alone",
+    },
+    iterable=["volume"],
+    name="kubernetes",
+)
+def print_manifests(
+    c: Any,
+    app: str,
+    image: str = "cloudbackup",
+    schedule: str = "0 3 * * *",
+    volume: Any = None,
+    user: int = 10001,
+) -> None:
+    """Print an app of the inventory as manifests for Kubernetes: nightly backups and weekly drills."""
+    from tasks.app import manifests
+
+    print(
+        manifests.stream(c.config.inventory, manifests.Options(app, image, schedule, tuple(volume or ()), user)), end=""
+    )

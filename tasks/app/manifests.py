@@ -1,0 +1,185 @@
+"""`app.kubernetes`: an app of the inventory as manifests for Kubernetes."""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.app.moved import Moved, moved, object_name
+from tasks.app.pods import Mount, Plan, Values, cron_job
+from tasks.errors import UsageError
+from tasks.inventory import load
+from tasks.inventory.models import App, LocalStorage, Storage
+
+SCRATCH = "/scratch"
+VALUED = ("-n", "--namespace", "-c", "--container", "--context", "--kubeconfig", "-s", "--server")  # kubectl's options
+
+
+@dataclass(frozen=True)
+class Options:
+    """`volumes` are "CLAIM:PATH"; `user` is the number of the user that the pods run as."""
+
+    app: str
+    image: str = "cloudbackup"
+    schedule: str = "0 3 * * *"
+    volumes: Sequence[str] = ()
+    user: int = 10001
+
+
+def stream(folder: str, options: Options) -> str:
+    """Return a YAML stream: a header that tells which Secrets to make, then all objects. Raises UsageError."""
+    inventory = load(Path(folder))
+    app = inventory.app(options.app)
+    pod = database_pod(app)
+    plan = Plan(
+        name=object_name(app.name),
+        app=app.name,
+        image=options.image,
+        user=options.user,
+        mounts=_mounts(app, inventory.storages[app.storage], options.volumes),
+        account=pod is not None,
+        labels={"app.kubernetes.io/name": "cloudbackup", "app.kubernetes.io/instance": object_name(app.name)},
+    )
+    files = moved(inventory, app)
+    objects = [*_inventory(plan, files), _account(plan), *_rights(plan, pod), *_jobs(plan, app, options)]
+    return _header(plan, files, options) + "".join(f"---\n{_yaml(each)}" for each in objects)
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    """Return YAML that means the same to readers of YAML 1.1 and 1.2, a text of several lines as one block."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        # A text that looks like a number to one of them is quoted; PyYAML knows those of 1.1 only.
+        style = "|" if "\n" in value else '"' if re.match(r"[-+.]?[0-9]", value) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(dict(values), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def database_pod(app: App) -> str | None:
+    """Return the pod that `exec` enters by kubectl, None when it does not. Raises UsageError when it names no pod."""
+    words = list(app.mariadb.exec) if app.mariadb else []
+    if not app.is_local or words[:2] != ["kubectl", "exec"]:
+        return None
+    rest = iter(words[2:])
+    for word in rest:
+        if word in VALUED:
+            next(rest, None)
+        elif not word.startswith("-"):
+            if "/" in word:
+                break
+            return word
+    raise UsageError(
+        f"{app.name}: `exec` must name a pod, such as mariadb-0 of a StatefulSet", "rights go by that name"
+    )
+
+
+def _mounts(app: App, storage: Storage, given: Sequence[str]) -> list[Mount]:
+    """Return the claims to mount. Raises UsageError when what the inventory names as local is in none of them."""
+    directory = storage.directory if isinstance(storage, LocalStorage) else None
+    mounts = []
+    for text in given:
+        claim, _, path = text.partition(":")
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", claim) or not path.startswith("/"):
+            raise UsageError(f"--volume {text} is not CLAIM:PATH", "such as --volume shop-files:/srv/shop")
+        path = posixpath.normpath(path)
+        mounts.append(Mount(claim, path, writable=directory is not None and _inside(directory, path)))
+    if not app.is_local:
+        if mounts:
+            raise UsageError(f"{app.name} is on {app.host}: its pods mount no volume of it", "leave --volume out")
+        return []
+    lacking = [path for path in _needed(app, directory) if not any(_inside(path, mount.path) for mount in mounts)]
+    if lacking:
+        raise UsageError(
+            f"{app.name} is `local`, to a pod as well, and no volume holds {', '.join(lacking)}",
+            "; ".join(f"give --volume CLAIM:{path}" for path in lacking),
+        )
+    return mounts
+
+
+def _needed(app: App, directory: str | None) -> list[str]:
+    needed = list(app.files.paths) if app.files else []
+    if app.mariadb and not app.mariadb.exec:
+        needed.append(app.mariadb.datadir or "/var/lib/mysql")
+    return [*needed, *([directory] if directory else [])]
+
+
+def _inside(path: str, folder: str) -> bool:
+    return posixpath.commonpath((path, folder)) == folder
+
+
+def _inventory(plan: Plan, files: Moved) -> list[Values]:
+    def config_map(name: str, file: str, values: Mapping[str, Any]) -> Values:
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": f"{plan.name}-{name}", "labels": dict(plan.labels)},
+            "data": {file: _yaml(values)},
+        }
+
+    return [
+        config_map("storages", "cloudbackup.yml", files.storages),
+        config_map("apps", f"{plan.app}.yml", files.app),
+    ]
+
+
+def _account(plan: Plan) -> Values:
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": plan.name, "labels": dict(plan.labels)},
+        "automountServiceAccountToken": False,
+    }
+
+
+def _rights(plan: Plan, pod: str | None) -> list[Values]:
+    """Return the right to enter one pod, where it is needed."""
+    if pod is None:
+        return []
+    group, metadata = "rbac.authorization.k8s.io", {"name": plan.name, "labels": dict(plan.labels)}
+    rules = [
+        {"apiGroups": [""], "resources": ["pods"], "resourceNames": [pod], "verbs": ["get"]},
+        # kubectl 1.30 and later asks by WebSocket, a GET; before, and as of Kubernetes 1.35, it is create.
+        {"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": [pod], "verbs": ["create", "get"]},
+    ]
+    return [
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": plan.name},
+            "subjects": [{"kind": "ServiceAccount", "name": plan.name}],
+        },
+    ]
+
+
+def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
+    scratch = SCRATCH if app.is_local and app.mariadb else ""
+    drill = ["verify", "--app", app.name, *(["--scratch", scratch] if scratch else [])]
+    return [
+        cron_job(plan, plan.name, options.schedule, ["backup", "--app", app.name]),
+        cron_job(plan, f"{plan.name}-drill", "0 5 * * 0", drill, scratch),
+    ]
+
+
+def _header(plan: Plan, files: Moved, options: Options) -> str:
+    lines = [
+        f"The app {plan.app} in Kubernetes, from the inventory by `inv app.kubernetes`. Before `kubectl apply`:",
+        "- make its repository (`inv storagebox.setup`, `inv borg.init`) on your own machine, with the same inventory;",
+        f"- push the image {options.image} (Dockerfile) to where the cluster finds it;",
+        "- make the Secrets in the same namespace, with bash; they are not in this stream, which may be kept in git:",
+        "",
+    ]
+    for name, values in (("ssh", files.ssh), ("secrets", files.secrets)):
+        parts = [f"kubectl create secret generic {plan.name}-{name}", *values.values()]
+        lines += [f"    {part}{' ' + chr(92) if part is not parts[-1] else ''}" for part in parts]
+    lines += ["", "`~` in the inventory is the pod's /home/cloudbackup. docs/containers.md tells the rest."]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
