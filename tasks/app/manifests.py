@@ -65,17 +65,17 @@ def _yaml(values: Mapping[str, Any]) -> str:
 
 def database_pod(app: App) -> str | None:
     """Return the pod that `exec` enters by kubectl, None when it does not. Raises UsageError when it names no pod."""
-    words = list(app.mariadb.exec) if app.mariadb else []
-    if not app.is_local or words[:2] != ["kubectl", "exec"]:
+    if not app.is_local or not app.mariadb or app.mariadb.exec[:1] != ("kubectl",):
         return None
-    rest = iter(words[2:])
-    for word in rest:
+    words = iter(app.mariadb.exec[1:])
+    plain = []
+    for word in words:
         if word in VALUED:
-            next(rest, None)
+            next(words, None)
         elif not word.startswith("-"):
-            if "/" in word:
-                break
-            return word
+            plain.append(word)
+    if plain[:1] == ["exec"] and plain[1:] and "/" not in plain[1]:
+        return plain[1]
     raise UsageError(
         f"{app.name}: `exec` must name a pod, such as mariadb-0 of a StatefulSet", "rights go by that name"
     )

@@ -104,7 +104,7 @@ def object_name(app: str) -> str:
     """
     import hashlib
 
-    plain = re.sub(r"[^a-z0-9]+", "-", app).strip("-")[:30].rstrip("-")
+    plain = re.sub(r"[^a-z0-9]+", "-", app).strip("-")[:27].rstrip("-")
     if plain != app:
         plain += "-" + hashlib.sha256(app.encode()).hexdigest()[:6]
     return f"cloudbackup-{plain}"

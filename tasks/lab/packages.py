@@ -28,11 +28,12 @@ PACKAGE_OF = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "fusermount3": "fuse3",
+    "systemd-analyze": "systemd",
     "chromium-headless-shell": "chromium-headless-shell",
     "prometheus": "prometheus",
     "promtool": "prometheus",
 }
-TESTS = ("fusermount3", "chromium-headless-shell", "prometheus", "promtool")
+TESTS = ("fusermount3", "systemd-analyze", "chromium-headless-shell", "prometheus", "promtool")
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)
 """The commands of the demo and of `lab.up`."""

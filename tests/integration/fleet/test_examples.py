@@ -1,0 +1,129 @@
+"""The examples at work on a lab: their own scripts, commands and files, with the lab's addresses and paths in them."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.lab.lab import Lab
+from tests.integration.fleet.support import CHECKOUT, Operator
+
+EXAMPLES = CHECKOUT / "examples"
+# What the service grants to root, and nothing else: reading what belongs to others, and what ssh wants of root.
+READING_ONLY = ("setpriv", "--bounding-set", "-all,+dac_read_search,+setgid", "--no-new-privs", "--")
+
+
+def lab_values(lab: Lab, file: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((lab.inventory / file).read_text())
+    return values
+
+
+def run(*words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, env=dict(environment), cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def home(lab: Lab, tmp_path: Path) -> Path:
+    """Return a home whose key may append to shop's repository, as that of the app's host may."""
+    home = tmp_path / "home"
+    shutil.copytree(lab.apps["shop"].home / ".ssh", home / ".ssh")
+    return home
+
+
+def test_the_local_example_backs_up_its_own_host(lab: Lab, saved: str, operator: Operator, home: Path) -> None:
+    """`host: local`: the example's own script and inventory, as root who may read everything and no more."""
+    local = operator_with(EXAMPLES / "local-backup/inventory", home.parent / "etc")
+    box, shop = lab_values(lab, "cloudbackup.yml")["storages"]["box"], lab_values(lab, "apps/shop.yml")
+
+    def places(values: dict[str, Any]) -> None:
+        values["storages"]["box"].update({key: box[key] for key in ("host", "port", "user", "key", "host_key")})
+        values.update({"escrow": str(home / "keys"), "cache": str(home / "cache")})
+
+    def paths(values: dict[str, Any]) -> None:
+        values["passphrase"], values["files"]["paths"] = shop["passphrase"], shop["files"]["paths"]
+        values["mariadb"] = {"defaults_file": shop["mariadb"]["defaults_file"]}
+
+    local.change("cloudbackup.yml", places)
+    local.change("apps/shop.yml", paths)
+    before = set(operator.archives("shop"))
+    environment = {**local.environment(), "HOME": str(home)}
+    limits = READING_ONLY if os.geteuid() == 0 else ()
+    done = run(*limits, str(EXAMPLES / "local-backup/backup"), environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(set(operator.archives("shop")) - before) == 2
+    assert "2 of 2 saved" in done.stdout
+    assert "last saved" in done.stdout  # the report's head
+    local.change("apps/shop.yml", lambda values: values["files"].update(paths=["/no/such/path"]))
+    done = run(*limits, str(EXAMPLES / "local-backup/backup"), "--source", "files", environment=environment)
+    assert done.returncode == 4, done.stdout + done.stderr
+    operator.done("backup", "--app", "shop", "--source", "files")
+
+
+def operator_with(inventory: Path, copy: Path) -> Operator:
+    return Operator(inventory).copy(copy)
+
+
+# Takes what the header of `app.kubernetes` gives to kubectl, and makes the folder that a pod would see.
+KUBECTL = """
+kubectl() {
+  [ "$1 $2 $3" = "create secret generic" ] || return 9
+  folder=$SECRETS/$4; mkdir -p "$folder"; shift 4
+  for word; do
+    name=${word#--from-*=}; value=${name#*=}; name=${name%%=*}
+    case $word in
+      --from-file=*) cat <"$value" >"$folder/$name" ;;
+      --from-literal=*) printf %s "$value" >"$folder/$name" ;;
+      *) return 9 ;;
+    esac
+  done
+}
+set -e
+"""
+
+
+def test_the_manifests_of_an_app_run_as_they_are_printed(lab: Lab, saved: str, operator: Operator, home: Path) -> None:
+    """`app.kubernetes` of an app on a host of its own: Secrets by its own commands, then the pods' own arguments.
+
+    The container's root is this machine here; tests/images runs pods in the built image.
+    """
+    text = operator.done("app.kubernetes", "--app", "blog")
+    commands = [line[6:] for line in text.splitlines() if line.startswith("#     ")]
+    secrets = home.parent / "made"
+    made = run(
+        "bash",
+        "-c",
+        KUBECTL + "\n".join(commands),
+        environment={**os.environ, "SECRETS": str(secrets), "HOME": "/root"},
+    )
+    assert made.returncode == 0, made.stderr
+    objects = [each for each in yaml.safe_load_all(text) if each]
+    pod = home.parent / "pod"
+    for name, place in (("ssh", ".ssh"), ("secrets", "cloudbackup/secrets")):
+        shutil.copytree(secrets / f"cloudbackup-blog-{name}", pod / "home" / place)
+    for file in (pod / "home").rglob("*"):
+        file.chmod(0o700 if file.is_dir() else stat.S_IRUSR)
+    (pod / "inventory/apps").mkdir(parents=True)
+    for each in objects:
+        for name, content in each.get("data", {}).items():
+            (pod / "inventory" / ("apps" if name == "blog.yml" else "") / name).write_text(content)
+    environment = {
+        **operator.environment(),
+        "HOME": str(pod / "home"),
+        "INVOKE_INVENTORY": str(pod / "inventory"),
+    }
+    before = set(operator.archives("blog"))
+    for each in objects:
+        if each["kind"] == "CronJob":
+            (container,) = each["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+            done = run(str(CHECKOUT / "inv"), *container["args"], environment=environment)
+            assert done.returncode == 0, done.stdout + done.stderr
+    assert len(set(operator.archives("blog")) - before) == 2
+    assert operator.report()["blog", "mariadb"]["proven"]

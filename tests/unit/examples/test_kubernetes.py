@@ -1,0 +1,109 @@
+"""The examples for Kubernetes, as files and as `kubectl kustomize` renders them."""
+
+import json
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tasks.inventory import load
+from tests.unit.examples import rendering
+from tests.unit.examples.objects import (
+    CHECKOUT,
+    KUBERNETES,
+    Object,
+    check_job,
+    check_pod,
+    check_schema,
+    objects,
+    pods,
+)
+
+MANIFESTS = sorted(file for file in KUBERNETES.rglob("*.yaml") if file.name != "kustomization.yaml")
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: str(file.relative_to(KUBERNETES)))
+def test_a_manifest_keeps_to_the_schemas_and_to_few_rights(file: Path) -> None:
+    for each in objects(file.read_text()):
+        check_schema(each)
+        for pod, container in pods(each):
+            check_pod(pod, container)
+            if each["kind"] in ("Job", "CronJob"):
+                check_job(each)
+
+
+def test_the_schemas_see_a_wrong_key() -> None:
+    wrong = objects((KUBERNETES / "files/cronjob.yaml").read_text())[0]
+    wrong["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["argz"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check_schema(wrong)
+
+
+@pytest.mark.parametrize("place", rendering.PLACES)
+def test_the_kept_renderings_are_made_from_these_files(place: str) -> None:
+    first = rendering.kept(place).splitlines()[0]
+    assert first == f"# made from {rendering.sources()}", "run: python -m tests.unit.examples.rendering"
+
+
+@pytest.mark.parametrize("place", rendering.PLACES)
+def test_a_rendering_is_whole(place: str) -> None:
+    rendered = objects(rendering.kept(place))
+    names = {(each["kind"], each["metadata"]["name"]) for each in rendered}
+    assert len(names) == len(rendered)
+    for each in rendered:
+        check_schema(each)
+        for pod, container in pods(each):
+            check_pod(pod, container)
+            assert ("ServiceAccount", pod["serviceAccountName"]) in names
+            maps = {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume}
+            assert len(maps) == 2
+            assert {("ConfigMap", name) for name in maps} <= names
+
+
+@pytest.mark.parametrize("app", ["shop", "blog"])
+def test_an_overlay_mounts_what_its_inventory_names(app: str) -> None:
+    inventory = load(KUBERNETES / "overlays" / app / "inventory")
+    found = inventory.app(app)
+    assert found.files
+    assert found.is_local
+    rendered = {each["metadata"]["name"]: each for each in objects(rendering.kept(app))}
+    ((_, container),) = pods(rendered["cloudbackup-files"])
+    data = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "data"]
+    assert data == list(found.files.paths)
+    maps = [each["data"] for each in rendered.values() if each["kind"] == "ConfigMap"]
+    texts = {name: text for values in maps for name, text in values.items()}
+    folder = KUBERNETES / "overlays" / app / "inventory"
+    assert texts == {
+        "cloudbackup.yml": (folder / "cloudbackup.yml").read_text(),
+        f"{app}.yml": (folder / f"apps/{app}.yml").read_text(),
+    }
+
+
+def test_the_right_to_enter_a_pod_is_for_the_pod_that_the_inventory_names() -> None:
+    app = load(KUBERNETES / "overlays/shop/inventory").app("shop")
+    assert app.mariadb
+    rendered: dict[tuple[str, str], Object] = {
+        (each["kind"], each["metadata"]["name"]): each for each in objects(rendering.kept("shop"))
+    }
+    rules = rendered["Role", "cloudbackup-mysql"]["rules"]
+    assert [(rule["resources"], rule["resourceNames"], rule["verbs"]) for rule in rules] == [
+        (["pods"], [app.mariadb.exec[3]], ["get"]),
+        (["pods/exec"], [app.mariadb.exec[3]], ["create", "get"]),
+    ]
+    allowed = {
+        name for (kind, name), each in rendered.items() for pod, _ in pods(each) if pod["automountServiceAccountToken"]
+    }
+    assert allowed == {"cloudbackup-mysql"}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(file.parent for file in (CHECKOUT / "examples").rglob("cloudbackup.yml")), ids=str
+)
+def test_every_inventory_of_the_examples_loads(folder: Path) -> None:
+    inventory = load(folder)
+    assert inventory.apps
+    for file in (folder / "cloudbackup.yml", *(folder / "apps").iterdir()):
+        schema = file.read_text().splitlines()[0].partition("$schema=")[2]
+        assert json.loads((file.parent / schema).read_text())["$schema"]
+        assert yaml.safe_load(file.read_text())
