@@ -13,6 +13,7 @@ from tasks.inventory.loading import MAIN
 from tasks.inventory.models import App
 
 HOME = "/home/cloudbackup"  # of the image's user
+# In capitals are the names of keys that no app can have as its name.
 SSH, SECRETS = "~/.ssh", "~/cloudbackup/secrets"  # where the pods have the two Secrets
 _REFERENCE = {"env", "file", "command"}
 
@@ -37,9 +38,9 @@ def moved(inventory: Inventory, app: App) -> Moved:
     secrets: dict[str, str] = {}
     lacking = []
     storage = main["storages"][app.storage]
-    servers = [("storage", storage, f"storage {app.storage}")] if storage["kind"] in ("storagebox", "ssh") else []
+    servers = [("STORAGE_KEY", storage, f"storage {app.storage}")] if storage["kind"] in ("storagebox", "ssh") else []
     if not app.is_local:
-        servers.append(("host", own.setdefault("ssh", {}), app.name))
+        servers.append(("HOST_KEY", own.setdefault("ssh", {}), app.name))
     for name, server, what in servers:
         if "host_key" not in server:
             lacking.append(f"{what}: `host_key` must be pinned, a pod knows no host")
@@ -50,7 +51,10 @@ def moved(inventory: Inventory, app: App) -> Moved:
         server["key"] = f"{SSH}/{name}"
     if lacking:
         raise UsageError("\n".join(lacking), "write it into the inventory")
-    if app.is_local and storage["kind"] in ("storagebox", "ssh") and app.storage_key == "host":
+    if app.storage_key == "agent":
+        main["agent_keys"] = SSH
+        ssh[app.name] = _from_file(app.name, str(inventory.agent_keys / app.name))
+    elif app.is_local and storage["kind"] in ("storagebox", "ssh"):
         name = f"cloudbackup_{app.name}"
         ssh[name] = _from_file(name, f"~/.ssh/{name}")
     _move_secrets(storage, app.storage, secrets)

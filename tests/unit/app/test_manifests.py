@@ -53,6 +53,7 @@ def by_kind(text: str) -> dict[str, list[dict[str, Any]]]:
     ("app", "options"),
     [
         (REMOTE, {}),
+        ({**REMOTE, "storage_key": "agent"}, {}),
         (LOCAL, {"volumes": ("shop-files:/srv/shop", "shop-etc:/etc"), "user": 33}),
         (LOCAL, {"volumes": ("everything:/",), "user": 0}),
         (
@@ -90,8 +91,8 @@ def test_secrets_are_moved_to_files_and_never_printed(
     for line in (
         "--from-file=shop=<(pass show 'cloudbackup/shop')",
         '--from-literal=shop-mariadb-password="$SHOP_PASSWORD"',
-        '--from-file=storage="$HOME"/.ssh/id',
-        "--from-file=host='/keys/a key'",
+        '--from-file=STORAGE_KEY="$HOME"/.ssh/id',
+        "--from-file=HOST_KEY='/keys/a key'",
     ):
         assert f"#     {line}" in text
     # What the pods read is an inventory that loads, with the same meaning.
