@@ -225,9 +225,9 @@ FAILURES: tuple[Failure, ...] = (
         msgid="BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK",
     ),
     Failure(
-        "the repository holds no key",
-        "bring it back from the escrow folder: `borg key import`",
-        pattern=r"No key entry found|No key file for repository|Invalid key data",
+        "the key inside the repository is missing or damaged",
+        "bring it back from the escrow folder: `borg key import`; then look who wrote there",
+        pattern=r"No key entry found|No key file for repository|Invalid key data|in decrypt_key_file\n",
     ),
     Failure(
         "the repository is damaged",

@@ -10,6 +10,7 @@ from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 from tasks.report.judge import Evidence, judge, sound
+from tasks.report.keys import told
 from tasks.report.rows import Report, StorageRow, expected
 from tasks.storage.loop import over_apps
 from tasks.storage.records import Records
@@ -26,13 +27,14 @@ def gather(session: Session, apps: Sequence[App]) -> Report:
     spaces = tuple(_space(session, name, apps) for name in sorted({app.storage for app in apps}))
     now = datetime.now(UTC)
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
+    escrowed = _escrowed(session.inventory, apps)
     return Report(
         now,
-        tuple(judged),
+        tuple(told(judged, escrowed, session.inventory.escrow)),
         spaces,
         wanted=tuple(source for app in apps for source in expected(app)),
         records=tuple(record for each in evidence for record in sound(each.records)),
-        escrowed=_escrowed(session.inventory, apps),
+        escrowed=escrowed,
     )
 
 

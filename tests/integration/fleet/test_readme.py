@@ -12,10 +12,11 @@ from tests.integration.fleet.support import CHECKOUT, Operator
 
 
 def emergency_lines() -> str:
+    """Return the README's lines: where the repository is, the key brought back, the archives restored."""
     text = (CHECKOUT / "README.md").read_text()
-    found = re.search(r"<!-- a test runs these lines -->\n```bash\n(.*?)```", text, re.DOTALL)
-    assert found
-    return found.group(1)
+    found = re.findall(r"<!-- a test runs these lines -->\n```bash\n(.*?)```", text, re.DOTALL)
+    assert [any(words in block for block in found) for words in ("BORG_REPO", "key import", "extract")] == [True] * 3
+    return "".join(found)
 
 
 def with_values(lines: str, lab: Lab, archives: dict[str, str]) -> str:
@@ -29,7 +30,13 @@ def with_values(lines: str, lab: Lab, archives: dict[str, str]) -> str:
     return lines.replace("chown -R mysql:mysql", f"chown -R {user}")
 
 
-def test_stock_tools_restore_by_the_readmes_own_lines(lab: Lab, operator: Operator, saved: str) -> None:
+def lose_key(config: Path) -> None:
+    """Do what a stolen host can: put junk in the place of the key inside the repository."""
+    config.write_text(re.sub(r"(?m)^key = .*\n(?:\t.*\n)*", "key = anVuaw==\n", config.read_text()))
+
+
+def test_storage_passphrase_and_escrow_file_are_enough(lab: Lab, operator: Operator, saved: str) -> None:
+    """An empty machine, stock tools, a repository whose own key is lost; no file of ours but the escrow copy."""
     app = lab.apps["shop"]
     operator.done("backup", "--app", "shop")
     files, rows = tree.fingerprint(app.files, excluding_caches=True), database.fingerprint(app.server)
@@ -39,6 +46,11 @@ def test_stock_tools_restore_by_the_readmes_own_lines(lab: Lab, operator: Operat
     place.mkdir()
     known = f"[127.0.0.1]:{lab.box.port} {lab.box.host_key}\n"
     (place / "known_hosts").write_text(known)
+    shutil.copy(lab.folder / "operator/escrow/box-shop.key", place)
+    config = lab.box.home() / "cloudbackup/shop/config"
+    sound = config.read_bytes()
+    lose_key(config)
+    assert "`borg key import`" in operator.inv("borg.list", "--app", "shop").stderr
     environment = {
         "PATH": os.environ["PATH"] + ":/usr/sbin",
         "HOME": str(place),
@@ -52,6 +64,7 @@ def test_stock_tools_restore_by_the_readmes_own_lines(lab: Lab, operator: Operat
         )
         assert done.returncode == 0, done.stderr
         assert archives["files"] in done.stdout
+        assert config.read_bytes().split() == sound.split()
         restored = place / "files" / str(app.files).lstrip("/")
         assert tree.differences(files, tree.fingerprint(restored, excluding_caches=True)) == []
         with mariadb.serving(Path(place / "mysql")) as server:
