@@ -1,15 +1,21 @@
 """The report as Prometheus reads it."""
 
+import json
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.report.formats import Look, write
 from tasks.report.rows import Expected, Report
+from tasks.report.web import Board
 from tests.unit.report.test_formats import BOX, FAILED, FILES, MISSING, NOW, OK, REPORT, UNKNOWN
 
+CHECKOUT = Path(__file__).parents[3]
 WANTED = tuple(Expected(row.app, row.host, row.storage, row.source, timedelta(hours=26)) for row in REPORT.apps)
 
 
@@ -71,3 +77,42 @@ def test_odd_names_break_no_line(name: str) -> None:
     report = Report(NOW, (replace(FAILED, app=name), FILES), (replace(BOX, storage=name),))
 
     assert (name, "mariadb") in samples(report)["age_seconds"]
+
+
+def emitted() -> set[str]:
+    """Return the names of all metrics that there are."""
+    board = Board()
+    board.put(replace(REPORT, wanted=WANTED, escrowed={"shop": True}), 1)
+    text = generate_latest(board.registry).decode()
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_the_documentation_names_each_metric_and_no_other() -> None:
+    documented = re.findall(r"^\| `(cloudbackup_\w+)` \|", (CHECKOUT / "docs/report.md").read_text(), re.MULTILINE)
+
+    assert set(documented) == emitted()
+
+
+@pytest.mark.parametrize("name", ["cloudbackup.rules.yml", "cloudbackup.rules.test.yml", "grafana-dashboard.json"])
+def test_the_examples_name_only_metrics_that_there_are(name: str) -> None:
+    text = (CHECKOUT / "examples/prometheus" / name).read_text()
+
+    labels = {"cloudbackup_status"}
+    named = set(re.findall(r"\bcloudbackup_\w+", text))
+    assert named - labels
+    assert named <= emitted()
+
+
+def test_the_dashboard_is_whole() -> None:
+    dashboard = json.loads((CHECKOUT / "examples/prometheus/grafana-dashboard.json").read_text())
+
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(panels)))
+    assert used == variables
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        assert panel["targets"]
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
