@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks.borg.list import archives
 from tasks.borg.runner import How
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
+from tasks.report.looking import listed_anew
 from tasks.storage.records import Record, operator_name
-from tasks.storage.repository import Side
 from tasks.storage.session import Session
 
 
@@ -22,8 +21,8 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
     if not any(outcome.archive for outcome in outcomes):
         return list(outcomes)
     try:
-        repository = session.repository(app, Side.OPERATOR)
-        ids = tuple(archive.id for archive in archives(repository, how=How(lock_wait=60, timeout=300)).archives)
+        listing = listed_anew(session, app, How(lock_wait=60, timeout=300))
+        ids = tuple(archive.id for archive in listing.archives)
     except InterruptedRunError:
         raise
     except CloudbackupError as error:

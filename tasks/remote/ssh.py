@@ -78,7 +78,7 @@ class SshHost(Host):
         """Return the host's files, over one SFTP session."""
         transport = self._transport()
         with self._opening:
-            if self._sftp is None:
+            if self._sftp is None or self._sftp.closed:
                 try:
                     client = paramiko.SFTPClient.from_transport(transport)
                 except (paramiko.SSHException, OSError, EOFError) as error:

@@ -13,15 +13,24 @@ from tasks.cli import APP_HELP, task
         "app": APP_HELP,
         "format": "table, json, csv, markdown, html or prometheus",
         "output": "write to this file, whole or not at all, in place of the terminal",
+        "fresh": "list every repository anew, also those that did not change since an earlier report",
         "strict": "exit with 3 when anything is late, missing, failed or unknown",
     },
     iterable=["app"],
 )
-def show(c: Any, app: Any = None, format: str = "table", output: str = "", strict: bool = False) -> None:  # noqa: A002
+def show(
+    c: Any,
+    app: Any = None,
+    format: str = "table",  # noqa: A002
+    output: str = "",
+    fresh: bool = False,
+    strict: bool = False,
+) -> None:
     """Show all backups of all apps: what is there, how old, how large, and what is wrong."""
     from tasks.report import showing
 
-    code = showing.run(c.config.inventory, tuple(app or ()), format, output, strict=strict)
+    options = showing.Options(tuple(app or ()), format, output, fresh, strict)
+    code = showing.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)
 

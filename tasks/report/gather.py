@@ -1,37 +1,47 @@
 """What storages and repositories say, gathered for the report. Nothing here raises for what could not be learnt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from tasks.borg.key_export import escrow_path
-from tasks.borg.list import archives
-from tasks.borg.runner import How
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
+from tasks.report import looking
+from tasks.report.cache import Cache
 from tasks.report.judge import Evidence, judge, sound
 from tasks.report.keys import told
+from tasks.report.looking import Found
 from tasks.report.rows import Report, StorageRow, expected
-from tasks.storage.loop import over_apps
+from tasks.storage.loop import spread
 from tasks.storage.records import Records
-from tasks.storage.repository import Side
 from tasks.storage.session import Session
 
-PARALLEL = 4  # repositories listed at a time: each is a connection to the storage beside our own
-PATIENCE = How(lock_wait=30, timeout=120)
+LOOKS = 16  # storages, and hosts that have a directory for one, looked at together
 
 
-def gather(session: Session, apps: Sequence[App]) -> Report:
-    """Return the report on `apps` and the storages that hold them. Raises InterruptedRunError alone."""
-    evidence = over_apps(session, apps, PARALLEL, lambda app: _evidence(session, app))
-    spaces = tuple(_space(session, name, apps) for name in sorted({app.storage for app in apps}))
+def gather(session: Session, apps: Sequence[App], *, fresh: bool = False) -> Report:
+    """Return the report on `apps` and the storages that hold them.
+
+    `fresh` believes nothing that was kept of an earlier one. Raises InterruptedRunError alone.
+    """
+    cache = Cache(session.inventory, fresh=fresh)
+    names = sorted({app.storage for app in apps})
+    jobs: list[Callable[[], list[Found] | StorageRow]] = [
+        *(partial(looking.look, session, group, cache) for group in looking.groups(session, apps)),
+        *(partial(_space, session, name, apps) for name in names),
+    ]
+    done = spread(session, jobs, LOOKS, lambda job: job())
+    found = looking.complete(session, [each for each in done if isinstance(each, list)], cache)
     now = datetime.now(UTC)
+    evidence = [_evidence(found[looking.key(app)]) for app in apps]
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
     escrowed = _escrowed(session.inventory, apps)
     return Report(
         now,
         tuple(told(judged, escrowed, session.inventory.escrow)),
-        spaces,
+        tuple(each for each in done if isinstance(each, StorageRow)),
         wanted=tuple(source for app in apps for source in expected(app)),
         records=tuple(record for each in evidence for record in sound(each.records)),
         escrowed=escrowed,
@@ -45,25 +55,12 @@ def _escrowed(inventory: Inventory, apps: Sequence[App]) -> dict[str, bool]:
     return {app.name: escrow_path(inventory.escrow, app.storage, app.name).is_file() for app in apps}
 
 
-def _evidence(session: Session, app: App) -> Evidence:
-    listed, listing_error = None, None
-    try:
-        listed = archives(session.repository(app, Side.OPERATOR), how=PATIENCE).archives
-    except InterruptedRunError:
-        raise
-    except CloudbackupError as error:
-        listing_error = error.what.removeprefix(f"{app.name}: ")
-    records, records_error = _records(session, app)
-    return Evidence(listed, records, listing_error, records_error)
-
-
-def _records(session: Session, app: App) -> tuple[Records | None, str | None]:
-    try:
-        return session.storage_of(app).read_records(app), None
-    except InterruptedRunError:
-        raise
-    except CloudbackupError as error:
-        return None, error.what
+def _evidence(one: Found) -> Evidence:
+    listed = one.listing.archives if one.listing else None
+    records = one.seen.records if one.seen else one.error
+    if records is None or isinstance(records, CloudbackupError):
+        return Evidence(listed, None, one.listing_error, records.what if records else None)
+    return Evidence(listed, Records.parse(records), one.listing_error)
 
 
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:

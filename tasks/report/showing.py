@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.human import wants_colour
@@ -13,18 +14,32 @@ from tasks.report.whole import write_whole
 from tasks.storage.session import Session
 
 
-def run(folder: str, apps: Sequence[str], name: str, output: str, *, strict: bool) -> int:
-    """Show the report in the format `name`, or write it to the file `output`; return the exit code.
+@dataclass(frozen=True)
+class Options:
+    """Which apps (none means all), in which format, into which file (empty: the terminal).
+
+    `fresh` lists every repository anew; `strict` is for `rows.exit_code`.
+    """
+
+    apps: Sequence[str] = ()
+    format: str = "table"
+    output: str = ""
+    fresh: bool = False
+    strict: bool = False
+
+
+def run(folder: str, options: Options) -> int:
+    """Show the report, or write it to a file; return the exit code.
 
     Raises UsageError, AppError when the file cannot be written.
     """
-    require(name)
+    require(options.format)
     with Session(load(Path(folder))) as session:
-        report = gather(session, session.inventory.select(apps))
-    look = Look(colour=not output and wants_colour(sys.stdout))
-    text = write(report, name, look) + "\n"
-    if output:
-        write_whole(Path(output).expanduser(), text)
+        report = gather(session, session.inventory.select(options.apps), fresh=options.fresh)
+    look = Look(colour=not options.output and wants_colour(sys.stdout))
+    text = write(report, options.format, look) + "\n"
+    if options.output:
+        write_whole(Path(options.output).expanduser(), text)
     else:
         sys.stdout.write(text)
-    return exit_code(report, strict=strict)
+    return exit_code(report, strict=options.strict)

@@ -3,6 +3,7 @@
 import posixpath
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,12 @@ from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
 from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names
 from tasks.storage.repository import Repository, Side
+from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
 
 # borg reads braces in an address as placeholders, on the client and again in `borg serve` (where no doubling helps),
 # and what follows `::` as an archive (tried, 1.2.4 and 1.4.5). Everything else it takes as it is, `%20` too.
 UNADDRESSABLE = ("{", "}", "::")
+NOTHING: Mapping[str, Mapping[str, bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Storage(ABC):
 
     def write_record(self, app: App, record: Record) -> None:
         """Write a record; it never changes afterwards. Raises AppError."""
-        folder = self._records_folder(app)
+        folder = self.records_folder(app)
         files = self.files(app)
         self._must_be_there(files)
         files.make_directory(folder)
@@ -125,16 +128,37 @@ class Storage(ABC):
 
         `only` is the one kind that is wanted, None for all.
         """
-        folder = self._records_folder(app)
-        files = self.files(app)
-        try:
-            names = [name for name in files.names(folder) if only in (None, kind(name))]
-        except FilesError as error:
-            if not error.missing:
-                raise
+
+        def choose(names: list[str]) -> list[str]:
+            return newest_names([name for name in names if only in (None, kind(name))], newest)
+
+        found = self.survey((app,), choose=choose)[0].records
+        if isinstance(found, AppError):
+            raise found
+        return Records.parse(found)
+
+    def survey(
+        self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = newest_names
+    ) -> list[Seen]:
+        """Return for each of these apps, which share their `files`, the repository's mark and the newest records.
+
+        `known` has, by app, records that need not be read again; `choose` returns which names are wanted.
+        Raises AppError.
+        """
+        files = self.files(apps[0])
+        places = [Place(self.path(app), self.records_folder(app), known.get(app.name, {})) for app in apps]
+        found = survey(files, places, choose)
+        if not any(seen.mark or seen.records for seen in found):
             self._must_be_there(files)
-            return Records()
-        return Records.parse({name: files.read(posixpath.join(folder, name)) for name in newest_names(names, newest)})
+        return found
+
+    def marks(self, apps: Sequence[App]) -> list[Mark | None]:
+        """Return the mark of the repository of each of these apps, which share their `files`. Raises AppError."""
+        return marks(self.files(apps[0]), [self.path(app) for app in apps])
+
+    def neighbourhood(self, app: App) -> str:  # noqa: ARG002
+        """Return the same name for all apps that share their `files`."""
+        return self.name
 
     def _must_be_there(self, files: Files) -> None:
         """Raise AppError when the directory is not there: in the folder of an unmounted disk nothing may be made."""
@@ -144,7 +168,8 @@ class Storage(ABC):
                 "is the disk mounted? `inv borg.init` makes the directory of a new storage",
             )
 
-    def _records_folder(self, app: App) -> str:
+    def records_folder(self, app: App) -> str:
+        """Return the folder of the app's records as the storage's own files have it."""
         return posixpath.join(self.directory, "records", app.name)
 
 

@@ -34,6 +34,10 @@ class Directory(Storage):
         """Return the files of the app's host."""
         return self._host_of(app).files()
 
+    def neighbourhood(self, app: App) -> str:
+        """Return the app's host: each has a directory of its own."""
+        return f"{self.name} of {app.host}"
+
     def close(self) -> None:
         """Nothing is held: the hosts belong to the session."""
 

@@ -2,40 +2,74 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
 from tasks.errors import InterruptedRunError, UsageError
-from tasks.inventory.models import App
+from tasks.inventory.models import App, StorageBox
 from tasks.storage.session import Session
 
-PARALLEL = 4  # apps at a time unless told otherwise
-MOST = 8  # a Storage Box takes 10 connections; the operator's own and a listing come on top of one for each app
+PARALLEL = 8  # apps at a time unless told otherwise
+MOST = 64
 LOOK = 0.2  # seconds between two looks for Ctrl-C
 
+# A Storage Box takes 10 connections. One app has one at a time (its host's borg, later the operator's listing); the
+# operator's files are another, and one is left for a second operator's look.
+BOX_PLACES = 8
+
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callable[[App], Result]) -> list[Result]:
-    """Return `work` of each app, in the order of `apps`, at most `parallel` at a time.
+    """Return `work` of each app, in the order of `apps`, at most `parallel` at a time, and 8 on one Storage Box.
 
     `work` must turn its own faults into values. Ctrl-C and SIGTERM end what runs on all hosts, wait until it has
     ended, and raise InterruptedRunError. Raises UsageError for a number that cannot be.
     """
     if not 1 <= parallel <= MOST:
         raise UsageError(f"--parallel {parallel} is not between 1 and {MOST}")
+
+    def free(app: App, running: Sequence[App]) -> bool:
+        box = _box(session, app)
+        return box is None or sum(_box(session, other) == box for other in running) < BOX_PLACES
+
+    return spread(session, apps, parallel, work, free)
+
+
+def spread(
+    session: Session,
+    items: Sequence[Item],
+    parallel: int,
+    work: Callable[[Item], Result],
+    free: Callable[[Item, Sequence[Item]], bool] = lambda _item, _running: True,
+) -> list[Result]:
+    """Return `work` of each item as `over_apps` does; `free` tells whether one may start beside those that run."""
+    waiting = list(range(len(items)))
+    results: dict[int, Result] = {}
+    running: dict[Future[Result], int] = {}
     with terminable(), ThreadPoolExecutor(parallel) as pool:
-        futures = [pool.submit(work, app) for app in apps]
         try:
-            while wait(futures, LOOK).not_done:
-                pass
+            while waiting or running:
+                for index in tuple(waiting):
+                    if len(running) < parallel and free(items[index], [items[other] for other in running.values()]):
+                        waiting.remove(index)
+                        running[pool.submit(work, items[index])] = index
+                for done in wait(running, LOOK, FIRST_COMPLETED).done:
+                    results[running.pop(done)] = done.result()
         except KeyboardInterrupt:
             session.cancelled.set()
             pool.shutdown(cancel_futures=True)
             raise InterruptedRunError("interrupted: everything that ran was ended") from None
-        return [future.result() for future in futures]
+    return [results[index] for index in range(len(items))]
+
+
+def _box(session: Session, app: App) -> str | None:
+    """Return the account of the Storage Box that holds an app; its sub-accounts may share its connections."""
+    config = session.inventory.storages[app.storage]
+    return config.user.partition("-sub")[0] if isinstance(config, StorageBox) else None
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def test_a_timeout_ends_the_remote_process_after_its_cleaning_up(host: Host, tmp
     cleaned = tmp_path / "cleaned"
     script = Script(f"trap {quote([quote(('touch', str(cleaned)))])} EXIT; sleep {mark}; touch {tmp_path}/went-on")
     with pytest.raises(ScriptTimeoutError):
-        host.run(script, timeout=0.5)
+        host.run(script, timeout=1.5)
     assert cleaned.exists()
     assert not (tmp_path / "went-on").exists()
     assert eventually(lambda: not processes_with(mark))
@@ -192,6 +192,23 @@ def test_many_threads_share_the_files_of_a_host(host: Host, tmp_path: Path) -> N
     for thread in threads:
         thread.join(30)
     assert len(host.files().names(str(tmp_path))) == 60
+
+
+def test_many_files_and_folders_are_read_at_once(host: Host, tmp_path: Path) -> None:
+    sizes = {f"file ü {number}": size for number, size in enumerate([0, 1, 32767, 32768, 32769, 100_000] + 150 * [10])}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(os.urandom(size))
+    files = host.files()
+    names = files.names_each([str(tmp_path), f"{tmp_path}/none", *(f"{tmp_path}/{name}/x" for name in list(sizes)[:1])])
+    assert names[str(tmp_path)] == sorted(sizes)
+    missing = names[f"{tmp_path}/none"]
+    assert isinstance(missing, FilesError)
+    assert missing.missing
+    read = dict(files.read_each(str(tmp_path / name) for name in [*sizes, "none"]))
+    assert isinstance(read.pop(f"{tmp_path}/none"), FilesError)
+    assert read == {str(tmp_path / name): (tmp_path / name).read_bytes() for name in sizes}
+    assert files.read_each([]) == {}
+    assert files.exists(str(tmp_path))  # the session is as good as before
 
 
 def test_files_are_written_whole_and_never_over_another(host: Host, tmp_path: Path) -> None:

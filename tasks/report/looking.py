@@ -1,0 +1,156 @@
+"""The archives and records of many apps with as little asking as is true.
+
+First one look at all repositories of a storage together (tasks/storage/survey.py); then borg lists those that changed
+since they were listed last, and no others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from tasks.borg.list import Listing, archives
+from tasks.borg.runner import How
+from tasks.errors import AppError, CloudbackupError, InterruptedRunError
+from tasks.inventory.models import App
+from tasks.remote.running import HostError
+from tasks.report.cache import NOTHING, Cache, Kept
+from tasks.storage.loop import over_apps
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+from tasks.storage.survey import Mark, Seen
+
+PARALLEL = 8  # repositories listed at a time
+# A backup that runs holds the lock for all its time: wait for a short one, and say so of a long one. borg's test of its
+# own cryptography at each start would be a fifth of a listing's time; it stays on wherever borg writes.
+PATIENCE = How(lock_wait=10, timeout=120, environment={"BORG_SELFTEST": "disabled"})
+
+Key = tuple[str, str]  # storage and app
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of one app so far. `error` is why its storage could not be looked at."""
+
+    app: App
+    address: str = ""
+    kept: Kept = NOTHING
+    seen: Seen | None = None
+    error: CloudbackupError | None = None
+    listing: Listing | None = None
+    listing_error: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others."""
+        return key(self.app)
+
+    @property
+    def mark(self) -> Mark | None:
+        """The repository's mark as it was at the look."""
+        return self.seen.mark if self.seen else None
+
+
+def key(app: App) -> Key:
+    """Return what tells an app's repository from all others."""
+    return app.storage, app.name
+
+
+def groups(session: Session, apps: Sequence[App]) -> list[list[App]]:
+    """Return the apps in groups that one look can see together."""
+
+    def place(app: App) -> tuple[str, str]:
+        try:
+            return app.storage, session.storage_of(app).neighbourhood(app)
+        except CloudbackupError:  # told for each app by the look
+            return app.storage, ""
+
+    return [list(group) for _, group in groupby(sorted(apps, key=place), place)]
+
+
+def look(session: Session, group: Sequence[App], cache: Cache) -> list[Found]:
+    """Return what one look at a group of apps shows, with the listings that still hold. Raises InterruptedRunError."""
+    try:
+        storage = session.storage_of(group[0])
+        found = [Found(app, storage.url(app)) for app in group]
+        found = [replace(one, kept=cache.load(storage.name, one.app.name, one.address)) for one in found]
+        seen = storage.survey(group, {one.app.name: one.kept.records for one in found})
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        return [Found(app, error=error) for app in group]
+    return [
+        replace(one, seen=each, listing=one.kept.listing_at(each.mark)) for one, each in zip(found, seen, strict=True)
+    ]
+
+
+def complete(session: Session, looks: Sequence[Sequence[Found]], cache: Cache) -> dict[Key, Found]:
+    """Return all that was found, with the listings that were missing, and keep what is new.
+
+    Where a storage did not answer at all, one app of it is witness for the others: each would wait as long for nothing.
+    Raises InterruptedRunError.
+    """
+    found = {one.key: one for group in looks for one in group}
+    witness_of = {
+        one.key: group[0].key for group in looks for one in group[1:] if isinstance(group[0].error, HostError)
+    }
+    found |= _listed(session, [one for one in found.values() if one.listing is None and one.key not in witness_of])
+    rest = [found[each] for each in witness_of]
+    lost = [one for one in rest if found[witness_of[one.key]].listing is None]
+    found |= _listed(session, [one for one in rest if one not in lost])
+    found |= {one.key: replace(one, listing_error=found[witness_of[one.key]].listing_error) for one in lost}
+    _keep(session, list(found.values()), cache)
+    return found
+
+
+def _listed(session: Session, found: Sequence[Found]) -> dict[Key, Found]:
+    by_key = {one.key: one for one in found}
+    listed = over_apps(session, [one.app for one in found], PARALLEL, lambda app: _list(session, by_key[key(app)]))
+    return {one.key: one for one in listed}
+
+
+def _list(session: Session, one: Found) -> Found:
+    try:
+        return replace(one, listing=archives(session.repository(one.app, Side.OPERATOR), how=PATIENCE))
+    except InterruptedRunError:
+        raise
+    except CloudbackupError as error:
+        return replace(one, listing_error=error.what.removeprefix(f"{one.app.name}: "))
+
+
+def _keep(session: Session, found: Sequence[Found], cache: Cache) -> None:
+    """Keep what is new. A new listing belongs to a mark only when the mark is still the same after it."""
+    new = [one for one in found if one.mark and one.listing and one.listing is not one.kept.listing]
+    after = _marks(session, [one.app for one in new])
+    for one in found:
+        if one.seen is None:
+            continue
+        records = one.kept.records if isinstance(one.seen.records, AppError) else one.seen.records
+        holds = one.listing and (one not in new or after.get(one.key) == one.mark)
+        kept = Kept(one.mark, one.listing, records) if holds else Kept(records=records)
+        if kept != one.kept:
+            cache.store(one.app.storage, one.app.name, one.address, kept)
+
+
+def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
+    marks: dict[Key, Mark | None] = {}
+    for group in groups(session, apps):
+        try:
+            read = session.storage_of(group[0]).marks(group)
+        except InterruptedRunError:
+            raise
+        except CloudbackupError:
+            continue
+        marks |= zip(map(key, group), read, strict=True)
+    return marks
+
+
+def listed_anew(session: Session, app: App, how: How) -> Listing:
+    """List one repository whatever is kept of it, and keep that for the next report. Raises CloudbackupError."""
+    storage = session.storage_of(app)
+    before = _marks(session, [app]).get(key(app))
+    listing = archives(session.repository(app, Side.OPERATOR), how=how)
+    if before is not None and _marks(session, [app]).get(key(app)) == before:
+        cache = Cache(session.inventory)
+        kept = cache.load(storage.name, app.name, storage.url(app))
+        cache.store(storage.name, app.name, storage.url(app), replace(kept, mark=before, listing=listing))
+    return listing
