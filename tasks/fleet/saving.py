@@ -9,6 +9,7 @@ from tasks.borg.messages import Progress
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.fleet import sources
 from tasks.fleet.hooks import around
+from tasks.fleet.notifying import Notices
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import confirmed, recorded
 from tasks.fleet.view import View
@@ -33,10 +34,13 @@ def run(folder: str, options: Options) -> int:
     """Back up, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
-        with View(apps) as view:
-            worked = over_apps(session, apps, options.parallel, lambda app: _App(session, app, options, view).save())
-            outcomes = [outcome for each in worked for outcome in each]
-            view.summary(outcomes, "saved")
+        with Notices(session.inventory, "backup", "saved", apps, lambda app: _whole(app, options)) as notices:
+            with View(apps) as view:
+                work = notices.each(lambda app: _App(session, app, options, view).save())
+                worked = over_apps(session, apps, options.parallel, work)
+                outcomes = [outcome for each in worked for outcome in each]
+                view.summary(outcomes, "saved")
+            notices.ended(outcomes)
         return exit_code(outcomes)
 
 
@@ -65,6 +69,10 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
 
 def _sources(app: App, options: Options) -> list[str]:
     return [source for source in app.sources if source in (options.sources or sources.ALL)]
+
+
+def _whole(app: App, options: Options) -> bool:
+    return _sources(app, options) == _sources(app, Options())
 
 
 class _App:

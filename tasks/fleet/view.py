@@ -50,24 +50,13 @@ class View:
         """Print the line of a source that has ended."""
         with self._lock:
             self._running.pop((outcome.app, outcome.source), None)
-        self._print(self._line(outcome), COLOURS[outcome.status])
-        for line in outcome.said[1:] if outcome.failed else outcome.said:
-            self._print("      " + line, None)
+        self._print(line(outcome, self._app_width, self._source_width), COLOURS[outcome.status])
+        for said in outcome.said[1:] if outcome.failed else outcome.said:
+            self._print("      " + said, None)
 
     def summary(self, outcomes: Sequence[Outcome], verb: str) -> None:
         """Print the last line."""
-        failed = sum(outcome.failed for outcome in outcomes)
-        text = f"{len(outcomes) - failed} of {len(outcomes)} {verb} in {clock(time.monotonic() - self._began)}"
-        self._print(f"{text}, {failed} failed" if failed else text, None)
-
-    def _line(self, outcome: Outcome) -> str:
-        head = f"{outcome.app:{self._app_width}}  {outcome.source:{self._source_width}}  {outcome.status:7}"
-        head += f"  {clock(outcome.seconds):>5}"
-        if outcome.failed:
-            return f"{head}  {outcome.said[0] if outcome.said else ''}"
-        numbers = f"{size(outcome.size):>9}" if outcome.size is not None else ""
-        added = f"+{size(outcome.stored):<9}" if outcome.stored is not None else ""
-        return f"{head}  {numbers}  {added}  {outcome.archive or ''}".rstrip()
+        self._print(summed(outcomes, verb, time.monotonic() - self._began), None)
 
     def _print(self, text: str, colour: str | None) -> None:
         if self._live is None:
@@ -86,3 +75,22 @@ class View:
                 for (app, source), (began, text) in self._running.items()
             ]
         return escape("\n".join(lines))
+
+
+def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
+    """Return the line of a source that has ended, with columns at least so wide."""
+    head = f"{outcome.app:{app_width}}  {outcome.source:{source_width}}  {outcome.status:7}"
+    head += f"  {clock(outcome.seconds):>5}"
+    if outcome.failed:
+        return f"{head}  {outcome.said[0] if outcome.said else ''}"
+    numbers = f"{size(outcome.size):>9}" if outcome.size is not None else ""
+    added = f"+{size(outcome.stored):<9}" if outcome.stored is not None else ""
+    return f"{head}  {numbers}  {added}  {outcome.archive or ''}".rstrip()
+
+
+def summed(outcomes: Sequence[Outcome], verb: str, seconds: float | None = None) -> str:
+    """Return the last line: how many of how many, in which time."""
+    failed = sum(outcome.failed for outcome in outcomes)
+    text = f"{len(outcomes) - failed} of {len(outcomes)} {verb}"
+    text += f" in {clock(seconds)}" if seconds is not None else ""
+    return f"{text}, {failed} failed" if failed else text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
-from tasks.inventory.models import App, Defaults, SecretStore, Storage
+from tasks.inventory.models import App, Defaults, Notification, SecretStore, Storage
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Inventory:
     agent_keys: Path
     cache: Path
     secrets: SecretStore
+    notify: tuple[Notification, ...] = ()
 
     def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:
         """Return the named apps, or all of them when none is named, in the order of their names.

@@ -41,6 +41,7 @@ def load(folder: Path) -> Inventory:
         agent_keys=main.agent_keys,
         cache=main.cache,
         secrets=main.secrets,
+        notify=main.notify,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from tasks.inventory.notifications import Notification
 from tasks.inventory.secrets import SecretReference, SecretStore, Strict
 from tasks.inventory.storages import (
     LocalStorage,
@@ -44,6 +45,7 @@ __all__ = [
     "Keep",
     "LocalStorage",
     "MariaDB",
+    "Notification",
     "S3Storage",
     "SecretReference",
     "SecretStore",
@@ -116,6 +118,7 @@ class CloudbackupFile(Strict):
         default_factory=lambda: SecretStore(directory=Path("~/cloudbackup/secrets")),
         description="where a new app's passphrase is put",
     )
+    notify: tuple[Notification, ...] = Field((), description="who is told how a run over all apps ended")
 
 
 class SshOptions(Strict):
@@ -191,6 +194,7 @@ class AppFile(Strict):
     mariadb: MariaDB | None = Field(None, description="the MariaDB server to back up")
     before: Commands = Field((), description="commands on the host before a backup")
     after: Commands = Field((), description="commands on the host after a backup, whatever happened")
+    notify: tuple[Notification, ...] = Field((), description="who is told how a run over this app ended")
     max_age: Duration | None = Field(None, description="a backup older than this is late: 26h, 2d")
     keep: Keep | None = Field(None, description="what prune keeps, in place of the default")
     compression: Compression | None = Field(None, description="borg's compression, in place of the default")

@@ -80,6 +80,16 @@ def expected(app: App) -> tuple[Expected, ...]:
     return tuple(Expected(app.name, app.host, app.storage, source, app.max_age) for source in app.sources)
 
 
+def verdict(report: Report) -> str:
+    """Return the whole report in one sentence."""
+    count, bad = len(report.apps), sum(1 for row in report.apps if row.status != "ok")
+    if not count:
+        return "No app is configured"
+    if not bad:
+        return "Every backup is there" if count > 1 else "The backup is there"
+    return f"{bad} of {count} need{'s' if bad == 1 else ''} a look"
+
+
 def exit_code(report: Report, *, strict: bool) -> int:
     """Return 3 when `strict` and any source is not ok, else 0: a report that says what is wrong is a good report."""
     return 3 if strict and any(row.status != "ok" for row in report.apps) else 0

@@ -19,10 +19,11 @@ MAY_KNOW = {
     "storage": {"remote", "inventory"},
     "borg": FOUNDATION,
     "mariadb": FOUNDATION,
-    "report": {*FOUNDATION, "borg"},
+    "report": {*FOUNDATION, "borg", "notify"},
     "storagebox": FOUNDATION,
     "app": {*FOUNDATION, "borg", "mariadb", "storagebox", "fleet", "report"},
-    "fleet": {*FOUNDATION, "borg", "mariadb", "report"},
+    "fleet": {*FOUNDATION, "borg", "mariadb", "report", "notify"},
+    "notify": {"remote", "inventory"},
     "lab": {"remote", "inventory"},
 }
 

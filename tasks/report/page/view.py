@@ -11,7 +11,7 @@ from tasks.report.formats import Look
 from tasks.report.human import age, ago, moment, utc
 from tasks.report.page.charts import Calendar, Growth, calendar, growth
 from tasks.report.page.forecast import daily_growth, days_left
-from tasks.report.rows import Report, Row, Status, StorageRow
+from tasks.report.rows import Report, Row, Status, StorageRow, verdict
 
 STATES: tuple[Status, ...] = get_args(Status)
 SIGNS = {"ok": "✓", "late": "◷", "failed": "✕", "missing": "∅", "unknown": "?"}
@@ -112,7 +112,7 @@ def view(report: Report, look: Look) -> View:
     return View(
         generated=moment(now, now, look.zone),
         machine=utc(now),
-        verdict=_verdict(len(lines), bad),
+        verdict=verdict(report),
         level="ok" if not bad else "failed" if {share.status for share in shares} - {"ok", "late"} else "late",
         counts=_counts(report),
         shares=shares,
@@ -124,14 +124,6 @@ def view(report: Report, look: Look) -> View:
         cards=_cards(report, look.zone),
         signs=SIGNS,
     )
-
-
-def _verdict(count: int, bad: int) -> str:
-    if not count:
-        return "No app is configured"
-    if not bad:
-        return "Every backup is there" if count > 1 else "The backup is there"
-    return f"{bad} of {count} need{'s' if bad == 1 else ''} a look"
 
 
 def _counts(report: Report) -> str:

@@ -15,6 +15,7 @@ import yaml
 
 from tasks.lab.packages import find
 from tests.integration.fleet.support import CHECKOUT, Operator, eventually
+from tests.integration.local import local_inventory
 
 EXAMPLES = CHECKOUT / "examples" / "prometheus"
 
@@ -75,7 +76,7 @@ def ask(address: str, path: str) -> Any:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     fault = tmp_path / "in maintenance"
-    operator = Operator(inventory(tmp_path, fault))
+    operator = Operator(local_inventory(tmp_path, fault))
     operator.done("borg.init")
     operator.done("backup", "--app", "shop")
     port, own = free_port(), free_port()
@@ -88,26 +89,6 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     for process in (prometheus, exporter):
         process.terminate()
         process.wait(30)
-
-
-def inventory(folder: Path, fault: Path) -> Path:
-    """Write an inventory of two apps on this machine; a backup of the shop fails while `fault` is there."""
-    place = folder / "inventory"
-    (place / "apps").mkdir(parents=True)
-    (folder / "data").mkdir()
-    (folder / "data" / "file").write_text("content")
-    secret = folder / "secret"
-    secret.write_text("a passphrase")
-    main = {
-        "storages": {"disk": {"kind": "local", "directory": str(folder / "storage")}},
-        "escrow": str(folder / "escrow"),
-        "cache": str(folder / "cache"),
-    }
-    app = {"host": "local", "passphrase": {"file": str(secret)}, "files": {"paths": [str(folder / "data")]}}
-    (place / "cloudbackup.yml").write_text(yaml.safe_dump(main))
-    (place / "apps" / "shop.yml").write_text(yaml.safe_dump(app | {"before": [["test", "!", "-e", str(fault)]]}))
-    (place / "apps" / "new.yml").write_text(yaml.safe_dump(app))
-    return place
 
 
 def quick_rules(folder: Path, port: int) -> Path:

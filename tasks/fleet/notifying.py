@@ -1,0 +1,70 @@
+"""Around a task over apps: those whom the inventory names are told that it begins, and how it ended."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from tasks.fleet.outcome import Outcome
+from tasks.fleet.view import line, summed
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App
+from tasks.notify.telling import Circle, News
+
+Work = Callable[[App], list[Outcome]]
+
+
+class Notices:
+    """Use as a context manager around a task. `verb` is what it does: saved, proven.
+
+    `whole` tells whether all of an app is worked on. An end by an exception, such as Ctrl-C, is told as a failure.
+    """
+
+    def __init__(
+        self, inventory: Inventory, action: str, verb: str, apps: Sequence[App], whole: Callable[[App], bool]
+    ) -> None:
+        self._all = Circle("all apps", inventory.notify)
+        self._apps = {app.name: Circle(app.name, app.notify) for app in apps}
+        self._whole = {app.name: whole(app) for app in apps}
+        self._every = set(self._apps) == set(inventory.apps) and all(self._whole.values())
+        self._action = action
+        self._verb = verb
+
+    def __enter__(self) -> "Notices":
+        if self._every:
+            self._all.began(self._action)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            title = f"{self._action} did not come to its end"
+            self._all.ended(News(self._action, title, str(error), failed=True))
+
+    def each(self, work: Work) -> Work:
+        """Return `work` with the notices of the app around it."""
+
+        def told(app: App) -> list[Outcome]:
+            circle = self._apps[app.name]
+            if self._whole[app.name]:
+                circle.began(self._action)
+            outcomes = work(app)
+            self.app_ended(app, outcomes)
+            return outcomes
+
+        return told
+
+    def app_ended(self, app: App, outcomes: Sequence[Outcome]) -> None:
+        """Tell those of one app how it ended."""
+        self._apps[app.name].ended(self._news(f"{self._action} of {app.name}", outcomes, whole=self._whole[app.name]))
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell those of all apps how all ended."""
+        self._all.ended(self._news(self._action, outcomes, whole=self._every))
+
+    def _news(self, what: str, outcomes: Sequence[Outcome], *, whole: bool) -> News:
+        worst_first = sorted(outcomes, key=lambda outcome: ("failed", "warning", "ok").index(outcome.status))
+        lines = [text for outcome in worst_first for text in (line(outcome), *_said(outcome))]
+        failed = any(outcome.failed for outcome in outcomes)
+        return News(self._action, f"{what}: {summed(outcomes, self._verb)}", "\n".join(lines), failed, whole)
+
+
+def _said(outcome: Outcome) -> list[str]:
+    return [f"      {text}" for text in (outcome.said[1:] if outcome.failed else outcome.said)]

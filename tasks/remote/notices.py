@@ -1,0 +1,85 @@
+"""Sending notices: messages by Apprise, pings by HTTP. Addresses hold tokens, so no error shows one."""
+
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from tasks.errors import CloudbackupError
+from tasks.remote.secret import Secret
+
+PATIENCE = 10.0  # seconds for one try
+TRIES = 3
+PAUSE = 1.0  # seconds between two tries
+LONGEST = 10_000  # bytes of a ping's body: Healthchecks keeps no more in many places
+_TALK = threading.Lock()  # Apprise tells what went wrong by one log for the whole process
+
+
+class NoticeError(CloudbackupError):
+    """A notice that did not get through."""
+
+
+def ping(address: Secret, state: str, body: str) -> None:
+    """Post `body` to the address with `state` (`start`, `fail`, or nothing for success) behind its path.
+
+    A service that stumbles (no answer, 5xx, 429) is asked again. Raises NoticeError.
+    """
+    tries = 1 if state == "start" else TRIES  # nothing waits for long before a backup
+    for number in range(1, tries + 1):
+        fault = _posted(address, state, body)
+        if fault is None:
+            return
+        final, why = fault
+        if final or number == tries:
+            raise NoticeError(f"the ping did not get through: {why}")
+        time.sleep(PAUSE)
+
+
+def _posted(address: Secret, state: str, body: str) -> tuple[bool, str] | None:
+    """Return None, or whether asking again is in vain, and what went wrong."""
+    try:
+        parts = urllib.parse.urlsplit(address.reveal())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return True, "the address is not one of https:// or http://"
+        path = f"{parts.path.rstrip('/')}/{state}" if state else parts.path
+        url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+        data = body.encode()[:LONGEST]
+        headers = {"User-Agent": "cloudbackup", "Content-Type": "text/plain; charset=utf-8"}
+        request = urllib.request.Request(url, data, headers)  # noqa: S310  # the scheme was looked at
+        with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code < 500 and error.code != 429, f"{parts.hostname} answered {error.code} {error.reason}"
+    except urllib.error.URLError as error:
+        return False, f"{parts.hostname}: {error.reason}"
+    except OSError as error:
+        return False, f"{parts.hostname}: {error}"
+    except ValueError:
+        return True, "the address is not a valid one"
+
+
+def message(address: Secret, title: str, body: str, *, failed: bool) -> None:
+    """Send a message to an address of Apprise's. Raises NoticeError."""
+    import apprise
+
+    with _TALK, apprise.LogCapture(level=apprise.logging.WARNING) as log:
+        sender = apprise.Apprise()
+        if not sender.add(address.reveal()):
+            raise NoticeError("the message was not sent: Apprise does not know such an address")
+        kind = apprise.NotifyType.FAILURE if failed else apprise.NotifyType.SUCCESS
+        sent = sender.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+        said = log.getvalue()
+    if not sent:
+        raise NoticeError(f"the message was not sent: {_cause(said, address)}")
+
+
+def _cause(said: str, address: Secret) -> str:
+    """Return the last line of what Apprise said, without its time, unless the line holds a part of the address."""
+    line = (said.strip().splitlines() or ["the service did not take it"])[-1]
+    text = line.rpartition(" - ")[2]
+    parts = urllib.parse.urlsplit(address.reveal())
+    pieces = [parts.username, parts.password, *parts.path.split("/"), *urllib.parse.parse_qs(parts.query)]
+    pieces += [value for values in urllib.parse.parse_qs(parts.query).values() for value in values]
+    return "the service did not take it" if any(piece and piece in text for piece in pieces) else text

@@ -1,0 +1,83 @@
+"""Who hears of real runs: backups, drills, the report."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.fleet.support import Operator
+from tests.integration.local import local_inventory
+from tests.unit.notify.support import Web, listening
+
+TOKEN = "SECRET-TOKEN-0815"
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with listening() as web:
+        yield web
+
+
+@pytest.fixture
+def operator(tmp_path: Path, web: Web) -> Operator:
+    """Return the operator of two apps: one has a ping of its own, all have a ping and messages."""
+    operator = Operator(local_inventory(tmp_path, tmp_path / "fault"))
+    operator.done("borg.init")
+    message = web.address.replace("http", "json")
+
+    def secret(name: str, text: str) -> dict[str, str]:
+        (tmp_path / name).write_text(text + "\n")
+        return {"file": str(tmp_path / name)}
+
+    everybody = [
+        {"ping": secret("ping", f"{web.address}/all-{TOKEN}")},
+        {"url": secret("message", f"{message}/message-{TOKEN}")},
+        {"url": secret("broken", f"json://127.0.0.1:1/{TOKEN}"), "on": "always"},
+    ]
+    shop: list[dict[str, Any]] = [
+        {"ping": secret("shop", f"{web.address}/shop-{TOKEN}"), "after": ["backup", "verify"]}
+    ]
+    operator.change("cloudbackup.yml", lambda values: values.update(notify=everybody))
+    operator.change("apps/shop.yml", lambda values: values.update(notify=shop))
+    return operator
+
+
+def heard(web: Web) -> list[str]:
+    """Return the paths that were heard since the last time, without the token."""
+    paths = [path.replace(f"-{TOKEN}", "") for path in web.paths]
+    web.heard.clear()
+    return paths
+
+
+def test_they_hear_of_each_run_and_its_success_is_its_own(operator: Operator, web: Web, tmp_path: Path) -> None:
+    end = operator.inv("backup")
+    assert end.returncode == 0  # though one notification never gets through
+    assert end.stderr.startswith("cloudbackup: notification 3 of all apps: the message was not sent")
+    assert heard(web) == ["/all/start", "/shop/start", "/shop", "/all"]
+
+    assert operator.inv("backup", "--app", "new").returncode == 0
+    assert heard(web) == []  # one app's backup is not that of all
+
+    (tmp_path / "fault").touch()
+    failed = operator.inv("backup")
+    assert failed.returncode == 3
+    bodies = {path.replace(f"-{TOKEN}", ""): body for path, body in web.heard}
+    assert list(bodies) == ["/all/start", "/shop/start", "/shop/fail", "/all/fail", "/message"]
+    assert bodies["/shop/fail"].startswith("backup of shop: 0 of 1 saved, 1 failed\n\nshop  files  failed")
+    assert "a command before the backup" in bodies["/all/fail"]
+    assert bodies["/all/fail"].index("shop  files") < bodies["/all/fail"].index("new  files")  # the failure first
+    message = json.loads(bodies["/message"])
+    assert (message["title"], message["type"]) == ("backup: 1 of 2 saved, 1 failed", "failure")
+    heard(web)
+
+    verified = operator.inv("verify")
+    assert heard(web) == ["/shop/start", "/shop"]
+    report = operator.inv("report", "--notify")
+    ((path, body),) = web.heard
+    assert path == f"/message-{TOKEN}"
+    assert json.loads(body)["title"] == "report: 1 of 2 needs a look"
+    assert "shop  files  failed  " in json.loads(body)["message"]
+    for run in (end, failed, verified, report):
+        assert TOKEN not in run.stdout + run.stderr
