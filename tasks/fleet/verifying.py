@@ -53,7 +53,7 @@ def run(folder: str, options: Options) -> int:
     with Session(load(Path(folder))) as session:
         options = _checked(options)
         apps = _selected(session, options)
-        with Notices(session.inventory, "verify", "proven", apps, lambda app: not options.sources) as notices:
+        with Notices(session.inventory, "verify", "proven", apps, lambda _: not options.sources) as notices:
             with View(apps) as view:
                 work = notices.each(lambda app: _App(session, app, options, view).drill())
                 worked = over_apps(session, apps, options.parallel, work)

@@ -30,7 +30,7 @@ class Notification(Strict):
     after: tuple[Action, ...] | None = Field(
         None,
         min_length=1,
-        description="after which tasks: a message after all of them unless given, a ping after backup",
+        description="after which tasks; unless given a message after all of them, a ping after backup",
     )
 
     @model_validator(mode="after")

@@ -64,7 +64,7 @@ def message(address: Secret, title: str, body: str, *, failed: bool) -> None:
     """Send a message to an address of Apprise's. Raises NoticeError."""
     import apprise
 
-    with _TALK, apprise.LogCapture(level=apprise.logging.WARNING) as log:
+    with _TALK, apprise.LogCapture(level=apprise.logging.WARNING) as log:  # type: ignore[no-untyped-call]
         sender = apprise.Apprise()
         if not sender.add(address.reveal()):
             raise NoticeError("the message was not sent: Apprise does not know such an address")

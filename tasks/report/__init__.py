@@ -14,6 +14,7 @@ from tasks.cli import APP_HELP, task
         "format": "table, json, csv, markdown, html or prometheus",
         "output": "write to this file, whole or not at all, in place of the terminal",
         "fresh": "list every repository anew, also those that did not change since an earlier report",
+        "notify": "tell those whom `notify` in cloudbackup.yml names as well, on failure or always as it says there",
         "strict": "exit with 3 when anything is late, missing, failed or unknown",
     },
     iterable=["app"],
@@ -25,11 +26,12 @@ def show(
     output: str = "",
     fresh: bool = False,
     strict: bool = False,
+    notify: bool = False,
 ) -> None:
     """Show all backups of all apps: what is there, how old, how large, and what is wrong."""
     from tasks.report import showing
 
-    options = showing.Options(tuple(app or ()), format, output, fresh, strict)
+    options = showing.Options(tuple(app or ()), format, output, fresh, strict, notify)
     code = showing.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)

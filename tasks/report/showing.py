@@ -9,6 +9,7 @@ from tasks.human import wants_colour
 from tasks.inventory import load
 from tasks.report.formats import Look, require, write
 from tasks.report.gather import gather
+from tasks.report.notifying import tell
 from tasks.report.rows import exit_code
 from tasks.report.whole import write_whole
 from tasks.storage.session import Session
@@ -18,7 +19,8 @@ from tasks.storage.session import Session
 class Options:
     """Which apps (none means all), in which format, into which file (empty: the terminal).
 
-    `fresh` lists every repository anew; `strict` is for `rows.exit_code`.
+    `fresh` lists every repository anew; `strict` is for `rows.exit_code`; `notify` tells those whom the inventory names
+    as well.
     """
 
     apps: Sequence[str] = ()
@@ -26,6 +28,7 @@ class Options:
     output: str = ""
     fresh: bool = False
     strict: bool = False
+    notify: bool = False
 
 
 def run(folder: str, options: Options) -> int:
@@ -34,12 +37,15 @@ def run(folder: str, options: Options) -> int:
     Raises UsageError, AppError when the file cannot be written.
     """
     require(options.format)
-    with Session(load(Path(folder))) as session:
-        report = gather(session, session.inventory.select(options.apps), fresh=options.fresh)
+    inventory = load(Path(folder))
+    with Session(inventory) as session:
+        report = gather(session, inventory.select(options.apps), fresh=options.fresh)
     look = Look(colour=not options.output and wants_colour(sys.stdout))
     text = write(report, options.format, look) + "\n"
     if options.output:
         write_whole(Path(options.output).expanduser(), text)
     else:
         sys.stdout.write(text)
+    if options.notify:
+        tell(report, inventory)
     return exit_code(report, strict=options.strict)

@@ -5,7 +5,6 @@ import email.policy
 import json
 import socket
 from collections.abc import Iterator
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -101,11 +100,13 @@ def test_a_message_says_whether_it_is_bad_news(web: Web, circle: Any) -> None:
 
 
 def test_mail(circle: Any) -> None:
-    mails: list[EmailMessage] = []
+    mails = []
 
     class Keeper:
-        async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:
-            mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore[arg-type]
+        async def handle_DATA(  # noqa: N802  # aiosmtpd calls it so
+            self, _server: object, _session: object, envelope: Any
+        ) -> str:
+            mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
             return "250 kept"
 
     with socket.socket() as found:
@@ -141,24 +142,24 @@ def test_a_service_that_stumbles_is_asked_again(web: Web, circle: Any, capsys: p
 
 
 @pytest.mark.parametrize(
-    ("kind", "address", "said"),
+    ("notification", "said"),
     [
-        ("ping", "{web}/" + TOKEN, "the ping did not get through: 127.0.0.1 answered 404"),
-        ("ping", "http://127.0.0.1:1/" + TOKEN, "the ping did not get through: 127.0.0.1: "),
-        ("ping", "file:///etc/" + TOKEN, "the address is not one of https:// or http://"),
-        ("ping", "http://[" + TOKEN, "the address is not a valid one"),
-        ("url", "json://127.0.0.1:1/" + TOKEN, "the message was not sent: "),
-        ("url", "jsons://user:" + TOKEN + "@127.0.0.1:1", "the message was not sent: "),
-        ("url", TOKEN + "://x", "Apprise does not know such an address"),
-        ("url", "ntfy://127.0.0.1:1/" + TOKEN, "the message was not sent: "),
+        (("ping", "{web}/" + TOKEN), "the ping did not get through: 127.0.0.1 answered 404"),
+        (("ping", "http://127.0.0.1:1/" + TOKEN), "the ping did not get through: 127.0.0.1: "),
+        (("ping", "file:///etc/" + TOKEN), "the address is not one of https:// or http://"),
+        (("ping", "http://[" + TOKEN), "the address is not a valid one"),
+        (("url", "json://127.0.0.1:1/" + TOKEN), "the message was not sent: "),
+        (("url", "jsons://user:" + TOKEN + "@127.0.0.1:1"), "the message was not sent: "),
+        (("url", TOKEN + "://x"), "Apprise does not know such an address"),
+        (("url", "ntfy://127.0.0.1:1/" + TOKEN), "the message was not sent: "),
     ],
 )
 def test_what_does_not_get_through_is_said_without_its_address(
-    web: Web, circle: Any, capfd: pytest.CaptureFixture[str], kind: str, address: str, said: str
+    web: Web, circle: Any, capfd: pytest.CaptureFixture[str], notification: tuple[str, str], said: str
 ) -> None:
     web.answers = [404]
 
-    circle((kind, address.format(web=web.address), {})).ended(BAD)
+    circle((notification[0], notification[1].format(web=web.address), {})).ended(BAD)
 
     out, err = capfd.readouterr()
     assert said in err
