@@ -1,5 +1,6 @@
 """Inventories that tests write."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ def faults(folder: Path) -> list[str]:
     return []
 
 
+class Yaml12Loader(yaml.SafeLoader):
+    """Reads as editors do: `yes` and dates are texts."""
+
+
+Yaml12Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":timestamp", ":merge"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for letter in "tfTF":
+    Yaml12Loader.yaml_implicit_resolvers.setdefault(letter, []).append(
+        ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"))
+    )
+
+
 def example(name: str) -> Any:
     """Return one of the example's files as plain data."""
-    return yaml.safe_load((EXAMPLE / name).read_text())
+    return yaml.load((EXAMPLE / name).read_text(), Yaml12Loader)  # noqa: S506  # a SafeLoader

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.inventory import schema
-from tests.unit.inventory.support import EXAMPLE, MAIN, example, faults, write
+from tests.unit.inventory.support import EXAMPLE, MAIN, Yaml12Loader, example, faults, write
 from tests.unit.inventory.test_faults import APP_CASES, MAIN_CASES
 
 # What JSON Schema cannot say: names that stand elsewhere, quotation marks that end, keys that decode, sums of keys.
@@ -43,20 +42,6 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 
 VALIDATORS = {name: validator(name) for name in schema.MODELS}
-
-
-class Yaml12Loader(yaml.SafeLoader):
-    """Reads as editors do: `yes` and dates are texts."""
-
-
-Yaml12Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":timestamp", ":merge"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for letter in "tfTF":
-    Yaml12Loader.yaml_implicit_resolvers.setdefault(letter, []).append(
-        ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"))
-    )
 
 
 def test_the_files_are_current() -> None:
