@@ -4,7 +4,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from tasks import app, borg, fleet, lab, report, storagebox
+from tasks import app, bench, borg, fleet, lab, report, storagebox
 
 mariadb = Collection("mariadb")
 mariadb.add_task(fleet.mariadb_backup)
@@ -16,7 +16,7 @@ for each in (lab.up, lab.down, lab.status):
     laboratory.add_task(each)
 
 ns = Collection(fleet.backup, fleet.restore, fleet.verify, lab.demo, lab.test)
-for room in (app, borg, report, storagebox):
+for room in (app, bench, borg, report, storagebox):
     ns.add_collection(Collection.from_module(room))
 ns.add_collection(mariadb)
 ns.add_collection(laboratory)
