@@ -25,6 +25,7 @@ MAY_KNOW = {
     "fleet": {*FOUNDATION, "borg", "mariadb", "report", "notify"},
     "notify": {"remote", "inventory"},
     "lab": {"remote", "inventory"},
+    "bench": set(),
 }
 
 
