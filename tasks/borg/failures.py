@@ -87,8 +87,8 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the storage refuses the key",
-        "the account needs this public key in its own .ssh/authorized_keys and SSH support switched on: "
-        "`inv storagebox.setup` puts it there",
+        "the account needs this public key in its own .ssh/authorized_keys: `inv storagebox.setup` puts it there; "
+        "and a Storage Box needs SSH support: `inv storagebox.access --ssh on`",
         pattern=r"Permission denied \((?:publickey|password|keyboard)[^)]*\)|Too many authentication failures|"
         r"no such identity",
     ),
@@ -99,17 +99,20 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the storage refuses connections",
-        "a Storage Box takes borg on port 23, with SSH support on and, from outside, external reachability",
+        "a Storage Box takes borg on port 23, with SSH support on and, from outside, external reachability: "
+        "`inv storagebox.access` shows both",
         pattern=r"connect to host \S+ port \d+: Connection refused",
     ),
     Failure(
         "the storage cannot be reached: {reason}",
-        "look at the network of the machine where borg runs, and whether the storage is reachable from outside",
+        "look at the network of the machine where borg runs; a Storage Box must be reachable from outside: "
+        "`inv storagebox.access --external on`",
         pattern=r"connect to host \S+ port \d+: (?P<reason>[^\n\r]+)",
     ),
     Failure(
         "the storage dropped the connection before the login",
-        "a Storage Box takes 10 connections at once: run fewer at a time, or try again",
+        "a Storage Box takes 10 connections at once: run fewer at a time, or try again; and from outside of Hetzner's "
+        "network only what `inv storagebox.access --external on` lets in",
         pattern=r"kex_exchange_identification|Connection (?:closed|reset) by \S+ port \d+|MaxStartups",
     ),
     Failure(

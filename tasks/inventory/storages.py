@@ -38,6 +38,11 @@ class StorageBox(Strict):
     key: OperatorPath | None = Field(None, description="the operator's private key with full access")
     token: SecretReference | None = Field(None, description="Hetzner API token, for tasks that use the API")
     box: Annotated[int, Field(ge=1)] | None = Field(None, description="the box's id in Hetzner's API")
+    endpoint: Annotated[
+        str,
+        matching(ENDPOINT, "the API's address"),
+        WithJsonSchema({"type": "string", "pattern": ENDPOINT}),
+    ] = Field("https://api.hetzner.com/v1", description="the API's address; another one only for tests")
 
     def model_post_init(self, _context: object) -> None:
         """Fill in the host that every box has by its account's name."""

@@ -18,8 +18,9 @@ from typing import Any
 
 import asyncssh
 
-from tasks.lab import accounts, commands, settings
+from tasks.lab import accounts, api, commands, settings
 from tasks.lab.accounts import Account, Admission
+from tasks.lab.estate import Estate
 from tasks.lab.faults import FaultState
 from tasks.lab.jail import Jail
 from tasks.lab.network import Network
@@ -44,11 +45,23 @@ class Box:
         self.early = self.settings.refusal == "before-banner"
         self.network = Network(self.faults, self.settings.connections, self.early)
         self.children: set[int] = set()
+        self.estate = Estate(self.paths.pool, self.paths.snapshots, self.accounts, lambda: self.quota, self.changed)
 
     @property
     def quota(self) -> int:
         """Size of the pool in bytes as it is now."""
         return self.settings.quota if self.faults.quota is None else self.faults.quota
+
+    def changed(self) -> None:
+        """Let what the API changed hold: reachability, and the room that snapshots leave."""
+        self.network.reachable = self.estate.reachable
+        self.write_limits()
+
+    def api_is_busy(self) -> bool:
+        """Tell whether a request to the API is to be put off, and count it."""
+        left = self.faults.api_busy
+        self.faults.api_busy = max(0, left - 1)
+        return left > 0
 
     def home(self, account: Account) -> Path:
         """Return an account's home."""
@@ -70,7 +83,8 @@ class Box:
     def write_limits(self) -> None:
         """Tell the pool's size to all that write, replacing the file at once."""
         new = self.paths.limits.with_suffix(".new")
-        new.write_text(json.dumps({"quota": self.quota, "full": self.faults.full}))
+        left = self.quota - self.estate.pinned()
+        new.write_text(json.dumps({"quota": left, "full": self.faults.full}))
         new.replace(self.paths.limits)
 
     async def serve(self, connection: socket.socket) -> None:
@@ -200,6 +214,7 @@ async def run(folder: Path) -> None:
     for account in box.settings.accounts:
         box.home(account).mkdir(mode=0o755, parents=True, exist_ok=True)
     box.paths.temporary.mkdir(exist_ok=True)
+    box.paths.snapshots.mkdir(mode=0o700, exist_ok=True)
     box.write_limits()
     box.paths.control.unlink(missing_ok=True)
     stop = asyncio.Event()
@@ -207,12 +222,14 @@ async def run(folder: Path) -> None:
     for kind in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(kind, stop.set)
     control = await asyncio.start_unix_server(box.control, str(box.paths.control))
+    web = api.serve(api.Api(box.estate, box.settings.api_token, box.api_is_busy), box.settings.api_port)
     server = await box.network.listen(box.settings.port, box.serve)
     try:
         await stop.wait()
     finally:
         server.close()
         control.close()
+        web.shutdown()
         for pid in box.children:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)

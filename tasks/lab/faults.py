@@ -25,6 +25,7 @@ class FaultState:
     other_host_key: bool = False
     refuse_logins: bool = False
     quota: int | None = None
+    api_busy: int = 0
 
 
 class Faults:
@@ -68,6 +69,10 @@ class Faults:
     def connections(self, limit: int | None) -> None:
         """Allow so many connections at a time; None restores what the box was started with."""
         self._set(connections=limit)
+
+    def api_busy(self, requests: int) -> None:
+        """Put the next so many requests to the API off with "rate limit exceeded"."""
+        self._set(api_busy=requests)
 
     def clear(self) -> None:
         """End all faults."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lab import keys
+from tasks.lab.estate import BOX_ID
 from tasks.lab.mariadb import BACKUP_USER
 from tasks.lab.plan import AppPlan
 from tasks.lab.settings import BoxSettings
@@ -29,6 +30,9 @@ def write(folder: Path, box: BoxSettings, host_key: str, apps: Sequence[tuple[Ap
                     "borg": "borg-1.4",
                     "host_key": host_key,
                     "key": str(operator / "id_ed25519"),
+                    "token": {"file": _secret(operator, "hetzner-token", box.api_token)},
+                    "box": BOX_ID,
+                    "endpoint": f"http://127.0.0.1:{box.api_port}/v1",
                 }
             },
             "defaults": {"storage": "box", "max_age": "26h", "keep": {"daily": 7, "weekly": 4, "monthly": 6}},

@@ -78,6 +78,7 @@ class Network:
         self.state = state
         self.links: set[Link] = set()
         self._cap = cap
+        self.reachable = True
         self._refuse_early = refuse_early
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -102,7 +103,7 @@ class Network:
         link = Link(client, server, self)
         self.links.add(link)
         try:
-            if self._refuse_early and self.crowded:
+            if not self.reachable or (self._refuse_early and self.crowded):
                 theirs.close()
                 link.cut()
                 return

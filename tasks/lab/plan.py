@@ -1,6 +1,7 @@
 """What a lab shall hold: the arguments of `Lab.start`."""
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -53,10 +54,11 @@ class BoxPlan:
     refusal: Literal["before-banner", "after-login"] = "before-banner"
     operator_key: bool = True
 
-    def settings(self, port: int) -> BoxSettings:
-        """Return the settings of the server. Raises UsageError when this machine has no borg."""
+    def settings(self, port: int, api_port: int) -> BoxSettings:
+        """Return the settings of the server, with a new token for its API. UsageError without a borg here."""
         installed = programs.find("borg")
         names = dict.fromkeys(("borg", "borg-1.2"), installed)
         names["borg-1.4"] = os.environ.get(BORG_1_4_VARIABLE) or installed
         names |= self.borg or {}
-        return BoxSettings(port, self.accounts, names, self.quota, self.connections, self.refusal)
+        token = secrets.token_urlsafe(48)
+        return BoxSettings(port, self.accounts, names, self.quota, self.connections, self.refusal, api_port, token)

@@ -14,7 +14,8 @@ class BoxSettings:
     """What a box is.
 
     `borg` maps the names of the restricted shell to programs of this machine; `quota` is the pool's size in bytes;
-    `connections` may be open at a time, the next one is refused, `before-banner` or `after-login`.
+    `connections` may be open at a time, the next one is refused, `before-banner` or `after-login`. Hetzner's API of it
+    answers at `api_port` to whoever has `api_token`.
     """
 
     port: int
@@ -23,6 +24,8 @@ class BoxSettings:
     quota: int = BX11
     connections: int = 10
     refusal: str = "before-banner"
+    api_port: int = 0
+    api_token: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class BoxPaths:
     def temporary(self) -> Path:
         """TMPDIR of borg, outside the pool."""
         return self.folder / "tmp"
+
+    @property
+    def snapshots(self) -> Path:
+        """Snapshots of the pool, a folder for each by its number."""
+        return self.folder / "snapshots"
 
     @property
     def limits(self) -> Path:

@@ -1,9 +1,11 @@
-"""Storage Boxes, and other SSH servers with borg, themselves: keys, folders, space."""
+"""Storage Boxes, and other SSH servers with borg, themselves: keys, accounts, snapshots, space."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tasks.cli import confirm, task
 
+BOX_HELP = "name of a storage in the inventory; needless when there is one storage box only"
 STORAGE_HELP = "name of a storage in the inventory; repeat it for several; none means all storage boxes"
 
 
@@ -33,8 +35,110 @@ def setup(c: Any, storage: Any = None, fingerprint: str = "", yes: bool = False)
 
 @task(help={"storage": STORAGE_HELP}, iterable=["storage"])
 def usage(c: Any, storage: Any = None) -> None:
-    """Show the used and the free space of each storage box."""
+    """Show the used and the free space of each storage, of each repository in it, and when it will be full."""
     from tasks.storagebox import space
 
-    for line in space.lines(c.config.inventory, storage or ()):
-        print(line)
+    _show(space.lines(c.config.inventory, storage or ()))
+
+
+@task(
+    help={
+        "storage": BOX_HELP,
+        "create": "make a sub-account for this app, restricted to a folder of its own, and add it as a storage",
+        "folder": "that folder, from the main account's home; accounts/<app> unless given",
+        "remove": "remove the sub-account of this name, such as u123456-sub1; its folder stays",
+        "yes": "do it without being asked",
+    }
+)
+def accounts(
+    c: Any, storage: str = "", create: str = "", folder: str = "", remove: str = "", yes: bool = False
+) -> None:
+    """List the sub-accounts of a storage box, make one for an app, or remove one."""
+    from tasks.storagebox import subaccounts
+
+    change = subaccounts.Change(create, folder, remove)
+    _show(subaccounts.run(c.config.inventory, storage, change, lambda question: confirm(question, yes=yes)))
+
+
+@task(
+    help={
+        "storage": BOX_HELP,
+        "account": "a sub-account, such as u123456-sub1; the account of the storage unless given",
+        "add": "let the public key in this file log in, with all rights",
+        "port": "for --add: 22 (SFTP alone), 23, or both; each port of a box wants a form of its own",
+        "remove": "let the key with this SHA256 fingerprint no longer log in",
+        "yes": "do it without being asked",
+    }
+)
+def keys(
+    c: Any,
+    storage: str = "",
+    account: str = "",
+    add: str = "",
+    port: str = "both",
+    remove: str = "",
+    yes: bool = False,
+) -> None:
+    """List the keys that log in to an account and what each may do, add one, or remove one."""
+    from tasks.storagebox import admitting
+
+    change = admitting.Change(add, remove, port)
+    _show(admitting.run(c.config.inventory, storage, account, change, lambda question: confirm(question, yes=yes)))
+
+
+@task(
+    help={
+        "storage": BOX_HELP,
+        "create": "make a snapshot of the whole box now",
+        "description": "for --create: what it is for",
+        "delete": "delete the snapshot of this name",
+        "rollback": "put the whole box back to the snapshot of this name; says first what will be lost",
+        "plan": "make one every day at this time in UTC, such as 03:30",
+        "keep": "for --plan: how many automatic snapshots stay",
+        "weekday": "for --plan: only on this day, 1 for Monday to 7 for Sunday",
+        "no-plan": "make no more by themselves; those there are stay",
+        "yes": "do it without being asked",
+    }
+)
+def snapshots(
+    c: Any,
+    storage: str = "",
+    create: bool = False,
+    description: str = "",
+    delete: str = "",
+    rollback: str = "",
+    plan: str = "",
+    keep: int = 0,
+    weekday: int = 0,
+    no_plan: bool = False,
+    yes: bool = False,
+) -> None:
+    """List the snapshots of a storage box, make, delete or plan them, or roll the box back to one."""
+    from tasks.storagebox import snapshotting
+
+    change = snapshotting.Change(create, description, delete, rollback, plan, keep, weekday, no_plan)
+    _show(snapshotting.run(c.config.inventory, storage, change, lambda question: confirm(question, yes=yes)))
+
+
+@task(
+    help={
+        "storage": BOX_HELP,
+        "ssh": "on or off: SSH support, which borg needs",
+        "external": "on or off: reachable from outside of Hetzner's network",
+        "snapshot-folder": "on or off: show snapshots as folders in /.zfs/snapshot",
+        "yes": "switch off what backups need without being asked",
+    }
+)
+def access(
+    c: Any, storage: str = "", ssh: str = "", external: str = "", snapshot_folder: str = "", yes: bool = False
+) -> None:
+    """Show by which ways a storage box can be reached, or switch them."""
+    from tasks.storagebox import switching
+
+    wanted = {"ssh_enabled": ssh, "reachable_externally": external, "zfs_enabled": snapshot_folder}
+    _show(switching.run(c.config.inventory, storage, wanted, lambda question: confirm(question, yes=yes)))
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)

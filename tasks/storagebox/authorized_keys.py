@@ -1,6 +1,8 @@
 """The `authorized_keys` of an account: which keys log in, in which forms, and what they may do. Pure text."""
 
 import base64
+import hashlib
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -20,6 +22,12 @@ class PublicKey:
         base64.b64decode(blob, validate=True)
         return cls(kind, blob, comment[0].strip() if comment else "")
 
+    @property
+    def fingerprint(self) -> str:
+        """Return the SHA256 fingerprint as ssh-keygen prints it."""
+        digest = hashlib.sha256(base64.b64decode(self.blob)).digest()
+        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
     def openssh(self) -> str:
         """Return OpenSSH's one-line form, which the box wants on port 23."""
         return " ".join(part for part in (self.kind, self.blob, self.comment) if part)
@@ -28,7 +36,54 @@ class PublicKey:
         """Return the form of RFC 4716, which the box wants on port 22 (Hetzner, "SSH keys")."""
         comment = self.comment.replace('"', "'") or "cloudbackup"
         body = "\n".join(textwrap.wrap(self.blob, 70))
-        return f'---- BEGIN SSH2 PUBLIC KEY ----\nComment: "{comment}"\n{body}\n---- END SSH2 PUBLIC KEY ----'
+        return f'{BEGIN}\nComment: "{comment}"\n{body}\n{END}'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key in the file: on which `port` of a Storage Box its form counts (22 or 23), and what it is forced to."""
+
+    key: PublicKey
+    port: str
+    command: str | None = None
+
+
+BEGIN, END = "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2 PUBLIC KEY ----"
+_LINE = re.compile(
+    r'^(?:[^#\s]*?command="(?P<command>(?:[^"\\]|\\.)*)"\S* +|(?P<options>[^#\s]+) +)??'
+    r"(?P<key>(?:ssh-|ecdsa-|sk-)\S+ +[A-Za-z0-9+/]+=*(?: .*)?)$"
+)
+_BLOCK = re.compile(rf"^{BEGIN}\n(?P<head>(?:[A-Za-z-]+: .*\n)*)(?P<blob>[^-]*)^{END}$", re.MULTILINE)
+
+
+def entries(text: str) -> list[Entry]:
+    """Return the keys of the file `text` in both forms; lines that hold none are passed over."""
+    found = []
+    for line in text.splitlines():
+        if match := _LINE.match(line.strip()):
+            command = match["command"]
+            told = re.sub(r"\\(.)", r"\1", command) if command is not None else match["options"]
+            found.append(Entry(PublicKey.parse(match["key"]), "23", told))
+    for block in _BLOCK.finditer(text):
+        blob = "".join(block["blob"].split())
+        raw = base64.b64decode(blob)
+        kind = raw[4 : 4 + int.from_bytes(raw[:4], "big")].decode()
+        comment = re.search(r'^Comment: "?([^"\n]*)', block["head"], re.MULTILINE)
+        found.append(Entry(PublicKey(kind, blob, comment[1] if comment else ""), "22"))
+    return found
+
+
+def with_key(text: str, key: PublicKey, port: str) -> str:
+    """Return the file `text` with `key` allowed everything on port 22, 23 or "both", in the forms that are missing."""
+    if port != "22":
+        return with_full_access(text, key, both_ports=port == "both")
+    return text if _has_rfc4716(text, key) else _file([*text.splitlines(), key.rfc4716()])
+
+
+def without_key(text: str, key: PublicKey) -> str:
+    """Return the file `text` without `key`, in whatever form and with whatever it was forced to."""
+    rest = _BLOCK.sub(lambda block: "" if "".join(block["blob"].split()) == key.blob else block[0], text)
+    return _file([line for line in rest.splitlines() if key.blob not in line.split()])
 
 
 def forced(key: PublicKey, command: str) -> str:

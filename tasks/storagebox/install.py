@@ -1,5 +1,6 @@
 """Making a Storage Box (or another SSH server with borg) ready: keys in, folders made. Every step may be repeated."""
 
+import posixpath
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, wit
 KEYS = ".ssh/authorized_keys"
 
 
-def install_operator_key(files: Files, key: Path, *, both_ports: bool) -> bool:
-    """Let the operator's key log in to the account; tell whether that was new. Raises UsageError, FilesError."""
+def install_operator_key(files: Files, key: Path, *, both_ports: bool, home: str = "") -> bool:
+    """Let the operator's key log in to the account; tell whether that was new. Raises UsageError, FilesError.
+
+    `home` is the folder of a sub-account, as the main account's `files` have it.
+    """
     public = key.with_name(key.name + ".pub")
     try:
         parsed = PublicKey.parse(public.read_text())
@@ -24,7 +28,9 @@ def install_operator_key(files: Files, key: Path, *, both_ports: bool) -> bool:
         raise UsageError(
             f"cannot read the public key {public}: {error}", f"make it: `ssh-keygen -y -f {key}`"
         ) from error
-    return _change(files, lambda text: with_full_access(text, parsed, both_ports=both_ports))
+    return rewrite_keys(
+        files, lambda text: with_full_access(text, parsed, both_ports=both_ports), posixpath.join(home, KEYS)
+    )
 
 
 def install_app_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
@@ -33,7 +39,7 @@ def install_app_key(files: Files, server: SshServer, app: App, host: Host) -> bo
     The key is made where it is missing: on the host, or on the operator's side where the app's `storage_key` is agent.
     """
     public = make_app_key(app, host) if app.storage_key == "host" else make_agent_key(server, app)
-    return _change(files, lambda text: with_forced_command(text, public, server.serve_command(app)))
+    return rewrite_keys(files, lambda text: with_forced_command(text, public, server.serve_command(app)))
 
 
 def make_agent_key(server: SshServer, app: App) -> PublicKey:
@@ -45,7 +51,9 @@ def make_agent_key(server: SshServer, app: App) -> PublicKey:
 
 def drop_host_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
     """Take away a key that the app's host had before; tell whether there was one. Raises AppError."""
-    dropped = _change(files, lambda text: without_forced_command(text, server.serve_command(app), app_key_comment(app)))
+    dropped = rewrite_keys(
+        files, lambda text: without_forced_command(text, server.serve_command(app), app_key_comment(app))
+    )
     if dropped:
         path = host_key_path(host.facts().home, app)
         host.run(Script(quote(("rm", "-f", "--", path, f"{path}.pub"))), timeout=60)
@@ -54,7 +62,7 @@ def drop_host_key(files: Files, server: SshServer, app: App, host: Host) -> bool
 
 def remove_app_keys(files: Files, server: SshServer, app: App) -> bool:
     """Take the keys that open the app's repository out of the account; tell whether one was there. FilesError."""
-    return _change(files, lambda text: without_forced_command(text, server.serve_command(app)))
+    return rewrite_keys(files, lambda text: without_forced_command(text, server.serve_command(app)))
 
 
 def make_app_key(app: App, host: Host) -> PublicKey:
@@ -90,11 +98,11 @@ def make_folders(files: Files, server: SshServer, apps: Iterable[App]) -> None:
         files.make_directory(f"{server.directory}/records/{app.name}")
 
 
-def _change(files: Files, change: Callable[[str], str]) -> bool:
-    """Rewrite the account's keys whole or not at all: a broken file would lock everybody out."""
-    files.make_directory(".ssh", 0o700)
+def rewrite_keys(files: Files, change: Callable[[str], str], file: str = KEYS) -> bool:
+    """Rewrite an account's keys whole or not at all: a broken file locks everybody out. Tell whether they changed."""
+    files.make_directory(posixpath.dirname(file), 0o700)
     try:
-        before = files.read(KEYS).decode()
+        before = files.read(file).decode()
     except FilesError as error:
         if not error.missing:
             raise
@@ -102,5 +110,5 @@ def _change(files: Files, change: Callable[[str], str]) -> bool:
     after = change(before)
     if after == before:
         return False
-    files.replace(KEYS, after.encode(), 0o600)
+    files.replace(file, after.encode(), 0o600)
     return True

@@ -1,5 +1,6 @@
 """Writing a host key into the inventory's file, with every comment and line of a person left as it was."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,19 @@ def with_host_key(text: str, storage: str, host_key: str) -> str:
     at = first_key.start_mark.index - first_key.start_mark.column
     indent = " " * first_key.start_mark.column
     return f"{text[:at]}{indent}host_key: {host_key}\n{text[at:]}"
+
+
+def with_storage(text: str, storage: str, values: Mapping[str, str | int]) -> str:
+    """Return the YAML `text` with one storage more, before the others. Raises UsageError when there are none."""
+    node = _mapping(yaml.compose(text), "storages")
+    if node is None or not node.value:
+        raise UsageError("`storages` is not to be found in the inventory")
+    entry = yaml.safe_dump(dict(values), default_flow_style=True, sort_keys=False, width=10_000).strip()
+    first = node.value[0][0].start_mark
+    if node.flow_style:
+        return f"{text[: first.index]}{storage}: {entry}, {text[first.index :]}"
+    at = first.index - first.column
+    return f"{text[:at]}{' ' * first.column}{storage}: {entry}\n{text[at:]}"
 
 
 def _mapping(node: yaml.Node | None, *path: str) -> yaml.MappingNode | None:

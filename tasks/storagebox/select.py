@@ -7,6 +7,8 @@ from tasks.inventory.errors import nearest
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 
+SUB = "-sub"  # between a box's account and the number of a sub-account: u123456-sub1
+
 
 def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -> list[str]:
     """Return the names of the storages that are meant: those named, else all of the kind `storagebox`.
@@ -23,6 +25,16 @@ def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -
     if not chosen:
         raise UsageError("the inventory has no storage box", "name another storage with --storage")
     return chosen
+
+
+def one(inventory: Inventory, name: str, kinds: Sequence[str] = ("storagebox",)) -> str:
+    """Return the one storage that is meant: the named one, else the only box (sub-accounts aside). UsageError."""
+    chosen = storages(inventory, [name] if name else [], kinds)
+    if len(chosen) > 1:  # a sub-account is a part of its box
+        chosen = [each for each in chosen if SUB not in getattr(inventory.storages[each], "user", "")] or chosen
+    if len(chosen) > 1:
+        raise UsageError(f"there are several storage boxes: {', '.join(chosen)}", "name one with --storage")
+    return chosen[0]
 
 
 def apps_of(inventory: Inventory, storage: str) -> tuple[App, ...]:

@@ -1,0 +1,133 @@
+"""The Storage Box itself, by tasks alone: sub-accounts, keys, snapshots, switches, space."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.lab.lab import Lab, scratch_folder
+from tasks.lab.plan import AppPlan
+from tests.integration.fleet.support import Operator, make_ready
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    folder = scratch_folder()
+    lab = Lab.start(folder, (AppPlan("shop", mariadb=False, files_megabytes=1),))
+    make_ready(lab)
+    yield lab
+    lab.remove()
+    folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def operator(lab: Lab) -> Operator:
+    operator = Operator(lab.inventory)
+    operator.done("backup")
+    return operator
+
+
+def listed(lab: Lab, account: str, key: Path) -> subprocess.CompletedProcess[str]:
+    """Log in with a key and list the home."""
+    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]
+    login = ["ssh", "-i", str(key), *options, "-o", "IdentitiesOnly=yes", "-p", str(lab.box.port)]
+    return subprocess.run([*login, f"{account}@127.0.0.1", "ls"], capture_output=True, text=True, check=False)
+
+
+def test_usage_tells_what_fills_the_box(lab: Lab, operator: Operator) -> None:
+    (lab.box.home() / "old").write_bytes(b"x" * 3_000_000)
+    made = operator.done("storagebox.snapshots", "--create", "--description", "before")
+    (lab.box.home() / "old").unlink()
+    lines = operator.done("storagebox.usage").splitlines()
+    assert " of 1.1 TB used" in lines[0]
+    assert "BX11: data 1 MB, snapshots 3 MB" in lines[1]
+    assert lines[2].strip().startswith("shop  1 MB")
+    assert "there are no two days of backups yet" in lines[3]
+    name = made.split()[2]
+    operator.done("storagebox.snapshots", "--delete", name, "--yes")
+    assert name not in operator.done("storagebox.snapshots")
+
+
+def test_a_rollback_says_what_will_be_lost_and_loses_it(lab: Lab, operator: Operator) -> None:
+    before = operator.archives("shop")
+    name = operator.done("storagebox.snapshots", "--create").split()[2]
+    operator.done("backup")
+    newer = operator.done("storagebox.snapshots", "--create").split()[2]
+    lost = operator.archives("shop")[-1]
+    end = operator.inv("storagebox.snapshots", "--rollback", name)
+    assert (end.returncode, "--yes" in end.stderr) == (2, True)
+    assert f"snapshots: {newer}" in end.stdout
+    assert f"archives: 1: {lost}" in end.stdout
+    assert operator.archives("shop") == [*before, lost]
+    operator.done("storagebox.snapshots", "--rollback", name, "--yes")
+    assert newer not in operator.done("storagebox.snapshots")
+    end = operator.inv("borg.list", "--app", "shop")
+    assert lost not in end.stdout
+    operator.done("storagebox.snapshots", "--plan", "03:30", "--keep", "7", "--weekday", "1")
+    assert "every Monday at 03:30 UTC, the newest 7 are kept" in operator.done("storagebox.snapshots")
+    operator.done("storagebox.snapshots", "--no-plan")
+    end = operator.inv("storagebox.snapshots", "--plan", "25:00", "--keep", "7")
+    assert (end.returncode, "no time of day" in end.stderr) == (2, True)
+
+
+def test_keys_are_listed_added_and_removed_but_the_operators_own(lab: Lab, operator: Operator, tmp_path: Path) -> None:
+    key = tmp_path / "colleague"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "a colleague", "-f", str(key)], check=True)
+    assert listed(lab, "u100001", key).returncode != 0
+    added = operator.done("storagebox.keys", "--add", f"{key}.pub")
+    shown = operator.done("storagebox.keys")
+    assert shown.count("a colleague") == 2
+    assert "borg-1.4 serve --append-only --restrict-to-repository cloudbackup/shop  cloudbackup shop" in shown
+    assert listed(lab, "u100001", key).returncode == 0
+    operator.done("storagebox.keys", "--remove", added.split()[1], "--yes")
+    assert "a colleague" not in (lab.box.home() / ".ssh/authorized_keys").read_text()
+    assert listed(lab, "u100001", key).returncode != 0
+    own = next(line.split()[0] for line in shown.splitlines() if "lab operator" in line)
+    end = operator.inv("storagebox.keys", "--remove", own, "--yes")
+    assert (end.returncode, "the operator's own key" in end.stderr) == (5, True)
+
+
+def test_a_sub_account_sees_its_own_folder_alone(lab: Lab, operator: Operator, tmp_path: Path) -> None:
+    operator = operator.copy(tmp_path / "inventory")
+    operator.done("storagebox.accounts", "--create", "shop")
+    assert "u100001-sub1  /accounts/shop  SSH, external" in operator.done("storagebox.accounts")
+    storages = yaml.safe_load((operator.inventory / "cloudbackup.yml").read_text())["storages"]
+    assert list(storages) == ["box-shop", "box"]
+    operator.change("apps/shop.yml", lambda values: values.update(storage="box-shop"))
+    operator.done("app.add", "--app", "shop")
+    assert (lab.box.home() / "accounts/shop/cloudbackup/shop/config").exists()
+    assert listed(lab, "u100001-sub1", lab.operator_key).stdout.split() == ["cloudbackup"]
+    end = operator.inv("storagebox.accounts", "--remove", "u100001-sub1", "--yes")
+    assert (end.returncode, "is the account of the storage box-shop" in end.stderr) == (2, True)
+    operator.change("apps/shop.yml", lambda values: values.update(storage="box"))
+    operator.change("cloudbackup.yml", lambda values: values["storages"].pop("box-shop"))
+    operator.done("storagebox.accounts", "--remove", "u100001-sub1", "--yes")
+    assert listed(lab, "u100001-sub1", lab.operator_key).returncode != 0
+    assert (lab.box.home() / "accounts/shop/cloudbackup/shop/config").exists()
+
+
+def test_a_closed_way_is_told_with_the_switch_that_opens_it(lab: Lab, operator: Operator) -> None:
+    end = operator.inv("storagebox.access", "--ssh", "off")
+    assert (end.returncode, "Backups need it" in end.stderr) == (2, True)
+    for option in ("--ssh", "--external"):
+        shown = operator.done("storagebox.access", option, "off", "--yes")
+        assert f"`inv storagebox.access {option} on`" in shown
+        said = operator.inv("backup").stdout
+        assert "storagebox.access" in said, said
+        assert "backups fail" not in operator.done("storagebox.access", option, "on")
+    operator.done("backup")
+
+
+def test_the_token_is_needed_and_judged(operator: Operator, tmp_path: Path) -> None:
+    operator = operator.copy(tmp_path / "inventory")
+    (tmp_path / "token").write_text("wrong\n")
+    operator.change(
+        "cloudbackup.yml", lambda values: values["storages"]["box"].update(token={"file": f"{tmp_path}/token"})
+    )
+    end = operator.inv("storagebox.access")
+    assert (end.returncode, "made in the Console" in end.stderr) == (3, True)
+    operator.change("cloudbackup.yml", lambda values: values["storages"]["box"].pop("token"))
+    end = operator.inv("storagebox.access")
+    assert (end.returncode, "token: {env: HCLOUD_TOKEN}" in end.stderr) == (2, True)
