@@ -8,6 +8,7 @@ from tasks import app, bench, borg, fleet, lab, report, storagebox
 
 mariadb = Collection("mariadb")
 mariadb.add_task(fleet.mariadb_backup)
+mariadb.add_task(fleet.mariadb_binlog)
 mariadb.add_task(fleet.mariadb_restore)
 mariadb.add_task(fleet.mariadb_verify)
 

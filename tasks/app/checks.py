@@ -11,7 +11,7 @@ from tasks.errors import AppError, CloudbackupError, InterruptedRunError
 from tasks.fleet import database
 from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import server
+from tasks.mariadb import binlogs, server
 from tasks.remote.facts import Facts
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Side
@@ -110,9 +110,7 @@ def _server(session: Session, app: App) -> Iterator[Check]:
         yield Check(app.name, "mariadb", "error", what, remedy)
     if not faults:
         yield Check(app.name, "mariadb", "ok", f"mariadb-backup {asked.tools.backup}")
-    if app.mariadb is not None and app.mariadb.binlog:
-        remedy = "nothing is archived of them: a restore goes back to a whole backup, to no moment between"
-        yield Check(app.name, "mariadb", "warning", "binlog is wanted, and is planned only", remedy)
+    yield from _database_options(session, app, asked)
     if not asked.tools.mbstream:
         yield Check(
             app.name, "mariadb", "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"
@@ -122,6 +120,29 @@ def _server(session: Session, app: App) -> Iterator[Check]:
         named = ", ".join(f"{name} is {path}" for name, path in elsewhere.items())
         remedy = "it can be restored to a directory only"
         yield Check(app.name, "mariadb", "warning", f"keeps data outside of its data directory: {named}", remedy)
+
+
+def _database_options(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
+    assert app.mariadb is not None
+    if app.mariadb.checkpoint and not asked.checkpoints:
+        remedy = (
+            "GRANT SUPER ON *.* makes backups smaller, and is optional; `checkpoint: false` says so (docs/mariadb.md)"
+        )
+        text = "the account may not have changed pages written before the copy"
+        yield Check(app.name, "mariadb", "warning", text, remedy)
+    if asked.replica is None and asked.variables.get("gtid_slave_pos"):
+        remedy = "GRANT SLAVE MONITOR ON *.* saves the position in the master's binary log with each backup"
+        yield Check(app.name, "mariadb", "warning", "looks like a replica, and the account may not ask it", remedy)
+    if app.mariadb.safe_slave_backup and asked.grants.isdisjoint(
+        {"REPLICATION SLAVE ADMIN", "SUPER", "ALL PRIVILEGES"}
+    ):
+        remedy = "GRANT REPLICATION SLAVE ADMIN ON *.* TO it, or take `safe_slave_backup` out"
+        yield Check(
+            app.name, "mariadb", "error", "`safe_slave_backup` stops the replica, and the account may not", remedy
+        )
+    if app.mariadb.binlog:
+        look = binlogs.look(session.host(app), database.access(app))
+        yield Check(app.name, "binlog", "ok", f"binary logs in {look.directory}")
 
 
 def _storage(session: Session, app: App) -> Iterator[Check]:

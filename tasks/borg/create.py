@@ -71,7 +71,10 @@ Options = FilesOptions | StreamOptions
 
 @dataclass(frozen=True)
 class Created:
-    """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC."""
+    """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC.
+
+    `said` is what others than borg wrote to standard error, such as the command that gave a stream.
+    """
 
     archive: str
     id: str
@@ -81,6 +84,7 @@ class Created:
     files: int
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+    said: tuple[str, ...] = field(default=())
 
 
 def literal(text: str) -> str:
@@ -185,6 +189,7 @@ def _created(repository: Repository, result: Result) -> Created:
             files=stats["nfiles"],
             seconds=result.seconds,
             warnings=result.warnings,
+            said=result.other_lines,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BorgError(f"{repository.app}: borg tells nothing of the archive it made", "", result) from error

@@ -17,6 +17,7 @@ RESTORE_HELP = {
     "archive": "name of an archive, or `latest`",
     "target": "a new or empty folder to restore into; without it the data goes back to its place, the old moved aside",
     "to": "`local` restores on this machine, into --target; otherwise on the app's host",
+    "at": "a moment: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; wants `binlog: true`",
     "yes": "restore in place without being asked",
 }
 VERIFY_HELP = {
@@ -30,7 +31,7 @@ VERIFY_HELP = {
 
 
 @task(
-    help={**BACKUP_HELP, "source": "files or mariadb; repeat it for several; none means all that an app has"},
+    help={**BACKUP_HELP, "source": "files, mariadb or binlog; repeat it for several; none means all that an app has"},
     iterable=["app", "source"],
 )
 def backup(
@@ -49,6 +50,12 @@ def backup(
 def mariadb_backup(c: Any, app: Any = None, part: str = "", parallel: int = 4, dry_run: bool = False) -> None:
     """Back up the MariaDB servers alone: a whole physical backup each, streamed without a staging disk."""
     _backup(c, app, ["mariadb"], part, parallel, dry_run)
+
+
+@task(help=BACKUP_HELP, iterable=["app"], name="binlog")
+def mariadb_binlog(c: Any, app: Any = None, part: str = "", parallel: int = 4, dry_run: bool = False) -> None:
+    """Archive the binary logs that are new, for restores to any moment; cheap enough for every five minutes."""
+    _backup(c, app, ["binlog"], part, parallel, dry_run)
 
 
 def _backup(c: Any, app: Any, source: Any, part: str, parallel: int, dry_run: bool) -> None:
@@ -71,25 +78,32 @@ def restore(
     archive: str = "latest",
     target: str = "",
     to: str = "",
+    at: str = "",
     yes: bool = False,
 ) -> None:
     """Bring one app's data back: into a folder, or into place with the old data moved aside and kept."""
-    _restore(c, app, source, archive, target, to, yes)
+    _restore(c, app, source, archive, target, to, at, yes)
 
 
 @task(help=RESTORE_HELP, name="restore")
 def mariadb_restore(
-    c: Any, app: str, archive: str = "latest", target: str = "", to: str = "", yes: bool = False
+    c: Any,
+    app: str,
+    archive: str = "latest",
+    target: str = "",
+    to: str = "",
+    at: str = "",
+    yes: bool = False,
 ) -> None:
     """Bring one app's MariaDB server back: into a folder, or into place with the old data kept, and started."""
-    _restore(c, app, ["mariadb"], archive, target, to, yes)
+    _restore(c, app, ["mariadb"], archive, target, to, at, yes)
 
 
-def _restore(c: Any, app: str, source: Any, archive: str, target: str, to: str, yes: bool) -> None:
+def _restore(c: Any, app: str, source: Any, archive: str, target: str, to: str, at: str, yes: bool) -> None:
     from tasks.cli import confirm
     from tasks.fleet import restoring
 
-    options = restoring.Options(app, tuple(source or ()), archive, target or None, to or None)
+    options = restoring.Options(app, tuple(source or ()), archive, target or None, to or None, at or None)
     code = restoring.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)

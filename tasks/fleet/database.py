@@ -1,21 +1,26 @@
 """The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tasks.borg.create import StreamOptions
 from tasks.borg.failures import explain
 from tasks.borg.list import newest
 from tasks.borg.messages import read_messages
 from tasks.borg.runner import ContentError
 from tasks.errors import AppError, CloudbackupError
+from tasks.fleet.ready import Learnt, Ready
 from tasks.inventory.models import App
-from tasks.mariadb import chunks, failures, server, unpack
+from tasks.mariadb import binlogs, chunks, failures, server, unpack
 from tasks.mariadb.access import Access
-from tasks.mariadb.dump import DumpOptions, dump
+from tasks.mariadb.dump import DumpOptions, dump, positions
 from tasks.mariadb.server import Server
 from tasks.remote.secret import resolve
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 
 STREAM = "mariadb.mbstream"  # the one file in an archive of a server
+POSITION = "position"  # in a record's details: the binary log that was open at the end of the copy
 CHUNKS = "chunks="  # in an archive's comment, before the chunk size in bytes
 
 
@@ -28,8 +33,8 @@ def access(app: App) -> Access:
     return Access(database, resolve(database.password, f"the database password of {app.name}"))
 
 
-def options(session: Session, app: App, archive: str) -> StreamOptions:
-    """Return borg's options for a backup of the app's server.
+def ready(session: Session, app: App, archive: str) -> Ready:
+    """Return what borg is to save of the app's server.
 
     Raises DatabaseError when the server does not answer or mariadb-backup cannot read it.
     """
@@ -38,7 +43,7 @@ def options(session: Session, app: App, archive: str) -> StreamOptions:
     asked = server.ask(host, way)
     server.require_backup(asked, host.name)
     chunk_size = chunk_size_of(session, app, asked)
-    return StreamOptions(
+    options = StreamOptions(
         archive=archive,
         content=dump(way, asked.tools, DumpOptions(chunk_size, replica=bool(asked.replica), galera=asked.galera)),
         name=STREAM,
@@ -46,6 +51,31 @@ def options(session: Session, app: App, archive: str) -> StreamOptions:
         compression=app.compression,
         comment=f"MariaDB {asked.version} {CHUNKS}{chunk_size}",
     )
+    return Ready(options, lambda created: Learnt(_positions(session, app, positions(created.said))))
+
+
+def _positions(session: Session, app: App, told: Mapping[str, str]) -> dict[str, Any]:
+    """Return where the backup stands, for its record: in which binary log, of which master and Galera state."""
+    found: dict[str, Any] = {}
+    if told.get("slave_info"):
+        found["replication"] = told["slave_info"]
+    if told.get("galera_info"):
+        found["galera"] = told["galera_info"]
+    name, offset, gtid = (*told.get("binlog_info", "").split("\t"), "", "", "")[:3]
+    if name and offset.isdigit():
+        found[POSITION] = {"name": name, "offset": int(offset), "gtid": gtid, **_identity(session, app, name)}
+    return found
+
+
+def _identity(session: Session, app: App, name: str) -> dict[str, int]:
+    """Return the server and time of a binary log: its name comes again after a restore. Empty when it cannot be had."""
+    if app.mariadb is None or not app.mariadb.binlog:
+        return {}
+    try:
+        found = binlogs.look(session.host(app), access(app), name).last
+    except failures.DatabaseError:
+        return {}
+    return {"server": found.server, "created": found.created} if found else {}
 
 
 def chunk_size_of(session: Session, app: App, asked: Server) -> int:

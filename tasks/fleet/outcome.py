@@ -16,7 +16,7 @@ class Outcome:
     """The end of one action on one source.
 
     Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
-    `code` is the exit code that belongs to the error.
+    `code` is the exit code that belongs to the error; `unchanged` tells that there was nothing new to save.
     """
 
     app: str
@@ -31,6 +31,7 @@ class Outcome:
     said: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     code: int = 0
+    unchanged: bool = False
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":

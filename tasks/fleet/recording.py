@@ -8,7 +8,7 @@ from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
 from tasks.report.looking import listed_anew
-from tasks.storage.records import Record, operator_name
+from tasks.storage.records import UNCHANGED, Record, operator_name
 from tasks.storage.session import Session
 
 
@@ -34,7 +34,8 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
 
 
 def _compared(outcome: Outcome, ids: tuple[str, ...]) -> Outcome:
-    details = {**outcome.details, "archive_ids": ids}
+    # Binary logs come every few minutes, and each record would hold the ids of all of them.
+    details = dict(outcome.details) if outcome.source == "binlog" else {**outcome.details, "archive_ids": ids}
     if outcome.archive_id is None or outcome.archive_id in ids:
         return replace(outcome, details=details)
     said = (f"the repository does not list {outcome.archive}, which borg said that it made",)
@@ -52,7 +53,7 @@ def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: st
 
 def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:
     try:
-        session.storage_of(app).write_record(app, record_of(outcome, action))
+        session.storage_of(app).write_record(app, record_of(outcome, UNCHANGED if outcome.unchanged else action))
     except CloudbackupError as error:
         why = f"no record could be written: {error.what}"
         return replace(outcome, status=outcome.status if outcome.failed else "warning", said=(*outcome.said, why))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.list import Archive, archives, find
+from tasks.borg.list import Archive, Listing, archives, find
 from tasks.borg.restore import Restored, restore_in_place, restore_to
 from tasks.errors import UsageError
-from tasks.fleet import database
+from tasks.fleet import database, recovering
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import View
@@ -20,24 +20,31 @@ from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb import restore as mariadb
 from tasks.mariadb import unpack
+from tasks.mariadb.recover import Moment, Recovered
+from tasks.mariadb.restore import Wanted
+from tasks.mariadb.unpack import OnLine
 from tasks.remote.host import Host
-from tasks.remote.script import Stream
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 
 RESTORABLE = ("files", "mariadb")
+PROGRESS = "replay: "  # how lines begin that tell how far the replay of binary logs is
 Ask = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to restore: `archive` is a name or `latest`; no `target` means in place; `to` is `local` or None."""
+    """What to restore: `archive` is a name or `latest`; no `target` means in place; `to` is `local` or None.
+
+    `at` is a moment as a person writes it: the database as it was then, the files as saved last before it.
+    """
 
     app: str
     sources: Sequence[str] = ()
     archive: str = "latest"
     target: str | None = None
     to: str | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class _Job:
     repository: Repository
     archive: Archive
     target: str | None
+    moment: Moment | None = None
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
@@ -77,19 +85,39 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
             f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",
             "leave --to out, or mount the directory here and set `host: local`",
         )
-    listing = archives(repository)
-    jobs = []
+    at = recovering.moment(options.at) if options.at else None
+    begun = _Begun(session, app, repository, archives(repository), at)
     sources = _sources(app, options)
-    for source in sources:
-        archive = find(listing, app.name, source, options.archive)
-        if archive is None:
-            known = [each.name for each in listing.archives]
-            what = f"{app.name} has no archive {options.archive}{nearest(options.archive, known)}"
-            if options.archive == "latest":
-                what = f"{app.name} has no archive of {source} yet"
-            raise UsageError(what, f"`inv borg.list --app {app.name}` shows them")
-        jobs.append(_Job(session, app, source, repository, archive, _target(options, source, len(sources))))
-    return jobs
+    return [_job(begun, source, options.archive, _target(options, source, len(sources))) for source in sources]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What the restores of all sources stand on."""
+
+    session: Session
+    app: App
+    repository: Repository
+    listing: Listing
+    at: datetime | None
+
+
+def _job(begun: _Begun, source: str, wanted: str, target: str | None) -> _Job:
+    app, listing, at = begun.app, begun.listing, begun.at
+    if at is not None and source == "mariadb":
+        to = recovering.Target(at, wanted)
+        planned = recovering.planned(begun.session, begun.repository, listing, app, to)
+        return _Job(begun.session, app, source, begun.repository, planned.base, target, planned.moment)
+    if at is not None and wanted == "latest":
+        archive = recovering.newest_before(listing, app, source, at)
+    else:
+        archive = find(listing, app.name, source, wanted)
+    if archive is None:
+        what = f"{app.name} has no archive {wanted}{nearest(wanted, [each.name for each in listing.archives])}"
+        if wanted == "latest":
+            what = f"{app.name} has no archive of {source} yet" + (f" at {recovering.shown(at)}" if at else "")
+        raise UsageError(what, f"`inv borg.list --app {app.name}` shows them")
+    return _Job(begun.session, app, source, begun.repository, archive, target)
 
 
 def _side(options: Options) -> Side:
@@ -130,20 +158,29 @@ def _target(options: Options, source: str, count: int) -> str | None:
 
 def _question(jobs: Sequence[_Job]) -> str:
     app = jobs[0].app
-    names = " and ".join(job.archive.name for job in jobs)
+    names = " and ".join(
+        f"{job.archive.name}, brought to {recovering.shown(job.moment.at)}," if job.moment else job.archive.name
+        for job in jobs
+    )
     return f"Put {names} in place on {app.host}? What is there now is moved aside and kept."
 
 
 def _done(job: _Job, view: View) -> Outcome:
     view.step(job.app.name, job.source, f"restores {job.archive.name}")
-    outcome = attempted(job.app.name, job.source, lambda began: _restored(job, began))
+
+    def listen(line: str) -> None:
+        if line.startswith(PROGRESS):
+            view.step(job.app.name, job.source, line.removeprefix(PROGRESS))
+
+    outcome = attempted(job.app.name, job.source, lambda began: _restored(job, began, listen))
     outcome = recorded(job.session, job.app, [outcome], "restore")[0]
     view.done(outcome)
     return outcome
 
 
-def _restored(job: _Job, began: datetime) -> Outcome:
-    total, said = _files(job, began) if job.source == "files" else _database(job)
+def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
+    total, said = _files(job, began) if job.source == "files" else _database(job, listen)
+    moment = {"at": job.moment.at.isoformat()} if job.moment else {}
     return Outcome(
         app=job.app.name,
         source=job.source,
@@ -154,7 +191,7 @@ def _restored(job: _Job, began: datetime) -> Outcome:
         archive=job.archive.name,
         archive_id=job.archive.id,
         said=said,
-        details={"target": job.target or "in place"},
+        details={"target": job.target or "in place", **moment},
     )
 
 
@@ -171,25 +208,30 @@ def _kept(done: Restored) -> list[str]:
     return [f"{path} is back; what was there is in {aside}" for path, aside in done.moved.items()]
 
 
-def _database(job: _Job) -> tuple[int, tuple[str, ...]]:
+def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...]]:
     host = job.repository.host
     stream = content(job.repository, job.archive.name, database.STREAM)
     total, _ = size(job.repository, job.archive.name)
     try:
-        return total, _placed(job, host, stream, total)
+        return total, _placed(job, host, Wanted(stream, total, job.moment), listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error
 
 
-def _placed(job: _Job, host: Host, stream: Stream, total: int) -> tuple[str, ...]:
+def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[str, ...]:
     """Unpack the server's data where the job says; return what a person should know."""
     if job.target is not None:
-        unpacked = unpack.to_directory(host, stream, job.target, total)
+        unpacked, recovered = mariadb.to_directory(host, wanted, job.target, listen)
         said = f"in {job.target}, ready for a MariaDB {unpacked.version} to start on"
-        return (said, *_moved_links(unpacked.links))
-    placed = mariadb.in_place(host, database.access(job.app), stream, total)
+        return (said, *_reached(job, recovered), *_moved_links(unpacked.links))
+    placed = mariadb.in_place(host, database.access(job.app), wanted, listen)
     remedy = f"make a backup now: `inv backup --app {job.app.name}` (the server's binary logs begin anew)"
-    return (f"the server runs on it; what was there is in {placed.old}", *placed.remarks, remedy)
+    said = f"the server runs on it; what was there is in {placed.old}"
+    return (said, *_reached(job, placed.recovered), *placed.remarks, remedy)
+
+
+def _reached(job: _Job, recovered: Recovered | None) -> list[str]:
+    return recovering.told(recovered, job.archive.name, job.moment.at) if recovered and job.moment else []
 
 
 def _moved_links(links: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """`backup`: every source of every app, each tried whatever became of the others."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,12 +49,13 @@ def show(folder: str, options: Options) -> None:
     """Print what a backup would run, secrets hidden. Asks the hosts, changes nothing. Raises CloudbackupError."""
     with Session(load(Path(folder))) as session:
         for app in _selected(session, options):
-            for words, when in ((app.before, "before"), (app.after, "after")):
+            alone = _sources(app, options) == ["binlog"]
+            for words, when in () if alone else ((app.before, "before"), (app.after, "after")):
                 for command in words:
                     print(f"# {app.name} on {app.host}, {when} the backup\n{' '.join(command)}\n")
             for source in _sources(app, options):
                 script = sources.script(session, app, source, datetime.now(UTC))
-                print(f"# {app.name} {source} on {app.host}\n{script.shown()}\n")
+                print(f"# {app.name} {source} on {app.host}\n{script.shown() if script else '# nothing new'}\n")
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
@@ -89,7 +91,7 @@ class _App:
         """Return an outcome for each source; no fault is raised but an interruption."""
         began = datetime.now(UTC)
         try:
-            with around(self.app, self.session.host(self.app)):
+            with self._around():
                 for source in self.sources:
                     self.tried.append(self._source(source))
         except InterruptedRunError:
@@ -100,6 +102,10 @@ class _App:
         for outcome in outcomes:
             self.view.done(outcome)
         return outcomes
+
+    def _around(self) -> AbstractContextManager[None]:
+        """Return what runs `before` and `after`. Not for binary logs alone: nobody stops an app every five minutes."""
+        return nullcontext() if self.sources == ["binlog"] else around(self.app, self.session.host(self.app))
 
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")

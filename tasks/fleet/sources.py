@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tasks.borg.create import FilesOptions, Options, create, create_script, files_of
 from tasks.borg.messages import Progress
 from tasks.borg.naming import ArchiveName
 from tasks.borg.runner import ContentError, How
 from tasks.errors import CloudbackupError
-from tasks.fleet import database
+from tasks.fleet import binlogs, database
 from tasks.fleet.outcome import Outcome
+from tasks.fleet.ready import Ready, Unchanged
 from tasks.inventory.models import App
 from tasks.remote.script import Script
 from tasks.storage.repository import Side
@@ -23,46 +24,51 @@ OnProgress = Callable[[Progress], None]
 class Source:
     """One kind of source.
 
-    `options` asks the host what must be known beforehand and returns what borg is to save under an archive's name;
+    `ready` asks the host what must be known beforehand and returns what borg is to save under an archive's name;
     `explained` turns the fault of a command that gave the content into one for a person.
     """
 
-    options: Callable[[Session, App, str], Options]
+    ready: Callable[[Session, App, str], Ready | Unchanged]
     explained: Callable[[App, ContentError], CloudbackupError]
 
 
 ALL = {
-    "files": Source(lambda _session, app, archive: files_of(app, archive), lambda _app, error: error),
-    "mariadb": Source(database.options, database.explained),
+    "files": Source(lambda _session, app, archive: Ready(files_of(app, archive)), lambda _app, error: error),
+    "mariadb": Source(database.ready, database.explained),
+    "binlog": Source(binlogs.ready, binlogs.explained),
 }
 
 
-def script(session: Session, app: App, source: str, time: datetime) -> Script:
-    """Return the script that `save` would run. Raises CloudbackupError."""
-    repository = session.repository(app, Side.HOST)
-    return create_script(repository, ALL[source].options(session, app, str(ArchiveName(app.name, source, time))))
+def script(session: Session, app: App, source: str, time: datetime) -> Script | None:
+    """Return the script that `save` would run, None when there is nothing new to save. Raises CloudbackupError."""
+    ready = ALL[source].ready(session, app, str(ArchiveName(app.name, source, time)))
+    return None if isinstance(ready, Unchanged) else create_script(session.repository(app, Side.HOST), ready.options)
 
 
 def save(session: Session, app: App, source: str, time: datetime, on_progress: OnProgress) -> Outcome:
     """Make an archive of one source and return how it went. Raises CloudbackupError; then there is no archive."""
-    repository = session.repository(app, Side.HOST)
-    options = ALL[source].options(session, app, str(ArchiveName(app.name, source, time)))
+    ready = ALL[source].ready(session, app, str(ArchiveName(app.name, source, time)))
+    if isinstance(ready, Unchanged):
+        seconds = (datetime.now(UTC) - time).total_seconds()
+        return Outcome(app.name, source, "ok", time, seconds, details=ready.details, unchanged=True)
     try:
-        created = create(repository, options, How(on_progress=on_progress))
+        created = create(session.repository(app, Side.HOST), ready.options, How(on_progress=on_progress))
     except ContentError as error:
         raise ALL[source].explained(app, error) from error
+    learnt = ready.learn(created)
+    warnings = (*created.warnings, *learnt.warnings)
     return Outcome(
         app=app.name,
         source=source,
-        status="warning" if created.warnings else "ok",
+        status="warning" if warnings else "ok",
         began=time,
         seconds=created.seconds,
         size=created.size,
         stored=created.stored,
         archive=created.archive,
         archive_id=created.id,
-        said=created.warnings,
-        details=_details(options),
+        said=warnings,
+        details={**_details(ready.options), **learnt.details},
     )
 
 

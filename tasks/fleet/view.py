@@ -85,7 +85,11 @@ def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
         return f"{head}  {outcome.said[0] if outcome.said else ''}"
     numbers = f"{size(outcome.size):>9}" if outcome.size is not None else ""
     added = f"+{size(outcome.stored):<9}" if outcome.stored is not None else ""
-    return f"{head}  {numbers}  {added}  {outcome.archive or ''}".rstrip()
+    return f"{head}  {numbers}  {added}  {_name(outcome)}".rstrip()
+
+
+def _name(outcome: Outcome) -> str:
+    return outcome.archive or ("nothing new" if outcome.unchanged else "")
 
 
 def summed(outcomes: Sequence[Outcome], verb: str, seconds: float | None = None) -> str:

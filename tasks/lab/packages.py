@@ -21,6 +21,7 @@ PACKAGE_OF = {
     "mariadbd": "mariadb-server-core",
     "mariadb-install-db": "mariadb-server-core",
     "mariadb": "mariadb-client-core",
+    "mariadb-binlog": "mariadb-client",
     "mariadb-backup": "mariadb-backup",
     "mbstream": "mariadb-backup",
     "sshd": "openssh-server",

@@ -28,11 +28,13 @@ def needed_by_chain(bases: Iterable[Dated], binlogs: Iterable[Dated], since: dat
     clocks that were set back.
 
     `since` shortens the window: a base from before it stays as it is, and needs binary logs for no moment after it.
-    The newest base keeps its own, however old it is. Without any base nothing can be judged, and all are needed.
+    The newest base keeps its own, however old it is. The newest archive of binary logs stays, as the next one continues
+    it. Without any base nothing can be judged, and all are needed.
     """
     bases, binlogs = list(bases), list(binlogs)
     if not bases:
         return frozenset(each.name for each in binlogs)
     newest = max(base.start for base in bases)
     begins = min(base.start for base in bases if since is None or base.start >= since or base.start == newest)
-    return frozenset(each.name for each in binlogs if each.start >= begins - CLOCK_STEP)
+    last = max((each.start for each in binlogs), default=begins)
+    return frozenset(each.name for each in binlogs if each.start >= min(begins - CLOCK_STEP, last))

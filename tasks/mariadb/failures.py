@@ -140,6 +140,16 @@ _KNOWN = (
         "run the backup again; mariadb-backup's own messages above may say more",
     ),
     Failure(
+        r"You are not using binary logging",
+        "the server writes no binary logs",
+        "set log_bin in its option file and restart it, or take `binlog: true` out of the inventory",
+    ),
+    Failure(
+        r"collect: ([^\n]+)",
+        "{0}",
+        "run it again; if a binary log cannot be read, run as root or as the server's own user, or set `exec`",
+    ),
+    Failure(
         r"cloudbackup: mariadb-backup did not say that it completed",
         "mariadb-backup ended without the line that says it completed",
         "run the backup again; mariadb-backup's own messages may say more",

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SERVER = ("mariadbd", "mysqld")
 CLIENT = ("mariadb", "mysql")
@@ -45,10 +45,17 @@ class DrillFault(Exception):  # noqa: N818 (what a drill finds)
 
 
 class Private:
-    """A server of our own on `scratch`/data, with an account that nobody else knows."""
+    """A server of our own on `data`, with an account that nobody else knows. `scratch` is for all that it needs beside.
 
-    def __init__(self, scratch: Path, patience: float) -> None:
-        self.data = scratch / "data"
+    `more` are further options; they win over ours.
+    """
+
+    account = ACCOUNT
+
+    def __init__(self, scratch: Path, patience: float, data: Path | None = None, more: Sequence[str] = ()) -> None:
+        self.data = data or scratch / "data"
+        self.more = more
+        self.environment = clean_environment()
         self.run = scratch / "run"
         self.temporary = scratch / "tmp"
         self.log = self.run / "log"
@@ -65,14 +72,16 @@ class Private:
             folder.mkdir(mode=0o700)
         # One statement on each line: a server skips what follows on the same one, and says so in its log alone.
         init.write_text(
+            "SET sql_log_bin = 0;\n"
+            f"DROP USER IF EXISTS {ACCOUNT}@localhost;\n"
             f"CREATE USER {ACCOUNT}@localhost IDENTIFIED BY '{self.password}';\n"
-            f"GRANT ALL PRIVILEGES ON *.* TO {ACCOUNT}@localhost;\n"
+            f"GRANT ALL PRIVILEGES ON *.* TO {ACCOUNT}@localhost WITH GRANT OPTION;\n"
         )
         for folder in (self.data, self.run, self.temporary):
             give_away(folder)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.words(init), cwd=self.data, env=clean_environment(), preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)
+                self.words(init), cwd=self.data, env=self.environment, preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         deadline = time.monotonic() + self.patience
@@ -86,13 +95,14 @@ class Private:
 
     def words(self, init: Path) -> list[str]:
         """Return the server's command."""
+        beside = os.path.relpath(str(self.run), str(self.data))
         return [
             self.program,
             "--no-defaults",
             *(f"--plugin-load-add={name}" for name in providers(self.program)),
             f"--datadir={self.data}",
-            "--socket=../run/s",  # seen from the data directory: a path may be too long for a socket
-            "--pid-file=../run/pid",
+            f"--socket={beside}/s",  # seen from the data directory: a path may be too long for a socket
+            f"--pid-file={beside}/pid",
             f"--tmpdir={self.temporary}",
             f"--secure-file-priv={self.temporary}",
             f"--init-file={init}",
@@ -109,6 +119,7 @@ class Private:
             "--key-buffer-size=8M",
             "--aria-pagecache-buffer-size=16M",
             *options(self.data / "backup-my.cnf"),
+            *self.more,
         ]
 
     def answers(self) -> bool:

@@ -2,14 +2,15 @@
 
 import json
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.errors import RefusedError, UsageError
-from tasks.mariadb import failures, server, swap, unpack
+from tasks.mariadb import failures, recover, server, swap, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
 from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.server import Server
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
@@ -69,26 +70,62 @@ class Placed:
     old: str
     remarks: tuple[str, ...]
     seconds: float
+    recovered: Recovered | None = None
 
 
-def in_place(
-    host: Host, access: Access, content: Stream, size: int | None = None, on_stderr: OnLine | None = None
-) -> Placed:
+@dataclass(frozen=True)
+class Wanted:
+    """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None."""
+
+    content: Stream
+    size: int | None = None
+    moment: Moment | None = None
+
+
+def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | None = None) -> Placed:
     """Put the database of an archive in place of the app's. The server runs until the new data is ready.
 
-    `content` gives the archive's stream, `size` bytes long. Raises RefusedError before anything changed when this
+    Raises RefusedError before anything changed when this
     server cannot be restored in place; what `unpack.run` raises; failures.DatabaseError, which says where the old
     data is.
     """
+    if wanted.moment is not None and access.database.exec:
+        raise RefusedError(
+            f"{host.name}: a server behind `exec` cannot be brought to a moment in place",
+            "restore to a directory (--target, with --to local where MariaDB is not installed on the host)",
+        )
     place = look(host, access, datetime.now(UTC))
-    unpacking = unpack.script(content, place.staging_for_tools, access.database.exec, size)
-    unpacked = unpack.run(host, unpacking, place.staging, on_stderr)
+    unpacked, recovered = _unpacked(host, access, wanted, place, on_stderr)
     try:
         _require_same_series(host, place, unpacked)
     except RefusedError:
         host.run(Script(quote(("rm", "-rf", "--", place.staging))))
         raise
-    return _swap(host, access, place, unpacked, on_stderr)
+    return replace(_swap(host, access, place, unpacked, on_stderr), recovered=recovered)
+
+
+def to_directory(
+    host: Host, wanted: Wanted, directory: str, on_stderr: OnLine | None = None
+) -> tuple[Unpacked, Recovered | None]:
+    """Restore into a new or empty directory of `host`, prepared: a server can start on it.
+
+    Raises as `unpack.run` and `recover.read`.
+    """
+    if wanted.moment is None:
+        return unpack.to_directory(host, wanted.content, directory, wanted.size, on_stderr), None
+    todo = recover.script(wanted.content, wanted.size, wanted.moment, directory)
+    return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
+
+
+def _unpacked(
+    host: Host, access: Access, wanted: Wanted, place: Place, on_stderr: OnLine | None
+) -> tuple[Unpacked, Recovered | None]:
+    if wanted.moment is None:
+        unpacking = unpack.script(wanted.content, place.staging_for_tools, access.database.exec, wanted.size)
+        return unpack.run(host, unpacking, place.staging, on_stderr), None
+    log = place.server.variables.get("log_bin_basename", "") if place.server else ""
+    todo = recover.script(wanted.content, wanted.size, wanted.moment, place.staging, posixpath.basename(log) or None)
+    return recover.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
 
 
 def look(host: Host, access: Access, now: datetime) -> Place:

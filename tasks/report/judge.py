@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from tasks.borg import naming
 from tasks.borg.list import Archive
 from tasks.report.human import day
+from tasks.report.recoverable import recoverable
 from tasks.report.rows import Expected, Row
-from tasks.storage.records import Record, Records
+from tasks.storage.records import UNCHANGED, Record, Records
 
 LARGEST = 2**63
 CLOCKS_DIFFER = timedelta(minutes=5)  # hosts date their archives by their own clocks
@@ -30,7 +31,8 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     unknown: the listing could not be had, or every archive is dated in the future. missing: there is no archive.
     failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
     for a backup that could not be restored is none. late: the newest archive is older
-    than `source.max_age`. ok: none of these. Everything odd stands in `error`, whatever the status.
+    than `source.max_age`. ok: none of these. Everything odd stands in `error`, whatever the status. A look that found
+    nothing new to save counts as much as an archive: all was saved then.
     """
     history = _History(source, evidence.records)
     row = Row(source.app, source.host, source.storage, source.source, "unknown", proven=history.proven)
@@ -41,6 +43,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     ahead = [archive for archive in own if archive.start > now + CLOCKS_DIFFER]
     newest = max((archive for archive in own if archive not in ahead), key=lambda archive: archive.start, default=None)
     failures = history.failures(newest)
+    until, why = _recoverable(source, evidence)
     notes = [
         *_failure(failures, now),
         *_drill(history.failed_drill, now),
@@ -48,13 +51,24 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
         *_dates(ahead),
         *_disagreements(newest, own, history),
         *_record_notes(evidence, history),
+        *filter(None, [why]),
     ]
-    row = replace(row, archives=len(own), error=_line(notes))
-    if newest is None:
+    row = replace(row, archives=len(own), error=_line(notes), recoverable_until=until)
+    last = max(filter(None, [newest.start if newest else None, history.looked]), default=None)
+    if last is None:
         return row if ahead else replace(row, status="missing")
-    late = now - newest.start > source.max_age
+    late = now - last > source.max_age
     row = replace(row, status="failed" if failures or history.failed_drill else "late" if late else "ok")
-    return _newest(row, newest, history.of(newest), now)
+    row = replace(row, last=last, age_seconds=max(int((now - last).total_seconds()), 0))
+    return _newest(row, newest, history.of(newest)) if newest else row
+
+
+def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None, str]:
+    """Return up to when the database can be recovered, and for the row of its binary logs why not further."""
+    if not source.binlog or evidence.archives is None:
+        return None, ""
+    until, why = recoverable(sound(evidence.records), frozenset(archive.id for archive in evidence.archives))
+    return until, why if source.source == "binlog" else ""
 
 
 def _line(notes: list[str]) -> str | None:
@@ -95,6 +109,8 @@ class _History:
         self.backups = [record for record in own if record.action == "backup"]
         self.since = min((record.time for record in self.backups or every), default=None)
         self.saved = [record for record in self.backups if record.outcome != "failed" and record.archive]
+        looks = (record.time for record in own if record.action == UNCHANGED and record.outcome == "ok")
+        self.looked = max(looks, default=None)
         drills = [record for record in own if record.action == "verify"]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
         self.failed_drill = drills[-1] if drills and drills[-1].outcome == "failed" else None
@@ -107,6 +123,7 @@ class _History:
         """Return the failures that came after the newest archive and after any success, oldest first."""
         record = self.of(newest) if newest else None
         saved = record.time if record else newest.start if newest else None
+        saved = max(filter(None, [saved, self.looked]), default=None)
         failures: list[Record] = []
         for backup in reversed(self.backups):
             if backup.outcome != "failed" or (saved is not None and backup.time <= saved):
@@ -159,13 +176,8 @@ def _record_notes(evidence: Evidence, history: _History) -> list[str]:
     return [f"{count} broken record{'s' if count > 1 else ''}"] if count else []
 
 
-def _newest(row: Row, newest: Archive, record: Record | None, now: datetime) -> Row:
-    row = replace(
-        row,
-        archive=newest.name,
-        last=newest.start,
-        age_seconds=max(int((now - newest.start).total_seconds()), 0),
-    )
+def _newest(row: Row, newest: Archive, record: Record | None) -> Row:
+    row = replace(row, archive=newest.name)
     if record is None:
         return row
     return replace(row, size=record.size, stored=record.stored, duration_seconds=record.duration_seconds)

@@ -13,13 +13,17 @@ Status = Literal["ok", "late", "failed", "missing", "unknown"]
 
 @dataclass(frozen=True)
 class Expected:
-    """What should be there: a source of an app, whose newest archive is late when it is older than `max_age`."""
+    """What should be there: a source of an app, whose newest archive is late when it is older than `max_age`.
+
+    `binlog` tells whether the app's binary logs are archived, so that its database can be brought to any moment.
+    """
 
     app: str
     host: str
     storage: str
     source: Source
     max_age: timedelta
+    binlog: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Row:
 
     `archive` is the newest archive and `last` when it began; `size` what it holds and `stored` what it added to the
     repository, in bytes. `archives` counts the source's whole archives. `proven` is when a restore drill last
-    succeeded. `error` is one line. The fields are those of the JSON report, by their names.
+    succeeded. `recoverable_until` is for databases whose binary logs are archived. `error` is one line. The fields are
+    those of the JSON report, by their names.
     """
 
     app: str
@@ -77,7 +82,11 @@ class Report:
 
 def expected(app: App) -> tuple[Expected, ...]:
     """Return what should be there of an app, in the order of its sources."""
-    return tuple(Expected(app.name, app.host, app.storage, source, app.max_age) for source in app.sources)
+    binlog = "binlog" in app.sources
+    return tuple(
+        Expected(app.name, app.host, app.storage, source, app.max_age, binlog and source != "files")
+        for source in app.sources
+    )
 
 
 def verdict(report: Report) -> str:

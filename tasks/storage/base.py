@@ -3,7 +3,7 @@
 import posixpath
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,7 +111,7 @@ class Storage(ABC):
         files = self.files(app)
         self._must_be_there(files)
         files.make_directory(folder)
-        name = record_name(record.time, record.action, record.source)
+        name = record_name(record.time, record.action, record.source, failed=record.outcome == "failed")
         files.write_new(posixpath.join(folder, name), record.to_json().encode())
         if record.action == UNCHANGED:
             self._drop_older(files, folder, name)
@@ -123,14 +123,14 @@ class Storage(ABC):
                 with suppress(FilesError):  # another operator was quicker, or the next look removes it
                     files.remove(posixpath.join(folder, name))
 
-    def read_records(self, app: App, newest: int = NEWEST, only: str | None = None) -> Records:
+    def read_records(self, app: App, newest: int = NEWEST, only: Collection[str] = ()) -> Records:
         """Return the app's newest records, so many of each kind (see `records.kind`), oldest first. Raises AppError.
 
-        `only` is the one kind that is wanted, None for all.
+        `only` are the kinds that are wanted, none for all.
         """
 
         def choose(names: list[str]) -> list[str]:
-            return newest_names([name for name in names if only in (None, kind(name))], newest)
+            return newest_names([name for name in names if not only or kind(name) in only], newest)
 
         found = self.survey((app,), choose=choose)[0].records
         if isinstance(found, AppError):
@@ -173,7 +173,7 @@ class Storage(ABC):
         return posixpath.join(self.directory, "records", app.name)
 
 
-def record_name(time: datetime, action: str, source: str | None = None) -> str:
+def record_name(time: datetime, action: str, source: str | None = None, *, failed: bool = False) -> str:
     """Return a record's file name: sorted by time, and never that of another operator's record."""
-    what = f"{action}-{source}" if source else action
+    what = "-".join(filter(None, (action, source, "failed" if failed else "")))
     return f"{time:%Y-%m-%dT%H-%M-%S}-{what}-{secrets.token_hex(2)}.json"

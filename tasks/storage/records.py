@@ -91,7 +91,10 @@ class Records:
 
 
 def kind(name: str) -> str:
-    """Return action and source in a record's file name (`backup-binlog`), the action alone in names of old records."""
+    """Return what a record's file name says of it, such as `backup-binlog` or, of a failure, `backup-binlog-failed`.
+
+    Old names say the action alone.
+    """
     found = _NAME.fullmatch(name)
     return found["kind"] if found else ""
 

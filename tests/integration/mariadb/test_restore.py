@@ -12,6 +12,7 @@ import pytest
 from tasks.errors import CloudbackupError, RefusedError, UsageError
 from tasks.lab import database, mariadb
 from tasks.mariadb import dump, restore, server, unpack
+from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
 from tests.integration.mariadb.conftest import Running
@@ -44,7 +45,7 @@ def test_the_old_rows_are_back_and_the_new_ones_kept_aside(own_shop: Running, ho
     datadir = own_shop.server.datadir
     (datadir / "debian-10.11.flag").touch()
     owner, mode = datadir.stat().st_uid, datadir.stat().st_mode
-    placed = restore.in_place(host, own_shop.access(), backup)
+    placed = restore.in_place(host, own_shop.access(), Wanted(backup))
     assert own_shop.fingerprint() == before != changed
     assert (datadir.stat().st_uid, datadir.stat().st_mode) == (owner, mode)
     assert (datadir / "debian-10.11.flag").exists()
@@ -61,7 +62,7 @@ def test_a_server_that_is_down_and_broken_is_restored(own_shop: Running, host: L
     before = own_shop.fingerprint()
     mariadb.stop(own_shop.server, own_shop.home)
     (own_shop.server.datadir / "ibdata1").write_bytes(b"broken")
-    restore.in_place(host, own_shop.access(datadir=str(own_shop.server.datadir)), backup)
+    restore.in_place(host, own_shop.access(datadir=str(own_shop.server.datadir)), Wanted(backup))
     assert own_shop.fingerprint() == before
 
 
@@ -100,7 +101,7 @@ def check_within(running: Running, host: LocalHost, folder: Path) -> None:
     before = running.fingerprint()
     backup = saved(running, host, folder / "first")
     database.change(running.server)
-    placed = restore.in_place(host, running.access(), backup)
+    placed = restore.in_place(host, running.access(), Wanted(backup))
     assert running.fingerprint() == before
     assert Path(placed.old).parent == running.server.datadir
     assert any("lists it as a database" in remark for remark in placed.remarks)
@@ -140,8 +141,8 @@ def test_through_exec_the_tools_run_in_the_databases_own_namespace(
         content = saved(own_shop, host, tmp_path / "backup", **inside)
         database.change(own_shop.server)
         with pytest.raises(UsageError, match="must be said"):
-            restore.in_place(host, own_shop.access(**inside | {"datadir": None}), content)
-        placed = restore.in_place(host, own_shop.access(**inside), content)
+            restore.in_place(host, own_shop.access(**inside | {"datadir": None}), Wanted(content))
+        placed = restore.in_place(host, own_shop.access(**inside), Wanted(content))
         assert own_shop.fingerprint() == before
         assert Path(placed.old).parent == volume / "mysql"
     finally:
@@ -169,7 +170,7 @@ def test_when_the_swap_fails_the_old_data_serves_again(
     }[fault]
     with pytest.raises(CloudbackupError, match="the restore failed") as caught:
         restore.in_place(
-            host, own_shop.access(stop=changes.get("stop", [stop]), start=changes.get("start", [start])), backup
+            host, own_shop.access(stop=changes.get("stop", [stop]), start=changes.get("start", [start])), Wanted(backup)
         )
     assert "nothing has changed" in caught.value.remedy
     assert own_shop.fingerprint() == before
@@ -188,7 +189,7 @@ def test_an_operator_lost_in_the_swap_leaves_the_old_data_serving(
 
     def run() -> None:
         try:
-            restore.in_place(host, access, backup)
+            restore.in_place(host, access, Wanted(backup))
         except CloudbackupError as error:
             failed.append(error)
 
@@ -215,7 +216,7 @@ def test_data_elsewhere_is_refused_by_name_before_anything_changes(
         options.write(f"log_bin={logs}/binlog\naria_log_dir_path={logs}\n")
     mariadb.start(own_shop.server, own_shop.home, {})
     with pytest.raises(RefusedError) as caught:
-        restore.in_place(host, own_shop.access(), backup)
+        restore.in_place(host, own_shop.access(), Wanted(backup))
     assert f"aria_log_dir_path is {logs}, log_bin_basename is {logs}" in caught.value.what
     assert leftovers(own_shop) == []
 

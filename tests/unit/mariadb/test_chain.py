@@ -40,6 +40,10 @@ def test_the_newest_base_keeps_its_logs_however_old_it_is() -> None:
     assert needed_by_chain(at(0, 24), at(1, 25), BEGIN + 999 * HOUR) == names(25)
 
 
+def test_the_newest_archive_of_binary_logs_stays() -> None:
+    assert needed_by_chain(at(48), at(1, 2, 3)) == names(3)
+
+
 def test_without_a_base_nothing_goes() -> None:
     assert needed_by_chain([], at(1, 2)) == names(1, 2)
 
@@ -52,4 +56,5 @@ def test_a_base_within_the_window_loses_nothing(bases: list[int], logs: list[int
         if window is None or base.start >= window or base.start == max(each.start for each in at(*bases)):
             assert {log.name for log in at(*logs) if log.start >= base.start} <= needed
     first = min(base.start for base in at(*bases))
-    assert not {log.name for log in at(*logs) if log.start < first - CLOCK_STEP} & needed
+    last = max((log.start for log in at(*logs)), default=first)
+    assert not {log.name for log in at(*logs) if log.start < min(first - CLOCK_STEP, last)} & needed

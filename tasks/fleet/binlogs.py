@@ -1,0 +1,74 @@
+"""The source `binlog`: whether there is anything new, and what a new archive of binary logs continues."""
+
+from collections.abc import Iterable
+
+from tasks.borg.create import Created, StreamOptions
+from tasks.borg.runner import ContentError
+from tasks.errors import CloudbackupError
+from tasks.fleet import database
+from tasks.fleet.ready import Learnt, Ready, Unchanged
+from tasks.inventory.models import App
+from tasks.mariadb import binlogs, failures
+from tasks.mariadb.binlogs import Look, Saved
+from tasks.storage.records import UNCHANGED, Record
+from tasks.storage.session import Session
+
+SOURCE = "binlog"
+STREAM = "binlog.tar"  # the one file in an archive of binary logs
+DETAILS = "binlog"  # what a record's details have of them
+KINDS = (f"backup-{SOURCE}", f"{UNCHANGED}-{SOURCE}")
+FEW = 3  # newest records of each kind, one of which nearly always tells
+
+
+def ready(session: Session, app: App, archive: str) -> Ready | Unchanged:
+    """Return what borg is to save of the app's binary logs. Nothing is closed before borg asks for it.
+
+    Raises DatabaseError when the server does not answer or its binary logs cannot be archived; AppError when the
+    records cannot be read.
+    """
+    way = database.access(app)
+    saved = newest(session, app)
+    look = binlogs.look(session.host(app), way, saved.last.name if saved else None)
+    if saved is not None and look.unchanged(saved):
+        return Unchanged({DETAILS: Saved(saved.chain, saved.last, saved.state, look.now).details()})
+    after = saved.last.name if saved is not None and look.last == saved.last else ""
+    options = StreamOptions(
+        archive=archive, content=binlogs.archive(way, look.directory, after), name=STREAM, compression=app.compression
+    )
+    return Ready(options, lambda created: _learnt(app, saved, look, created))
+
+
+def newest(session: Session, app: App) -> Saved | None:
+    """Return what the newest record knows that tells of archived binary logs. Raises AppError."""
+    storage = session.storage_of(app)
+    for count in (FEW, None):
+        records = storage.read_records(app, only=KINDS, **({"newest": count} if count else {}))
+        found = saved_of(records.all)
+        if found:
+            return found[-1]
+    return None
+
+
+def saved_of(records: Iterable[Record]) -> list[Saved]:
+    """Return what records know of archived binary logs, in their order."""
+    sound = (each for each in records if each.source == SOURCE and each.outcome != "failed")
+    return [saved for each in sound if (saved := Saved.parse(each.details.get(DETAILS)))]
+
+
+def _learnt(app: App, saved: Saved | None, look: Look, created: Created) -> Learnt:
+    told = binlogs.told(created.said)
+    if told is None or not told[1]:
+        return Learnt(
+            warnings=(f"nothing was told of the binary logs in {created.archive}; the next archive has them too",)
+        )
+    until, files = told
+    now, breaks = binlogs.joined(saved, until, files)
+    remedy = f"no moment between can be restored; make a new backup: `inv mariadb.backup --app {app.name}`"
+    about = {"files": len(files), "first": files[0].identity.name, "options": dict(look.options), "zone": look.zone}
+    details = {DETAILS: {**now.details(), **about}}
+    return Learnt(details, tuple(f"{why}; {remedy}" for why in breaks))
+
+
+def explained(app: App, error: ContentError) -> CloudbackupError:
+    """Return the fault of the client or the reader behind a content command that failed."""
+    return failures.error("\n".join(error.result.other_lines), f"{app.name}: no binary logs were saved")

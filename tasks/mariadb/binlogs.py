@@ -1,0 +1,251 @@
+"""The server's binary logs, seen from the operator: is there anything new, the stream that archives them, what it told.
+
+A binary log is known by its name, its server and the time at which it was made: names and GTIDs come again after a
+restore. A chain of them is whole when each begins with the GTID state in which the one before ended.
+"""
+
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.mariadb import binlog, collect, failures
+from tasks.mariadb.access import CLIENT, Access
+from tasks.mariadb.dump import INTERPRETER
+from tasks.remote.host import Host
+from tasks.remote.script import Script, Stream, quote
+
+COLLECT, BINLOG = "COLLECT_PROGRAM", "BINLOG_READER"  # names of the environment variables that carry programs
+HEAD = 512  # bytes of a file that hold its Format_description
+# What a statement in the binary log does not bring along, and its replay needs.
+KEPT = (
+    "default_storage_engine",
+    "explicit_defaults_for_timestamp",
+    "innodb_default_row_format",
+    "lower_case_table_names",
+)
+_MARK = "cloudbackup head"
+_OPTIONS = ("--batch", "--skip-column-names", "--connect-timeout=20")
+_ASKED = ("log_bin", "log_bin_basename", "encrypt_binlog", "gtid_binlog_state", *KEPT)
+_NAMES = ", ".join(f"'{name}'" for name in _ASKED)
+_ASK = f"SELECT UNIX_TIMESTAMP(); SHOW GLOBAL VARIABLES WHERE Variable_name IN ({_NAMES})"
+_ZONE = 'printf "%s\\n" "${TZ:-$(tail -n 1 /etc/localtime 2>/dev/null)}"'
+_CLOSE = "SELECT UNIX_TIMESTAMP(); FLUSH LOCAL BINARY LOGS; SHOW BINARY LOGS"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which binary log it is: `created` is in seconds since 1970."""
+
+    name: str
+    server: int
+    created: int
+
+    @classmethod
+    def parse(cls, values: object) -> "Identity | None":
+        """Return what `asdict` made of one, None when it is none."""
+        if not isinstance(values, Mapping):
+            return None
+        name, server, created = values.get("name"), values.get("server"), values.get("created")
+        if not isinstance(name, str) or not isinstance(server, int) or not isinstance(created, int):
+            return None
+        return cls(name, server, created)
+
+    @property
+    def number(self) -> int:
+        """Return the number in its name."""
+        return int(self.name.rpartition(".")[2])
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a record knows of the binary logs that were archived last.
+
+    `chain` is the first of the unbroken row of them that ends in `last`, after which the GTID state was `state`;
+    `until` is the server's time up to which everything is archived.
+    """
+
+    chain: Identity
+    last: Identity
+    state: str
+    until: datetime
+
+    @classmethod
+    def parse(cls, values: object) -> "Saved | None":
+        """Return what `details` made of one, None when it is none."""
+        if not isinstance(values, Mapping):
+            return None
+        chain, last = Identity.parse(values.get("chain")), Identity.parse(values.get("last"))
+        state, until = values.get("state"), values.get("until")
+        if chain is None or last is None or not isinstance(state, str) or not isinstance(until, int):
+            return None
+        return cls(chain, last, state, datetime.fromtimestamp(until, UTC))
+
+    def details(self) -> dict[str, Any]:
+        """Return it for a record."""
+        chain, last = asdict(self.chain), asdict(self.last)
+        return {"chain": chain, "last": last, "state": self.state, "until": int(self.until.timestamp())}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the server says before anything is done. `last` is the file that was asked for, None when it is gone.
+
+    `options` and `zone` are what a replay needs to know of the server: variables, and its time zone as for TZ.
+    """
+
+    now: datetime
+    directory: str
+    state: str
+    last: Identity | None
+    options: Mapping[str, str]
+    zone: str
+
+    def unchanged(self, saved: Saved) -> bool:
+        """Tell whether nothing was written since: the same state, and of the same binary logs.
+
+        The state alone does not tell: a restored server reaches the same numbers with other transactions.
+        """
+        return self.last == saved.last and binlog.state(self.state) == binlog.state(saved.state)
+
+
+def look(host: Host, access: Access, name: str | None = None) -> Look:
+    """Ask the server, and read the head of the binary log `name`. Changes nothing.
+
+    Raises failures.DatabaseError when it does not answer or its binary logs cannot be archived; HostError.
+    """
+    client = access.command(CLIENT, _OPTIONS, _ASK)
+    body = f"""\
+answer=$({client})
+printf '%s\\n' "$answer"
+directory=$(printf '%s\\n' "$answer" | sed -n 's,^log_bin_basename\\t\\(.*\\)/[^/]*$,\\1,p')
+printf 'zone\\t'; {quote(access.beside(_ZONE))} </dev/null
+"""
+    if name is not None:
+        head = quote(access.beside(f'head -c {HEAD} -- "$1" 2>/dev/null | od -An -v -tx1'))
+        body += f'echo {quote((_MARK,))}\n{head} "$directory"/{quote((name,))} </dev/null || :\n'
+    output = host.run(Script(body, access.environment), timeout=60)
+    if not output.ok:
+        raise failures.error(output.error_text, f"{host.name}: cannot ask the database server")
+    answer, _, head = output.text.partition(_MARK)
+    rows = [line.split("\t") for line in answer.splitlines()]
+    variables = {row[0]: row[1] for row in rows if len(row) == 2}
+    _require(host, variables)
+    now = datetime.fromtimestamp(int(rows[0][0]), UTC)
+    directory = posixpath.dirname(variables["log_bin_basename"])
+    options = {option: variables[option] for option in KEPT if option in variables}
+    zone = variables.get("zone", "").strip()
+    return Look(now, directory, variables["gtid_binlog_state"], _identity(name, head), options, zone)
+
+
+def _require(host: Host, variables: Mapping[str, str]) -> None:
+    if variables.get("log_bin") != "ON" or not variables.get("log_bin_basename"):
+        raise failures.DatabaseError(
+            f"{host.name}: the server writes no binary logs",
+            "set log_bin in its option file and restart it, or take `binlog: true` out of the inventory",
+        )
+    if variables.get("encrypt_binlog") == "ON":
+        raise failures.DatabaseError(
+            f"{host.name}: the server encrypts its binary logs (encrypt_binlog): no tool reads them without its keys",
+            "the archive is encrypted anyway: set encrypt_binlog=OFF, or take `binlog: true` out of the inventory",
+        )
+
+
+def _identity(name: str | None, head: str) -> Identity | None:
+    reader = binlog.Reader()
+    reader.feed(bytes.fromhex(head))
+    return Identity(name, reader.server, reader.created) if name is not None and reader.created else None
+
+
+def archive(access: Access, directory: str, after: str = "") -> Stream:
+    """Return the stream that closes the binary log and archives, as a tar, all closed ones after the one named `after`.
+
+    What it learnt goes to standard error, for `told`.
+    """
+    plan = {
+        "list": access.command(CLIENT, _OPTIONS, _CLOSE),
+        "cat": list(access.beside('exec cat -- "$1"')),
+        "directory": directory,
+        "after": after,
+    }
+    body = quote((*INTERPRETER, load(COLLECT, {BINLOG: binlog.__name__}), json.dumps(plan)))
+    return Stream(body, {**access.environment, **texts({BINLOG: binlog.__file__, COLLECT: collect.__file__})})
+
+
+def load(program: str, parts: Mapping[str, str]) -> str:
+    """Return Python that runs a program from the environment. It finds its parts by the names by which it imports them.
+
+    `program` and the keys of `parts` are names of environment variables.
+    """
+    lines = ["import os, sys, types"]
+    for variable, name in parts.items():
+        lines += [
+            f'part = sys.modules["{name}"] = types.ModuleType("{name}")',
+            f'exec(os.environ["{variable}"], part.__dict__)',
+        ]
+    return "\n".join([*lines, f'exec(os.environ["{program}"])'])
+
+
+def texts(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts of programs, as they travel to a host."""
+    return {name: Path(file).read_text(encoding="utf-8") for name, file in files.items()}
+
+
+@dataclass(frozen=True)
+class Archived:
+    """One binary log in a new archive. `start` and `end` are GTID states; `fault` is why it ends before its end."""
+
+    identity: Identity
+    start: str
+    end: str
+    fault: str
+
+
+def told(said: Sequence[str]) -> tuple[datetime, list[Archived]] | None:
+    """Return what the stream told: the server's time when it closed the log, and the files. None: it told nothing."""
+    line = next((line for line in reversed(said) if line.startswith(collect.TOLD)), None)
+    if line is None:
+        return None
+    values = json.loads(line.removeprefix(collect.TOLD))
+    files = [
+        Archived(Identity(each["name"], each["server"], each["created"]), each["start"], each["end"], each["fault"])
+        for each in values["files"]
+    ]
+    return datetime.fromtimestamp(values["until"], UTC), files
+
+
+def joined(before: Saved | None, until: datetime, files: Sequence[Archived]) -> tuple[Saved, list[str]]:
+    """Return what is saved now, and where the row of binary logs is broken, each as a sentence for a person.
+
+    `files` are in order, and not empty.
+    """
+    last = (before.last, before.state) if before else None
+    chain, breaks = (before.chain if before else files[0].identity), []
+    for file in files:
+        if last is not None and (why := broken(*last, file.identity, file.start)):
+            chain = file.identity
+            breaks.append(why)
+        if file.fault:
+            chain = file.identity
+            breaks.append(f"{file.identity.name} is damaged: {file.fault}")
+        last = (file.identity, file.end)
+    return Saved(chain, files[-1].identity, files[-1].end, until), breaks
+
+
+def broken(last: Identity, state: str, following: Identity, start: str) -> str:
+    """Return why the binary log `following` does not continue `last`, after which the GTID state was `state`.
+
+    Empty when it does.
+    """
+    if following.server != last.server:
+        return f"{following.name} is of another server than {last.name}"
+    if following.name.rpartition(".")[0] != last.name.rpartition(".")[0] or following.number <= last.number:
+        return f"the binary logs begin anew with {following.name}: the server was restored, or RESET MASTER was run"
+    if following.number > last.number + 1:
+        return f"{binlog.successor(last.name)} was purged before it was saved: {following.name} came after {last.name}"
+    if binlog.state(start) != binlog.state(state):
+        return f"{following.name} does not go on where {last.name} ends"
+    return ""

@@ -1,0 +1,171 @@
+"""A restored server brought to a moment: its backup and the binary logs after it, unpacked and replayed on a host."""
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.errors import RefusedError
+from tasks.mariadb import binlog, failures, private, proof, replay, unpack
+from tasks.mariadb.binlogs import BINLOG, Saved, load, texts
+from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb.unpack import Unpacked
+from tasks.remote.host import Host
+from tasks.remote.output import Output
+from tasks.remote.script import Script, Stream, quote
+
+REPLAY, PRIVATE, PROOF = "REPLAY_PROGRAM", "PRIVATE_SERVER", "PROOF_PROGRAM"
+_PARTS = {BINLOG: binlog.__name__, PRIVATE: private.__name__, PROOF: proof.__name__}
+_FILES = {BINLOG: binlog.__file__, PRIVATE: private.__file__, PROOF: proof.__file__, REPLAY: replay.__file__}
+PATIENCE = 600  # seconds for the private server to answer
+GRACE = 120.0  # seconds to remove the copy of a large database
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a backup ends, as its record says; `server` and `created` tell which binary log of that name."""
+
+    name: str
+    offset: int
+    gtid: str
+    server: int | None = None
+    created: int | None = None
+
+    @classmethod
+    def parse(cls, values: object) -> "Position | None":
+        """Return what is in a record's details, None when it is none."""
+        if not isinstance(values, Mapping):
+            return None
+        name, offset, gtid = values.get("name"), values.get("offset"), values.get("gtid")
+        server, created = values.get("server"), values.get("created")
+        if not isinstance(name, str) or not isinstance(offset, int) or not isinstance(gtid, str):
+            return None
+        if not isinstance(server, int) or not isinstance(created, int):
+            return cls(name, offset, gtid)
+        return cls(name, offset, gtid, server, created)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment to which a server is to be brought, and with what.
+
+    `logs` give the archives of binary logs, each a tar, in their order. `saved` is what records tell of all that is
+    saved, None when none does. `options` and `zone` are of the server that wrote them.
+    """
+
+    at: datetime
+    logs: Sequence[Stream]
+    position: Position | None = None
+    saved: Saved | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    zone: str = ""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was reached: so many transactions replayed, up to an offset of a binary log, and the GTID state there.
+
+    `newest` is the date of the newest transaction, None when none was replayed. `odd` transactions had a date outside
+    of their binary log's time, `after` were written after the cut with a date before it.
+    """
+
+    transactions: int
+    file: str
+    offset: int
+    state: str
+    newest: datetime | None
+    odd: int
+    after: int
+
+
+class RecoverError(failures.DatabaseError):
+    """The moment could not be reached."""
+
+
+def script(content: Stream, size: int | None, moment: Moment, directory: str, goes_on: str | None = None) -> Script:
+    """Return the one script that unpacks `content` into `directory` and brings it to the moment.
+
+    `size` is the content's length in bytes, None when unknown. `goes_on` is the name under which a server in place is
+    to go on writing binary logs. When anything fails, nothing is left.
+    """
+    scratch = f"{directory}.replay"
+    plan = {
+        "data": directory,
+        "scratch": scratch,
+        "position": asdict(moment.position) if moment.position else None,
+        "at": int(moment.at.timestamp()),
+        "saved": moment.saved.details() if moment.saved else None,
+        "options": dict(moment.options),
+        "zone": moment.zone,
+        "binlog": goes_on,
+        "patience": PATIENCE,
+    }
+    program = quote((*INTERPRETER, load(REPLAY, _PARTS)))
+    extracting = "\n".join(
+        f"{{ {stream.body}\n}} | {program} extract {quote((posixpath.join(scratch, 'logs', str(number)),))} || "
+        f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
+        for number, stream in enumerate(moment.logs)
+    )
+    unpacking = unpack.script(content, directory, size=size)
+    words = quote((json.dumps(plan),))
+    body = f"""\
+unpacked=
+cleanup() {{
+  code=$?
+  trap '' TERM INT HUP
+  {quote(("rm", "-rf", "--", scratch))}
+  [ "$code" = 0 ] || [ -z "$unpacked" ] || {quote(("rm", "-rf", "--", directory))}
+  exit "$code"
+}}
+trap cleanup EXIT
+{quote(("mkdir", "-p", "--", posixpath.dirname(directory)))}
+{quote(("mkdir", "-m", "700", "--", scratch))}
+{extracting}
+{program} check {words}
+(
+{unpacking.body}
+)
+unpacked=yes
+{program} replay {words}
+"""
+    environment = dict(unpacking.environment)
+    for stream in moment.logs:
+        environment.update(stream.environment)
+    return Script(body, {**environment, **texts(_FILES)}, grace=GRACE)
+
+
+def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovered]:
+    """Return what the script of `script` told.
+
+    Raises RefusedError when the moment cannot be reached, RecoverError when the replay failed; as `unpack.run`.
+    """
+    told = _told(output)
+    if "fault" in told and not re.search(rf"{unpack.CONTENT_FAILED} (?!0$|141$)", output.error_text, re.MULTILINE):
+        kind = RefusedError if told.get("refused") else RecoverError
+        raise kind(f"{host.name}: {told['fault']}", str(told.get("remedy", "")))
+    unpacked = unpack.read(host, output, directory)
+    try:
+        newest = told["newest"]
+        return unpacked, Recovered(
+            transactions=int(told["transactions"]),
+            file=str(told["file"]),
+            offset=int(told["offset"]),
+            state=str(told["state"]),
+            newest=datetime.fromtimestamp(newest, UTC) if newest is not None else None,
+            odd=int(told["odd"]),
+            after=int(told["after"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecoverError(f"{host.name}: the replay told no outcome") from error
+
+
+def _told(output: Output) -> Mapping[str, Any]:
+    lines = output.text.strip().splitlines()
+    try:
+        values = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

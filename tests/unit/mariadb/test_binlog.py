@@ -1,0 +1,205 @@
+"""Binary logs of any shape, in pieces of any length, whole, cut and damaged."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.mariadb import binlog
+from tasks.mariadb.binlog import Facts, Group, Reader
+from tasks.mariadb.binlogs import Archived, Identity, Saved, broken, joined, told
+from tasks.mariadb.collect import TOLD
+
+SERVER = 7
+CREATED = 1_795_000_000
+
+
+class Made:
+    """A binary log that is put together event by event."""
+
+    def __init__(self, listed: binlog.State, *, checksums: bool = True, in_use: bool = False) -> None:
+        self.checksums = checksums
+        self.raw = binlog.MAGIC
+        self.groups: list[Group] = []
+        self.marks = [(4, 0)]  # offsets up to which all is sound, and how many groups there are then
+        head = struct.pack("<H50sIB", 4, b"10.11.19-MariaDB", 0, 19) + bytes(range(38)) + bytes([checksums])
+        clear = self.packed(binlog.FORMAT, head, CREATED, 0)
+        self.raw += self.packed(binlog.FORMAT, head, CREATED, int(in_use)) + struct.pack("<I", zlib.crc32(clear))
+        self.mark()
+        rows = b"".join(struct.pack("<IIQ", domain, server, number) for (domain, server), number in listed.items())
+        self.event(binlog.GTID_LIST, struct.pack("<I", len(listed)) + rows)
+        self.mark()
+
+    def packed(self, kind: int, body: bytes, time: int, flags: int) -> bytes:
+        length = 19 + len(body) + (4 if self.checksums or kind == binlog.FORMAT else 0)
+        return struct.pack("<IBIIIH", time, kind, SERVER, length, 0, flags) + body
+
+    def event(self, kind: int, body: bytes, time: int = CREATED) -> None:
+        raw = self.packed(kind, body, time, 0)
+        self.raw += raw + (struct.pack("<I", zlib.crc32(raw)) if self.checksums else b"")
+
+    def mark(self) -> None:
+        self.marks.append((len(self.raw), len(self.groups)))
+
+    def group(self, time: int, domain: int, number: int, shape: str, size: int) -> None:
+        self.groups.append(Group(len(self.raw), time, domain, SERVER, number))
+        self.event(binlog.GTID_EVENT, struct.pack("<QIB6x", number, domain, shape == "ddl"), time)
+        self.event(160, b"# what " * size)
+        if shape == "ddl":
+            self.event(binlog.QUERY, query(b"CREATE TABLE t (a INT)" * size))
+        else:
+            self.event(23, b"row" * size)
+            self.event(binlog.XID, bytes(8)) if shape == "xid" else self.event(binlog.QUERY, query(b"COMMIT"))
+        self.mark()
+
+    def close(self, time: int) -> None:
+        self.event(binlog.ROTATE, struct.pack("<Q", 4) + b"binlog.000002", time)
+        self.mark()
+
+    def facts(self, data: bytes, pieces: int) -> tuple[Facts, list[Group]]:
+        groups: list[Group] = []
+        reader = Reader(groups.append)
+        for at in range(0, len(data), pieces):
+            reader.feed(data[at : at + pieces])
+        return reader.facts(), groups
+
+
+def query(text: bytes) -> bytes:
+    return struct.pack("<IIBHH", 1, 0, 2, 0, 3) + b"\x05\x06\x07" + b"db\0" + text
+
+
+SHAPES = st.sampled_from(["ddl", "xid", "commit"])
+GROUPS = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2), SHAPES, st.integers(0, 40)), max_size=6)
+STATES = st.dictionaries(st.tuples(st.integers(0, 2), st.just(SERVER)), st.integers(1, 1000), max_size=3)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Made:
+    made = Made(draw(STATES), checksums=draw(st.booleans()), in_use=draw(st.booleans()))
+    for number, (time, domain, shape, size) in enumerate(draw(GROUPS)):
+        made.group(time, domain, 2000 + number, shape, size)
+    return made
+
+
+@given(logs(), st.integers(1, 300), st.booleans())
+@settings(deadline=None)
+def test_every_group_is_seen_in_pieces_of_any_length(made: Made, pieces: int, closed: bool) -> None:
+    if closed:
+        made.close(CREATED + 60)
+    facts, groups = made.facts(made.raw, pieces)
+    assert (facts.fault, facts.server, facts.created) == ("", SERVER, CREATED)
+    assert facts.closed == (CREATED + 60 if closed else None)
+    assert groups == made.groups
+    assert facts.sound == facts.size == len(made.raw)
+    assert facts.end == {**facts.start, **{(each.domain, SERVER): each.number for each in made.groups}}
+
+
+@given(logs(), st.data())
+@settings(deadline=None)
+def test_a_log_that_a_crash_cut_is_sound_up_to_its_last_whole_group(made: Made, draw: st.DataObject) -> None:
+    at = draw.draw(st.integers(4, len(made.raw)))
+    facts, groups = made.facts(made.raw[:at], 100)
+    sound, count = max(mark for mark in made.marks if mark[0] <= at)
+    assert facts.fault == ""
+    assert (facts.sound, groups) == (sound, made.groups[:count])
+
+
+@given(logs(), st.data())
+@settings(deadline=None)
+def test_a_flipped_bit_is_found_and_what_stands_before_it_is_good(made: Made, draw: st.DataObject) -> None:
+    at = draw.draw(st.integers(4, len(made.raw) - 1))
+    raw = bytearray(made.raw)
+    raw[at] ^= 1 << draw.draw(st.integers(0, 7))
+    facts, groups = made.facts(bytes(raw), 4096)
+    assert groups == made.groups[: len(groups)] or not made.checksums
+    if made.checksums and facts.sound > at:
+        assert at == 4 + 17  # the flag that says "in use" is outside of the checksum
+
+
+def test_an_event_longer_than_a_piece_is_checked_without_being_kept() -> None:
+    made = Made({})
+    made.group(CREATED, 0, 1, "xid", 0)
+    made.event(binlog.GTID_EVENT, struct.pack("<QIB6x", 2, 0, 1), CREATED)
+    made.event(binlog.QUERY, query(b"x" * (3 << 20)))
+    for pieces in (4096, 1 << 20, 8 << 20):
+        facts, groups = made.facts(made.raw, pieces)
+        assert (facts.fault, len(groups), facts.sound) == ("", 2, len(made.raw))
+        wrong = made.raw[:-2_000_000] + b"y" + made.raw[-1_999_999:]
+        facts, groups = made.facts(wrong, pieces)
+        assert "wrong checksum" in facts.fault
+        assert len(groups) == 1
+
+
+def test_other_files_and_encrypted_ones_are_told_apart() -> None:
+    for raw in (b"\xfdbin" + bytes(100), b"ibdata", bytes(5000)):
+        reader = Reader()
+        reader.feed(raw)
+        assert "no binary log" in reader.facts().fault
+    made = Made({})
+    made.event(binlog.ENCRYPTION, bytes(17))
+    assert made.facts(made.raw, 64)[0].fault == "it is encrypted"
+
+
+@given(STATES)
+def test_a_state_comes_back_as_it_was(state: binlog.State) -> None:
+    assert binlog.state(binlog.text(state)) == state
+
+
+def test_names_count_on() -> None:
+    assert binlog.successor("my.log.000009") == "my.log.000010"
+    assert binlog.successor("binlog.999999") == "binlog.1000000"
+
+
+@dataclass(frozen=True)
+class Row:
+    number: int
+    start: str
+    end: str
+    created: int = CREATED
+    server: int = SERVER
+
+    def archived(self) -> Archived:
+        return Archived(Identity(f"binlog.{self.number:06}", self.server, self.created), self.start, self.end, "")
+
+
+UNTIL = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+
+
+def test_a_row_is_whole_when_each_continues_the_one_before() -> None:
+    rows = [Row(1, "", "0-7-9").archived(), Row(2, "0-7-9", "0-7-12").archived()]
+    saved, breaks = joined(None, UNTIL, rows)
+    assert breaks == []
+    assert (saved.chain.name, saved.last.name, saved.state) == ("binlog.000001", "binlog.000002", "0-7-12")
+    assert Saved.parse(saved.details()) == saved
+    further, breaks = joined(saved, UNTIL, [Row(3, "0-7-12", "0-7-12").archived()])
+    assert breaks == []
+    assert further.chain == saved.chain
+
+
+def test_gaps_and_new_timelines_begin_a_row_and_say_why() -> None:
+    saved, _ = joined(None, UNTIL, [Row(4, "", "0-7-9").archived()])
+    for row, why in (
+        (Row(6, "0-7-9", "0-7-9"), "binlog.000005 was purged before it was saved"),
+        (Row(1, "0-7-9", "0-7-9", CREATED + 5), "begin anew with binlog.000001: the server was restored"),
+        (Row(4, "", "0-7-9", CREATED + 5), "begin anew with binlog.000004"),
+        (Row(5, "0-7-8", "0-7-9"), "does not go on where binlog.000004 ends"),
+        (Row(5, "0-7-9", "0-7-9", server=8), "of another server"),
+    ):
+        after, breaks = joined(saved, UNTIL, [row.archived()])
+        assert after.chain == row.archived().identity
+        assert why in breaks[0]
+    assert broken(saved.last, saved.state, Identity("binlog.000005", SERVER, CREATED + 9), "0-7-9") == ""
+
+
+def test_what_the_host_told_is_read() -> None:
+    line = (
+        TOLD
+        + '{"until": 5, "files": [{"name": "b.1", "server": 1, "created": 2, "start": "", "end": "", "fault": ""}]}'
+    )
+    assert told(["noise", line]) == (datetime.fromtimestamp(5, UTC), [Archived(Identity("b.1", 1, 2), "", "", "")])
+    assert told(["noise"]) is None
