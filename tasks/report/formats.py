@@ -7,6 +7,7 @@ from importlib import import_module
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
 from tasks.report.rows import Report
+from tasks.storage.records import HISTORY, NEWEST
 
 # Each names a module with `write(report, look) -> str`, imported when it is wanted.
 WRITERS = {
@@ -17,6 +18,7 @@ WRITERS = {
     "html": "tasks.report.page",
     "prometheus": "tasks.report.metrics",
 }
+HISTORICAL = {"html"}  # those that show the past
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ def require(name: str) -> None:
     """Raise UsageError when there is no format of that name."""
     if name not in WRITERS:
         raise UsageError(f"there is no format `{name}`{nearest(name, WRITERS)}")
+
+
+def records_wanted(name: str) -> int:
+    """Return how many records of each kind the format of that name wants."""
+    return HISTORY if name in HISTORICAL else NEWEST
 
 
 def write(report: Report, name: str, look: Look) -> str:

@@ -15,21 +15,22 @@ from tasks.report.keys import told
 from tasks.report.looking import Found
 from tasks.report.rows import Report, StorageRow, expected
 from tasks.storage.loop import spread
-from tasks.storage.records import Records
+from tasks.storage.records import NEWEST, Records
 from tasks.storage.session import Session
 
 LOOKS = 16  # storages, and hosts that have a directory for one, looked at together
 
 
-def gather(session: Session, apps: Sequence[App], *, fresh: bool = False) -> Report:
+def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest: int = NEWEST) -> Report:
     """Return the report on `apps` and the storages that hold them.
 
-    `fresh` believes nothing that was kept of an earlier one. Raises InterruptedRunError alone.
+    `fresh` believes nothing that was kept of an earlier one; `newest` records of each kind are read. Raises
+    InterruptedRunError alone.
     """
     cache = Cache(session.inventory, fresh=fresh)
     names = sorted({app.storage for app in apps})
     jobs: list[Callable[[], list[Found] | StorageRow]] = [
-        *(partial(looking.look, session, group, cache) for group in looking.groups(session, apps)),
+        *(partial(looking.look, session, group, cache, newest) for group in looking.groups(session, apps)),
         *(partial(_space, session, name, apps) for name in names),
     ]
     done = spread(session, jobs, LOOKS, lambda job: job())

@@ -4,7 +4,7 @@ First one look at all repositories of a storage together (tasks/storage/survey.p
 since they were listed last, and no others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -15,9 +15,10 @@ from tasks.inventory.models import App
 from tasks.remote.running import HostError
 from tasks.report.cache import NOTHING, Cache, Kept
 from tasks.storage.loop import over_apps
+from tasks.storage.records import HISTORY, newest_names
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
-from tasks.storage.survey import Mark, Seen
+from tasks.storage.survey import Choose, Mark, Seen
 
 PARALLEL = 8  # repositories listed at a time
 # A backup that runs holds the lock for all its time: wait for a short one, and say so of a long one. borg's test of its
@@ -67,13 +68,17 @@ def groups(session: Session, apps: Sequence[App]) -> list[list[App]]:
     return [list(group) for _, group in groupby(sorted(apps, key=place), place)]
 
 
-def look(session: Session, group: Sequence[App], cache: Cache) -> list[Found]:
-    """Return what one look at a group of apps shows, with the listings that still hold. Raises InterruptedRunError."""
+def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> list[Found]:
+    """Return what one look at a group of apps shows, with the listings that still hold.
+
+    Of the records `newest` of each kind are read, and older ones given when they are kept. Raises InterruptedRunError.
+    """
     try:
         storage = session.storage_of(group[0])
         found = [Found(app, storage.url(app)) for app in group]
         found = [replace(one, kept=cache.load(storage.name, one.app.name, one.address)) for one in found]
-        seen = storage.survey(group, {one.app.name: one.kept.records for one in found})
+        known = {one.app.name: one.kept.records for one in found}
+        seen = storage.survey(group, known, _choice(known.values(), newest))
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
@@ -81,6 +86,16 @@ def look(session: Session, group: Sequence[App], cache: Cache) -> list[Found]:
     return [
         replace(one, seen=each, listing=one.kept.listing_at(each.mark)) for one, each in zip(found, seen, strict=True)
     ]
+
+
+def _choice(known: Iterable[Mapping[str, bytes]], newest: int) -> Choose:
+    held = {name for records in known for name in records}
+
+    def choose(names: list[str]) -> list[str]:
+        recent = set(newest_names(names, newest))
+        return [name for name in newest_names(names, HISTORY) if name in recent or name in held]
+
+    return choose
 
 
 def complete(session: Session, looks: Sequence[Sequence[Found]], cache: Cache) -> dict[Key, Found]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.inventory import load
+from tasks.report.formats import records_wanted
 from tasks.report.gather import gather
 from tasks.report.rows import Report
-from tasks.report.web import Board, Web
+from tasks.report.web import PAGE, Board, Web
 from tasks.storage.loop import terminable
 from tasks.storage.session import Session
 
@@ -49,7 +50,7 @@ def run(folder: str, options: Options) -> None:
 def _gathered(folder: str) -> Report:
     """Return the report on the inventory as it is now: a new app needs no restart."""
     with Session(load(Path(folder))) as session:
-        return gather(session, session.inventory.select())
+        return gather(session, session.inventory.select(), newest=records_wanted(PAGE))
 
 
 def _round(board: Board, make: Callable[[], Report]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.human import wants_colour
 from tasks.inventory import load
-from tasks.report.formats import Look, require, write
+from tasks.report.formats import Look, records_wanted, require, write
 from tasks.report.gather import gather
 from tasks.report.notifying import tell
 from tasks.report.rows import exit_code
@@ -37,9 +37,9 @@ def run(folder: str, options: Options) -> int:
     Raises UsageError, AppError when the file cannot be written.
     """
     require(options.format)
-    inventory = load(Path(folder))
+    inventory, newest = load(Path(folder)), records_wanted(options.format)
     with Session(inventory) as session:
-        report = gather(session, inventory.select(options.apps), fresh=options.fresh)
+        report = gather(session, inventory.select(options.apps), fresh=options.fresh, newest=newest)
     look = Look(colour=not options.output and wants_colour(sys.stdout))
     text = write(report, options.format, look) + "\n"
     if options.output:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 VERSION = 1
 NEWEST = 30  # records of each kind that are read unless told otherwise
+HISTORY = 130  # of each kind for what shows history: daily backups of some four months
 UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest such record stands for all
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-(?P<kind>.+)-[0-9a-f]{4}\.json")
 Outcome = Literal["ok", "warning", "failed"]

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tasks.borg.list import Listing, archives
 from tasks.inventory import load
 from tasks.report.gather import gather
 from tasks.report.rows import Row
+from tasks.storage.base import record_name
+from tasks.storage.records import HISTORY, NEWEST, Record
 from tasks.storage.session import Session
 
 CHECKOUT = Path(__file__).parents[3]
@@ -202,3 +205,17 @@ def test_operators_at_once_see_the_same(place: Place) -> None:
     assert [other.communicate(timeout=60)[0].strip() for other in others] == [NAMES[1]] * 2
     row, listings = place.listed()
     assert (row.archive, listings) == (NAMES[1], 0)
+
+
+def test_history_is_read_where_it_is_shown_and_then_kept(place: Place) -> None:
+    folder = place.folder / "disk/records/shop"
+    folder.mkdir(parents=True)
+    for day in range(HISTORY + 20):
+        record = Record("shop", "backup", datetime.now(UTC) - timedelta(days=day), "ok", "files", size=day)
+        (folder / record_name(record.time, "backup", "files")).write_text(record.to_json())
+
+    def count(newest: int) -> int:
+        with Session(load(place.folder / "inventory")) as session:
+            return len(gather(session, session.inventory.select(), newest=newest).records)
+
+    assert [count(NEWEST), count(HISTORY), count(NEWEST)] == [NEWEST, HISTORY, HISTORY]
