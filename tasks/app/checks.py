@@ -12,7 +12,7 @@ from tasks.fleet import database
 from tasks.human import size
 from tasks.inventory.models import App
 from tasks.mariadb import binlogs, server
-from tasks.remote.facts import Facts
+from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
@@ -46,7 +46,7 @@ def checks(session: Session, app: App) -> Iterator[Check]:
         yield Check(app.name, "host", "error", error.what, error.remedy)
         yield from _tried(app, "storage", lambda: _storage(session, app))
         return
-    yield from host_checks(session, app)
+    yield from _tried(app, "host", lambda: host_checks(session, app))
     yield from _tried(app, "storage", lambda: _storage(session, app))
     yield from _tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host"))
     yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
@@ -57,11 +57,12 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     """Yield the checks of an app's host and what is to be saved there. Raises HostError, InterruptedRunError."""
     facts = session.host(app).facts()
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
-    yield _borg(app, facts)
+    tools = session.host(app).tools()
+    yield _borg(app, tools)
     if app.files is not None:
         yield from _tried(app, "files", lambda: _files(session, app))
     if app.mariadb is not None:
-        yield _python(app, facts)
+        yield _python(app, tools)
         yield from _tried(app, "mariadb", lambda: _server(session, app))
 
 
@@ -74,21 +75,21 @@ def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterato
         yield Check(app.name, name, "error", error.what.removeprefix(f"{app.name}: "), error.remedy)
 
 
-def _borg(app: App, facts: Facts) -> Check:
-    if facts.borg is None:
+def _borg(app: App, tools: Tools) -> Check:
+    if tools.borg is None:
         return Check(app.name, "borg", "error", f"is not installed on {app.host}", "install the package borgbackup")
-    major, minor = (int(part) for part in facts.borg.split(".")[:2])
+    major, minor = (int(part) for part in tools.borg.split(".")[:2])
     if not OLDEST_BORG <= (major, minor) < NEWEST_BORG:
         remedy = "install borg 1.2 or 1.4"
-        return Check(app.name, "borg", "error", f"borg {facts.borg} on {app.host} is not supported", remedy)
-    return Check(app.name, "borg", "ok", f"borg {facts.borg}")
+        return Check(app.name, "borg", "error", f"borg {tools.borg} on {app.host} is not supported", remedy)
+    return Check(app.name, "borg", "ok", f"borg {tools.borg}")
 
 
-def _python(app: App, facts: Facts) -> Check:
-    if facts.python3 is None:
+def _python(app: App, tools: Tools) -> Check:
+    if tools.python3 is None:
         remedy = "install python3: the stream of a database is aligned by it"
         return Check(app.name, "python3", "error", f"is not installed on {app.host}", remedy)
-    return Check(app.name, "python3", "ok", f"python {facts.python3}")
+    return Check(app.name, "python3", "ok", f"python {tools.python3}")
 
 
 def _files(session: Session, app: App) -> Iterator[Check]:

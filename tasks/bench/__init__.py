@@ -24,6 +24,30 @@ def mariadb(_c: Any, only: Any = None, megabytes: int = 1100) -> None:
     _run("mariadb", f"--megabytes={megabytes}", *(f"--only={part}" for part in only or ()))
 
 
+@task(
+    help={
+        "repositories": "how many repositories to make and to report on",
+        "sample": "how many of them borg alone and borgmatic list, for comparison",
+        "latency": "milliseconds added to each round trip in a second round; 0 leaves it out",
+    }
+)
+def report(_c: Any, repositories: int = 100, sample: int = 100, latency: int = 20) -> None:
+    """Measure reports of many repositories beside `borg list` and borgmatic."""
+    _run("report", f"--repositories={repositories}", f"--sample={sample}", f"--latency={latency}")
+
+
+@task(
+    help={
+        "hosts": "how many app hosts to start",
+        "parallel": "how many apps are worked on at a time",
+        "sample": "how many of them are backed up one after another, for comparison",
+    }
+)
+def fleet(_c: Any, hosts: int = 50, parallel: int = 8, sample: int = 10) -> None:
+    """Measure a backup of many hosts beside `xargs -P` and `ssh`."""
+    _run("fleet", f"--hosts={hosts}", f"--parallel={parallel}", f"--sample={sample}")
+
+
 def _run(program: str, *options: str) -> None:
     done = subprocess.run((sys.executable, "-m", f"tests.bench.{program}", *options), cwd=CHECKOUT, check=False)
     if done.returncode:

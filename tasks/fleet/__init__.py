@@ -9,7 +9,7 @@ from tasks.cli import APP_HELP, task
 BACKUP_HELP = {
     "app": APP_HELP,
     "part": "I/N: only every N-th of these apps, beginning with the I-th, to spread a fleet over jobs or days",
-    "parallel": "how many apps are worked on at a time",
+    "parallel": "how many apps are worked on at a time; of one Storage Box never more than 8",
     "dry-run": "print what would run, secrets hidden, and change nothing",
 }
 RESTORE_HELP = {
@@ -39,7 +39,7 @@ def backup(
     app: Any = None,
     source: Any = None,
     part: str = "",
-    parallel: int = 4,
+    parallel: int = 8,
     dry_run: bool = False,
 ) -> None:
     """Back up every source of every app to its storage."""
@@ -47,7 +47,7 @@ def backup(
 
 
 @task(help=BACKUP_HELP, iterable=["app"], name="backup")
-def mariadb_backup(c: Any, app: Any = None, part: str = "", parallel: int = 4, dry_run: bool = False) -> None:
+def mariadb_backup(c: Any, app: Any = None, part: str = "", parallel: int = 8, dry_run: bool = False) -> None:
     """Back up the MariaDB servers alone: a whole physical backup each, streamed without a staging disk."""
     _backup(c, app, ["mariadb"], part, parallel, dry_run)
 
@@ -124,7 +124,7 @@ def verify(
     source: Any = None,
     archive: str = "latest",
     part: str = "",
-    parallel: int = 4,
+    parallel: int = 8,
     to: str = "",
     sample: int = 0,
     all_: bool = False,
@@ -140,7 +140,7 @@ def mariadb_verify(
     app: Any = None,
     archive: str = "latest",
     part: str = "",
-    parallel: int = 4,
+    parallel: int = 8,
     to: str = "",
     scratch: str = "",
 ) -> None:

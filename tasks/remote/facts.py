@@ -1,4 +1,4 @@
-"""What a host says of itself: its home, who it is among borg's clients, and the versions of its tools."""
+"""What a host says of itself: its home, who it is among borg's clients; and, asked apart, the versions of its tools."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from tasks.remote.script import Script
 
 _ASK = r"""
 say() { printf '%s=%s\n' "$1" "$2"; }
-version() { say "$1" "$("$2" --version 2>&1 | head -n 1 || true)"; }
 say home "$HOME"
 say user "$(id -un)"
 say hostname "$(uname -n)"
@@ -15,53 +14,61 @@ say machine "$(cat /etc/machine-id 2>/dev/null || true)"
 say processes "$(readlink /proc/self/ns/pid 2>/dev/null || true)"
 say memory "$(awk '/^MemAvailable:/ { print $2 * 1024 }' /proc/meminfo 2>/dev/null || true)"
 say bash "$BASH_VERSION"
-for tool in borg ssh python3; do
-  if command -v "$tool" >/dev/null; then
-    case "$tool" in ssh) say ssh "$(ssh -V 2>&1)" ;; *) version "$tool" "$tool" ;; esac
-  fi
-done
-for tool in mariadb-backup mariabackup; do
-  if command -v "$tool" >/dev/null; then version mariadb_backup "$tool"; break; fi
+"""
+_ASK_TOOLS = r"""
+for tool in borg python3; do
+  if command -v "$tool" >/dev/null; then printf '%s=%s\n' "$tool" "$("$tool" --version 2>&1 | head -n 1 || true)"; fi
 done
 """
 
 FACTS_SCRIPT = Script(_ASK)
+TOOLS_SCRIPT = Script(_ASK_TOOLS)  # borg alone takes as long to tell its version as all of the facts together
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A host's own words. A tool that is not there has the version None; memory is in bytes, None when not told."""
+    """A host's own words. Memory is in bytes, None when not told."""
 
     home: str
     user: str
     machine: str
     memory_available: int | None
     bash: str | None
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The versions of a host's tools; a tool that is not there has None."""
+
     borg: str | None
     python3: str | None
-    ssh: str | None
-    mariadb_backup: str | None
 
 
 def parse_facts(text: str) -> Facts:
     """Return the facts in the script's output."""
-    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-
-    def version(key: str) -> str | None:
-        found = re.search(r"\d+\.\d+[.\w]*", said.get(key, ""))
-        return found.group() if found else None
-
+    said = _said(text)
     return Facts(
         home=said.get("home", "/root"),
         user=said.get("user", ""),
         machine=_machine(said),
         memory_available=int(float(said["memory"])) if said.get("memory") else None,
-        bash=version("bash"),
-        borg=version("borg"),
-        python3=version("python3"),
-        ssh=version("ssh"),
-        mariadb_backup=version("mariadb_backup"),
+        bash=_version(said, "bash"),
     )
+
+
+def parse_tools(text: str) -> Tools:
+    """Return the versions in the script's output."""
+    said = _said(text)
+    return Tools(borg=_version(said, "borg"), python3=_version(said, "python3"))
+
+
+def _said(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def _version(said: dict[str, str], key: str) -> str | None:
+    found = re.search(r"\d+\.\d+[.\w]*", said.get(key, ""))
+    return found.group() if found else None
 
 
 def _machine(said: dict[str, str]) -> str:

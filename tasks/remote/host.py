@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tasks.remote.channel import Channel, LocalChannel
-from tasks.remote.facts import FACTS_SCRIPT, Facts, parse_facts
+from tasks.remote.facts import FACTS_SCRIPT, TOOLS_SCRIPT, Facts, Tools, parse_facts, parse_tools
 from tasks.remote.files import Files, LocalFiles
 from tasks.remote.output import Output
 from tasks.remote.running import HostError, OnLine, Running
@@ -79,6 +79,10 @@ class Host(ABC):
             if self._facts is None:
                 self._facts = parse_facts(self.run(FACTS_SCRIPT, timeout=60).text)
             return self._facts
+
+    def tools(self) -> Tools:
+        """Return the versions of the host's tools. Raises HostError."""
+        return parse_tools(self.run(TOOLS_SCRIPT, timeout=60).text)
 
 
 class LocalHost(Host):

@@ -14,6 +14,7 @@ from tasks.errors import AppError, CloudbackupError, InterruptedRunError
 from tasks.inventory.models import App
 from tasks.remote.running import HostError
 from tasks.report.cache import NOTHING, Cache, Kept
+from tasks.storage.base import Storage
 from tasks.storage.loop import over_apps
 from tasks.storage.records import HISTORY, newest_names
 from tasks.storage.repository import Side
@@ -68,6 +69,11 @@ def groups(session: Session, apps: Sequence[App]) -> list[list[App]]:
     return [list(group) for _, group in groupby(sorted(apps, key=place), place)]
 
 
+def _address(storage: Storage, app: App) -> str:
+    """Return what must be the same for a listing to hold: where the repository is, and whence its passphrase comes."""
+    return f"{storage.url(app)} {app.passphrase.model_dump_json(exclude_none=True)}"
+
+
 def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> list[Found]:
     """Return what one look at a group of apps shows, with the listings that still hold.
 
@@ -75,7 +81,7 @@ def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> l
     """
     try:
         storage = session.storage_of(group[0])
-        found = [Found(app, storage.url(app)) for app in group]
+        found = [Found(app, _address(storage, app)) for app in group]
         found = [replace(one, kept=cache.load(storage.name, one.app.name, one.address)) for one in found]
         known = {one.app.name: one.kept.records for one in found}
         seen = storage.survey(group, known, _choice(known.values(), newest))
@@ -166,6 +172,6 @@ def listed_anew(session: Session, app: App, how: How) -> Listing:
     listing = archives(session.repository(app, Side.OPERATOR), how=how)
     if before is not None and _marks(session, [app]).get(key(app)) == before:
         cache = Cache(session.inventory)
-        kept = cache.load(storage.name, app.name, storage.url(app))
-        cache.store(storage.name, app.name, storage.url(app), replace(kept, mark=before, listing=listing))
+        kept = cache.load(storage.name, app.name, _address(storage, app))
+        cache.store(storage.name, app.name, _address(storage, app), replace(kept, mark=before, listing=listing))
     return listing

@@ -60,6 +60,7 @@ class Storage(ABC):
         self.name = name
         self.kind = kind
         self.directory = directory
+        self._recording: set[str] = set()
 
     @abstractmethod
     def url(self, app: App) -> str:
@@ -109,8 +110,10 @@ class Storage(ABC):
         """Write a record; it never changes afterwards. Raises AppError."""
         folder = self.records_folder(app)
         files = self.files(app)
-        self._must_be_there(files)
-        files.make_directory(folder)
+        if app.name not in self._recording:  # asked once in a run: when the disk goes later, so does the folder
+            self._must_be_there(files)
+            files.make_directory(folder)
+            self._recording.add(app.name)
         name = record_name(record.time, record.action, record.source, failed=record.outcome == "failed")
         files.write_new(posixpath.join(folder, name), record.to_json().encode())
         if record.action == UNCHANGED:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def test_an_unreachable_host_fails_alone(operator: Operator, saved: str, tmp_pat
     assert line_of(end.stdout, "blog", "mariadb").split()[2] == "ok"
     row = other.report()["shop", "files"]
     assert (row["status"], "cannot be reached" in row["error"]) == ("failed", True)
+
+
+def test_a_host_that_hangs_delays_nobody(operator: Operator, saved: str, tmp_path: Path) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
+        other.change("apps/blog.yml", lambda app: app["ssh"].update(port=silent.getsockname()[1]))
+        backup = other.start("backup", "--source", "files")
+        assert backup.stdout is not None
+        first = backup.stdout.readline()
+        assert first.split()[:3] == ["shop", "files", "ok"]
+        assert backup.poll() is None
+        assert "interrupted" in interrupt(backup)
 
 
 def test_a_refused_key_and_a_changed_host_key_are_told(lab: Lab, operator: Operator, tmp_path: Path) -> None:
