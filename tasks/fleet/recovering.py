@@ -51,7 +51,7 @@ def moment(text: str) -> datetime:
         return time
     first, second = time.replace(fold=0).astimezone(), time.replace(fold=1).astimezone()
     if first.utcoffset() != second.utcoffset():
-        how = "comes twice" if first < second else "does not exist"
+        how = "comes twice" if first.replace(tzinfo=None) == time else "does not exist"
         raise UsageError(
             f"--at {text} {how} where clocks are changed", f"say which: {text}{first:%z} or {text}{second:%z}"
         )

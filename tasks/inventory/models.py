@@ -149,10 +149,6 @@ class MariaDB(Strict):
     password: SecretReference | None = Field(None, description="the database account's password")
     exec: Words = Field((), description="what runs the database tools where they live: docker exec -i shop-db")
     binlog: bool = Field(default=False, description="archive binary logs as well, for point-in-time recovery")
-    binlog_keep: Duration | None = Field(
-        None,
-        description="how far back to any moment; whole backups from before stand alone. All that are kept, otherwise",
-    )
     datadir: HostPath | None = Field(None, description="the data directory on the host; asked of the server otherwise")
     stop: Words = Field(("systemctl", "stop", "mariadb"), description="stops the server, for a restore")
     start: Words = Field(("systemctl", "start", "mariadb"), description="starts the server after a restore")

@@ -38,7 +38,7 @@ class _Row:
 
     def holds(self, log: _Log) -> bool:
         """Tell whether a backup that ends in `log` can be continued by this row."""
-        if log.server != self.first.server or log.number < self.first.number:
+        if log.server != self.first.server or log.number < self.first.number or log.created < self.first.created:
             return False
         if log.number == self.first.number:
             return log == self.first
