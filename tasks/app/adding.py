@@ -108,13 +108,19 @@ class _Adding:
 
     def _host(self, session: Session, app: App) -> None:
         found = list(host_checks(session, app))
-        for check in found:
-            if check.level == "warning":
-                self.say(f"{app.name}: {check.name}: {check.text}\n  {check.remedy}")
-        errors = [check for check in found if check.level == "error"]
-        if errors:
-            lines = [f"{check.name}: {check.text}: {check.remedy}".removesuffix(": ") for check in errors]
+        new = app.name not in session.inventory.apps
+        # of a new app, a path that is not there is a mistake in typing, and not a folder that comes and goes
+        wrong = [
+            each
+            for each in found
+            if each.level == "error" or (new and each.level == "warning" and each.name == "files")
+        ]
+        if wrong:
+            lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
             raise AppError("\n  ".join([f"{app.name}: its host is not ready:", *lines]))
+        for each in found:
+            if each.level == "warning":
+                self.say(f"{app.name}: {each.name}: {each.text}\n  {each.remedy}")
         self.say(f"{app.name}: {app.host} is ready for {' and '.join(app.sources)}")
 
     def _prepare(self, session: Session, app: App) -> None:

@@ -94,4 +94,4 @@ def told(named: SecretReference) -> str:
         return str(named.file)
     if named.env is not None:
         return f"the environment variable {named.env}"
-    return f"where `{' '.join(named.command or ())}` finds it"
+    return f"the place that `{' '.join(named.command or ())}` reads"

@@ -58,4 +58,6 @@ def _kept(repository: Repository, escrow: Path, secret: str) -> Iterator[str]:
     yield "To delete the archives for good, with the passphrase; only then its passphrase and the escrow copy:"
     values = {key: repository.environment[key] for key in BORGS if key in repository.environment}
     words = [f"{key}={shlex.quote(value)}" for key, value in values.items() if not isinstance(value, Secret)]
-    yield f"  {' '.join(words)} borg delete"
+    yield f"  {' '.join(words)} borg delete" + (
+        f"    # on {repository.host.name}" if repository.host.name != "local" else ""
+    )

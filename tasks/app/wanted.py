@@ -26,6 +26,7 @@ class Wanted:
     files: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     mariadb: bool = False
+    binlog: bool = False
     defaults_file: str = ""
     storage: str = ""
     storage_key: str = ""
@@ -36,7 +37,7 @@ class Wanted:
         """Return the app's file as data. `passphrase` is a secret's reference, `host_key` the host's pinned key."""
         ssh: dict[str, Data] = {"port": self.ssh_port, "key": self.key, "host_key": host_key}
         files: dict[str, Data] = {"paths": list(self.files), "exclude": list(self.exclude)}
-        database: dict[str, Data] = {"defaults_file": self.defaults_file}
+        database: dict[str, Data] = {"defaults_file": self.defaults_file, "binlog": self.binlog}
         every: dict[str, Data] = {
             "host": self.host,
             "ssh": _given(ssh),
@@ -81,6 +82,7 @@ def _different(wanted: Wanted, app: App) -> Iterator[str]:
         "--ssh-port": (wanted.ssh_port, app.ssh.port),
         "--key": (wanted.key and Path(wanted.key).expanduser(), app.ssh.key),
         "--mariadb": (wanted.mariadb, app.mariadb is not None),
+        "--binlog": (wanted.binlog, app.mariadb is not None and app.mariadb.binlog),
     }
     yield from (option for option, (asked, there) in given.items() if asked and asked != there)
     if {read_host_path(path) for path in wanted.files} - set(paths):

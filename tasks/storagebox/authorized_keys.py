@@ -58,19 +58,29 @@ _BLOCK = re.compile(rf"^{BEGIN}\n(?P<head>(?:[A-Za-z-]+: .*\n)*)(?P<blob>[^-]*)^
 
 def entries(text: str) -> list[Entry]:
     """Return the keys of the file `text` in both forms; lines that hold none are passed over."""
-    found = []
-    for line in text.splitlines():
-        if match := _LINE.match(line.strip()):
-            command = match["command"]
-            told = re.sub(r"\\(.)", r"\1", command) if command is not None else match["options"]
-            found.append(Entry(PublicKey.parse(match["key"]), "23", told))
-    for block in _BLOCK.finditer(text):
-        blob = "".join(block["blob"].split())
-        raw = base64.b64decode(blob)
-        kind = raw[4 : 4 + int.from_bytes(raw[:4], "big")].decode()
-        comment = re.search(r'^Comment: "?([^"\n]*)', block["head"], re.MULTILINE)
-        found.append(Entry(PublicKey(kind, blob, comment[1] if comment else ""), "22"))
-    return found
+    lines = filter(None, (_LINE.match(line.strip()) for line in text.splitlines()))
+    found = [*map(_line_entry, lines), *map(_block_entry, _BLOCK.finditer(text))]
+    return [entry for entry in found if entry is not None]
+
+
+def _line_entry(line: re.Match[str]) -> Entry | None:
+    forced_to = line["command"]
+    told = re.sub(r"\\(.)", r"\1", forced_to) if forced_to is not None else line["options"]
+    try:
+        return Entry(PublicKey.parse(line["key"]), "23", told)
+    except ValueError:
+        return None
+
+
+def _block_entry(block: re.Match[str]) -> Entry | None:
+    blob = "".join(block["blob"].split())
+    try:
+        raw = base64.b64decode(blob, validate=True)
+        kind = raw[4 : 4 + int.from_bytes(raw[:4], "big")].decode("ascii")
+    except ValueError:
+        return None
+    comment = re.search(r'^Comment: "?([^"\n]*)', block["head"], re.MULTILINE)
+    return Entry(PublicKey(kind, blob, comment[1] if comment else ""), "22")
 
 
 def with_key(text: str, key: PublicKey, port: str) -> str:

@@ -51,7 +51,6 @@ def test_usage_tells_what_fills_the_box(lab: Lab, operator: Operator) -> None:
 
 
 def test_a_rollback_says_what_will_be_lost_and_loses_it(lab: Lab, operator: Operator) -> None:
-    before = operator.archives("shop")
     name = operator.done("storagebox.snapshots", "--create").split()[2]
     operator.done("backup")
     newer = operator.done("storagebox.snapshots", "--create").split()[2]
@@ -60,7 +59,6 @@ def test_a_rollback_says_what_will_be_lost_and_loses_it(lab: Lab, operator: Oper
     assert (end.returncode, "--yes" in end.stderr) == (2, True)
     assert f"snapshots: {newer}" in end.stdout
     assert f"archives: 1: {lost}" in end.stdout
-    assert operator.archives("shop") == [*before, lost]
     operator.done("storagebox.snapshots", "--rollback", name, "--yes")
     assert newer not in operator.done("storagebox.snapshots")
     end = operator.inv("borg.list", "--app", "shop")

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access
+from tasks.storagebox.authorized_keys import (
+    PublicKey,
+    entries,
+    with_forced_command,
+    with_full_access,
+    with_key,
+    without_forced_command,
+    without_key,
+)
 
 OPERATOR = PublicKey(
     "ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIMMqoyAABz7k3ydFc5vZQ1vFW1XE0Hu53H7GC" + "/LAAb/d", "operator@laptop"
@@ -70,3 +78,42 @@ def test_the_lines_of_others_stay(lines: list[str]) -> None:
 def test_what_is_no_key_is_refused(line: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         PublicKey.parse(line)
+
+
+def test_every_key_is_listed_with_its_port_and_what_it_may_do() -> None:
+    junk = "no key\nssh-ed25519 AAA\n---- BEGIN SSH2 PUBLIC KEY ----\nAAA\n---- END SSH2 PUBLIC KEY ----\n"
+    text = with_forced_command(with_full_access(f"# mine\n{junk}", OPERATOR, both_ports=True), HOST, 'say "hi"')
+    text += f'from="10.0.0.1",no-pty {HOST.openssh()}\n'
+    found = [(entry.port, entry.command, entry.key.comment) for entry in entries(text)]
+    assert found == [
+        ("23", None, "operator@laptop"),
+        ("23", 'say "hi"', "cloudbackup shop"),
+        ("23", 'from="10.0.0.1",no-pty', "cloudbackup shop"),
+        ("22", None, "operator@laptop"),
+    ]
+    assert {entry.key.blob for entry in entries(text)} == {OPERATOR.blob, HOST.blob}
+
+
+def test_a_fingerprint_is_that_of_ssh_keygen(tmp_path: Path) -> None:
+    (tmp_path / "key.pub").write_text(OPERATOR.openssh() + "\n")
+    words = ["ssh-keygen", "-l", "-f", str(tmp_path / "key.pub")]
+    assert OPERATOR.fingerprint in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("port", ["22", "23", "both"])
+def test_a_key_that_is_taken_away_leaves_the_rest(port: str) -> None:
+    before = with_forced_command("# mine\n", HOST, COMMAND)
+    after = with_key(before, OPERATOR, port)
+    assert with_key(after, OPERATOR, port) == after
+    assert {entry.port for entry in entries(after) if entry.key.blob == OPERATOR.blob} == (
+        {"22", "23"} if port == "both" else {port}
+    )
+    assert without_key(after, OPERATOR) == before
+
+
+def test_an_apps_keys_are_taken_away_by_their_command_alone() -> None:
+    text = with_forced_command(with_full_access("", OPERATOR, both_ports=True), HOST, COMMAND)
+    longer = with_forced_command(text, HOST, COMMAND + "-2")
+    assert without_forced_command(longer, COMMAND) == longer
+    assert without_forced_command(text, COMMAND, "another comment") == text
+    assert HOST.blob not in without_forced_command(text, COMMAND, "cloudbackup shop")

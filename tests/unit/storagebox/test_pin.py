@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tasks.errors import UsageError
-from tasks.storagebox.pin import with_host_key
+from tasks.storagebox.pin import with_host_key, with_storage
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMMqoyAABz7k3ydFc5vZQ1vFW1XE0Hu53H7GC/LAAb/d"
 BLOCK = """\
@@ -33,3 +33,13 @@ def test_the_key_is_added_and_nothing_else_changes(text: str) -> None:
 def test_a_storage_that_is_not_there_is_told() -> None:
     with pytest.raises(UsageError, match="vault"):
         with_host_key(BLOCK, "vault", KEY)
+
+
+@pytest.mark.parametrize("text", [BLOCK, FLOW])
+def test_a_storage_is_added_and_nothing_else_changes(text: str) -> None:
+    values: dict[str, str | int] = {"kind": "storagebox", "user": "u1-sub1", "port": 23, "host_key": KEY}
+    after = with_storage(text, "box-shop", values)
+    expected = yaml.safe_load(text)
+    expected["storages"]["box-shop"] = values
+    assert yaml.safe_load(after) == expected
+    assert set(text.splitlines()) <= set(after.splitlines()) or text == FLOW
