@@ -16,7 +16,7 @@ laboratory = Collection("lab")
 for each in (lab.up, lab.down, lab.status):
     laboratory.add_task(each)
 
-ns = Collection(fleet.backup, fleet.restore, fleet.verify, lab.demo, lab.test)
+ns = Collection(fleet.backup, fleet.restore, fleet.verify, fleet.prune, fleet.check, lab.demo, lab.test)
 for room in (app, bench, borg, report, storagebox):
     ns.add_collection(Collection.from_module(room))
 ns.add_collection(mariadb)

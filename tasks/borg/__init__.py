@@ -12,6 +12,7 @@ from tasks.cli import APP_HELP, confirm, task
 
 ONE_APP_HELP = "name of the app in the inventory"
 ARCHIVE_HELP = "name of an archive, or `latest`: the newest of the files (of the database, for an app without files)"
+FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
 PATH_HELP = "only this path and what is below it; repeat it for several"
 
 
@@ -134,26 +135,55 @@ def check_repository(
 
 @task(
     name="prune",
-    help={"app": APP_HELP, "dry-run": "show what would go and change nothing", "yes": "prune without being asked"},
+    help={
+        "app": APP_HELP,
+        "dry-run": "show what would go and change nothing",
+        "yes": "prune without being asked",
+        "force": FORCE_HELP,
+    },
     iterable=["app"],
 )
-def prune_archives(c: Any, app: Any = None, dry_run: bool = False, yes: bool = False) -> None:
+def prune_archives(c: Any, app: Any = None, dry_run: bool = False, yes: bool = False, force: bool = False) -> None:
     """Drop archives that `keep` does not keep. Until `borg.compact`, they can be brought back."""
     from tasks.borg import apps, work
 
     def act(opened: apps.Opened) -> work.Lines:
-        return work.prune_sources(opened, dry_run=dry_run, ask=lambda question: confirm(question, yes=yes))
+        return work.prune_sources(opened, dry_run=dry_run, force=force, ask=lambda question: confirm(question, yes=yes))
 
     apps.each(c.config.inventory, app or (), act)
 
 
-@task(name="compact", help={"app": APP_HELP, "yes": "free space without being asked"}, iterable=["app"])
-def compact_repository(c: Any, app: Any = None, yes: bool = False) -> None:
+@task(
+    name="delete",
+    help={
+        "app": ONE_APP_HELP,
+        "archive": "name of an archive to drop; repeat it for several",
+        "yes": "delete without being asked",
+        "force": FORCE_HELP,
+    },
+    iterable=["archive"],
+)
+def delete_archives(c: Any, app: str, archive: Any = None, yes: bool = False, force: bool = False) -> None:
+    """Drop named archives. Until `borg.compact`, they can be brought back."""
+    from tasks.borg import apps, work
+
+    def act(opened: apps.Opened) -> work.Lines:
+        return work.delete_archives(opened, archive or (), force=force, ask=lambda question: confirm(question, yes=yes))
+
+    apps.each(c.config.inventory, (app,), act)
+
+
+@task(
+    name="compact",
+    help={"app": APP_HELP, "yes": "free space without being asked", "force": FORCE_HELP},
+    iterable=["app"],
+)
+def compact_repository(c: Any, app: Any = None, yes: bool = False, force: bool = False) -> None:
     """Free the space of pruned archives, for good."""
     from tasks.borg import apps, work
 
     def act(opened: apps.Opened) -> work.Lines:
-        return work.free_space(opened, ask=lambda question: confirm(question, yes=yes))
+        return work.free_space(opened, force=force, ask=lambda question: confirm(question, yes=yes))
 
     apps.each(c.config.inventory, app or (), act)
 

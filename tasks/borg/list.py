@@ -23,11 +23,12 @@ class Archive:
 
 @dataclass(frozen=True)
 class Listing:
-    """All whole archives of a repository, oldest first, without checkpoints."""
+    """All whole archives of a repository, oldest first, and apart from them what is left of unfinished ones."""
 
     repository_id: str
     encryption: str
     archives: tuple[Archive, ...]
+    checkpoints: tuple[Archive, ...] = ()
 
     def of(self, app: str, source: str) -> tuple[Archive, ...]:
         """Return the archives of one source of one app, by their names."""
@@ -46,7 +47,7 @@ class Entry:
 
 def list_words() -> Words:
     """Return borg's words for listing all archives."""
-    return ("list", "--json")
+    return ("list", "--json", "--consider-checkpoints")
 
 
 def newest_words(app: str, source: str) -> Words:
@@ -87,9 +88,10 @@ def _listing(repository: Repository, words: Words, how: How) -> Listing:
                 comment=each.get("comment"),
             )
             for each in values["archives"]
-            if not naming.is_checkpoint(each["name"])
         )
-        return Listing(values["repository"]["id"], values["encryption"]["mode"], found)
+        whole = tuple(archive for archive in found if not naming.is_checkpoint(archive.name))
+        rest = tuple(archive for archive in found if naming.is_checkpoint(archive.name))
+        return Listing(values["repository"]["id"], values["encryption"]["mode"], whole, rest)
     except (KeyError, TypeError, ValueError) as error:
         raise BorgError(f"{repository.app}: borg gave a listing of an unknown form", "", result) from error
 

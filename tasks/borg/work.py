@@ -5,19 +5,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg import break_lock as lock
-from tasks.borg import guard
+from tasks.borg import freeing
 from tasks.borg.apps import Opened
-from tasks.borg.check import CheckOptions, check
-from tasks.borg.compact import compact
+from tasks.borg.check import CheckOptions
 from tasks.borg.create import create, files_of
 from tasks.borg.diff import diff
+from tasks.borg.examining import examine, refuse_damaged
+from tasks.borg.guard import look
 from tasks.borg.info import archive_info, repository_info
 from tasks.borg.init import init
 from tasks.borg.key_export import key_export
 from tasks.borg.list import Archive, Entry, archives, contents, find
 from tasks.borg.mount import mount, umount
 from tasks.borg.naming import ArchiveName, parse
-from tasks.borg.prune import PruneOptions, prune
+from tasks.borg.noting import Note, noted
 from tasks.borg.restore import restore_to
 from tasks.errors import AppError, UsageError
 from tasks.human import size
@@ -29,17 +30,31 @@ Lines = Iterator[str]
 def initialise(opened: Opened) -> Lines:
     """Make the repository and bring its key into escrow."""
     opened.session.storage_of(opened.app).make_directory(opened.app)
-    made = init(opened.repository, opened.session.inventory.escrow)
+    with noted(opened.session, opened.app, "init") as note:
+        made = init(opened.repository, opened.session.inventory.escrow)
+        _take_into_use(opened, note)
     what = "made" if made.created else "was there already, and opens"
     yield f"{opened.app.name}: repository {opened.repository.url} {what} ({made.encryption})"
     yield f"{opened.app.name}: key in {made.escrow.key}, to print in {made.escrow.paper}"
+
+
+def _take_into_use(opened: Opened, note: Note) -> None:
+    """Let the record of a first `init` vouch for what is there; one of many leaves no record."""
+    storage = opened.session.storage_of(opened.app)
+    note.wanted = not storage.read_history(opened.app).all
+    if note.wanted:
+        found = look(opened.session, opened.app, opened.repository, patience=0)
+        note.add(freeing.seen(found) | freeing.vouched(found))
 
 
 def save_files(opened: Opened) -> Lines:
     """Save the app's files. Use the host's side."""
     app = opened.app
     options = files_of(app, str(ArchiveName(app.name, "files", datetime.now(UTC))))
-    made = create(opened.repository, options)
+    with noted(opened.session, app, "create") as note:
+        made = create(opened.repository, options)
+        note.values |= {"source": "files", "archive": made.archive, "archive_id": made.id}
+        note.values |= {"size": made.size, "stored": made.stored}
     yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
     yield from (f"warning: {warning}" for warning in made.warnings)
 
@@ -92,40 +107,58 @@ def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] =
 
 def show_check(opened: Opened, options: CheckOptions) -> Lines:
     """Check; a problem is an error."""
-    done = check(opened.repository, options)
-    if done.problems:
+    with noted(opened.session, opened.app, "check") as note:
+        done, details = examine(_target(opened), options)
+        note.add(details)
         yield from done.problems
-        raise AppError(
-            f"{opened.app.name}: the repository is damaged: {done.problems[0]}",
-            "keep a copy of it before anything else, then see borg's documentation of `check --repair`",
-        )
+        refuse_damaged(opened.app, done)
     yield f"{opened.app.name}: whole, looked at in {done.seconds:.0f} s"
 
 
-def prune_sources(opened: Opened, *, dry_run: bool, ask: Ask) -> Lines:
+def prune_sources(opened: Opened, *, dry_run: bool, force: bool, ask: Ask) -> Lines:
     """Drop old archives of each of the app's sources."""
-    app = opened.app
-    if app.keep is None:
-        raise UsageError(f"{app.name} has no `keep`", "say in the inventory what stays, for the app or in `defaults`")
-    if not dry_run:
-        _may_free(opened)
-        if not ask(f"Prune old archives of {app.name}?"):
-            yield f"{app.name}: nothing pruned"
-            return
-    for source in app.sources:
-        done = prune(opened.repository, PruneOptions(app.name, source, app.keep, dry_run))
-        yield f"{app.name} {source}: {len(done.kept)} kept, {len(done.removed)} {'to prune' if dry_run else 'pruned'}"
-        yield from (f"  {name}" for name in done.removed)
-
-
-def free_space(opened: Opened, *, ask: Ask) -> Lines:
-    """Free the space of what was pruned."""
-    _may_free(opened)
-    if not ask(f"Free the space of pruned archives of {opened.app.name} for good?"):
-        yield f"{opened.app.name}: nothing freed"
+    if dry_run:
+        yield from freeing.told(freeing.intend_prune(_target(opened), force=True))
         return
-    done = compact(opened.repository)
-    yield f"{opened.app.name}: {done.freed or 'no space'} freed in {done.seconds:.0f} s"
+    with noted(opened.session, opened.app, "prune") as note:
+        intention = freeing.intend_prune(_target(opened), force=force)
+        yield from _carried_out(opened, intention, note, f"Prune these archives of {opened.app.name}?", ask)
+
+
+def delete_archives(opened: Opened, names: Sequence[str], *, force: bool, ask: Ask) -> Lines:
+    """Drop named archives."""
+    if not names:
+        raise UsageError("--archive is missing", f"`inv borg.list --app {opened.app.name}` shows them")
+    with noted(opened.session, opened.app, "delete") as note:
+        intention = freeing.intend_delete(_target(opened), names, force=force)
+        yield from _carried_out(opened, intention, note, f"Delete these archives of {opened.app.name}?", ask)
+
+
+def free_space(opened: Opened, *, force: bool, ask: Ask) -> Lines:
+    """Free the space of what was pruned."""
+    name = opened.app.name
+    with noted(opened.session, opened.app, "compact") as note:
+        intention = freeing.intend_compact(_target(opened), force=force)
+        yield from _carried_out(opened, intention, note, f"Free the space of pruned archives of {name} for good?", ask)
+
+
+def _carried_out(opened: Opened, intention: freeing.Intention, note: Note, question: str, ask: Ask) -> Lines:
+    yield from freeing.told(intention)
+    compacting = intention.action == "compact"
+    if not (compacting or intention.removed) or not ask(question):
+        note.wanted = False
+        yield f"{opened.app.name}: nothing {'freed' if compacting else 'removed'}"
+        return
+    done = freeing.carry_out(intention, compacting=compacting)
+    note.add(dict(done.details))
+    if compacting:
+        yield f"{opened.app.name}: {done.space} freed"
+    else:
+        yield f"{opened.app.name}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
+
+
+def _target(opened: Opened) -> freeing.Target:
+    return freeing.Target(opened.session, opened.app, opened.repository)
 
 
 def export_key(opened: Opened, *, replace: bool) -> Lines:
@@ -178,11 +211,6 @@ def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
             f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
         )
     return found
-
-
-def _may_free(opened: Opened) -> None:
-    app = opened.app
-    guard.may_free(app.name, app.sources, archives(opened.repository), app.max_age, datetime.now(UTC))
 
 
 def _who(holder: lock.Holder, url: str) -> str:

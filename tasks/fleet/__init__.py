@@ -1,4 +1,4 @@
-"""The main job over all apps: `backup`, `restore`, `verify`. The tasks that join borg and MariaDB are here as well."""
+"""The main job over all apps: `backup`, `restore`, `verify`, `prune`, `check`, and what joins borg and MariaDB."""
 
 from typing import Any
 
@@ -173,5 +173,67 @@ def _verify(
         folder=scratch or verifying.FOLDER,
     )
     code = verifying.run(c.config.inventory, options)
+    if code:
+        raise Exit(code=code)
+
+
+@task(
+    help={
+        "app": APP_HELP,
+        "source": "files, mariadb or binlog; repeat it for several; none means all that `keep` speaks of",
+        "part": BACKUP_HELP["part"],
+        "parallel": BACKUP_HELP["parallel"],
+        "dry-run": "show what would go and change nothing",
+        "yes": "prune without being asked",
+        "force": "go on although something looks wrong; the record says so, and what is there then counts as right",
+    },
+    iterable=["app", "source"],
+)
+def prune(
+    c: Any,
+    app: Any = None,
+    source: Any = None,
+    part: str = "",
+    parallel: int = 4,
+    dry_run: bool = False,
+    yes: bool = False,
+    force: bool = False,
+) -> None:
+    """Drop archives that `keep` does not keep, and free their space, unless a repository looks wrong."""
+    from tasks.cli import confirm
+    from tasks.fleet import pruning
+
+    options = pruning.Options(tuple(app or ()), tuple(source or ()), part or None, parallel, dry_run, force)
+    code = pruning.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    if code:
+        raise Exit(code=code)
+
+
+@task(
+    help={
+        "app": APP_HELP,
+        "part": BACKUP_HELP["part"],
+        "parallel": BACKUP_HELP["parallel"],
+        "repository-only": "look at the repositories' segments alone",
+        "verify-data": "read and decrypt all data as well: as slow as a full restore",
+        "max-duration": "seconds after which a check of the segments stops; the next one goes on from there",
+    },
+    iterable=["app"],
+)
+def check(
+    c: Any,
+    app: Any = None,
+    part: str = "",
+    parallel: int = 4,
+    repository_only: bool = False,
+    verify_data: bool = False,
+    max_duration: int = 0,
+) -> None:
+    """Check that each app's repository is whole, and holds what the records say. Repairs nothing."""
+    from tasks.borg.check import CheckOptions
+    from tasks.fleet import checking
+
+    depth = CheckOptions(repository_only, verify_data=verify_data, max_duration=max_duration or None)
+    code = checking.run(c.config.inventory, checking.Options(tuple(app or ()), part or None, parallel, depth))
     if code:
         raise Exit(code=code)

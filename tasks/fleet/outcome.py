@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -66,10 +66,14 @@ def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> O
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 when all is well, 2 when the inventory alone is to blame, 3 when some failed, 4 when all did."""
+    """Return 0 when all is well, 3 when some failed, 4 when all did.
+
+    2 when the inventory alone is to blame for what failed, 5 when all that failed was refused for safety.
+    """
     failed = [outcome for outcome in outcomes if outcome.failed]
     if not failed:
         return 0
-    if all(outcome.code == UsageError.exit_code for outcome in failed):
-        return UsageError.exit_code
+    for code in (UsageError.exit_code, RefusedError.exit_code):
+        if all(outcome.code == code for outcome in failed):
+            return code
     return 4 if len(failed) == len(outcomes) else 3

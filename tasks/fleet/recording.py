@@ -7,9 +7,10 @@ from tasks.borg.runner import How
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
-from tasks.report.looking import listed_anew
+from tasks.report.looking import looked_anew
 from tasks.storage.records import UNCHANGED, Record, operator_name
 from tasks.storage.session import Session
+from tasks.storage.state import State
 
 
 def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -21,7 +22,7 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
     if not any(outcome.archive for outcome in outcomes):
         return list(outcomes)
     try:
-        listing = listed_anew(session, app, How(lock_wait=60, timeout=300))
+        listing, state = looked_anew(session, app, How(lock_wait=60, timeout=300))
         ids = tuple(archive.id for archive in listing.archives)
     except InterruptedRunError:
         raise
@@ -30,12 +31,14 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
             _doubted(outcome, f"saved, but the repository could not be listed afterwards: {error.what}")
             for outcome in outcomes
         ]
-    return [_compared(outcome, ids) for outcome in outcomes]
+    return [_compared(outcome, ids, state) for outcome in outcomes]
 
 
-def _compared(outcome: Outcome, ids: tuple[str, ...]) -> Outcome:
-    # Binary logs come every few minutes, and each record would hold the ids of all of them.
-    details = dict(outcome.details) if outcome.source == "binlog" else {**outcome.details, "archive_ids": ids}
+def _compared(outcome: Outcome, ids: tuple[str, ...], state: State) -> Outcome:
+    details = {**outcome.details, "transaction": state.transaction, "objects": state.objects}
+    details["config_sha256"] = state.config_sha256
+    if outcome.source != "binlog":  # they come every few minutes, and each record would hold the ids of all of them
+        details["archive_ids"] = ids
     if outcome.archive_id is None or outcome.archive_id in ids:
         return replace(outcome, details=details)
     said = (f"the repository does not list {outcome.archive}, which borg said that it made",)
@@ -66,7 +69,7 @@ def record_of(outcome: Outcome, action: str) -> Record:
     return Record(
         app=outcome.app,
         action=action,
-        source=outcome.source,
+        source=outcome.source or None,
         time=outcome.began,
         outcome=outcome.status,
         duration_seconds=round(outcome.seconds, 1),
@@ -76,6 +79,9 @@ def record_of(outcome: Outcome, action: str) -> Record:
         size=outcome.size,
         stored=outcome.stored,
         archive_ids=details.pop("archive_ids", None),
+        config_sha256=details.pop("config_sha256", None),
+        transaction=details.pop("transaction", None),
+        objects=details.pop("objects", None),
         operator=operator_name(),
         details=details,
     )

@@ -93,15 +93,12 @@ class _App:
         try:
             with self._around():
                 for source in self.sources:
-                    self.tried.append(self._source(source))
+                    self._ended(self._source(source))
         except InterruptedRunError:
             raise
         except CloudbackupError as error:
             self._lost(error, began)
-        outcomes = recorded(self.session, self.app, confirmed(self.session, self.app, self.tried))
-        for outcome in outcomes:
-            self.view.done(outcome)
-        return outcomes
+        return self.tried
 
     def _around(self) -> AbstractContextManager[None]:
         """Return what runs `before` and `after`. Not for binary logs alone: nobody stops an app every five minutes."""
@@ -112,6 +109,12 @@ class _App:
         outcome = attempted(self.app.name, source, lambda began: self._saved(source, began))
         self.view.step(self.app.name, source, "failed" if outcome.failed else "saved, to be listed")
         return outcome
+
+    def _ended(self, outcome: Outcome) -> None:
+        """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
+        outcome = recorded(self.session, self.app, confirmed(self.session, self.app, [outcome]))[0]
+        self.tried.append(outcome)
+        self.view.done(outcome)
 
     def _saved(self, source: str, began: datetime) -> Outcome:
         return sources.save(self.session, self.app, source, began, self._listener(source))
@@ -125,4 +128,5 @@ class _App:
     def _lost(self, error: CloudbackupError, began: datetime) -> None:
         """Note a fault around the sources: before them, none was saved; after them, it stands on a line of its own."""
         missing = self.sources[len(self.tried) :]
-        self.tried += [Outcome.fault(self.app.name, source, began, error) for source in missing or ["after"]]
+        for source in missing or ["after"]:
+            self._ended(Outcome.fault(self.app.name, source, began, error))

@@ -43,6 +43,7 @@ __all__ = [
     "Defaults",
     "Files",
     "Keep",
+    "KeepRules",
     "LocalStorage",
     "MariaDB",
     "Notification",
@@ -60,13 +61,16 @@ Source = Literal["files", "mariadb", "binlog"]
 COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 
 
-def _something_kept() -> dict[str, Any]:
+SOURCES: tuple[Source, ...] = ("files", "mariadb", "binlog")
+
+
+def _something_kept(*others: str) -> dict[str, Any]:
     counts = [{"required": [name], "properties": {name: {"minimum": 1}}} for name in COUNTS]
-    return {"anyOf": [*counts, {"required": ["within"]}]}
+    return {"anyOf": [*counts, *({"required": [name]} for name in ("within", *others))]}
 
 
-class Keep(Strict):
-    """How many archives of each source stay: borg's `--keep-*` options by their own names."""
+class KeepRules(Strict):
+    """How many archives of one source stay: borg's `--keep-*` options by their own names."""
 
     model_config = ConfigDict(json_schema_extra=_something_kept())
 
@@ -78,11 +82,37 @@ class Keep(Strict):
     yearly: int = Field(0, ge=0, description="one per year, for so many years")
     within: Hours | None = Field(None, description="all archives younger than this, whole hours: 48h, 7d")
 
+    @property
+    def keeps_something(self) -> bool:
+        """Whether any archive would stay by these rules alone."""
+        return bool(self.within) or any(getattr(self, name) for name in COUNTS)
+
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
-        if not self.within and not any(getattr(self, name) for name in COUNTS):
+        if not self._enough():
             raise ValueError("would keep nothing: at least one number must be more than 0")
         return self
+
+    def _enough(self) -> bool:
+        return self.keeps_something
+
+
+class Keep(KeepRules):
+    """How many archives of each source stay; a source may have rules of its own in place of the others."""
+
+    model_config = ConfigDict(json_schema_extra=_something_kept(*SOURCES))
+
+    files: KeepRules | None = Field(None, description="rules for the files alone")
+    mariadb: KeepRules | None = Field(None, description="rules for the MariaDB server alone")
+    binlog: KeepRules | None = Field(None, description="rules for the binary logs alone")
+
+    def of(self, source: Source) -> KeepRules | None:
+        """Return the rules for a source; None when nothing is said of it, so that nothing of it is ever pruned."""
+        own: KeepRules | None = getattr(self, source)
+        return own or (self if self.keeps_something else None)
+
+    def _enough(self) -> bool:
+        return self.keeps_something or any(getattr(self, source) for source in SOURCES)
 
 
 class Defaults(Strict):

@@ -33,13 +33,14 @@ class Files(Protocol):
     network they take few round trips however many paths there are.
     """
 
-    def read(self, path: str) -> bytes: ...
+    def read(self, path: str, most: int | None = None) -> bytes: ...
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]: ...
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]: ...
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
     def names(self, path: str) -> list[str]: ...
     def exists(self, path: str) -> bool: ...
+    def rename(self, path: str, new: str) -> None: ...
     def make_directory(self, path: str, mode: int = 0o700) -> None: ...
     def remove(self, path: str) -> None: ...
 
@@ -55,10 +56,10 @@ class SftpFiles:
         assert channel is not None
         channel.settimeout(ANSWER)
 
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes."""
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """Return a file's bytes, the first `most` of them when given."""
         with self._told("read", path), self._sftp.open(path, "rb") as file:
-            return file.read()
+            return file.read(most)
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
         """Return each file's bytes, or its fault."""
@@ -122,6 +123,11 @@ class SftpFiles:
             raise
         return True
 
+    def rename(self, path: str, new: str) -> None:
+        """Give a file or a directory a name that nothing has yet, on the same file system."""
+        with self._told("move", path):
+            self._sftp.rename(path, new)
+
     def make_directory(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and those above it, where they are missing."""
         for part in _ancestry(path):
@@ -149,10 +155,10 @@ class SftpFiles:
 class LocalFiles:
     """Files of this machine."""
 
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes."""
-        with self._told("read", path):
-            return Path(path).read_bytes()
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """Return a file's bytes, the first `most` of them when given."""
+        with self._told("read", path), Path(path).open("rb") as file:
+            return file.read(-1 if most is None else most)
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
         """Return each file's bytes, or its fault."""
@@ -186,6 +192,13 @@ class LocalFiles:
         """Tell whether there is something of that name."""
         with self._told("look at", path):
             return Path(path).exists()
+
+    def rename(self, path: str, new: str) -> None:
+        """Give a file or a directory a name that nothing has yet, on the same file system."""
+        with self._told("move", path):
+            if Path(new).exists():
+                raise FileExistsError(errno.EEXIST, f"{new} is there already")
+            Path(path).rename(new)
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and those above it, where they are missing."""

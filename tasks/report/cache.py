@@ -17,9 +17,10 @@ from typing import Any
 
 from tasks.borg.list import Archive, Listing
 from tasks.inventory.inventory import Inventory
+from tasks.storage.state import State
 from tasks.storage.survey import Mark
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,12 @@ class Kept:
 
     mark: Mark | None = None
     listing: Listing | None = None
+    state: State | None = None
     records: Mapping[str, bytes] = field(default_factory=dict)
 
-    def listing_at(self, mark: Mark | None) -> Listing | None:
-        """Return the archives of a repository that has this mark now; None when they must be listed."""
-        return self.listing if mark is not None and mark == self.mark else None
+    def holds(self, mark: Mark | None) -> bool:
+        """Tell whether archives and state are those of a repository that has this mark now."""
+        return mark is not None and mark == self.mark and self.listing is not None
 
 
 NOTHING = Kept()
@@ -79,6 +81,7 @@ def _plain(kept: Kept) -> dict[str, Any]:
         "mark": asdict(kept.mark) if kept.mark else None,
         "repository": [listing.repository_id, listing.encryption] if listing else None,
         "archives": [[each.name, each.id, each.start.isoformat()] for each in listing.archives] if listing else None,
+        "state": asdict(kept.state) if kept.state else None,
         "records": {name: text.decode("utf-8", "surrogateescape") for name, text in kept.records.items()},
     }
 
@@ -94,5 +97,13 @@ def _kept(values: dict[str, Any]) -> Kept:
     return Kept(
         mark=Mark(**values["mark"]) if values["mark"] else None,
         listing=listing,
+        state=_state(values["state"]),
         records={name: text.encode("utf-8", "surrogateescape") for name, text in values["records"].items()},
     )
+
+
+def _state(values: dict[str, Any] | None) -> State | None:
+    if values is None:
+        return None
+    segments = values.pop("segments")
+    return State(**values, segments={int(number): alive for number, alive in segments.items()} if segments else None)

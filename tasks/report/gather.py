@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from tasks.borg.doubts import doubts
 from tasks.borg.key_export import escrow_path
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.inventory.inventory import Inventory
@@ -14,6 +15,7 @@ from tasks.report.judge import Evidence, judge, sound
 from tasks.report.keys import told
 from tasks.report.looking import Found
 from tasks.report.rows import Report, StorageRow, expected
+from tasks.storage.ledger import ledger
 from tasks.storage.loop import spread
 from tasks.storage.records import NEWEST, Records
 from tasks.storage.session import Session
@@ -61,7 +63,9 @@ def _evidence(one: Found) -> Evidence:
     records = one.seen.records if one.seen else one.error
     if records is None or isinstance(records, CloudbackupError):
         return Evidence(listed, None, one.listing_error, records.what if records else None)
-    return Evidence(listed, Records.parse(records), one.listing_error)
+    told = Records.parse(records)
+    wrong = doubts(listed, one.state, ledger(told), datetime.now(UTC)) if told.all else []
+    return Evidence(listed, told, one.listing_error, doubts=wrong)
 
 
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:

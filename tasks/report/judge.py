@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tasks.borg import naming
+from tasks.borg.doubts import CLOCKS_APART, Doubt
 from tasks.borg.list import Archive
 from tasks.report.human import day
 from tasks.report.recoverable import recoverable
@@ -12,17 +13,20 @@ from tasks.report.rows import Expected, Row
 from tasks.storage.records import UNCHANGED, Record, Records
 
 LARGEST = 2**63
-CLOCKS_DIFFER = timedelta(minutes=5)  # hosts date their archives by their own clocks
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found of one app: its archives and records, of all sources; None, and why, for what could not be had."""
+    """What was found of one app: its archives and records, of all sources; None, and why, for what could not be had.
+
+    `doubts` is what looks wrong in the repository.
+    """
 
     archives: Sequence[Archive] | None
     records: Records | None
     archives_error: str | None = None
     records_error: str | None = None
+    doubts: Sequence[Doubt] = ()
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
@@ -30,26 +34,28 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
     unknown: the listing could not be had, or every archive is dated in the future. missing: there is no archive.
     failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
-    for a backup that could not be restored is none. late: the newest archive is older
-    than `source.max_age`. ok: none of these. Everything odd stands in `error`, whatever the status. A look that found
-    nothing new to save counts as much as an archive: all was saved then.
+    for a backup that could not be restored is none; or so is the newest check's; or the repository does not look as our
+    records say. late: the newest archive is older than `source.max_age`. ok: none of these. Everything odd stands in
+    `error`, whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
     """
     history = _History(source, evidence.records)
     row = Row(source.app, source.host, source.storage, source.source, "unknown", proven=history.proven)
+    doubts = [doubt.text for doubt in evidence.doubts if doubt.about(source.source)]
     if evidence.archives is None:
         reason = evidence.archives_error or "the archives could not be listed"
-        return replace(row, error=_line([reason, *_record_notes(evidence, history)]))
+        row = replace(row, error=_line([reason, *doubts, *_record_notes(evidence, history)]))
+        return replace(row, status="failed") if doubts else row
     own = _own(source, evidence.archives)
-    ahead = [archive for archive in own if archive.start > now + CLOCKS_DIFFER]
+    ahead = [archive for archive in own if archive.start > now + CLOCKS_APART]
     newest = max((archive for archive in own if archive not in ahead), key=lambda archive: archive.start, default=None)
     failures = history.failures(newest)
     until, why = _recoverable(source, evidence)
     notes = [
         *_failure(failures, now),
         *_drill(history.failed_drill, now),
+        *_check(history.failed_check, now),
         *_warning(history.of(newest) if newest else None),
-        *_dates(ahead),
-        *_disagreements(newest, own, history),
+        *doubts,
         *_record_notes(evidence, history),
         *filter(None, [why]),
     ]
@@ -58,7 +64,8 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     if last is None:
         return row if ahead else replace(row, status="missing")
     late = now - last > source.max_age
-    row = replace(row, status="failed" if failures or history.failed_drill else "late" if late else "ok")
+    bad = failures or history.failed_drill or history.failed_check or doubts
+    row = replace(row, status="failed" if bad else "late" if late else "ok")
     row = replace(row, last=last, age_seconds=max(int((now - last).total_seconds()), 0))
     return _newest(row, newest, history.of(newest)) if newest else row
 
@@ -114,6 +121,8 @@ class _History:
         drills = [record for record in own if record.action == "verify"]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
         self.failed_drill = drills[-1] if drills and drills[-1].outcome == "failed" else None
+        checks = sorted((record for record in every if record.action == "check"), key=lambda record: record.time)
+        self.failed_check = checks[-1] if checks and checks[-1].outcome == "failed" else None
 
     def of(self, archive: Archive) -> Record | None:
         """Return the record of the backup that made an archive."""
@@ -146,27 +155,12 @@ def _drill(failed: Record | None, now: datetime) -> list[str]:
     return [f"restore drill{of} failed ({day(failed.time, now)}): {failed.error or 'it does not say why'}"]
 
 
+def _check(failed: Record | None, now: datetime) -> list[str]:
+    return [f"check failed ({day(failed.time, now)}): {failed.error or 'it does not say why'}"] if failed else []
+
+
 def _warning(record: Record | None) -> list[str]:
     return [record.error] if record and record.outcome == "warning" and record.error else []
-
-
-def _dates(ahead: list[Archive]) -> list[str]:
-    if not ahead:
-        return []
-    first = min(ahead, key=lambda archive: archive.start).name
-    more = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
-    return [f"{first}{more}: dated in the future, so not counted as the newest"]
-
-
-def _disagreements(newest: Archive | None, own: list[Archive], history: _History) -> list[str]:
-    """Return where listing and records tell different stories about the newest backup."""
-    last = history.saved[-1] if history.saved else None
-    if last and not any(_made(last, archive) for archive in own):
-        taken = any(archive.name == last.archive for archive in own)
-        return [f"{last.archive} is {'not the recorded one' if taken else 'recorded, and not in the repository'}"]
-    if newest and history.since and newest.start >= history.since and not history.of(newest):
-        return [f"{newest.name} is in the repository, and no record tells of it"]
-    return []
 
 
 def _record_notes(evidence: Evidence, history: _History) -> list[str]:

@@ -15,10 +15,12 @@ from tasks.inventory.models import App
 from tasks.remote.running import HostError
 from tasks.report.cache import NOTHING, Cache, Kept
 from tasks.storage.base import Storage
+from tasks.storage.ledger import history
 from tasks.storage.loop import over_apps
 from tasks.storage.records import HISTORY, newest_names
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
+from tasks.storage.state import State
 from tasks.storage.survey import Choose, Mark, Seen
 
 PARALLEL = 8  # repositories listed at a time
@@ -39,6 +41,7 @@ class Found:
     seen: Seen | None = None
     error: CloudbackupError | None = None
     listing: Listing | None = None
+    state: State | None = None
     listing_error: str | None = None
 
     @property
@@ -89,9 +92,14 @@ def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> l
         raise
     except CloudbackupError as error:
         return [Found(app, error=error) for app in group]
-    return [
-        replace(one, seen=each, listing=one.kept.listing_at(each.mark)) for one, each in zip(found, seen, strict=True)
-    ]
+    return [_with(one, each) for one, each in zip(found, seen, strict=True)]
+
+
+def _with(one: Found, seen: Seen) -> Found:
+    """Return what is known after a look: what was kept, where nothing has changed."""
+    if not one.kept.holds(seen.mark):
+        return replace(one, seen=seen)
+    return replace(one, seen=seen, listing=one.kept.listing, state=one.kept.state)
 
 
 def _choice(known: Iterable[Mapping[str, bytes]], newest: int) -> Choose:
@@ -99,7 +107,8 @@ def _choice(known: Iterable[Mapping[str, bytes]], newest: int) -> Choose:
 
     def choose(names: list[str]) -> list[str]:
         recent = set(newest_names(names, newest))
-        return [name for name in newest_names(names, HISTORY) if name in recent or name in held]
+        shown = {name for name in newest_names(names, HISTORY) if name in recent or name in held}
+        return sorted(shown | set(history(names)))
 
     return choose
 
@@ -130,12 +139,23 @@ def _listed(session: Session, found: Sequence[Found]) -> dict[Key, Found]:
 
 
 def _list(session: Session, one: Found) -> Found:
+    one = replace(one, state=_state(session, one.app))
     try:
         return replace(one, listing=archives(session.repository(one.app, Side.OPERATOR), how=PATIENCE))
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
         return replace(one, listing_error=error.what.removeprefix(f"{one.app.name}: "))
+
+
+def _state(session: Session, app: App) -> State | None:
+    """Return a repository's state, None when it cannot be read: then nothing is said of it."""
+    try:
+        return session.storage_of(app).state(app)
+    except InterruptedRunError:
+        raise
+    except CloudbackupError:
+        return None
 
 
 def _keep(session: Session, found: Sequence[Found], cache: Cache) -> None:
@@ -147,7 +167,7 @@ def _keep(session: Session, found: Sequence[Found], cache: Cache) -> None:
             continue
         records = one.kept.records if isinstance(one.seen.records, AppError) else one.seen.records
         holds = one.listing and (one not in new or after.get(one.key) == one.mark)
-        kept = Kept(one.mark, one.listing, records) if holds else Kept(records=records)
+        kept = Kept(one.mark, one.listing, one.state, records) if holds else Kept(records=records)
         if kept != one.kept:
             cache.store(one.app.storage, one.app.name, one.address, kept)
 
@@ -165,13 +185,15 @@ def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
     return marks
 
 
-def listed_anew(session: Session, app: App, how: How) -> Listing:
+def looked_anew(session: Session, app: App, how: How) -> tuple[Listing, State]:
     """List one repository whatever is kept of it, and keep that for the next report. Raises CloudbackupError."""
     storage = session.storage_of(app)
     before = _marks(session, [app]).get(key(app))
     listing = archives(session.repository(app, Side.OPERATOR), how=how)
+    state = storage.state(app)
     if before is not None and _marks(session, [app]).get(key(app)) == before:
         cache = Cache(session.inventory)
         kept = cache.load(storage.name, app.name, _address(storage, app))
-        cache.store(storage.name, app.name, _address(storage, app), replace(kept, mark=before, listing=listing))
-    return listing
+        fresh = replace(kept, mark=before, listing=listing, state=state)
+        cache.store(storage.name, app.name, _address(storage, app), fresh)
+    return listing, state

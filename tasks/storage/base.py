@@ -14,8 +14,10 @@ from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
+from tasks.storage.ledger import KNOWN, history, is_milestone, wanted
 from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names
 from tasks.storage.repository import Repository, Side
+from tasks.storage.state import State, read_state
 from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
 
 # borg reads braces in an address as placeholders, on the client and again in `borg serve` (where no doubling helps),
@@ -90,6 +92,10 @@ class Storage(ABC):
         """Return the repository's folder as the storage's own files have it."""
         return posixpath.join(self.directory, app.name)
 
+    def state(self, app: App) -> State:
+        """Return what the repository's folder tells without borg. Raises FilesError, HostError."""
+        return read_state(self.files(app), self.path(app))
+
     def repository(self, app: App, client: Client) -> Repository:
         """Return the repository as `client` sees it."""
         environment: dict[str, str | Secret] = {
@@ -114,7 +120,8 @@ class Storage(ABC):
             self._must_be_there(files)
             files.make_directory(folder)
             self._recording.add(app.name)
-        name = record_name(record.time, record.action, record.source, failed=record.outcome == "failed")
+        what = KNOWN if is_milestone(record) else record.source
+        name = record_name(record.time, record.action, what, failed=record.outcome == "failed")
         files.write_new(posixpath.join(folder, name), record.to_json().encode())
         if record.action == UNCHANGED:
             self._drop_older(files, folder, name)
@@ -141,12 +148,12 @@ class Storage(ABC):
         return Records.parse(found)
 
     def survey(
-        self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = newest_names
+        self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = wanted
     ) -> list[Seen]:
         """Return for each of these apps, which share their `files`, the repository's mark and the newest records.
 
-        `known` has, by app, records that need not be read again; `choose` returns which names are wanted.
-        Raises AppError.
+        `known` has, by app, records that need not be read again; `choose` returns which names are wanted: unless told
+        otherwise the newest of each kind, and those that tell what the repository should hold. Raises AppError.
         """
         files = self.files(apps[0])
         places = [Place(self.path(app), self.records_folder(app), known.get(app.name, {})) for app in apps]
@@ -162,6 +169,13 @@ class Storage(ABC):
     def neighbourhood(self, app: App) -> str:  # noqa: ARG002
         """Return the same name for all apps that share their `files`."""
         return self.name
+
+    def read_history(self, app: App) -> Records:
+        """Return all records that tell what the repository should hold (see `ledger.py`). Raises AppError."""
+        found = self.survey((app,), choose=history)[0].records
+        if isinstance(found, AppError):
+            raise found
+        return Records.parse(found)
 
     def _must_be_there(self, files: Files) -> None:
         """Raise AppError when the directory is not there: in the folder of an unmounted disk nothing may be made."""

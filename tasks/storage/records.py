@@ -24,7 +24,8 @@ class Record:
 
     `action` is the verb, such as `backup`, `restore` or `verify`. Sizes are bytes: `size` what the archive holds,
     `stored` what it added to the repository. `error` is the first line that a person was shown. `archive_ids` are the
-    ids of all archives that were listed afterwards, None when they could not be. `details` holds what only one action
+    ids of all archives that were listed afterwards, None when they could not be; `config_sha256`, `transaction` and
+    `objects` are the repository's state then (see `state.py`). `details` holds what only one action
     knows, such as the chunk size of a database's archive.
     """
 
@@ -40,6 +41,9 @@ class Record:
     size: int | None = None
     stored: int | None = None
     archive_ids: tuple[str, ...] | None = None
+    config_sha256: str | None = None
+    transaction: int | None = None
+    objects: int | None = None
     operator: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 

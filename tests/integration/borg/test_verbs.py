@@ -8,21 +8,15 @@ import pytest
 
 from tasks.borg.check import CheckOptions, check
 from tasks.borg.compact import compact
-from tasks.borg.create import FilesOptions, StreamOptions, create
+from tasks.borg.create import FilesOptions, create
 from tasks.borg.delete import delete
 from tasks.borg.diff import diff
 from tasks.borg.info import archive_info, repository_info
 from tasks.borg.list import archives
 from tasks.borg.mount import mount, umount
-from tasks.borg.naming import ArchiveName
-from tasks.borg.prune import PruneOptions, prune
 from tasks.borg.runner import BorgError
-from tasks.inventory.models import Keep
-from tasks.remote.script import Stream
 from tasks.storage.repository import Repository
 from tests.integration.borg.conftest import MakeRepository
-
-DAY = datetime(2026, 11, 20, 3, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -73,24 +67,6 @@ def test_check_finds_damage_and_repairs_nothing(repository: Repository, shop: Pa
     biggest.write_bytes(damaged)
     assert check(repository, CheckOptions()).problems
     assert biggest.read_bytes() == damaged
-
-
-def test_prune_goes_by_source_and_leaves_what_a_person_named(repository: Repository) -> None:
-    content = Stream("echo x")
-    names = [
-        str(ArchiveName("shop", source, DAY + timedelta(days=day))) for source in ("files", "mariadb") for day in (0, 1)
-    ]
-    for name in (*names, "shop-files-before-upgrade", "shop-files-2-files-2026-11-20T03-00-00"):
-        create(repository, StreamOptions(name, content, "x"))
-    options = PruneOptions("shop", "files", Keep.model_validate({"last": 1}), dry_run=True)
-    planned = prune(repository, options)
-    assert planned.removed == (names[0],)
-    assert [name for name, _ in planned.kept] == [names[1]]
-    assert len(archives(repository).archives) == len(names) + 2
-    done = prune(repository, PruneOptions("shop", "files", options.keep))
-    assert done.removed == planned.removed
-    left = {archive.name for archive in archives(repository).archives}
-    assert left == {*names[1:], "shop-files-before-upgrade", "shop-files-2-files-2026-11-20T03-00-00"}
 
 
 def test_delete_and_compact_free_space(repository: Repository, shop: Path) -> None:

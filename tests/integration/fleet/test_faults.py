@@ -57,7 +57,7 @@ def test_a_wrong_passphrase_is_told(operator: Operator, saved: str, tmp_path: Pa
     assert end.returncode == 3
     assert "passphrase" in line_of(end.stdout, "shop", "files")
     assert line_of(end.stdout, "blog", "files").split()[2] == "ok"
-    row = other.report()["shop", "files"]
+    row = other.report("--fresh")["shop", "files"]
     assert (row["status"], "passphrase" in row["error"]) == ("unknown", True)
 
 

@@ -8,9 +8,7 @@ from tasks.borg.delete import delete_words
 from tasks.borg.diff import diff_words
 from tasks.borg.extract import ExtractOptions, extract_words
 from tasks.borg.list import contents_words
-from tasks.borg.prune import PruneOptions, prune_words
 from tasks.errors import UsageError
-from tasks.inventory.models import Keep
 from tasks.remote.script import Stream
 
 
@@ -60,13 +58,6 @@ def test_a_delete_names_archives() -> None:
     for names in ((), ("",), ("a", "")):
         with pytest.raises(UsageError):
             delete_words(names)
-
-
-def test_prune_keeps_by_the_rules_of_one_source() -> None:
-    keep = Keep.model_validate({"daily": 7, "weekly": 4, "within": "2d"})
-    words = prune_words(PruneOptions("shop", "files", keep, dry_run=True))
-    assert words[:-1] == ("prune", "--list", "--dry-run", "--keep-within=48H", "--keep-daily=7", "--keep-weekly=4")
-    assert words[-1].startswith("--glob-archives=shop-files-[0-9]")
 
 
 def test_checks_that_exclude_each_other_are_refused() -> None:

@@ -4,9 +4,11 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tasks.borg.doubts import doubts
 from tasks.borg.list import Archive
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Expected, Row
+from tasks.storage.ledger import ledger
 from tasks.storage.records import Outcome, Record, Records
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
@@ -47,5 +49,7 @@ def failed(time: datetime, error: str | None = "it broke", **more: Any) -> Recor
 
 
 def found(archives: list[Archive] | None, records: list[Record] | None = None, **more: Any) -> Row:
-    """Judge the shop's files by these archives and records."""
-    return judge(SHOP, Evidence(archives, Records(tuple(records or ())), **more), NOW)
+    """Judge the shop's files by these archives and records, and by what looks wrong in them."""
+    told = Records(tuple(records or ()))
+    wrong = doubts(archives, None, ledger(told), NOW) if told.all else []
+    return judge(SHOP, Evidence(archives, told, doubts=wrong, **more), NOW)

@@ -1,0 +1,123 @@
+"""What looks wrong in a repository: its archives and state, held against what our records know.
+
+A host's own key can do nothing to a repository that does not show here: archives removed, renamed, put in another
+one's place, added, dated elsewhere; the key replaced; single objects overwritten (tried, borg 1.2.4 and 1.4.5).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tasks.borg import naming
+from tasks.borg.list import Archive
+from tasks.storage.ledger import Ledger
+from tasks.storage.state import State
+
+CLOCKS_APART = timedelta(hours=1)  # how far an app host's clock may be off before its archives look forged
+SHOWN = 3  # names in one sentence
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One thing that looks wrong. `sources` names those that it is about; none means the whole repository."""
+
+    text: str
+    sources: frozenset[str] = frozenset()
+
+    def about(self, source: str) -> bool:
+        """Tell whether it concerns a source."""
+        return not self.sources or source in self.sources
+
+
+def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledger, now: datetime) -> list[Doubt]:
+    """Return what looks wrong. `archives` and `state` are None where they could not be had; then nothing is said."""
+    found = [] if state is None else [*_config(state, known), *_objects(state, known)]
+    if archives is not None:
+        found += [*_gone(archives, known), *_unknown(archives, known), *_dates(archives, now)]
+    return found
+
+
+def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
+    """Return the archives that no record tells of."""
+    return [archive for archive in archives if archive.id not in known.made]
+
+
+def _config(state: State, known: Ledger) -> Iterable[Doubt]:
+    if known.config_sha256 and state.config_sha256 and state.config_sha256 != known.config_sha256:
+        yield Doubt("the repository's key was changed: its `config` is not the recorded one")
+
+
+def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
+    """Compare what lives now of what lived after each recorded transaction; the largest difference tells it all."""
+    if not known.counts:
+        return
+    if state.transaction is not None and state.transaction < max(known.counts):
+        yield Doubt(f"the repository is at transaction {state.transaction}, and was at {max(known.counts)} before")
+        return
+    alive = {transaction: state.objects_up_to(transaction) for transaction in known.counts}
+    if any(each is None for each in alive.values()):
+        yield Doubt("the repository's `hints` and `index` cannot be read: whether anything was overwritten is unknown")
+        return
+    lost = max(count - (alive[transaction] or 0) for transaction, count in known.counts.items())
+    if lost > 0:
+        yield Doubt(f"{_count(lost, 'object')} of recorded archives {_were(lost)} overwritten or deleted")
+
+
+def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
+    there = {archive.name for archive in archives}  # whose place is taken is told of below
+    gone = known.expected - {archive.id for archive in archives}
+    gone -= {each for each in gone if known.made.get(each) in there}
+    names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)
+    if gone:
+        what = f"{_names(names)} {_were(len(gone))} recorded, and {_are(len(gone))} not in the repository"
+        yield Doubt(what, _sources(names))
+
+
+def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
+    names = sorted(archive.name for archive in strangers(archives, known))
+    replaced = [name for name in names if name in set(known.made.values())]
+    others = [name for name in names if name not in replaced]
+    if replaced:
+        yield Doubt(f"{_names(replaced)} {_are(len(replaced))} not the recorded one", _sources(replaced))
+    if others:
+        what = f"{_names(others)} {_are(len(others))} in the repository, and no record tells of it"
+        yield Doubt(what, _sources(others))
+
+
+def _dates(archives: Sequence[Archive], now: datetime) -> Iterable[Doubt]:
+    ahead = sorted(archive.name for archive in archives if archive.start > now + CLOCKS_APART)
+    if ahead:
+        yield Doubt(f"{_names(ahead)}: dated in the future", _sources(ahead))
+    odd = sorted(archive.name for archive in archives if archive.name not in ahead and _misdated(archive))
+    if odd:
+        yield Doubt(f"{_names(odd)}: dated otherwise than the name says", _sources(odd))
+
+
+def _misdated(archive: Archive) -> bool:
+    named = naming.parse(archive.name)
+    return named is not None and abs(archive.start - named.time) > CLOCKS_APART
+
+
+def _sources(names: Iterable[str]) -> frozenset[str]:
+    """Return the sources of some archives; of a name that is none of ours, no source, which means all."""
+    parsed = [naming.parse(name) for name in names]
+    return frozenset(each.source for each in parsed if each) if all(parsed) else frozenset()
+
+
+def _names(names: Sequence[str]) -> str:
+    shown, more = names[:SHOWN], len(names) - SHOWN
+    if more > 0:
+        return f"{', '.join(shown)} and {more} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _are(number: int) -> str:
+    return "are" if number > 1 else "is"
+
+
+def _were(number: int) -> str:
+    return "were" if number > 1 else "was"

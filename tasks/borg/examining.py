@@ -1,0 +1,38 @@
+"""`borg check`, and with it the question whether the repository is what our records say."""
+
+from typing import Any
+
+from tasks.borg import guard
+from tasks.borg.check import Checked, CheckOptions, check
+from tasks.borg.freeing import Target, seen, vouched
+from tasks.errors import AppError
+from tasks.inventory.models import App
+
+
+def examine(target: Target, options: CheckOptions) -> tuple[Checked, dict[str, Any]]:
+    """Check; return what borg found, and details for the record: what looks wrong otherwise in `doubts`.
+
+    A repository in which nothing looks wrong is vouched for by the record. One whose every object was read and found to
+    be what it should has lost nothing by objects that were written again. Raises RefusedError, BorgError, HostError.
+    """
+    done = check(target.repository, options, target.how)
+    if done.problems:
+        return done, {}
+    found = guard.look(target.session, target.app, target.repository, target.how)
+    details = seen(found)
+    if found.doubts:
+        details["doubts"] = [doubt.text for doubt in found.doubts]
+    else:
+        details |= vouched(found)
+    if options.verify_data:
+        details["recount"] = True
+    return done, details
+
+
+def refuse_damaged(app: App, done: Checked) -> None:
+    """Raise AppError when borg found something."""
+    if done.problems:
+        raise AppError(
+            f"{app.name}: the repository is damaged: {done.problems[0]}",
+            "keep a copy of it before anything else, then see borg's documentation of `check --repair`",
+        )

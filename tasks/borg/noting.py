@@ -1,0 +1,53 @@
+"""Records of what borg's own verbs did."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.inventory.models import App
+from tasks.storage.records import Record, operator_name
+from tasks.storage.session import Session
+
+
+@dataclass
+class Note:
+    """What the record will say beyond the verb and its time. `wanted` False leaves no record: nothing was done."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    wanted: bool = True
+
+    def add(self, details: dict[str, Any]) -> None:
+        """Take in details, those that a record has fields for among them."""
+        for key, value in details.items():
+            known = key in ("archive_ids", "config_sha256", "transaction", "objects")
+            (self.values if known else self.details)[key] = value
+
+
+@contextmanager
+def noted(session: Session, app: App, action: str) -> Iterator[Note]:
+    """Write a record of the block, whatever became of it. One that cannot be written undoes nothing, but is told."""
+    note, began = Note(), datetime.now(UTC)
+    record = Record(app.name, action, began, "ok", operator=operator_name())
+    try:
+        yield note
+    except (UsageError, InterruptedRunError):
+        raise
+    except CloudbackupError as error:
+        _write(session, app, replace(record, outcome="failed", error=error.what.removeprefix(f"{app.name}: ")), note)
+        raise
+    if note.wanted:
+        _write(session, app, record, note)
+
+
+def _write(session: Session, app: App, record: Record, note: Note) -> None:
+    seconds = round((datetime.now(UTC) - record.time).total_seconds(), 1)
+    whole = replace(record, duration_seconds=seconds, details=note.details, **note.values)
+    try:
+        session.storage_of(app).write_record(app, whole)
+    except CloudbackupError as error:
+        print(f"{app.name}: no record of the {record.action} could be written: {error.what}", file=sys.stderr)

@@ -1,0 +1,77 @@
+"""`check`: is each repository whole, and what our records say? Repairs nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.borg.check import CheckOptions, check_words
+from tasks.borg.examining import examine, refuse_damaged
+from tasks.borg.freeing import Target
+from tasks.borg.messages import Progress
+from tasks.borg.runner import How
+from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.recording import recorded
+from tasks.fleet.view import View
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.storage.loop import PARALLEL, over_apps
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+WHOLE = ""  # the source of what is done to a whole repository
+WHOLE_CHECK = CheckOptions()
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to check: the named apps (none: all), of these the part I/N, and how deep."""
+
+    apps: Sequence[str] = ()
+    part: str | None = None
+    parallel: int = PARALLEL
+    depth: CheckOptions = WHOLE_CHECK
+
+
+def run(folder: str, options: Options) -> int:
+    """Check, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    check_words(options.depth)  # refuses what excludes each other, before anything is reached
+    with Session(load(Path(folder))) as session:
+        apps = session.inventory.select(options.apps, options.part)
+        with View(apps) as view:
+            outcomes = over_apps(session, apps, options.parallel, lambda app: _checked(session, app, options, view))
+            view.summary(outcomes, "whole")
+        return exit_code(outcomes)
+
+
+def _checked(session: Session, app: App, options: Options, view: View) -> Outcome:
+    view.step(app.name, WHOLE, "starts")
+
+    def listen(progress: Progress) -> None:
+        if progress.percent is not None:
+            view.step(app.name, WHOLE, progress.text or f"{progress.percent:.0f} %")
+
+    def examined(began: datetime) -> Outcome:
+        target = Target(session, app, session.repository(app, Side.OPERATOR), How(on_progress=listen))
+        done, details = examine(target, options.depth)
+        refuse_damaged(app, done)
+        said = tuple(details.get("doubts", ()))
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        return Outcome(
+            app.name,
+            WHOLE,
+            "failed" if said else "ok",
+            began,
+            seconds,
+            said=said,
+            details={**details, "depth": _depth(options.depth)},
+        )
+
+    outcome = attempted(app.name, WHOLE, examined)
+    outcome = recorded(session, app, [outcome], "check")[0]
+    view.done(outcome)
+    return outcome
+
+
+def _depth(options: CheckOptions) -> str:
+    return " ".join(check_words(options)[1:]) or "repository and archives"

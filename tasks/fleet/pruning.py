@@ -1,0 +1,145 @@
+"""`prune`: drop what `keep` lets go and free its space, over all apps, behind the guard."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.borg import freeing
+from tasks.borg.freeing import Intention, Target
+from tasks.errors import UsageError
+from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.recording import recorded
+from tasks.fleet.view import View
+from tasks.inventory import load
+from tasks.inventory.models import SOURCES, App
+from tasks.mariadb.chain import needed_by_chain
+from tasks.storage.loop import PARALLEL, over_apps
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+WHOLE = ""  # the source of what is done to a whole repository
+Ask = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to prune: the named apps (none: all), of these the part I/N, and the named sources (none: all)."""
+
+    apps: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    part: str | None = None
+    parallel: int = PARALLEL
+    dry_run: bool = False
+    force: bool = False
+
+
+def run(folder: str, options: Options, ask: Ask) -> int:
+    """Show what goes, ask, prune and compact, write records; return the exit code.
+
+    Raises UsageError, InterruptedRunError.
+    """
+    with Session(load(Path(folder))) as session:
+        apps = _selected(session, options)
+        with View(apps) as view:
+            jobs = over_apps(session, apps, options.parallel, lambda app: _Job(session, app, options, view).planned())
+        failed = [job.outcome for job in jobs if job.outcome is not None]
+        chosen = [job for job in jobs if job.intention is not None and job.intention.removed]
+        for job in jobs:
+            job.tell()
+        if options.dry_run or not chosen:
+            return exit_code([*failed, *(job.nothing() for job in jobs if job.outcome is None)])
+        count = sum(job.count for job in chosen)
+        if not ask(f"Remove {count} archive{'s' if count > 1 else ''}, and free the space for good?"):
+            print("nothing was pruned")
+            return exit_code(failed)
+        by_app = {job.app.name: job for job in chosen}
+        with View(apps) as view:
+            done = over_apps(
+                session, [job.app for job in chosen], options.parallel, lambda app: by_app[app.name].carry_out(view)
+            )
+            view.summary([*failed, *done], "pruned")
+        return exit_code([*failed, *done, *(job.nothing() for job in jobs if not job.outcome and not job.count)])
+
+
+def _selected(session: Session, options: Options) -> tuple[App, ...]:
+    for source in options.sources:
+        if source not in SOURCES:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(SOURCES)}")
+    apps = session.inventory.select(options.apps, options.part)
+    chosen = tuple(app for app in apps if app.keep is not None)
+    for app in apps:
+        if app.keep is None:
+            print(f"{app.name} has no `keep`: nothing of it is ever pruned")
+    if not chosen:
+        raise UsageError(
+            "none of the apps has a `keep`", "say in the inventory what stays, in `defaults` or for an app"
+        )
+    return chosen
+
+
+class _Job:
+    """The pruning of one app: first what is to go, then, perhaps, that it goes."""
+
+    def __init__(self, session: Session, app: App, options: Options, view: View) -> None:
+        self.session = session
+        self.app = app
+        self.options = options
+        self.view = view
+        self.intention: Intention | None = None
+        self.outcome: Outcome | None = None  # of a plan that failed or was refused
+
+    @property
+    def count(self) -> int:
+        """How many archives are to go."""
+        return len(self.intention.removed) if self.intention else 0
+
+    def planned(self) -> "_Job":
+        """Find out what is to go. No fault is raised but an interruption."""
+        self.view.step(self.app.name, WHOLE, "is looked at")
+        outcome = attempted(self.app.name, WHOLE, self._plan)
+        if outcome.failed:
+            self.outcome = outcome if self.options.dry_run else recorded(self.session, self.app, [outcome], "prune")[0]
+            self.view.done(self.outcome)
+        return self
+
+    def tell(self) -> None:
+        """Print what is to go."""
+        for line in freeing.told(self.intention) if self.intention else ():
+            print(line)
+
+    def nothing(self) -> Outcome:
+        """Return the outcome of an app of which nothing went."""
+        return Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0)
+
+    def carry_out(self, view: View) -> Outcome:
+        """Remove and compact. No fault is raised but an interruption."""
+        view.step(self.app.name, WHOLE, "starts")
+        outcome = attempted(self.app.name, WHOLE, lambda began: self._removed(view, began))
+        told = () if outcome.failed else outcome.said
+        outcome = recorded(
+            self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "prune"
+        )[0]
+        outcome = replace(outcome, said=(*told, *outcome.said))
+        view.done(outcome)
+        return outcome
+
+    def _plan(self, _: datetime) -> Outcome:
+        target = Target(self.session, self.app, self.session.repository(self.app, Side.OPERATOR))
+        force = self.options.force or self.options.dry_run
+        self.intention = freeing.intend_prune(target, self.options.sources, chain=needed_by_chain, force=force)
+        return self.nothing()
+
+    def _removed(self, view: View, began: datetime) -> Outcome:
+        assert self.intention is not None
+        done = freeing.carry_out(
+            self.intention, compacting=True, step=lambda text: view.step(self.app.name, WHOLE, text)
+        )
+        forced = tuple(f"forced, although {reason}" for reason in self.intention.reasons)
+        return replace(
+            self.nothing(),
+            began=began,
+            seconds=(datetime.now(UTC) - began).total_seconds(),
+            said=(f"{len(done.removed)} removed, {done.space} freed", *forced),
+            details={**done.details, "space": done.space, "removed": [archive.name for archive in done.removed]},
+        )

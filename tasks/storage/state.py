@@ -1,0 +1,102 @@
+"""What a repository's folder tells without borg: its last transaction, its `config`, how many objects live in it.
+
+Borg 1 keeps `index.N` and `hints.N` beside the data, N being the last transaction (borg's `docs/internals`); both are
+written by `borg serve`, so a host whose key may only append cannot forge them. It can overwrite single objects, which
+no listing shows. But objects of earlier segments never stop living while nothing is pruned, the manifest apart, so
+their number shows it: in 1.2.4 and 1.4.5 both an overwritten and a deleted object lower their segment's count.
+"""
+
+import hashlib
+import posixpath
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tasks.remote.files import Files, FilesError
+
+_AUXILIARY = re.compile(r"(index|hints|integrity)\.(\d+)")
+_HEADER = struct.Struct("<8sii2b")  # of index.N: magic, entries, buckets, sizes of key and value (_hashindex.c)
+_MAGIC = b"BORG_IDX"
+_BUCKET = struct.Struct("<32sII")  # key, segment, offset
+_MANIFEST = bytes(32)  # its key, which borg looks up from the first bucket on
+_GONE = 0xFFFFFFFE  # segment numbers from here on mark buckets that hold nothing
+_START = _HEADER.size + 256 * _BUCKET.size  # bytes of index.N that are enough to find the manifest
+_PARTIAL_CHECK = b"last_segment_checked"  # a key in `config` that `borg check --max-duration` writes
+
+
+@dataclass(frozen=True)
+class State:
+    """The transaction N, the SHA-256 of `config`, and how many objects live in each segment; None for unknown.
+
+    `manifest` is the segment that holds the manifest.
+    """
+
+    transaction: int | None = None
+    config_sha256: str | None = None
+    manifest: int | None = None
+    segments: Mapping[int, int] | None = field(default=None, repr=False)
+
+    @property
+    def objects(self) -> int | None:
+        """Return how many objects live, without the manifest."""
+        return self.objects_up_to(self.transaction) if self.transaction is not None else None
+
+    def objects_up_to(self, transaction: int) -> int | None:
+        """Return how many of those that a transaction left still live where they were."""
+        if self.segments is None or self.manifest is None:
+            return None
+        count = sum(alive for segment, alive in self.segments.items() if segment <= transaction)
+        return count - (self.manifest <= transaction)
+
+
+def read_state(files: Files, folder: str) -> State:
+    """Return the state of the repository in `folder`. Raises FilesError when its `config` cannot be read."""
+    config = config_sha256(files.read(posixpath.join(folder, "config")))
+    for _ in range(3):  # a borg that commits puts the next files in the place of these
+        transaction = newest_transaction(files.names(folder))
+        if transaction is None:
+            break
+        try:
+            hints = files.read(posixpath.join(folder, f"hints.{transaction}"))
+            index = files.read(posixpath.join(folder, f"index.{transaction}"), _START)
+        except FilesError as error:
+            if not error.missing:
+                raise
+            continue
+        return State(transaction, config, manifest_segment(index), living(hints))
+    return State(config_sha256=config)
+
+
+def config_sha256(config: bytes) -> str:
+    """Return the SHA-256 of a repository's `config`, which holds its key; how far a partial check came is left out."""
+    lines = [line for line in config.splitlines(keepends=True) if not line.startswith(_PARTIAL_CHECK)]
+    return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def newest_transaction(names: Iterable[str]) -> int | None:
+    """Return N of the newest `index.N` among the names in a repository's folder; None without any."""
+    found = (match for match in map(_AUXILIARY.fullmatch, names) if match and match[1] == "index")
+    return max((int(match[2]) for match in found), default=None)
+
+
+def living(hints: bytes) -> Mapping[int, int] | None:
+    """Return how many objects live in each segment, from the bytes of `hints.N`; None when they are of another form."""
+    import msgpack
+
+    try:
+        segments = msgpack.unpackb(hints, strict_map_key=False, raw=True)[b"segments"]
+        return {int(segment): int(alive) for segment, alive in segments.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException):
+        return None
+
+
+def manifest_segment(index: bytes) -> int | None:
+    """Return the segment of the manifest, from the first bytes of `index.N`; None when they do not tell."""
+    if len(index) < _HEADER.size or _HEADER.unpack_from(index)[0] != _MAGIC:
+        return None
+    rest = memoryview(index)[_HEADER.size :]
+    for key, segment, _ in _BUCKET.iter_unpack(rest[: len(rest) // _BUCKET.size * _BUCKET.size]):
+        if key == _MANIFEST and segment < _GONE:
+            return int(segment)
+    return None
