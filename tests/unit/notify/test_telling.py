@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tasks.inventory.notifications import Notification
 from tasks.notify.telling import LONGEST, Circle, News, shortened
 from tasks.remote import notices
+from tasks.remote.secret import Secret
 from tests.unit.notify.support import Web, listening
 
 GOOD = News("backup", "backup: 2 of 2 saved", "shop  files  ok\nshop  mariadb  ok", failed=False)
@@ -204,3 +205,22 @@ def test_a_long_message_is_cut_at_a_line() -> None:
 def test_what_an_inventory_may_not_say(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Notification.model_validate_json(json.dumps(wrong))
+
+
+def test_what_a_service_says_is_told_unless_a_part_of_its_address_stands_in_it() -> None:
+    address = Secret(f"json://user:{TOKEN}@example.org/path?key=value")
+
+    assert notices._cause("2026-11-23 - WARNING - no answer from example.org", address) == "no answer from example.org"
+    for part in (TOKEN, "path", "key", "value", "user"):
+        assert notices._cause(f"2026-11-23 - WARNING - no answer at {part}", address) == "the service did not take it"
+
+
+def test_a_fault_of_a_library_harms_nobody(
+    web: Web, circle: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notices, "message", lambda *_, **__: 1 / 0)
+
+    circle(("url", "json://x", {}), ("ping", f"{web.address}/ping", {})).ended(BAD)
+
+    assert capfd.readouterr().err == "cloudbackup: notification 1 of all apps: ZeroDivisionError\n"
+    assert web.paths == ["/ping/fail"]
