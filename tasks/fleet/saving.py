@@ -10,7 +10,7 @@ from tasks.borg.messages import Progress
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.fleet import sources
 from tasks.fleet.hooks import around
-from tasks.fleet.notifying import Notices
+from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import confirmed, recorded
 from tasks.fleet.view import View
@@ -35,7 +35,8 @@ def run(folder: str, options: Options) -> int:
     """Back up, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
-        with Notices(session.inventory, "backup", "saved", apps, lambda app: _whole(app, options)) as notices:
+        scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
+        with Notices(session.inventory, "backup", "saved", scope) as notices:
             with View(apps) as view:
                 work = notices.each(lambda app: _App(session, app, options, view).save())
                 worked = over_apps(session, apps, options.parallel, work)
