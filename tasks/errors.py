@@ -6,15 +6,17 @@ from typing import ClassVar
 class CloudbackupError(Exception):
     """A fault that a person can act on.
 
-    `what` is one sentence: what happened, on which app and host. `remedy` is what to do next, or empty.
+    `what` is one sentence: what happened, on which app and host. `remedy` is what to do next, or empty. `transient`
+    faults, such as a lost connection, may well be gone when the same is tried again a little later.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, remedy: str = "") -> None:
+    def __init__(self, what: str, remedy: str = "", *, transient: bool = False) -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
+        self.transient = transient
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.remedy}" if self.remedy else self.what

@@ -16,13 +16,14 @@ from tasks.borg.messages import Level, Message
 class Failure:
     """One row: fits a message with this msgid (empty: any) whose text the pattern is found in.
 
-    `what` may use the pattern's named groups.
+    `what` may use the pattern's named groups. `transient`: the same may well succeed a little later.
     """
 
     what: str
     remedy: str
     msgid: str = ""
     pattern: str = ""
+    transient: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Explanation:
 
     what: str
     remedy: str
+    transient: bool = False
 
 
 FULL_REMEDY = (
@@ -96,24 +98,28 @@ FAILURES: tuple[Failure, ...] = (
         "the storage's name cannot be resolved",
         "correct `host` of the storage, or look at the network of the machine where borg runs",
         pattern=r"Could not resolve hostname (?P<host>\S+)",
+        transient=True,
     ),
     Failure(
         "the storage refuses connections",
         "a Storage Box takes borg on port 23, with SSH support on and, from outside, external reachability: "
         "`inv storagebox.access` shows both",
         pattern=r"connect to host \S+ port \d+: Connection refused",
+        transient=True,
     ),
     Failure(
         "the storage cannot be reached: {reason}",
         "look at the network of the machine where borg runs; a Storage Box must be reachable from outside: "
         "`inv storagebox.access --external on`",
         pattern=r"connect to host \S+ port \d+: (?P<reason>[^\n\r]+)",
+        transient=True,
     ),
     Failure(
         "the storage dropped the connection before the login",
         "a Storage Box takes 10 connections at once: run fewer at a time, or try again; and from outside of Hetzner's "
         "network only what `inv storagebox.access --external on` lets in",
         pattern=r"kex_exchange_identification|Connection (?:closed|reset) by \S+ port \d+|MaxStartups",
+        transient=True,
     ),
     Failure(
         "the storage's shell does not know the borg that was asked for",
@@ -268,7 +274,9 @@ FAILURES: tuple[Failure, ...] = (
     Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
 )
 
-LOST = Explanation("the connection to the storage was lost", "run it again: what was already saved is not sent twice")
+LOST = Explanation(
+    "the connection to the storage was lost", "run it again: what was already saved is not sent twice", transient=True
+)
 _LOST = re.compile(r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer")
 
 
@@ -287,7 +295,7 @@ def explain(messages: Sequence[Message]) -> Explanation | None:
             if failure.msgid and message.msgid != failure.msgid:
                 continue
             if found := re.search(failure.pattern, message.text):
-                return Explanation(failure.what.format(**_groups(found)), failure.remedy)
+                return Explanation(failure.what.format(**_groups(found)), failure.remedy, failure.transient)
     return None
 
 

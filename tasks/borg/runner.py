@@ -77,8 +77,8 @@ class Result:
 class BorgError(AppError):
     """Borg failed. `result` is all that it said, `msgid` borg's own name for the error, empty where there is none."""
 
-    def __init__(self, what: str, remedy: str, result: Result) -> None:
-        super().__init__(what, remedy)
+    def __init__(self, what: str, remedy: str, result: Result, *, transient: bool = False) -> None:
+        super().__init__(what, remedy, transient=transient)
         self.result = result
         self.msgid = next((m.msgid for m in result.messages if m.level is Level.ERROR and m.msgid), "")
 
@@ -144,7 +144,7 @@ def _error(repository: Repository, result: Result) -> BorgError:
     where = f"{repository.app}: "
     explanation = explain(result.messages) or explain_lost(result.messages, lambda: probe(repository))
     if explanation is not None:
-        return kind(where + explanation.what, explanation.remedy, result)
+        return kind(where + explanation.what, explanation.remedy, result, transient=explanation.transient)
     said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
     first = said[0].splitlines()[0] if said else f"exit code {result.code}"
     return BorgError(f"{where}borg failed: {first}", "", result)

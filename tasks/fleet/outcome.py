@@ -16,7 +16,8 @@ class Outcome:
     """The end of one action on one source.
 
     Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
-    `code` is the exit code that belongs to the error; `unchanged` tells that there was nothing new to save.
+    `code` is the exit code that belongs to the error, which is `transient` when the same may succeed a little later;
+    `unchanged` tells that there was nothing new to save.
     """
 
     app: str
@@ -32,6 +33,7 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
     code: int = 0
     unchanged: bool = False
+    transient: bool = False
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":
@@ -39,7 +41,8 @@ class Outcome:
         lines = str(error).removeprefix(f"{app}: ").splitlines()
         seconds = (datetime.now(UTC) - began).total_seconds()
         said = tuple(line.strip() for line in lines)
-        return cls(app, source, "failed", began, seconds, said=said, code=error.exit_code)
+        code, transient = error.exit_code, error.transient
+        return cls(app, source, "failed", began, seconds, said=said, code=code, transient=transient)
 
     @property
     def failed(self) -> bool:

@@ -122,6 +122,8 @@ class Defaults(Strict):
     max_age: Duration = Field(timedelta(hours=26), description="a backup older than this is late: 26h, 2d")
     keep: Keep | None = Field(None, description="what prune keeps; nothing is ever pruned without it")
     compression: Compression = Field("lz4", description="borg's compression: lz4, zstd,3, auto,zstd,6")
+    retries: int = Field(2, ge=0, le=10, description="how often a backup that lost a connection is tried again")
+    retry_wait: Duration = Field(timedelta(seconds=10), description="before the first retry; doubled for each further")
 
 
 class CloudbackupFile(Strict):

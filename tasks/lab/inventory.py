@@ -35,7 +35,13 @@ def write(folder: Path, box: BoxSettings, host_key: str, apps: Sequence[tuple[Ap
                     "endpoint": f"http://127.0.0.1:{box.api_port}/v1",
                 }
             },
-            "defaults": {"storage": "box", "max_age": "26h", "keep": {"daily": 7, "weekly": 4, "monthly": 6}},
+            "defaults": {
+                "storage": "box",
+                "max_age": "26h",
+                "keep": {"daily": 7, "weekly": 4, "monthly": 6},
+                "retries": 1,
+                "retry_wait": "1s",
+            },
             "escrow": str(operator / "escrow"),
             "agent_keys": str(operator / "agent-keys"),
             "cache": str(operator / "cache"),

@@ -78,7 +78,7 @@ def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
 def positions(said: Sequence[str]) -> dict[str, str]:
     """Return what the filter told: the texts of `binlog_info`, `slave_info` and `galera_info`, those that came."""
     lines = (line.removeprefix(align.TOLD).split() for line in said if line.startswith(align.TOLD))
-    return {name: bytes.fromhex(text).decode(errors="replace").strip() for name, text in lines}
+    return {name: bytes.fromhex(text).decode(errors="replace").rstrip("\n") for name, text in lines}
 
 
 def filter_text() -> str:

@@ -138,7 +138,7 @@ class Running:
 
     def _output(self) -> Output:
         if self._fault is not None:
-            raise HostError(f"{self._host}: the connection was lost: {self._fault}") from self._fault
+            raise HostError(f"{self._host}: the connection was lost: {self._fault}", transient=True) from self._fault
         seconds = time.monotonic() - self._began
         code = self._exit_code()
         if self._rendered is None:
@@ -149,7 +149,8 @@ class Running:
         deadline = time.monotonic() + 1
         while (code := self._channel.exit_code()) is None:
             if time.monotonic() > deadline:
-                raise HostError(f"{self._host}: the connection was lost while a command ran there", "run it again")
+                what = f"{self._host}: the connection was lost while a command ran there"
+                raise HostError(what, "run it again", transient=True)
             time.sleep(0.01)
         return code
 
@@ -163,5 +164,5 @@ class Running:
             last = said.splitlines()[-1] if said else f"exit code {code}"
             raise HostError(f"{self._host}: cannot run a script there: {last}", "bash must be installed on the host")
         if code in (0, 2):
-            raise HostError(f"{self._host}: the script arrived there in part only and did nothing")
+            raise HostError(f"{self._host}: the script arrived there in part only and did nothing", transient=True)
         return Output(code if code > 128 else 137, stdout, stderr, seconds)

@@ -43,7 +43,9 @@ class SshTarget:
 
 
 class SshHost(Host):
-    """A host behind SSH. The connection is opened by the first use and serves at most 4 programs at once.
+    """A host behind SSH, with one connection that serves at most 4 programs at once.
+
+    It is opened by the first use, and anew by the first use after it was lost.
 
     `agent` is served to the programs that run there, in place of any agent of the operator's.
     """
@@ -69,7 +71,7 @@ class SshHost(Host):
             return _Slot(SshChannel(channel, quote(words)), self._slots)
         except (paramiko.SSHException, OSError, EOFError) as error:
             self._slots.release()
-            raise HostError(f"{self.name}: the connection was lost: {error}", "run it again") from error
+            raise HostError(f"{self.name}: the connection was lost: {error}", "run it again", transient=True) from error
         except BaseException:
             self._slots.release()
             raise
@@ -90,17 +92,21 @@ class SshHost(Host):
     def close(self) -> None:
         """Close the connection."""
         with self._opening:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = self._sftp = None
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._sftp = None
 
     def _transport(self) -> paramiko.Transport:
         with self._opening:
-            if self._connection is None:
+            transport = self._connection.transport if self._connection is not None else None
+            if transport is None or not transport.is_active():
+                self._forget()
                 self._connection = _connect(self._target)
-            transport: paramiko.Transport | None = self._connection.transport
-        if transport is None or not transport.is_active():
-            raise HostError(f"{self.name}: the connection was lost", "run it again")
+                transport = self._connection.transport
+        assert isinstance(transport, paramiko.Transport)
         return transport
 
 
@@ -215,7 +221,9 @@ def _refusal(target: SshTarget, connection: Connection, error: Exception) -> Hos
     if isinstance(error, socket.gaierror):
         return HostError(f"{where}: there is no host of that name: {error.strerror}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return HostError(f"{where}: cannot be reached: {reason}", "check the name, the port and the network")
+    return HostError(
+        f"{where}: cannot be reached: {reason}", "check the name, the port and the network", transient=True
+    )
 
 
 def shown_host_key(target: SshTarget) -> str:

@@ -1,0 +1,110 @@
+"""The backup of one app: its commands around, one source after the other, what was lost on the way tried again."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from tasks.borg.messages import Progress
+from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.fleet import sources
+from tasks.fleet.hooks import around
+from tasks.fleet.outcome import Outcome, attempted
+from tasks.fleet.recording import confirmed, recorded
+from tasks.fleet.view import View
+from tasks.human import size
+from tasks.inventory.models import App
+from tasks.storage.session import Session
+
+
+class AppBackup:
+    """The backup of the chosen sources of one app."""
+
+    def __init__(self, session: Session, app: App, chosen: Sequence[str], view: View) -> None:
+        self.session = session
+        self.app = app
+        self.view = view
+        self.alone = list(chosen) == ["binlog"]
+        self.waiting = list(chosen)
+        self.retries = session.inventory.defaults.retries
+        self.faults: dict[str, tuple[str, ...]] = {}  # what each source met in the tries before
+        self.tried: list[Outcome] = []
+
+    def save(self) -> list[Outcome]:
+        """Return an outcome for each source; no fault is raised but an interruption.
+
+        What failed for a cause that may pass is tried again, with longer and longer pauses, as often as the inventory
+        says: with the commands around the backup, for a lost connection has run those after it.
+        """
+        wait = self.session.inventory.defaults.retry_wait
+        self._try()
+        while self.waiting:
+            self._pause(wait)
+            self.retries -= 1
+            wait *= 2
+            self._try()
+        return self.tried
+
+    def _around(self) -> AbstractContextManager[None]:
+        """Return what runs `before` and `after`. Not for binary logs alone: nobody stops an app every five minutes."""
+        return nullcontext() if self.alone else around(self.app, self.session.host(self.app))
+
+    def _try(self) -> None:
+        began, todo = datetime.now(UTC), self.waiting
+        self.waiting = []
+        try:
+            with self._around():
+                while todo:
+                    outcome = self._source(todo.pop(0))
+                    self._note(outcome)
+                    if outcome.transient and (self.app.before or self.app.after):
+                        # The commands after the backup may have run: no further source without those before it.
+                        while todo:
+                            self._note(replace(outcome, source=todo.pop(0)))
+        except InterruptedRunError:
+            raise
+        except CloudbackupError as error:
+            self._lost(todo, error, began)
+
+    def _note(self, outcome: Outcome) -> None:
+        """Keep a fault that may pass for the next try, while there is one; everything else is how the source ended."""
+        before = self.faults.get(outcome.source, ())
+        if outcome.transient and self.retries:
+            self.faults[outcome.source] = (*before, outcome.said[0])
+            self.waiting.append(outcome.source)
+            return
+        self._ended(replace(outcome, details={**outcome.details, "retried": before}) if before else outcome)
+
+    def _ended(self, outcome: Outcome) -> None:
+        """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
+        outcome = recorded(self.session, self.app, confirmed(self.session, self.app, [outcome]))[0]
+        self.tried.append(outcome)
+        self.view.done(outcome)
+
+    def _pause(self, wait: timedelta) -> None:
+        for source in self.waiting:
+            self.view.step(self.app.name, source, f"tried again in {wait.seconds} s: {self.faults[source][-1]}")
+        if self.session.cancelled.wait(wait.total_seconds()):
+            raise InterruptedRunError(f"{self.app.name}: interrupted")
+
+    def _source(self, source: str) -> Outcome:
+        self.view.step(self.app.name, source, "starts")
+        outcome = attempted(self.app.name, source, lambda began: self._saved(source, began))
+        self.view.step(self.app.name, source, "failed" if outcome.failed else "saved, to be listed")
+        return outcome
+
+    def _saved(self, source: str, began: datetime) -> Outcome:
+        return sources.save(self.session, self.app, source, began, self._listener(source))
+
+    def _listener(self, source: str) -> sources.OnProgress:
+        def listen(progress: Progress) -> None:
+            self.view.step(self.app.name, source, f"{size(progress.size)} read, {size(progress.stored)} new")
+
+        return listen
+
+    def _lost(self, todo: list[str], error: CloudbackupError, began: datetime) -> None:
+        """Note a fault around the sources: before them, none was saved; after them, it stands on a line of its own."""
+        for source in todo:
+            self._note(Outcome.fault(self.app.name, source, began, error))
+        if not self.waiting and not todo:
+            self._ended(Outcome.fault(self.app.name, "after", began, error))

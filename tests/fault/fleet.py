@@ -1,0 +1,204 @@
+"""A fleet of two apps on which a night's backup meets a fault, and what must hold the morning after.
+
+The fault strikes one app, the victim. The other one was the victim of the night before: so each night also shows that
+the next run after a fault succeeds by itself.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.lab import process, programs
+from tasks.lab.lab import Lab, LabApp
+from tests.integration.fleet.support import Operator, eventually, make_ready
+
+# Stands before mariadb-backup on a host's PATH and tells its number.
+TELLS = """#!/bin/sh
+case " $* " in *" --backup "*) echo $$ >{home}/dump.new && mv {home}/dump.new {home}/dump ;; esac
+exec {program} "$@"
+"""
+ENDED = 1 << 60  # as a count of bytes: more than any dump
+
+Strike = Callable[[], bool]
+"""A fault, beside a running backup; tells whether the dump was under way when it struck."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """How a backup ended: its exit code, all that it printed, the archives it added by app; whether the fault struck."""
+
+    code: int
+    printed: str
+    made: dict[str, list[str]]
+    struck: bool
+
+    def line(self, app: str, source: str) -> str:
+        """Return the line of a source and what is said below it."""
+        found = re.search(rf"(?m)^{app} +{source} .*(?:\n      .*)*", self.printed)
+        assert found, self.printed
+        return found[0]
+
+    def saved(self, app: str) -> list[str]:
+        """Return the archives that the lines of an app claim."""
+        lines = (line.split() for line in self.printed.splitlines())
+        return [line[-1] for line in lines if line[:1] == [app] and line[2] in ("ok", "warning")]
+
+
+class Fleet:
+    """The lab, its operator, and whose turn it is to be harmed."""
+
+    def __init__(self, lab: Lab, operator: Operator) -> None:
+        self.lab = lab
+        self.operator = operator
+        self.victim, self.other = "blog", "shop"
+        self.known = {app: self.archives(app) for app in lab.apps}
+
+    @classmethod
+    def ready(cls, lab: Lab) -> "Fleet":
+        """Return a fleet whose apps are saved once."""
+        for app in lab.apps.values():
+            tells = app.paths.programs / "mariadb-backup"
+            tells.write_text(TELLS.format(home=app.home, program=programs.find("mariadb-backup")))
+            tells.chmod(0o755)
+        operator = make_ready(lab)
+        operator.done("backup")
+        return cls(lab, operator)
+
+    def turn(self) -> None:
+        """Let the other app be the victim."""
+        self.victim, self.other = self.other, self.victim
+
+    @property
+    def host(self) -> LabApp:
+        """The victim's host."""
+        return self.lab.apps[self.victim]
+
+    def repository(self, app: str) -> Path:
+        """Return the folder of an app's repository."""
+        return self.lab.box.home() / "cloudbackup" / app
+
+    def records(self, app: str) -> list[dict[str, Any]]:
+        """Return an app's records, oldest first."""
+        folder = self.lab.box.home() / "cloudbackup/records" / app
+        return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+    def archives(self, app: str) -> dict[str, str]:
+        """Return the ids of an app's archives by name, by stock borg's own listing."""
+        words = ("borg", "list", "--json", "--bypass-lock", str(self.repository(app)))
+        done = subprocess.run(words, env={**os.environ, **self.stock(app)}, capture_output=True, check=True)
+        return {archive["name"]: archive["id"] for archive in json.loads(done.stdout)["archives"]}
+
+    def stock(self, app: str) -> dict[str, str]:
+        """Return what stock borg needs in its environment, away from the operator's own cache."""
+        secrets = (self.lab.folder / "operator/secrets").iterdir()
+        return {
+            "BORG_PASSPHRASE": next(path for path in secrets if path.stem == app).read_text().strip(),
+            "BORG_BASE_DIR": str(self.lab.folder / f"stock-{app}"),
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+        }
+
+    def night(
+        self, strike: Strike = lambda: True, source: str | None = None, operator: Operator | None = None
+    ) -> Night:
+        """Back both apps up, with `strike` beside it, and assert what must hold whatever happened.
+
+        Each new archive was claimed, and the other way round; the old ones are what they were; the other app is saved;
+        nothing runs on; the exit code fits the lines.
+        """
+        (self.host.home / "dump").unlink(missing_ok=True)
+        running = (operator or self.operator).start("backup", *(("--source", source) if source else ()))
+        struck = strike()
+        printed = running.communicate(timeout=120)[0]
+        assert "Traceback" not in printed, printed
+        now = {app: self.archives(app) for app in self.known}
+        made = {app: [name for name in now[app] if name not in known] for app, known in self.known.items()}
+        night = Night(running.returncode, printed, made, struck)
+        for app, known in self.known.items():
+            assert {name: now[app].get(name) for name in known} == known, printed
+            assert sorted(made[app]) == sorted(night.saved(app)), printed
+        self.known = now
+        assert night.code == (3 if " failed" in printed else 0), printed
+        assert len(made[self.other]) == (1 if source else 2), printed
+        assert eventually(lambda: not self._dumping()), "the dump runs on"
+        return night
+
+    def kill(self, role: str, part: float) -> Strike:
+        """Return what kills the process of a role when the victim's dump has come so far: 0.5 is half of its data."""
+
+        def strike() -> bool:
+            sizes = [record.get("size") for record in self.records(self.victim) if record.get("source") == "mariadb"]
+            wanted = part * next(size for size in reversed(sizes) if size)
+            assert eventually(lambda: self._dumping() > 0, 60), "no dump began"
+            dump = self._dumping()
+            target = min(ROLES[role](self, dump), default=0)
+            while _written(dump) < wanted:
+                time.sleep(0.001)
+            under_way = _written(dump) < ENDED
+            if target and under_way:
+                os.kill(target, signal.SIGKILL)
+            return bool(target) and under_way
+
+        return strike
+
+    def _dumping(self) -> int:
+        """Return the number of the victim's mariadb-backup, 0 when none runs."""
+        told = self.host.home / "dump"
+        pid = int(told.read_text()) if told.exists() else 0
+        return pid if pid and _written(pid) < ENDED else 0
+
+
+def _written(pid: int) -> int:
+    """Return how many bytes a process has written, ENDED when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0])
+    except (OSError, IndexError):
+        return ENDED
+
+
+def _borg(fleet: Fleet, dump: int) -> list[int]:
+    pid = dump
+    while pid > 1 and _text(pid, "comm").strip() != "borg":
+        pid = int(_text(pid, "stat").rpartition(")")[2].split()[1] or 0)
+    return [pid] if pid > 1 else []
+
+
+def _filter(fleet: Fleet, dump: int) -> list[int]:
+    below = process.descendants(filter(None, map(process.identify, _borg(fleet, dump))))
+    return [each.pid for each in below if re.match(r"(?s)python3\0.*\0\d+\0\Z", _text(each.pid, "cmdline"))]
+
+
+def _sshd(fleet: Fleet, _dump: int) -> list[int]:
+    config = f"{fleet.lab.folder}/hosts/{fleet.victim}/"
+    found = [each for each in process.members(fleet.lab.folder) if config in _text(each.pid, "cmdline")]
+    listening = {each for each in found if "sshd" in _text(each.pid, "cmdline").partition("\0")[0]}
+    sessions = process.descendants(listening) - listening
+    return [each.pid for each in sessions if _text(each.pid, "cmdline").startswith("sshd")]
+
+
+def _serve(fleet: Fleet, _dump: int) -> list[int]:
+    lines = {each.pid: _text(each.pid, "cmdline") for each in process.members(fleet.lab.folder)}
+    return [pid for pid, line in lines.items() if "\0serve\0" in line and line.rstrip("\0").endswith(fleet.victim)]
+
+
+def _text(pid: int, file: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text(errors="replace")
+    except OSError:
+        return "0) 0 0"
+
+
+ROLES: dict[str, Callable[[Fleet, int], list[int]]] = {
+    "borg": _borg,
+    "mariadb-backup": lambda _fleet, dump: [dump],
+    "filter": _filter,
+    "server": lambda fleet, _dump: [int(fleet.host.server.pid_file.read_text())],
+    "sshd": _sshd,
+    "borg serve": _serve,
+}

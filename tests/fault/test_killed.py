@@ -1,0 +1,49 @@
+"""Each program of a backup is killed at five moments of the dump. Whatever dies, no half archive is listed."""
+
+import pytest
+
+from tasks.lab import mariadb
+from tests.fault.fleet import Fleet
+
+MOMENTS = pytest.mark.parametrize("part", [0.0, 0.25, 0.5, 0.75, 0.9])
+
+
+@MOMENTS
+@pytest.mark.parametrize(
+    ("role", "says"),
+    [
+        ("borg", "borg was killed on the host"),
+        ("mariadb-backup", "no whole backup"),
+        ("filter", "mariadb-backup ended without the line that says it completed"),
+        ("server", "no backup of the server"),
+    ],
+)
+def test_a_killed_program_leaves_no_archive(fleet: Fleet, role: str, says: str, part: float) -> None:
+    server = fleet.host.server
+    night = fleet.night(fleet.kill(role, part), "mariadb")
+    if not mariadb.running(server):
+        mariadb.start(server, fleet.host.home, {})
+    if night.struck:
+        assert says in night.line(fleet.victim, "mariadb")
+        assert night.made[fleet.victim] == []
+
+
+@MOMENTS
+def test_a_lost_connection_to_the_host_is_tried_again(fleet: Fleet, part: float) -> None:
+    night = fleet.night(fleet.kill("sshd", part), "mariadb")
+    assert night.code == 0
+    if night.struck:
+        assert "connection was lost" in fleet.records(fleet.victim)[-1]["details"]["retried"][0]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_a_lost_connection_to_the_storage_is_tried_again(fleet: Fleet, part: float) -> None:
+    night = fleet.night(fleet.kill("borg serve", part), "mariadb")
+    assert night.code == 0
+    if night.struck:
+        assert "connection to the storage was lost" in fleet.records(fleet.victim)[-1]["details"]["retried"][0]
+
+
+def test_all_that_was_listed_is_whole(whole_fleet: Fleet) -> None:
+    for app in whole_fleet.lab.apps:
+        assert "whole" in whole_fleet.operator.done("borg.check", "--app", app, "--verify-data")
