@@ -10,6 +10,7 @@ from tasks.borg.examining import examine, refuse_damaged
 from tasks.borg.freeing import Target
 from tasks.borg.messages import Progress
 from tasks.borg.runner import How
+from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import View
@@ -38,9 +39,13 @@ def run(folder: str, options: Options) -> int:
     check_words(options.depth)  # refuses what excludes each other, before anything is reached
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(options.apps, options.part)
-        with View(apps) as view:
-            outcomes = over_apps(session, apps, options.parallel, lambda app: _checked(session, app, options, view))
-            view.summary(outcomes, "whole")
+        scope = Scope(apps, not options.apps and not options.part)
+        with Notices(session.inventory, "check", "whole", scope) as notices:
+            with View(apps) as view:
+                work = notices.each(lambda app: [_checked(session, app, options, view)])
+                outcomes = [outcome for each in over_apps(session, apps, options.parallel, work) for outcome in each]
+                view.summary(outcomes, "whole")
+            notices.ended(outcomes)
         return exit_code(outcomes)
 
 

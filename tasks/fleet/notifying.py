@@ -1,6 +1,7 @@
 """Around a task over apps: those whom the inventory names are told that it begins, and how it ended."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 from tasks.fleet.outcome import Outcome
@@ -12,19 +13,29 @@ from tasks.notify.telling import Circle, News
 Work = Callable[[App], list[Outcome]]
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What a task was told to do: `apps` are those worked on, `every` tells whether these are all that there are.
+
+    `whole` tells whether all of an app is worked on.
+    """
+
+    apps: Sequence[App]
+    every: bool
+    whole: Callable[[App], bool] = lambda _: True
+
+
 class Notices:
     """Use as a context manager around a task. `verb` is what it does: saved, proven.
 
-    `whole` tells whether all of an app is worked on. An end by an exception, such as Ctrl-C, is told as a failure.
+    An end by an exception, such as Ctrl-C, is told as a failure.
     """
 
-    def __init__(
-        self, inventory: Inventory, action: str, verb: str, apps: Sequence[App], whole: Callable[[App], bool]
-    ) -> None:
+    def __init__(self, inventory: Inventory, action: str, verb: str, scope: Scope) -> None:
         self._all = Circle("all apps", inventory.notify)
-        self._apps = {app.name: Circle(app.name, app.notify) for app in apps}
-        self._whole = {app.name: whole(app) for app in apps}
-        self._every = set(self._apps) == set(inventory.apps) and all(self._whole.values())
+        self._apps = {app.name: Circle(app.name, app.notify) for app in scope.apps}
+        self._whole = {app.name: scope.whole(app) for app in scope.apps}
+        self._every = scope.every and all(self._whole.values())
         self._action = action
         self._verb = verb
 
@@ -46,14 +57,14 @@ class Notices:
             if self._whole[app.name]:
                 circle.began(self._action)
             outcomes = work(app)
-            self.app_ended(app, outcomes)
+            self.app_ended(app.name, outcomes)
             return outcomes
 
         return told
 
-    def app_ended(self, app: App, outcomes: Sequence[Outcome]) -> None:
+    def app_ended(self, app: str, outcomes: Sequence[Outcome]) -> None:
         """Tell those of one app how it ended."""
-        self._apps[app.name].ended(self._news(f"{self._action} of {app.name}", outcomes, whole=self._whole[app.name]))
+        self._apps[app].ended(self._news(f"{self._action} of {app}", outcomes, whole=self._whole[app]))
 
     def ended(self, outcomes: Sequence[Outcome]) -> None:
         """Tell those of all apps how all ended."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tasks.borg import freeing
 from tasks.borg.freeing import Intention, Target
 from tasks.errors import UsageError
+from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import View
@@ -47,19 +48,31 @@ def run(folder: str, options: Options, ask: Ask) -> int:
         chosen = [job for job in jobs if job.intention is not None and job.intention.removed]
         for job in jobs:
             job.tell()
-        if options.dry_run or not chosen:
+        if options.dry_run:
             return exit_code([*failed, *(job.nothing() for job in jobs if job.outcome is None)])
         count = sum(job.count for job in chosen)
-        if not ask(f"Remove {count} archive{'s' if count > 1 else ''}, and free the space for good?"):
+        if chosen and not ask(f"Remove {count} archive{'s' if count > 1 else ''}, and free the space for good?"):
             print("nothing was pruned")
             return exit_code(failed)
-        by_app = {job.app.name: job for job in chosen}
-        with View(apps) as view:
-            done = over_apps(
-                session, [job.app for job in chosen], options.parallel, lambda app: by_app[app.name].carry_out(view)
-            )
-            view.summary([*failed, *done], "pruned")
-        return exit_code([*failed, *done, *(job.nothing() for job in jobs if not job.outcome and not job.count)])
+        scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
+        with Notices(session.inventory, "prune", "pruned", scope) as notices:
+            done = _carried_out(session, chosen, failed, options) if chosen else []
+            outcomes = [*failed, *done, *(job.nothing() for job in jobs if not job.outcome and not job.count)]
+            for outcome in outcomes:
+                notices.app_ended(outcome.app, [outcome])
+            notices.ended(outcomes)
+        return exit_code(outcomes)
+
+
+def _carried_out(
+    session: Session, chosen: Sequence["_Job"], failed: Sequence[Outcome], options: Options
+) -> list[Outcome]:
+    by_app = {job.app.name: job for job in chosen}
+    apps = [job.app for job in chosen]
+    with View(apps) as view:
+        done = over_apps(session, apps, options.parallel, lambda app: by_app[app.name].carry_out(view))
+        view.summary([*failed, *done], "pruned")
+    return done
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:

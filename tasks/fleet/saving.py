@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.errors import UsageError
 from tasks.fleet import sources
 from tasks.fleet.app_backup import AppBackup
-from tasks.fleet.notifying import Notices
+from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import exit_code
 from tasks.fleet.view import View
 from tasks.inventory import load
@@ -31,7 +31,8 @@ def run(folder: str, options: Options) -> int:
     """Back up, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
-        with Notices(session.inventory, "backup", "saved", apps, lambda app: _whole(app, options)) as notices:
+        scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
+        with Notices(session.inventory, "backup", "saved", scope) as notices:
             with View(apps) as view:
                 work = notices.each(lambda app: AppBackup(session, app, _sources(app, options), view).save())
                 worked = over_apps(session, apps, options.parallel, work)

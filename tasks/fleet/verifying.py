@@ -12,7 +12,7 @@ from tasks.borg.list import Archive, Listing, archives, find
 from tasks.borg.read_back import read_back
 from tasks.errors import AppError, UsageError
 from tasks.fleet import database
-from tasks.fleet.notifying import Notices
+from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import View
@@ -53,7 +53,8 @@ def run(folder: str, options: Options) -> int:
     with Session(load(Path(folder))) as session:
         options = _checked(options)
         apps = _selected(session, options)
-        with Notices(session.inventory, "verify", "proven", apps, lambda _: not options.sources) as notices:
+        scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
+        with Notices(session.inventory, "verify", "proven", scope) as notices:
             with View(apps) as view:
                 work = notices.each(lambda app: _App(session, app, options, view).drill())
                 worked = over_apps(session, apps, options.parallel, work)

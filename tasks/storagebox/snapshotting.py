@@ -11,6 +11,7 @@ from hcloud.storage_boxes import StorageBoxSnapshotPlan
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, UsageError
 from tasks.human import size
 from tasks.inventory import load
+from tasks.storage.memory import forget
 from tasks.storage.session import Session
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.select import apps_of, one
@@ -142,7 +143,11 @@ def _roll_back(session: Session, box: Box, name: str, ask: Ask) -> Iterator[str]
         return
     box.bound.rollback_snapshot(snapshot).wait_until_finished()
     yield f"{box.name}: rolled back to {name}"
-    yield "  `inv storagebox.setup` brings back keys made since; a borg that saw newer archives says what to do"
+    faults = [fault for app in apps_of(session.inventory, box.name) for fault in forget(session, app)]
+    yield from (f"  {fault}" for fault in faults)
+    if faults:
+        yield "  borg refuses there what is older than it knew, and says what to remove"
+    yield "  `inv storagebox.setup` brings back keys made since; `inv report` shows what there is now"
 
 
 def _archives_since(session: Session, storage: str, time: datetime) -> tuple[list[str], list[str]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tasks.fleet import checking, pruning, saving, verifying
+from tasks.report import showing
 from tests.integration.fleet.support import Operator
 from tests.integration.local import local_inventory
 from tests.unit.notify.support import Web, listening
@@ -36,11 +38,12 @@ def operator(tmp_path: Path, web: Web) -> Operator:
         {"url": secret("message", f"{message}/message-{TOKEN}")},
         {"url": secret("broken", f"json://127.0.0.1:1/{TOKEN}"), "on": "always"},
     ]
+    keep = {"keep": {"last": 1}}
     shop: list[dict[str, Any]] = [
         {"ping": secret("shop", f"{web.address}/shop-{TOKEN}"), "after": ["backup", "verify"]}
     ]
     operator.change("cloudbackup.yml", lambda values: values.update(notify=everybody))
-    operator.change("apps/shop.yml", lambda values: values.update(notify=shop))
+    operator.change("apps/shop.yml", lambda values: values.update(keep, notify=shop))
     return operator
 
 
@@ -51,18 +54,10 @@ def heard(web: Web) -> list[str]:
     return paths
 
 
-def test_they_hear_of_each_run_and_its_success_is_its_own(operator: Operator, web: Web, tmp_path: Path) -> None:
-    end = operator.inv("backup")
-    assert end.returncode == 0  # though one notification never gets through
-    assert end.stderr.startswith("cloudbackup: notification 3 of all apps: the message was not sent")
-    assert heard(web) == ["/all/start", "/shop/start", "/shop", "/all"]
-
-    assert operator.inv("backup", "--app", "new").returncode == 0
-    assert heard(web) == []  # one app's backup is not that of all
-
+def test_they_hear_of_each_run(operator: Operator, web: Web, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = str(operator.inventory)
     (tmp_path / "fault").touch()
-    failed = operator.inv("backup")
-    assert failed.returncode == 3
+    assert saving.run(folder, saving.Options()) == 3
     bodies = {path.replace(f"-{TOKEN}", ""): body for path, body in web.heard}
     assert list(bodies) == ["/all/start", "/shop/start", "/shop/fail", "/all/fail", "/message"]
     assert bodies["/shop/fail"].startswith("backup of shop: 0 of 1 saved, 1 failed\n\nshop  files  failed")
@@ -72,12 +67,24 @@ def test_they_hear_of_each_run_and_its_success_is_its_own(operator: Operator, we
     assert (message["title"], message["type"]) == ("backup: 1 of 2 saved, 1 failed", "failure")
     heard(web)
 
-    verified = operator.inv("verify")
-    assert heard(web) == ["/shop/start", "/shop"]
-    report = operator.inv("report", "--notify")
+    assert pruning.run(folder, pruning.Options(), lambda _: True) == 5  # the guard refuses after a failed backup
     ((path, body),) = web.heard
-    assert path == f"/message-{TOKEN}"
-    assert json.loads(body)["title"] == "report: 1 of 2 needs a look"
-    assert "shop  files  failed  " in json.loads(body)["message"]
-    for run in (end, failed, verified, report):
-        assert TOKEN not in run.stdout + run.stderr
+    assert (path, json.loads(body)["title"]) == (f"/message-{TOKEN}", "prune: 0 of 1 pruned, 1 failed")
+    heard(web)
+    assert showing.run(folder, showing.Options(notify=True)) == 0
+    ((path, body),) = web.heard
+    assert (path, json.loads(body)["title"]) == (f"/message-{TOKEN}", "report: 1 of 2 needs a look")
+    assert "shop  files  missing  a command before the backup failed" in json.loads(body)["message"]
+    heard(web)
+
+    (tmp_path / "fault").unlink()
+    capfd.readouterr()
+    assert saving.run(folder, saving.Options()) == 0  # though one notification never gets through
+    said = capfd.readouterr()
+    assert said.err.startswith("cloudbackup: notification 3 of all apps: the message was not sent")
+    assert heard(web) == ["/all/start", "/shop/start", "/shop", "/all"]
+    assert verifying.run(folder, verifying.Options(apps=("shop",))) == 0
+    assert heard(web) == ["/shop/start", "/shop"]
+    assert checking.run(folder, checking.Options()) == 0
+    assert heard(web) == []  # nobody wants to hear of a check that is well
+    assert TOKEN not in said.out + said.err

@@ -61,8 +61,8 @@ def test_a_rollback_says_what_will_be_lost_and_loses_it(lab: Lab, operator: Oper
     assert f"archives: 1: {lost}" in end.stdout
     operator.done("storagebox.snapshots", "--rollback", name, "--yes")
     assert newer not in operator.done("storagebox.snapshots")
-    end = operator.inv("borg.list", "--app", "shop")
-    assert lost not in end.stdout
+    assert lost not in operator.done("borg.list", "--app", "shop")
+    operator.done("backup")
     operator.done("storagebox.snapshots", "--plan", "03:30", "--keep", "7", "--weekday", "1")
     assert "every Monday at 03:30 UTC, the newest 7 are kept" in operator.done("storagebox.snapshots")
     operator.done("storagebox.snapshots", "--no-plan")
@@ -116,6 +116,55 @@ def test_a_closed_way_is_told_with_the_switch_that_opens_it(lab: Lab, operator: 
         assert "storagebox.access" in said, said
         assert "backups fail" not in operator.done("storagebox.access", option, "on")
     operator.done("backup")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "remedy"),
+    [
+        ({"port": 1}, "refuses connections", "port 23"),
+        ({"directory": "elsewhere"}, "reach another repository only", "storagebox.setup"),
+        ({"user": "u100001-sub7"}, "refuses the key", "its own .ssh/authorized_keys"),
+        ({"host": "nosuch.invalid"}, "name cannot be resolved", "correct `host`"),
+    ],
+)
+def test_what_the_inventory_says_wrong_of_a_box_is_told(
+    operator: Operator, tmp_path: Path, change: dict[str, object], cause: str, remedy: str
+) -> None:
+    operator = operator.copy(tmp_path / "inventory")
+    operator.change("cloudbackup.yml", lambda values: values["storages"]["box"].update(change))
+    end = operator.inv("borg.create", "--app", "shop")
+    assert (end.returncode, cause in end.stderr, remedy in end.stderr) == (3, True, True), end.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause", "remedy"),
+    [
+        ("full", "the storage is full", "Remove snapshots"),
+        ("other_host_key", "host key is not the pinned one", "compare the fingerprint"),
+        ("refuse_logins", "refuses the key", "storagebox.access --ssh on"),
+    ],
+)
+def test_what_is_wrong_with_a_box_is_told(lab: Lab, operator: Operator, fault: str, cause: str, remedy: str) -> None:
+    getattr(lab.box.faults, fault)()
+    try:
+        end = operator.inv("borg.create", "--app", "shop")
+    finally:
+        lab.box.faults.clear()
+    assert (end.returncode, cause in end.stderr, remedy in end.stderr) == (3, True, True), end.stderr
+
+
+def test_a_borg_that_the_box_does_not_have_is_told(operator: Operator, tmp_path: Path) -> None:
+    operator = operator.copy(tmp_path / "inventory")
+    operator.change("cloudbackup.yml", lambda values: values["storages"]["box"].update(borg="borg-9"))
+    end = operator.inv("borg.list", "--app", "shop")  # the host's key is forced to another one, whatever it asks for
+    assert (end.returncode, "borg-1.2 or borg-1.4" in end.stderr) == (3, True), end.stderr
+
+
+def test_an_eleventh_connection_is_told(lab: Lab, operator: Operator) -> None:
+    lab.box.faults.connections(0)
+    end = operator.inv("borg.create", "--app", "shop")
+    lab.box.faults.clear()
+    assert (end.returncode, "10 connections at once" in end.stderr) == (3, True), end.stderr
 
 
 def test_the_token_is_needed_and_judged(operator: Operator, tmp_path: Path) -> None:
