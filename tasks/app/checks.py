@@ -148,6 +148,9 @@ def _database_options(session: Session, app: App, asked: server.Server) -> Itera
 
 def _storage(session: Session, app: App) -> Iterator[Check]:
     usage = session.storage_of(app).usage((app,))
+    if usage.free is None or usage.size is None:
+        yield Check(app.name, "storage", "ok", f"{app.storage}: {size(usage.used)} used")
+        return
     text = f"{app.storage}: {size(usage.free)} of {size(usage.size)} free"
     if usage.free < SPARE * usage.size:
         remedy = "prune and compact, or take a larger one: a full storage can not even be pruned"

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from tasks.borg.messages import Level, texts
-from tasks.borg.runner import PLAIN, How, run
+from tasks.borg.runner import PLAIN, How, run_writing, script
 from tasks.remote.script import Words
-from tasks.storage.repository import Repository
+from tasks.storage.repository import Repository, Side
 
 _FREED = re.compile(r"compaction freed about (?P<text>[\d.]+ \w+)")
 
@@ -29,6 +29,10 @@ def compact(repository: Repository, how: How = PLAIN) -> Compacted:
 
     The caller asks `guard.may_free` first. Raises BorgError and what `Host.run` raises.
     """
-    result = run(repository, compact_words(), how)
+    result = run_writing(repository, script(repository, compact_words(), how), how)
+    if repository.publication is not None and repository.side is Side.OPERATOR:
+        published = repository.publication.publish()
+        if published is not None:
+            repository.publication.free(published)
     found = [match["text"] for text in texts(result.messages, Level.INFO) if (match := _FREED.search(text))]
     return Compacted(found[-1] if found else None, result.seconds)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from tasks.borg.delete import delete
 from tasks.borg.failures import FULL_REMEDY
-from tasks.borg.runner import PLAIN, BorgError, How, Result, run_script, script
-from tasks.errors import UsageError
+from tasks.borg.runner import PLAIN, BorgError, How, Result, run_writing, script
+from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
 from tasks.remote.script import Environment, Script, Stream, Words, quote
 from tasks.storage.repository import Repository
@@ -147,14 +147,14 @@ def create(repository: Repository, options: Options, how: How = PLAIN) -> Create
     ContentError when a stream's command failed, BorgError, and what `Host.run` raises.
     """
     todo = create_script(repository, options, how)
-    result = run_script(repository, todo, how)
+    result = run_writing(repository, todo, how)
     if any(_NO_SPACE.search(warning) for warning in result.warnings):
         raise _incomplete(repository, options.archive, result, how)
     return _created(repository, result)
 
 
 def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> BorgError:
-    with suppress(BorgError):  # a storage that is still full may refuse
+    with suppress(AppError):  # a storage that is still full may refuse
         delete(repository, (archive,), how)
     return BorgError(
         f"{repository.app}: the storage was full for a while, so the archive {archive} would miss files",

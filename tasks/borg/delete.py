@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.borg.runner import PLAIN, How, Result, run
+from tasks.borg.runner import PLAIN, How, Result, run_writing, script
 from tasks.errors import UsageError
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
@@ -21,4 +21,4 @@ def delete(repository: Repository, names: Sequence[str], how: How = PLAIN) -> Re
 
     Raises BorgError, UsageError, and what `Host.run` raises.
     """
-    return run(repository, delete_words(names), how)
+    return run_writing(repository, script(repository, delete_words(names), how), how)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.borg.key_export import Escrow, key_export
 from tasks.borg.list import archives
-from tasks.borg.runner import PLAIN, BorgError, How, run
+from tasks.borg.runner import PLAIN, BorgError, How, refill, run_writing, script
 from tasks.errors import AppError
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
@@ -47,8 +47,10 @@ def init(repository: Repository, escrow: Path, how: How = PLAIN) -> Initialised:
 
 
 def _make(repository: Repository, how: How) -> bool:
+    if refill(repository, how):
+        return False
     try:
-        run(repository, init_words(), how)
+        run_writing(repository, script(repository, init_words(), how), how)
     except BorgError as error:
         if error.msgid == "Repository.AlreadyExists":
             return False

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from tasks.borg import naming
 from tasks.borg.runner import PLAIN, BorgError, How, run
 from tasks.remote.script import Words
-from tasks.storage.repository import Repository
+from tasks.storage.repository import Repository, Side
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
 
 
 def _listing(repository: Repository, words: Words, how: How) -> Listing:
+    if repository.publication is not None and repository.side is Side.OPERATOR:
+        repository.publication.confirm()  # what is on the host alone is not saved
     result = run(repository, words, how)
     try:
         values = result.json()

@@ -12,9 +12,10 @@ from tasks.borg.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
 from tasks.remote.script import Environment, Script, Words, quote
-from tasks.storage.repository import Repository
+from tasks.storage.repository import Repository, Side
 
 OnProgress = Callable[[Progress], None]
+LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
 LOCK_WAIT = 300  # seconds for which borg waits for another borg to let go of the repository
 
 
@@ -117,6 +118,43 @@ def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result
     """Run a script whose last command is borg, and interpret it as `run` does."""
     output = repository.host.run(todo, how.timeout, _listener(how.on_progress))
     return interpret(repository, output)
+
+
+def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
+    """Run as `run_script` what changes the repository, and publish the change where the repository is published.
+
+    Before borg starts, what a run before left unpublished is published; a storage out of reach is told then.
+    """
+    publication = repository.publication
+    if publication is None:
+        return run_script(repository, todo, how)
+    publication.publish(early=True)
+    result = _with_refill(repository, todo, how)
+    publication.publish()
+    return result
+
+
+def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
+    """Run; when the host lost the repository, bring it back from the published copy and run again."""
+    try:
+        return run_script(repository, todo, how)
+    except BorgError as error:
+        if error.msgid not in LOST_REPOSITORY or repository.side is not Side.HOST or not refill(repository, how):
+            raise
+    return run_script(repository, todo, how)
+
+
+def refill(repository: Repository, how: How = PLAIN) -> bool:
+    """Bring a repository that its host lost back from the published copy, and check it; tell whether there was one.
+
+    Raises AppError, BorgError when the check finds anything, and what `Host.run` raises.
+    """
+    if repository.publication is None or not repository.publication.refill():
+        return False
+    result = run(repository, ("check",), how)
+    if outcome(result.code) is not Outcome.OK:
+        raise BorgError(f"{repository.app}: the published copy is damaged: {result.warnings[:1]}", "", result)
+    return True
 
 
 def interpret(repository: Repository, output: Output) -> Result:

@@ -173,7 +173,7 @@ def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
     """Say who holds the repository, and break the lock when told to."""
     app, repository = opened.app, opened.repository
     storage = opened.session.storage_of(app)
-    found = lock.holders(storage.files(app), storage.path(app))
+    found = lock.holders(*storage.lock_place(app))
     if not found:
         yield f"{app.name}: nobody holds the repository exclusively"
     yield from (f"{app.name}: locked by {_who(holder, repository.url)}" for holder in found)

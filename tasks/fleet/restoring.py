@@ -79,7 +79,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 
 def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
     side = _side(options)
-    repository = session.repository(app, side)
+    repository = session.without_host(app) if side is Side.OPERATOR else session.repository(app, side)
     if side is Side.OPERATOR and repository.host is not session.operator:
         raise UsageError(
             f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",

@@ -104,7 +104,8 @@ class SftpStorage(Strict):
     port: Port = Field(22, description="the SFTP server's port")
     directory: Directory = Field(description="repositories are <directory>/<app>; relative: to the account's home")
     host_key: HostKey | None = Field(None, description="the server's public key, pinned: `ssh-ed25519 AAAA...`")
-    key: OperatorPath | None = Field(None, description="the private key for the server")
+    key: OperatorPath | None = Field(None, description="the operator's private key; a host has a key of its own")
+    password: SecretReference | None = Field(None, description="the account's password, where keys are not wanted")
     staging: HostPath = Field(description="folder on the app's host for the repository itself")
 
 

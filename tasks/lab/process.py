@@ -105,6 +105,15 @@ def answers(port: int, greeting: bytes = b"SSH-") -> bool:
         return False
 
 
+def accepts(port: int) -> bool:
+    """Whether anything on that port of 127.0.0.1 takes a connection."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 def members(folder: Path) -> Iterator[Process]:
     """All running processes that carry the marker of the lab in `folder`, except the caller and its ancestors.
 

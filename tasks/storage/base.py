@@ -28,15 +28,15 @@ NOTHING: Mapping[str, Mapping[str, bytes]] = {}
 
 @dataclass(frozen=True)
 class Usage:
-    """Space in bytes. `used` of `size` for a whole storage, whoever fills it."""
+    """Space in bytes. `used` of `size` for a whole storage, whoever fills it; a bucket has no size."""
 
     used: int
-    size: int
+    size: int | None
 
     @property
-    def free(self) -> int:
+    def free(self) -> int | None:
         """Return what is left."""
-        return max(self.size - self.used, 0)
+        return None if self.size is None else max(self.size - self.used, 0)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,14 @@ class Storage(ABC):
             environment["BORG_BASE_DIR"] = client.base
         environment |= self.reach(app, client)
         return Repository(app.name, self.name, self.url(app), client.host, environment, client.side)
+
+    def place(self, app: App) -> str:
+        """Return the folder that borg itself writes to, on the machine that has it."""
+        return self.path(app)
+
+    def lock_place(self, app: App) -> tuple[Files, str]:
+        """Return the files and the folder in which borg locks the repository."""
+        return self.files(app), self.place(app)
 
     def make_directory(self, app: App) -> None:
         """Make the folder in which repositories lie. Raises FilesError."""

@@ -46,4 +46,4 @@ class Directory(Storage):
         hosts = {host.name: host for host in map(self._host_of, apps)}
         script = Script(quote(("df", "-Pk", self.directory)))
         each = [parse_df(host.run(script, timeout=60), name) for name, host in hosts.items()]
-        return Usage(used=sum(usage.used for usage in each), size=sum(usage.size for usage in each))
+        return Usage(used=sum(usage.used for usage in each), size=sum(usage.size or 0 for usage in each))

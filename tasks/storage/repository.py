@@ -5,6 +5,7 @@ from enum import Enum
 
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
+from tasks.storage.publication import Publication
 
 
 class Side(Enum):
@@ -19,7 +20,8 @@ class Repository:
     """One app's Borg repository in one storage, reached from `host`.
 
     `environment` holds BORG_REPO, BORG_PASSPHRASE and whatever else borg needs to reach it, so that a command names
-    the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4).
+    the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4). `publication` is
+    there for a repository that lies in `staging`: what changes in it must be published.
     """
 
     app: str
@@ -28,3 +30,4 @@ class Repository:
     host: Host
     environment: Environment
     side: Side
+    publication: Publication | None = None

@@ -3,7 +3,6 @@
 import threading
 from types import TracebackType
 
-from tasks.errors import UsageError
 from tasks.inventory import storages as configured
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
@@ -14,7 +13,14 @@ from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Storage
 from tasks.storage.local import Directory
 from tasks.storage.repository import Repository, Side
+<<<<<<< HEAD
 from tasks.storage.ssh import SshServer, agent_key_path
+=======
+from tasks.storage.s3 import Bucket
+from tasks.storage.sftp import SftpServer
+from tasks.storage.ssh import SshServer
+from tasks.storage.staged import Means, Staged
+>>>>>>> 1a68aee (Storages s3 and sftp: the repository is published from the host's staging folder, restorable at every moment)
 from tasks.storage.storagebox import StorageBox
 
 
@@ -64,7 +70,10 @@ class Session:
             return SshServer(name, config, self.inventory.agent_keys, self.cancelled)
         if isinstance(config, configured.LocalStorage):
             return Directory(name, config, self.host)
-        raise UsageError(f"storage {name}: the kind {config.kind} is planned, and not there yet")
+        means = Means(self.host, self.operator, self.inventory.cache)
+        return (
+            Bucket(name, config, means) if isinstance(config, configured.S3Storage) else SftpServer(name, config, means)
+        )
 
     def storage_of(self, app: App) -> Storage:
         """Return the app's storage."""
@@ -82,6 +91,13 @@ class Session:
         if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
             base = str(self.inventory.cache / "borg" / storage.name / app.name)
         return storage.repository(app, Client(side, host, self.passphrase(app), base))
+
+    def without_host(self, app: App) -> Repository:
+        """Return the app's repository as this machine reaches it without the app's host. Raises AppError."""
+        storage = self.storage_of(app)
+        if isinstance(storage, Staged):
+            return storage.without_host(app, Client(Side.OPERATOR, self.operator, self.passphrase(app)))
+        return self.repository(app, Side.OPERATOR)
 
 
 def target(app: App) -> SshTarget:

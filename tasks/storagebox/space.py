@@ -21,7 +21,7 @@ from tasks.storage.ssh import SshServer
 from tasks.storagebox.box import opened
 from tasks.storagebox.select import apps_of, storages
 
-KINDS = ("storagebox", "ssh", "local")
+KINDS = ("storagebox", "ssh", "local", "s3", "sftp")
 
 
 def lines(folder: str, names: Sequence[str]) -> Iterator[str]:
@@ -34,8 +34,11 @@ def lines(folder: str, names: Sequence[str]) -> Iterator[str]:
 def _storage(session: Session, name: str) -> Iterator[str]:
     apps, storage = apps_of(session.inventory, name), session.storage(name)
     usage = storage.usage(apps)
-    share = 100 * usage.used / usage.size if usage.size else 0
-    yield f"{name}: {size(usage.used)} of {size(usage.size)} used ({share:.0f} %), {size(usage.free)} free"
+    if usage.size is None or usage.free is None:
+        yield f"{name}: {size(usage.used)} used"
+    else:
+        share = 100 * usage.used / usage.size if usage.size else 0
+        yield f"{name}: {size(usage.used)} of {size(usage.size)} used ({share:.0f} %), {size(usage.free)} free"
     yield from _pool(session.inventory, name)
     now, sizes = datetime.now(UTC), _sizes(session, storage, apps)
     records = {app.name: _records(storage, app) for app in apps}
@@ -43,6 +46,8 @@ def _storage(session: Session, name: str) -> Iterator[str]:
         growth = daily_growth({(app.name, source) for source in app.sources}, records[app.name], now)
         stored = size(sizes[app.name]) if app.name in sizes else "unknown"
         yield f"  {app.name}  {stored}" + (f", backups add {size(int(growth))} a day" if growth is not None else "")
+    if usage.free is None:
+        return
     every = {(app.name, source) for app in apps for source in app.sources}
     days = days_until_full(usage.free, daily_growth(every, [each for own in records.values() for each in own], now))
     yield (
@@ -89,11 +94,11 @@ def _sizes(session: Session, storage: Storage, apps: Sequence[App]) -> dict[str,
 
 
 def _du(storage: Storage, apps: Sequence[App]) -> Words:
-    return ("du", "-sk", *(storage.path(app) for app in apps))
+    return ("du", "-sk", *(storage.place(app) for app in apps))
 
 
 def _parsed(output: Output, storage: Storage, apps: Sequence[App]) -> dict[str, int]:
     rows = (line.partition("\t") for line in output.text.splitlines())
     counted = {posixpath.normpath(path): int(blocks) * 1024 for blocks, _, path in rows if blocks.isdigit()}
-    paths = {app.name: posixpath.normpath(storage.path(app)) for app in apps}
+    paths = {app.name: posixpath.normpath(storage.place(app)) for app in apps}
     return {app: counted[path] for app, path in paths.items() if path in counted}

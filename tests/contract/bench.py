@@ -16,7 +16,7 @@ from tasks.borg.create import Created, FilesOptions, create
 from tasks.borg.init import init, init_words
 from tasks.borg.list import Archive, archives
 from tasks.borg.naming import ArchiveName
-from tasks.borg.runner import run
+from tasks.borg.runner import run_writing, script
 from tasks.fleet import saving
 from tasks.inventory import load
 from tasks.inventory.models import App
@@ -86,7 +86,7 @@ class Bench:
         for name in ("shop", "blog"):
             sides = self.sides(name)
             sides.storage.make_directory(sides.app)
-            run(sides.operator, init_words())  # the key's export is seen with fresh
+            run_writing(sides.operator, script(sides.operator, init_words()))  # the key's export is seen with fresh
 
     def _only_this_storage(self, values: Values) -> None:
         values["storages"] = {"store": self.place.config}
@@ -148,7 +148,7 @@ class Bench:
         return self.place.folder / app
 
     def stored(self, app: str) -> int:
-        return size_of(self.repository(app) / "data")
+        return size_of(self.place.stored / app / "data")
 
     @cached_property
     def first(self) -> str:

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import pytest
 
-from tasks.lab import disk, keys, process, sshd
+from tasks.lab import disk, keys, process, s3, sshd
 from tasks.lab.plan import MAIN_ACCOUNT
 from tasks.storage.base import Usage
 from tests.contract.place import Place, Site, Values
-from tests.contract.support import borg_on_a_disk, command_line, environment_of, eventually, user_name
+from tests.contract.support import borg_on_a_disk, command_line, environment_of, eventually, size_of, user_name
 
 
 class Box(Place):
@@ -178,9 +178,7 @@ class Directory(OnDisk):
 
     def cut(self) -> None:
         """Kill borg, which is all that there is between the host and the directory."""
-        for pid in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
-            if str(self.folder) in environment_of(pid) and " create " in command_line(pid):
-                os.kill(pid, signal.SIGKILL)
+        end_create(self.folder)
 
     def host_gone(self, app: Values) -> None:
         """Mount the disk, at its place, where the operator works."""
@@ -188,11 +186,158 @@ class Directory(OnDisk):
         del app["ssh"]
 
 
+class Staged(OnDisk):
+    """A storage that borg cannot write to: the repository lies on a disk of the app's host, and is published."""
+
+    lacks: ClassVar[Mapping[str, str]] = {
+        "keys": "the host writes the published copy itself, so nothing there can be kept from that host",
+    }
+    directory = "my backups"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        for app in self.lab.apps.values():
+            program = app.paths.programs / "rclone"
+            if not program.exists():
+                program.symlink_to(s3.rclone())
+
+    @property
+    def staging(self) -> Path:
+        return self.lab.folder / f"staging: {type(self).__name__}"
+
+    @property
+    def folder(self) -> Path:
+        return self.staging / "store"
+
+    @property
+    def _staged(self) -> Values:
+        return {"staging": str(self.staging)}
+
+    def cut(self) -> None:
+        """Kill borg."""
+        end_create(self.folder)
+
+
+class Bucket(Staged):
+    """A real S3 server."""
+
+    directory = "my-backups/ours"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.server = s3.plan(self.lab.folder / "s3", "backups")
+        self.daemon = self.server.start()
+
+    @property
+    def config(self) -> Values:
+        secrets = {"access_key": {"file": self._file("access")}, "secret_key": {"file": self._file("secret")}}
+        place = {"endpoint": self.server.endpoint, "bucket": "backups", "prefix": self.directory}
+        return {"kind": "s3", **place, **secrets, **self._staged}
+
+    def _file(self, name: str) -> str:
+        file = self.server.folder.with_name(f"s3-{name}")
+        file.write_text(getattr(self.server, f"{name}_key"))
+        return str(file)
+
+    @property
+    def records(self) -> Path:
+        return self.server.folder / "backups" / self.directory / "records"
+
+    @property
+    def stored(self) -> Path:
+        return self.server.folder / "backups" / self.directory
+
+    def truth(self) -> Usage:
+        return Usage(size_of(self.server.folder), None)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.close()
+        try:
+            yield
+        finally:
+            self.daemon = self.server.start()
+
+    def close(self) -> None:
+        process.end_all(lambda: process.descendants([self.daemon]))
+
+
+class Sftp(Staged):
+    """A real OpenSSH server that does nothing but SFTP."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.paths = sshd.HostPaths(self.lab.folder / "files")
+        self.port = process.free_port()
+        sshd.prepare(self.paths, self.port, keys.public(self.lab.operator_key), {})
+        with (self.paths.ssh / "config").open("a") as config:
+            config.write(f"ForceCommand internal-sftp -d {self.paths.home}\n")
+        with (self.paths.home / ".ssh/authorized_keys").open("a") as admitted:
+            for app, host in (("shop", "shop"), ("blog", "blog"), ("fresh", "blog")):
+                key = self.lab.apps[host].home / f".ssh/cloudbackup_{app}"
+                keys.make(key, app)
+                admitted.write(keys.public(key) + "\n")
+        self.daemon = self.start()
+
+    def start(self) -> process.Process:
+        daemon = sshd.start(self.paths, {})
+        process.wait_until(lambda: process.answers(self.port), "the SFTP server", daemon, self.paths.log)
+        return daemon
+
+    @property
+    def config(self) -> Values:
+        values = {"kind": "sftp", "host": "127.0.0.1", "port": self.port, "user": user_name()}
+        return {
+            **values,
+            "directory": self.directory,
+            "key": str(self.lab.operator_key),
+            "host_key": self.host_key,
+            **self._staged,
+        }
+
+    @property
+    def records(self) -> Path:
+        return self.stored / "records"
+
+    @property
+    def stored(self) -> Path:
+        return self.paths.home / self.directory
+
+    @property
+    def host_key(self) -> str:
+        return keys.pin(self.paths.host_key)
+
+    def truth(self) -> Usage:
+        """Return the space as SFTP tells it: the blocks that only root may use count as used."""
+        about = os.statvfs(self.paths.home)
+        return Usage((about.f_blocks - about.f_bavail) * about.f_frsize, about.f_blocks * about.f_frsize)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.close()
+        try:
+            yield
+        finally:
+            self.daemon = self.start()
+
+    def close(self) -> None:
+        process.end_all(lambda: process.descendants([self.daemon]))
+
+
 KINDS: Mapping[str, type[Place]] = {
     "storagebox": Box,
     "ssh": Server,
     "local": Directory,
+    "s3": Bucket,
+    "sftp": Sftp,
 }
+
+
+def end_create(folder: Path) -> None:
+    """Kill the `borg create` that writes below a folder."""
+    for pid in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
+        if str(folder) in environment_of(pid) and " create " in command_line(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 every_kind = pytest.mark.parametrize("bench", KINDS, indirect=True)

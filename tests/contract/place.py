@@ -46,6 +46,16 @@ class Place(ABC):
     def folder(self) -> Path:
         """Return where the storage's `directory` lies on this machine."""
 
+    @property
+    def records(self) -> Path:
+        """Return where the storage's `records` lie on this machine."""
+        return self.folder / "records"
+
+    @property
+    def stored(self) -> Path:
+        """Return where the storage keeps repositories for good, on this machine."""
+        return self.folder
+
     @abstractmethod
     def truth(self) -> Usage:
         """Return the used and the whole space, by this machine's own means."""

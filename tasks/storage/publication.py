@@ -1,0 +1,103 @@
+"""A repository's published copy: what `publishing` does for it, on the app's host or on the operator's side."""
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import AppError
+from tasks.remote.host import Host
+from tasks.remote.script import Environment, Script
+from tasks.storage import publishing
+
+INSTALL = "install rclone: `apt install rclone`, or the newest from rclone.org"
+WAIT = 300  # seconds for which a publishing waits for another one, and for a borg that is at work
+
+
+@dataclass(frozen=True)
+class Way:
+    """How rclone reaches the copy from one side: where it runs, its name of the copy, and its settings with secrets.
+
+    `first` is bash that must run before it, `oldest` the first version of it that may be there.
+    """
+
+    host: Host
+    address: str
+    environment: Environment
+    first: str = ""
+    oldest: tuple[int, int] = (1, 60)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a side has the repository, what it remembers of the copy, and borg's own files."""
+
+    repository: str
+    keep: str
+    base: str
+
+
+class Publication:
+    """The copy of one app's repository. All raise AppError, with the reason, and what `Host.run` raises."""
+
+    def __init__(self, app: str, way: Way, operator: Way, folders: Folders) -> None:
+        self.app = app
+        self._way = way
+        self._operator = operator
+        self._folders = folders
+
+    def publish(self, *, early: bool = False) -> int | None:
+        """Send what is new; return the last transaction that is published, None when there is no repository.
+
+        `early`, before borg is at work, sends what a run before left unsent.
+        """
+        answer = self._on_host("publish", early=early, writer=self._way.host.facts().machine)
+        published: int | None = answer.get("published")
+        return published
+
+    def confirm(self) -> None:
+        """Return when the copy is what the host has."""
+        self._on_host("confirm")
+
+    def refill(self) -> bool:
+        """Bring a repository that the host lost back from the copy; tell whether there was anything to bring."""
+        answer = self._on_host("refill", base=self._folders.base)
+        if not answer["refilled"]:
+            return False
+        if answer["leftovers"]:
+            run(self.app, self._operator, self._folders, {"do": "drop", "leftovers": answer["leftovers"]})
+        return True
+
+    def free(self, published: int) -> None:
+        """Delete, with the operator's means, what the repository as of that transaction has no more."""
+        run(self.app, self._operator, self._folders, {"do": "free", "published": published})
+
+    def _on_host(self, verb: str, **values: Any) -> Mapping[str, Any]:
+        return run(self.app, self._way, self._folders, {"do": verb, "wait": WAIT, **values})
+
+
+def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Let `publishing` do something, and return its answer. Raises AppError and what `Host.run` raises."""
+    plan = {**values, "remote": way.address, "repository": folders.repository, "keep": folders.keep}
+    plan["oldest"] = way.oldest
+    program = {"CLOUDBACKUP_PLAN": json.dumps(plan), "CLOUDBACKUP_PUBLISHING": inspect.getsource(publishing)}
+    body = "\n".join(filter(None, (way.first, 'python3 -I -S -c "$CLOUDBACKUP_PUBLISHING"')))
+    script = Script(body, {**way.environment, **program})
+    output = way.host.run(script)
+    try:
+        answer: Mapping[str, Any] = json.loads(output.text)
+    except ValueError:
+        said = (output.error_text.strip() or output.text.strip() or f"exit code {output.code}").splitlines()[-1]
+        raise AppError(f"{app}: the published copy: {said}") from None
+    if "stopped" in answer:
+        raise AppError(f"{app}: the published copy: {answer['stopped']}", answer["remedy"])
+    return answer
+
+
+def operator_path() -> str:
+    """Return a PATH on which an rclone that was installed beside this Python is found as well."""
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))

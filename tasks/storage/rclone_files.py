@@ -1,0 +1,105 @@
+"""Files behind rclone, for the records of storages that have no shell and no SFTP session of ours."""
+
+import json
+import posixpath
+from collections.abc import Sequence
+
+from tasks.remote.files import FilesError
+from tasks.remote.output import Output
+from tasks.remote.script import Script, quote
+from tasks.storage.publication import Way
+from tasks.storage.publishing import ASKING, RCLONE, SENDING, reason
+
+TIMEOUT = 300.0  # seconds
+NOT_THERE = ("directory not found", "object not found", "doesn't exist")
+
+SHOW = """import json, pathlib, sys
+print(json.dumps({file.name: file.read_bytes().hex() for file in pathlib.Path(sys.argv[1]).iterdir()}))"""
+
+
+class RcloneFiles:
+    """Files below an rclone remote. What is no file has no existence of its own: object storage knows no folders."""
+
+    def __init__(self, way: Way, name: str) -> None:
+        self._way = way
+        self._name = name
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes. No file that is kept here is empty, and rclone takes a missing one for that."""
+        found = self._run("read", path, ("cat", *ASKING, self._at(path))).stdout
+        if not found:
+            raise FilesError(f"{self._name}: cannot read {path}: it is not there", missing=True)
+        return found
+
+    def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file that must not exist yet."""
+        if self.exists(path):
+            raise FilesError(f"{self._name}: cannot write {path}: it is there already")
+        self.replace(path, data, mode)
+
+    def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:  # noqa: ARG002  # no modes there
+        """Write a file whole, over an older one of that name."""
+        # What is exported must not be longer than 128 KiB where a program starts.
+        body = 'data="$DATA"; unset DATA; printf %s "$data" | ' + quote(self._words(("rcat", *SENDING, self._at(path))))
+        self._told("write", path, self._script(body, DATA=data.decode()))
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a directory, sorted; a missing one may be an empty one."""
+        lines = self._run("list", path, ("lsf", *ASKING, self._at(path))).text.splitlines()
+        return sorted(line.rstrip("/") for line in lines if line)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is something of that name."""
+        try:
+            return posixpath.basename(path.rstrip("/")) in self.names(posixpath.dirname(path.rstrip("/")))
+        except FilesError as error:
+            if error.missing:
+                return False
+            raise
+
+    def make_directory(self, path: str, mode: int = 0o700) -> None:  # noqa: ARG002
+        """Make a directory where the storage knows such."""
+        self._run("make", path, ("mkdir", *ASKING, self._at(path)))
+
+    def remove(self, path: str) -> None:
+        """Remove a file or an empty directory."""
+        self._run("remove", path, ("deletefile", *SENDING, self._at(path)))
+
+    def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Return several files of a folder, by name, over one connection."""
+        listed = quote(("printf", "%s\\n", *names))
+        copy = quote(self._words(("copy", "--no-traverse", "--files-from-raw=-", *SENDING, self._at(folder))))
+        body = f"""
+into=$(mktemp -d); trap 'rm -rf "$into"' EXIT
+{listed} | {copy} "$into"
+python3 -I -S -c {quote((SHOW,))} "$into"
+"""
+        output = self._told("read", folder, self._script(body))
+        return {name: bytes.fromhex(text) for name, text in json.loads(output.text).items()}
+
+    def command(self, words: Sequence[str]) -> Output:
+        """Return what another command of rclone's says."""
+        return self._run(words[0], words[-1], words)
+
+    def _run(self, verb: str, path: str, words: Sequence[str]) -> Output:
+        return self._told(verb, path, self._script(quote(self._words(words))))
+
+    def _script(self, body: str, **added: str) -> Output:
+        whole = "\n".join(filter(None, (self._way.first, body)))
+        return self._way.host.run(Script(whole, {**self._way.environment, **added}), TIMEOUT)
+
+    def _told(self, verb: str, path: str, output: Output) -> Output:
+        if output.ok:
+            return output
+        said = reason(output.stderr)
+        missing = any(sign in output.error_text for sign in NOT_THERE)
+        if output.code == 127:
+            said = "rclone is not installed"
+        raise FilesError(f"{self._name}: cannot {verb} {path}: {said}", missing=missing)
+
+    def _words(self, words: Sequence[str]) -> tuple[str, ...]:
+        return (*RCLONE, *words)
+
+    def _at(self, path: str) -> str:
+        remote, _, root = self._way.address.partition(":")
+        return f"{remote}:{posixpath.join(root, path) if path else root}"

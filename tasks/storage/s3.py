@@ -1,0 +1,59 @@
+"""Storage kind `s3`: a bucket."""
+
+import json
+from functools import cached_property
+
+from tasks.errors import AppError
+from tasks.inventory import storages as configured
+from tasks.inventory.models import App
+from tasks.remote.files import FilesError
+from tasks.remote.script import Environment
+from tasks.remote.secret import resolve
+from tasks.storage.base import Usage
+from tasks.storage.publishing import ASKING
+from tasks.storage.repository import Side
+from tasks.storage.staged import Means, Staged
+
+
+class Bucket(Staged):
+    """A bucket: `<prefix>/<app>` in it, the records in `<prefix>/records/<app>`."""
+
+    def __init__(self, name: str, config: configured.S3Storage, means: Means) -> None:
+        super().__init__(name, config, config.prefix.strip("/"), means)
+        self.config = config
+
+    @property
+    def root(self) -> str:
+        """Return the bucket."""
+        return self.config.bucket
+
+    def settings(self, side: Side, app: App | None) -> Environment:  # noqa: ARG002  # one key serves both sides
+        """Return rclone's settings of S3; the bucket is never made, for it may not be ours."""
+        access = resolve(self.config.access_key, f"the access key of storage {self.name}")
+        secret = resolve(self.config.secret_key, f"the secret key of storage {self.name}")
+        return {
+            "TYPE": "s3",
+            "PROVIDER": "Other",
+            "ENDPOINT": self.config.endpoint,
+            "NO_CHECK_BUCKET": "true",
+            "ACCESS_KEY_ID": access,
+            "SECRET_ACCESS_KEY": secret,
+            **({"REGION": self.config.region} if self.config.region else {}),
+        }
+
+    @cached_property
+    def protected(self) -> bool | None:
+        """Return whether the bucket keeps old versions (GetBucketVersioning)."""
+        try:
+            told = self.files().command(("backend", "versioning", self.address("")))
+        except AppError:
+            return None
+        return told.text.strip().strip('"') == "Enabled"
+
+    def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
+        """Add up what lies below the prefix; a bucket has no size."""
+        try:
+            told = self.files().command(("size", "--json", *ASKING, self.address(self.directory)))
+        except FilesError as error:
+            raise AppError(f"storage {self.name}: {error.what}", error.remedy) from error
+        return Usage(used=int(json.loads(told.text)["bytes"]), size=None)

@@ -1,0 +1,95 @@
+"""Storage kind `sftp`: an SFTP server without borg."""
+
+import json
+import posixpath
+from collections.abc import Mapping
+
+from tasks.errors import AppError
+from tasks.inventory import storages as configured
+from tasks.inventory.models import App
+from tasks.remote.script import Environment, quote
+from tasks.remote.secret import Secret, resolve
+from tasks.remote.ssh import host_key_name
+from tasks.storage.base import Usage
+from tasks.storage.publication import INSTALL, operator_path
+from tasks.storage.publishing import ASKING
+from tasks.storage.repository import Side
+from tasks.storage.ssh import host_key_path
+from tasks.storage.staged import Means, Staged
+
+# What a pinned key's type is called when the connection is made; a type that is not here goes by its own name.
+ALGORITHMS: Mapping[str, str] = {"ssh-rsa": "rsa-sha2-512 rsa-sha2-256"}
+
+
+class SftpServer(Staged):
+    """A folder on an SFTP server: `<directory>/<app>`."""
+
+    oldest = (1, 63)  # the first that gives a file its name when it is whole
+
+    def __init__(self, name: str, config: configured.SftpStorage, means: Means) -> None:
+        super().__init__(name, config, config.directory, means)
+        self.config = config
+
+    @property
+    def root(self) -> str:
+        """Return the account's home, which paths that are not absolute begin in."""
+        return ""
+
+    def settings(self, side: Side, app: App | None) -> Environment:
+        """Return rclone's settings of SFTP: no shell is asked for, and no key is tried but the one that is meant."""
+        config = self.config
+        settings: dict[str, str | Secret] = {
+            "TYPE": "sftp",
+            "HOST": config.host,
+            "USER": config.user,
+            "PORT": str(config.port),
+            "SHELL_TYPE": "none",
+            "DISABLE_HASHCHECK": "true",
+            "KNOWN_HOSTS_FILE": self._known_hosts(side) if config.host_key else "~/.ssh/known_hosts",
+        }
+        if config.host_key:
+            kind = config.host_key.split()[0]
+            settings["HOST_KEY_ALGORITHMS"] = ALGORITHMS.get(kind, kind)
+        if config.password is not None:
+            settings["PASS"] = self._obscured(resolve(config.password, f"the password of storage {self.name}"))
+        elif side is Side.HOST and app is not None:
+            settings["KEY_FILE"] = host_key_path("~", app)
+        elif config.key is not None:
+            settings["KEY_FILE"] = str(config.key)
+        return settings
+
+    def first(self, side: Side) -> str:
+        """Return bash that pins the host key: rclone takes it from a file alone, which holds no secret."""
+        if self.config.host_key is None:
+            return ""
+        file = self._known_hosts(side)
+        line = quote((f"{host_key_name(self.config.host, self.config.port)} {self.config.host_key}",))
+        fresh = f'{quote((file,))}".$$"'
+        there = f"grep -qsxF -e {line} {quote((file,))}"
+        make = f"mkdir -p {quote((posixpath.dirname(file),))} && echo {line} >{fresh} && mv {fresh} {quote((file,))}"
+        return f"{there} || {{ {make}; }}"
+
+    @property
+    def protected(self) -> bool | None:
+        """SFTP knows no versions: who may write may overwrite and delete."""
+        return False
+
+    def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
+        """Ask for the file system of the account, as `df` would."""
+        told = json.loads(self.files().command(("about", "--json", *ASKING, self.address(self.directory))).text)
+        return Usage(used=int(told["used"]), size=int(told["used"]) + int(told["free"]))
+
+    def _known_hosts(self, side: Side) -> str:
+        place = self.own if side is Side.HOST else str(self.cache)
+        return posixpath.join(place, "known_hosts")
+
+    def _obscured(self, password: Secret) -> Secret:
+        """Return a password as rclone wants it; that hides it from nobody, so it is as secret as before."""
+        return password.map(self._obscure)
+
+    def _obscure(self, password: str) -> str:
+        words = (*("env", f"PATH={operator_path()}"), "rclone", "--config=", "obscure", "-")
+        told = self.means.operator.command(words, password.encode())
+        if not told.ok:
+            raise AppError(f"storage {self.name}: rclone does not run here: {told.error_text.strip()}", INSTALL)
+        return told.text.strip()

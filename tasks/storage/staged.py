@@ -1,0 +1,156 @@
+"""Storages that borg cannot write to: the repository lies in `staging` on the app's host, and is published from there.
+
+Both sides run borg on the app's host, as with a directory. What is saved counts only once it is published; the
+operator's look at a repository stops when the published copy is not what the host has. Without the host, the operator's
+side fetches the copy.
+"""
+
+import posixpath
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tasks.inventory import storages as configured
+from tasks.inventory.models import App
+from tasks.remote.files import Files, FilesError
+from tasks.remote.host import Host
+from tasks.remote.script import Environment
+from tasks.storage.base import Client, Storage
+from tasks.storage.publication import Folders, Publication, Way, operator_path, run
+from tasks.storage.rclone_files import RcloneFiles
+from tasks.storage.records import NEWEST, Records, kind, newest_names
+from tasks.storage.repository import Repository, Side
+
+REMOTE = "published"  # rclone's name of the storage; its settings are RCLONE_CONFIG_PUBLISHED_*
+OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered, and borg's cache
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a staged storage works with: an app's host, the operator's machine, and the operator's cache folder."""
+
+    host_of: Callable[[App], Host]
+    operator: Host
+    cache: Path
+
+
+class Staged(Storage):
+    """A storage that rclone reaches. A kind says where it is, and which settings rclone needs from each side.
+
+    `oldest` is the first version of rclone that hosts may have: major and minor number.
+    """
+
+    oldest: tuple[int, int] = (1, 60)
+
+    def __init__(
+        self, name: str, config: configured.S3Storage | configured.SftpStorage, directory: str, means: Means
+    ) -> None:
+        super().__init__(name, config.kind, directory)
+        self._staging = posixpath.join(config.staging, name)
+        self.own = posixpath.join(self._staging, OWN)
+        self.cache = means.cache / "published" / name
+        self.means = means
+
+    @property
+    @abstractmethod
+    def root(self) -> str:
+        """Return where the storage's paths begin, as rclone names it after the colon."""
+
+    @abstractmethod
+    def settings(self, side: Side, app: App | None) -> Environment:
+        """Return rclone's settings for one side, without their prefix: `TYPE` and whatever that type needs.
+
+        On the host's side `app` is given. Raises UsageError for a secret that cannot be had.
+        """
+
+    def first(self, side: Side) -> str:  # noqa: ARG002
+        """Return bash that must run before rclone on one side."""
+        return ""
+
+    @property
+    @abstractmethod
+    def protected(self) -> bool | None:
+        """Return whether the storage keeps what its hosts overwrite or delete; None when it does not tell."""
+
+    def url(self, app: App) -> str:
+        """Return the folder on the app's host."""
+        return posixpath.join(self._staging, app.name)
+
+    def reach(self, app: App, client: Client) -> Environment:  # noqa: ARG002
+        """Return where borg keeps its cache: beside the repository, with which it is lost or found."""
+        return {"BORG_BASE_DIR": self._folders(app).base}
+
+    def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:  # noqa: ARG002
+        """Return the app's host for both sides."""
+        return app_host
+
+    def repository(self, app: App, client: Client) -> Repository:
+        """Return the repository in `staging`, with what publishes it."""
+        found = super().repository(app, replace(client, base=None))
+        return replace(found, publication=self.publication(app))
+
+    def publication(self, app: App) -> Publication:
+        """Return the copy of an app's repository."""
+        host = self.means.host_of(app)
+        address = self.address(self.path(app))
+        way = Way(host, address, self._environment(Side.HOST, app), self.first(Side.HOST), self.oldest)
+        return Publication(app.name, way, self._operators(self.path(app)), self._folders(app))
+
+    def without_host(self, app: App, client: Client) -> Repository:
+        """Fetch the published copy to the operator's machine, and return it. Raises AppError."""
+        own = str(self.cache / OWN / app.name)
+        folders = Folders(str(self.cache / app.name), own, f"{own}/borg")
+        run(app.name, self._operators(self.path(app)), folders, {"do": "mirror"})
+        plain = Storage.repository(self, app, replace(client, host=self.means.operator, base=None))
+        environment = {**plain.environment, "BORG_REPO": folders.repository, "BORG_BASE_DIR": folders.base}
+        return replace(plain, url=folders.repository, environment=environment)
+
+    def place(self, app: App) -> str:
+        """Return the folder on the app's host."""
+        return self.url(app)
+
+    def lock_place(self, app: App) -> tuple[Files, str]:
+        """Return the host's files: there borg has its lock."""
+        return self.means.host_of(app).files(), self.url(app)
+
+    def files(self, app: App | None = None) -> RcloneFiles:  # noqa: ARG002  # one storage holds all apps
+        """Return the storage's files, with the operator's means."""
+        return RcloneFiles(self._operators(""), f"storage {self.name}")
+
+    def make_directory(self, app: App) -> None:
+        """Make the folder on the host, and the one in the storage where it knows such."""
+        self.means.host_of(app).files().make_directory(self._staging)
+        super().make_directory(app)
+
+    def read_records(self, app: App, newest: int = NEWEST, only: str | None = None) -> Records:
+        """As every storage, with all records over one connection."""
+        files, folder = self.files(), self._records_folder(app)
+        try:
+            names = [name for name in files.names(folder) if only in (None, kind(name))]
+        except FilesError as error:
+            if not error.missing:
+                raise
+            return Records()
+        return Records.parse(files.read_all(folder, newest_names(names, newest))) if names else Records()
+
+    def close(self) -> None:
+        """Nothing is held: the hosts belong to the session."""
+
+    def _must_be_there(self, files: Files) -> None:
+        """Folders come with their first file."""
+
+    def _folders(self, app: App) -> Folders:
+        own = posixpath.join(self.own, app.name)
+        return Folders(self.url(app), own, posixpath.join(own, "borg"))
+
+    def _operators(self, path: str) -> Way:
+        environment = {**self._environment(Side.OPERATOR, None), "PATH": operator_path()}
+        return Way(self.means.operator, self.address(path), environment, self.first(Side.OPERATOR))
+
+    def _environment(self, side: Side, app: App | None) -> Environment:
+        return {f"RCLONE_CONFIG_{REMOTE.upper()}_{name}": value for name, value in self.settings(side, app).items()}
+
+    def address(self, path: str) -> str:
+        """Return rclone's name of a path in the storage."""
+        return f"{REMOTE}:{posixpath.join(self.root, path) if path else self.root}"

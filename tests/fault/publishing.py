@@ -1,0 +1,202 @@
+"""Real servers of both kinds, repositories that are published to them, and what each moment of a publishing leaves."""
+
+import hashlib
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.inventory import load
+from tasks.lab import keys, process, s3, sshd
+from tasks.storage.publishing import STATE
+from tasks.storage.repository import Repository, Side
+from tasks.storage.session import Session
+from tasks.storage.staged import Staged
+
+KINDS = ("bucket", "files")  # the names of the storages, of the kinds s3 and sftp
+
+# Stands in for rclone: sends one object at a time, and copies the storage after each, which is what an interruption
+# there would leave. Servers and rclone put files in place by renaming, so hard links keep what was.
+RECORDER = """#!/bin/bash
+set -o pipefail
+[ -n "$RECORD" ] || exec {real} "$@"
+moment() {{ cp -al "$SERVED" "$RECORD/$(printf %04d "$(ls "$RECORD" | wc -l)")"; }}
+case " $* " in
+*" copy "*" --files-from-raw=- "*) [[ ${{@: -1}} == published:* ]] || exec {real} "$@"
+    while IFS= read -r name || [ -n "$name" ]; do printf '%s\\n' "$name" | {real} "$@" || exit; moment; done ;;
+*" copyto "*|*" deletefile "*|*" rcat "*) {real} "$@" && moment ;;
+*) exec {real} "$@" ;;
+esac
+"""
+
+
+class Servers:
+    """A real S3 server and an OpenSSH server that does nothing but SFTP."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.s3 = s3.plan(folder / "buckets", "backups")
+        self.sftp = sshd.HostPaths(folder / "files")
+        self.port = process.free_port()
+        self.key = folder / "home/.ssh/cloudbackup_shop"
+        self.key.parent.mkdir(parents=True)
+        keys.make(self.key, "shop")
+        sshd.prepare(self.sftp, self.port, keys.public(self.key), {})
+        with (self.sftp.ssh / "config").open("a") as config:
+            config.write(f"ForceCommand internal-sftp -d {self.sftp.home}\n")
+        self.daemons = [self.s3.start()]
+        self.daemons.append(sshd.start(self.sftp, {}))
+        process.wait_until(lambda: process.answers(self.port), "the SFTP server", self.daemons[1], self.sftp.log)
+
+    def served(self, kind: str, store: str) -> Path:
+        """Return where the published copy of shop lies in a server, of the storages in a folder `store`."""
+        return (self.s3.folder / "backups" if kind == "bucket" else self.sftp.home) / store / "shop"
+
+    def storages(self, staging: Path, store: str) -> dict[str, Any]:
+        bucket: dict[str, Any] = {"kind": "s3", "endpoint": self.s3.endpoint, "bucket": "backups", "prefix": store}
+        bucket |= {"access_key": {"env": "LAB_ACCESS"}, "secret_key": {"env": "LAB_SECRET"}}
+        files = {"kind": "sftp", "host": "127.0.0.1", "port": self.port, "user": os.environ.get("USER", "root")}
+        files |= {"directory": store, "host_key": keys.pin(self.sftp.host_key), "key": str(self.key)}
+        return {"bucket": {**bucket, "staging": str(staging)}, "files": {**files, "staging": str(staging)}}
+
+    def environment(self) -> dict[str, str]:
+        real = shlex.quote(s3.rclone())
+        program = self.folder / "bin/rclone"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(RECORDER.format(real=real))
+        program.chmod(0o755)
+        return {
+            "HOME": str(self.folder / "home"),
+            "LAB_ACCESS": self.s3.access_key,
+            "LAB_SECRET": self.s3.secret_key,
+            "PATH": f"{program.parent}:{os.environ['PATH']}",
+        }
+
+    def close(self) -> None:
+        process.end_all(lambda: process.descendants(self.daemons))
+
+
+class Site:
+    """An app on this machine whose repositories lie in a staging folder, one storage of each kind."""
+
+    def __init__(self, folder: Path, servers: Servers, borg: str) -> None:
+        self.folder = folder
+        self.servers = servers
+        self.borg = borg
+        self.store = secrets.token_hex(4)
+        self.files = folder / "srv"
+        self.files.mkdir(parents=True)
+        inventory = folder / "inventory"
+        (inventory / "apps").mkdir(parents=True)
+        place = {"escrow": str(folder / "escrow"), "cache": str(folder / "cache")}
+        values = {
+            "storages": servers.storages(folder / "staging", self.store),
+            "defaults": {"storage": "bucket"},
+            **place,
+        }
+        (inventory / "cloudbackup.yml").write_text(yaml.safe_dump(values))
+        for name, storage in (("shop", "bucket"), ("shopfiles", "files")):
+            app = {
+                "host": "local",
+                "storage": storage,
+                "passphrase": {"env": "SHOP"},
+                "files": {"paths": [str(self.files)]},
+            }
+            (inventory / f"apps/{name}.yml").write_text(yaml.safe_dump(app))
+        self.session = Session(load(inventory))
+        self.app = self.session.inventory.app("shop")
+
+    def storage(self, kind: str) -> Staged:
+        storage = self.session.storage(kind)
+        assert isinstance(storage, Staged)
+        return storage
+
+    def repository(self, kind: str) -> Repository:
+        app = self.app.model_copy(update={"storage": kind})
+        return self.session.repository(app, Side.OPERATOR)
+
+    def served(self, kind: str) -> Path:
+        return self.servers.served(kind, self.store)
+
+    def staging(self, kind: str) -> Path:
+        return self.folder / "staging" / kind / "shop"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What an interruption after an object leaves, and the archives that must then be listed: one of `allowed`."""
+
+    folder: Path
+    allowed: tuple[frozenset[str], ...]
+
+
+def digest(folder: Path) -> str:
+    """Return the same for folders with the same files, whoever wrote what into their state."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != STATE:
+            found.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def run_borg(borg: str, commands: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]:
+    """Run commands of that borg, in order, in one process."""
+    interpreter = Path(borg).resolve().read_text(errors="replace").splitlines()[0].removeprefix("#!").split()
+    done = subprocess.run(
+        (*interpreter, str(Path(__file__).with_name("forking_borg.py"))),
+        input=json.dumps(list(commands)), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [tuple(each) for each in json.loads(done.stdout)]
+
+
+def restorable(borg: str, moments: Sequence[Moment], content: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return what is wrong with the moments: every archive must be listed and give back what was saved.
+
+    `content` has of each archive the SHA-256 of its files, by name.
+    """
+    faults: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        places = [Path(scratch, str(number)) for number in range(len(moments))]
+        lists = []
+        for moment, place in zip(moments, places, strict=True):
+            shutil.copytree(moment.folder, place / "repository")
+            lists.append(_command(place, "list", "--short"))
+        extracts = []
+        for moment, place, (code, out, err) in zip(moments, places, run_borg(borg, lists), strict=True):
+            names = frozenset(out.split())
+            if code or names not in moment.allowed:
+                faults.append(f"{moment.folder}: list gave {code}, {sorted(names)}: {err[-500:]}")
+            for name in names:
+                (place / name).mkdir()
+                extracts.append((moment, place / name, _command(place, "extract", f"::{name}", folder=place / name)))
+        results = run_borg(borg, [command for _, _, command in extracts])
+        for (moment, place, _), (code, _, err) in zip(extracts, results, strict=True):
+            found = {path.name: checksum(path) for path in place.rglob("*") if path.is_file()}
+            if code or found != content[place.name]:
+                faults.append(f"{moment.folder}: extract of {place.name} gave {code}: {err[-500:]}")
+    return faults
+
+
+def _command(place: Path, *words: str, folder: Path | None = None) -> dict[str, Any]:
+    environment = {
+        "BORG_REPO": str(place / "repository"),
+        "BORG_BASE_DIR": str(place / "base"),
+        "BORG_PASSPHRASE": "secret words",
+    }
+    return {"words": words, "environment": environment, "folder": str(folder or place)}
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+Recorded = Callable[[str, Path], Iterator[None]]

@@ -1,0 +1,115 @@
+"""Publishing, interrupted after every single object over real S3 and real SFTP, with both borgs."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.borg.compact import compact
+from tasks.borg.create import FilesOptions, create
+from tasks.borg.delete import delete
+from tasks.borg.init import init
+from tasks.borg.runner import run
+from tests.fault.publishing import KINDS, Moment, Servers, Site, checksum, digest, restorable
+
+BORGS = [path for path in (shutil.which("borg"), *os.environ.get("CLOUDBACKUP_BORGS", "").split(":")) if path]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(params=BORGS)
+def site(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    for name, value in servers.environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/borg").symlink_to(request.param)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("SHOP", "secret words")
+    site = Site(tmp_path / "site", servers, request.param)
+    yield site
+    site.session.__exit__(None, None, None)
+
+
+class Story:
+    """One repository, published to both storages after each step, every moment of it kept."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.site = site
+        self.patch = monkeypatch
+        self.repository = site.repository("bucket")
+        self.content: dict[str, dict[str, str]] = {}
+        self.moments: dict[str, Moment] = {}
+        self.names: frozenset[str] = frozenset()
+        self.count = dict.fromkeys(KINDS, 0)
+
+    def save(self, name: str) -> None:
+        create(self.repository, FilesOptions(name, (str(self.site.files),)))
+        self.content[name] = {path.name: checksum(path) for path in self.site.files.iterdir()}
+
+    def step(self, action: Callable[[], object], names: set[str], *, frees: bool = False) -> None:
+        """Do something with the repository; keep every moment of what that publishes to either storage."""
+        self._recorded("bucket", names, action)
+        self._recorded("files", names, lambda: self._publish("files", frees=frees))
+        self.names = frozenset(names)
+
+    def _publish(self, kind: str, *, frees: bool) -> None:
+        publication = self.site.repository(kind).publication
+        assert publication is not None
+        published = publication.publish()
+        assert published is not None
+        if frees:
+            publication.free(published)
+
+    def _recorded(self, kind: str, names: set[str], action: Callable[[], object]) -> None:
+        record = self.site.folder / "moments" / f"{kind}-{sum(self.count.values())}"
+        record.mkdir(parents=True)
+        self.patch.setenv("RECORD", str(record))
+        self.patch.setenv("SERVED", str(self.site.served(kind)))
+        action()
+        self.patch.delenv("RECORD")
+        found = sorted(record.iterdir())
+        self.count[kind] += len(found)
+        for folder in found:
+            self.moments.setdefault(digest(folder), Moment(folder, (self.names, frozenset(names))))
+
+
+def fill(folder: Path, first: int, last: int) -> None:
+    for number in range(first, last):
+        (folder / f"f{number}").write_bytes(os.urandom(8_000))
+
+
+def test_the_copy_is_restorable_whenever_publishing_is_interrupted(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repository = site.repository("bucket")
+    site.storage("bucket").make_directory(site.app)
+    init(repository, tmp_path / "escrow")
+    for setting in ("max_segment_size=8000", "segments_per_dir=10"):
+        run(repository, ("config", repository.url, *setting.split("=")))
+    site.staging("files").parent.mkdir()
+    site.staging("files").symlink_to(site.staging("bucket"))
+    story = Story(site, monkeypatch)
+    fill(site.files, 0, 80)
+    story.save("first")
+    story.names = frozenset({"first"})
+    story._publish("files", frees=False)
+    for number in range(3):
+        (site.files / f"f{number}").unlink()
+    fill(site.files, 80, 88)
+    story.step(lambda: story.save("second"), {"first", "second"})
+    story.step(lambda: delete(repository, ["first"]), {"second"})
+    story.step(lambda: compact(repository), {"second"}, frees=True)
+    fill(site.files, 88, 90)
+    story.step(lambda: story.save("third"), {"second", "third"})
+    segments = [int(path.name) for path in (site.staging("bucket") / "data").glob("*/*")]
+    print(sorted(segments), story.count, len(story.moments))
+    assert restorable(site.borg, list(story.moments.values()), story.content) == []
