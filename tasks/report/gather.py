@@ -71,9 +71,10 @@ def _evidence(one: Found) -> Evidence:
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:
     kind = session.inventory.storages[name].kind
     try:
-        usage = session.storage(name).usage(tuple(app for app in apps if app.storage == name))
+        storage = session.storage(name)
+        usage, remark = storage.usage(tuple(app for app in apps if app.storage == name)), storage.remark()
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
         return StorageRow(name, kind, error=error.what)
-    return StorageRow(name, kind, usage.used, usage.size)
+    return StorageRow(name, kind, usage.used, usage.size, remark)

@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class StorageRow:
-    """The space of one storage in bytes; None and `error` when it could not be learnt."""
+    """The space of one storage in bytes; None and `error` when it could not be learnt, or another remark on it."""
 
     storage: str
     kind: str

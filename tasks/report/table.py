@@ -68,9 +68,9 @@ def space(row: StorageRow) -> str:
     """Return the line of a storage: how much of it is used."""
     if row.used is None:
         return f"{row.storage}: space unknown: {printable(row.error or 'it could not be asked')}"
-    if not row.size:
-        return f"{row.storage}: {human.size(row.used)} used"
-    text = f"{row.storage}: {human.size(row.used)} of {human.size(row.size)} used ({row.used / row.size:.0%})"
+    text = f"{row.storage}: {human.size(row.used)} used"
+    if row.size:
+        text = f"{row.storage}: {human.size(row.used)} of {human.size(row.size)} used ({row.used / row.size:.0%})"
     return text.replace("%", " %") + (f": {printable(row.error)}" if row.error else "")
 
 

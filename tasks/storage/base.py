@@ -116,6 +116,10 @@ class Storage(ABC):
         """Return the files and the folder in which borg locks the repository."""
         return self.files(app), self.place(app)
 
+    def remark(self) -> str | None:
+        """Return what a person must know of the storage as it is, in the report."""
+        return None
+
     def make_directory(self, app: App) -> None:
         """Make the folder in which repositories lie. Raises FilesError."""
         self.files(app).make_directory(self.directory)

@@ -2,7 +2,7 @@
 
 import json
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tasks.remote.files import FilesError
 from tasks.remote.output import Output
@@ -14,7 +14,9 @@ TIMEOUT = 300.0  # seconds
 NOT_THERE = ("directory not found", "object not found", "doesn't exist")
 
 SHOW = """import json, pathlib, sys
-print(json.dumps({file.name: file.read_bytes().hex() for file in pathlib.Path(sys.argv[1]).iterdir()}))"""
+top = pathlib.Path(sys.argv[1])
+found = {str(file.relative_to(top)): file.read_bytes().hex() for file in top.rglob("*") if file.is_file()}
+print(json.dumps(found))"""
 
 
 class RcloneFiles:
@@ -65,8 +67,34 @@ class RcloneFiles:
         """Remove a file or an empty directory."""
         self._run("remove", path, ("deletefile", *SENDING, self._at(path)))
 
+    def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
+        """Return each file's bytes, or that it is missing, over one connection."""
+        wanted = list(paths)
+        found = self.read_all("", wanted) if wanted else {}
+        missing = FilesError(f"{self._name}: a file is not there", missing=True)
+        return {path: found.get(path, missing) for path in wanted}
+
+    def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
+        """Return the sorted names in each directory, or its fault."""
+        return {path: self._names_or_fault(path) for path in paths}
+
+    def _names_or_fault(self, path: str) -> list[str] | FilesError:
+        try:
+            return self.names(path)
+        except FilesError as error:
+            return error
+
+    def tree(self, path: str) -> list[str]:
+        """Return the paths of all files at and below a directory, from there on; of a missing one, none."""
+        try:
+            return self._run("list", path, ("lsf", "-R", "--files-only", *ASKING, self._at(path))).text.splitlines()
+        except FilesError as error:
+            if error.missing:
+                return []
+            raise
+
     def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:
-        """Return several files of a folder, by name, over one connection."""
+        """Return those of several files below a folder that are there, by path, over one connection."""
         listed = quote(("printf", "%s\\n", *names))
         copy = quote(self._words(("copy", "--no-traverse", "--files-from-raw=-", *SENDING, self._at(folder))))
         body = f"""

@@ -13,14 +13,10 @@ from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Storage
 from tasks.storage.local import Directory
 from tasks.storage.repository import Repository, Side
-<<<<<<< HEAD
-from tasks.storage.ssh import SshServer, agent_key_path
-=======
 from tasks.storage.s3 import Bucket
 from tasks.storage.sftp import SftpServer
-from tasks.storage.ssh import SshServer
+from tasks.storage.ssh import SshServer, agent_key_path
 from tasks.storage.staged import Means, Staged
->>>>>>> 1a68aee (Storages s3 and sftp: the repository is published from the host's staging folder, restorable at every moment)
 from tasks.storage.storagebox import StorageBox
 
 

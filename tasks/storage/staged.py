@@ -5,22 +5,25 @@ operator's look at a repository stops when the published copy is not what the ho
 side fetches the copy.
 """
 
+import json
 import posixpath
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
-from tasks.remote.files import Files, FilesError
+from tasks.remote.files import Files
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
-from tasks.storage.base import Client, Storage
+from tasks.storage.base import NOTHING, Client, Storage
 from tasks.storage.publication import Folders, Publication, Way, operator_path, run
+from tasks.storage.publishing import STATE
 from tasks.storage.rclone_files import RcloneFiles
-from tasks.storage.records import NEWEST, Records, kind, newest_names
+from tasks.storage.records import newest_names
 from tasks.storage.repository import Repository, Side
+from tasks.storage.survey import Choose, Mark, Seen
 
 REMOTE = "published"  # rclone's name of the storage; its settings are RCLONE_CONFIG_PUBLISHED_*
 OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered, and borg's cache
@@ -123,16 +126,33 @@ class Staged(Storage):
         self.means.host_of(app).files().make_directory(self._staging)
         super().make_directory(app)
 
-    def read_records(self, app: App, newest: int = NEWEST, only: str | None = None) -> Records:
-        """As every storage, with all records over one connection."""
-        files, folder = self.files(), self._records_folder(app)
-        try:
-            names = [name for name in files.names(folder) if only in (None, kind(name))]
-        except FilesError as error:
-            if not error.missing:
-                raise
-            return Records()
-        return Records.parse(files.read_all(folder, newest_names(names, newest))) if names else Records()
+    def survey(
+        self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = newest_names
+    ) -> list[Seen]:
+        """As every storage, by two calls of rclone; the mark is that of the published copy."""
+        files = self.files()
+        names = files.tree(posixpath.join(self.directory, "records"))
+        wanted = {app.name: choose([path.partition("/")[2] for path in names if _of(path, app)]) for app in apps}
+        old = {app.name: known.get(app.name, {}) for app in apps}
+        paths = [f"records/{app}/{name}" for app, all_of in wanted.items() for name in all_of if name not in old[app]]
+        read = files.read_all(self.directory, [*(f"{app.name}/{STATE}" for app in apps), *paths])
+        found = {f"records/{app}/{name}": text for app, texts in old.items() for name, text in texts.items()} | read
+        records = {
+            app: {name: found[f"records/{app}/{name}"] for name in all_of if f"records/{app}/{name}" in found}
+            for app, all_of in wanted.items()
+        }
+        return [Seen(mark(read.get(f"{app.name}/{STATE}")), records[app.name]) for app in apps]
+
+    def marks(self, apps: Sequence[App]) -> list[Mark | None]:
+        """Return the marks of the published copies. Raises AppError."""
+        read = self.files().read_all(self.directory, [f"{app.name}/{STATE}" for app in apps])
+        return [mark(read.get(f"{app.name}/{STATE}")) for app in apps]
+
+    def remark(self) -> str | None:
+        """Return that the storage keeps nothing from its hosts, unless it does or does not tell."""
+        if self.protected is None:
+            return "whether it is protected from its hosts is not known"
+        return None if self.protected else "not protected from its hosts"
 
     def close(self) -> None:
         """Nothing is held: the hosts belong to the session."""
@@ -154,3 +174,18 @@ class Staged(Storage):
     def address(self, path: str) -> str:
         """Return rclone's name of a path in the storage."""
         return f"{REMOTE}:{posixpath.join(self.root, path) if path else self.root}"
+
+
+def mark(state: bytes | None) -> Mark | None:
+    """Return the mark in a published copy's state; None when there is none, or the copy is just being written."""
+    try:
+        told = json.loads(state or b"")
+        if told["publishing"] or told["published"] is None:
+            return None
+        return Mark(int(told["published"]), str(told["run"]), str(told["config"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _of(path: str, app: App) -> bool:
+    return path.partition("/")[0] == app.name

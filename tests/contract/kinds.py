@@ -308,9 +308,9 @@ class Sftp(Staged):
         return keys.pin(self.paths.host_key)
 
     def truth(self) -> Usage:
-        """Return the space as SFTP tells it: the blocks that only root may use count as used."""
+        """Return the space as rclone takes it from SFTP: with the blocks that only root may use."""
         about = os.statvfs(self.paths.home)
-        return Usage((about.f_blocks - about.f_bavail) * about.f_frsize, about.f_blocks * about.f_frsize)
+        return Usage((about.f_blocks - about.f_bfree) * about.f_frsize, about.f_blocks * about.f_frsize)
 
     @contextmanager
     def away(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Real servers of both kinds, repositories that are published to them, and what each moment of a publishing leaves."""
 
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -8,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,18 @@ from tasks.storage.staged import Staged
 
 KINDS = ("bucket", "files")  # the names of the storages, of the kinds s3 and sftp
 
-# Stands in for rclone: sends one object at a time, and copies the storage after each, which is what an interruption
-# there would leave. Servers and rclone put files in place by renaming, so hard links keep what was.
+# Stands in for rclone where RECORD names a folder: sends one object at a time, and copies the storage after each, which
+# is what an interruption there would leave. Servers and rclone put files in place by renaming, so hard links keep what
+# was. After so many objects as FAIL says, nothing works any more. LOG gets all command lines.
 RECORDER = """#!/bin/bash
 set -o pipefail
+[ -z "$LOG" ] || printf '%s\\n' "$*" >>"$LOG"
 [ -n "$RECORD" ] || exec {real} "$@"
+[ -z "$FAIL" ] || [ "$(ls "$RECORD" | wc -l)" -lt "$FAIL" ] || exit 1
 moment() {{ cp -al "$SERVED" "$RECORD/$(printf %04d "$(ls "$RECORD" | wc -l)")"; }}
 case " $* " in
 *" copy "*" --files-from-raw=- "*) [[ ${{@: -1}} == published:* ]] || exec {real} "$@"
-    while IFS= read -r name || [ -n "$name" ]; do printf '%s\\n' "$name" | {real} "$@" || exit; moment; done ;;
+    while [ -z "$FAIL" ] || [ "$(ls "$RECORD" | wc -l)" -lt "$FAIL" ] || exit 1; IFS= read -r name || [ -n "$name" ]; do printf '%s\\n' "$name" | {real} "$@" || exit; moment; done ;;
 *" copyto "*|*" deletefile "*|*" rcat "*) {real} "$@" && moment ;;
 *) exec {real} "$@" ;;
 esac
@@ -88,11 +92,11 @@ class Servers:
 class Site:
     """An app on this machine whose repositories lie in a staging folder, one storage of each kind."""
 
-    def __init__(self, folder: Path, servers: Servers, borg: str) -> None:
+    def __init__(self, folder: Path, servers: Servers, borg: str, store: str = "") -> None:
         self.folder = folder
         self.servers = servers
         self.borg = borg
-        self.store = secrets.token_hex(4)
+        self.store = store or secrets.token_hex(4)
         self.files = folder / "srv"
         self.files.mkdir(parents=True)
         inventory = folder / "inventory"
@@ -120,9 +124,9 @@ class Site:
         assert isinstance(storage, Staged)
         return storage
 
-    def repository(self, kind: str) -> Repository:
+    def repository(self, kind: str, side: Side = Side.OPERATOR) -> Repository:
         app = self.app.model_copy(update={"storage": kind})
-        return self.session.repository(app, Side.OPERATOR)
+        return self.session.repository(app, side)
 
     def served(self, kind: str) -> Path:
         return self.servers.served(kind, self.store)
@@ -199,4 +203,11 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-Recorded = Callable[[str, Path], Iterator[None]]
+def sent(moments: Sequence[Path]) -> int:
+    """Return the bytes of all that was written between the first moment and the last."""
+    total = 0
+    for before, after in itertools.pairwise(moments):
+        known = {path.stat().st_ino for path in before.rglob("*") if path.is_file()}
+        new = (path.stat() for path in after.rglob("*") if path.is_file())
+        total += sum(file.st_size for file in new if file.st_ino not in known)
+    return total

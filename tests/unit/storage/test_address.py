@@ -1,6 +1,8 @@
 """Addresses as borg reads them."""
 
+import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,11 @@ from tasks.errors import UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.inventory.storages import SshStorage
+from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
+from tasks.storage.staged import Staged, mark
+from tasks.storage.survey import Mark
 
 APP = App.model_validate_json(
     '{"name": "shop", "host": "local", "storage": "vault", "max_age": "1d", "compression": "lz4",'
@@ -47,10 +52,57 @@ def test_the_forced_command_names_the_repository_as_one_word() -> None:
     assert command == "borg serve --append-only --restrict-to-repository 'my backups/shop'"
 
 
-def test_a_kind_that_is_only_planned_is_told(tmp_path: Path) -> None:
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+PUBLISHED = f"""
+storages:
+  bucket: {{kind: s3, endpoint: "https://s3.example.org", bucket: backups, prefix: ours/, region: fsn1,
+           access_key: {{env: ACCESS}}, secret_key: {{env: SECRET}}, staging: /var/lib/cloudbackup}}
+  files: {{kind: sftp, host: h, user: u, directory: "my borg", key: /keys/own, host_key: {KEY},
+          staging: /var/lib/cloudbackup}}
+  home: {{kind: sftp, host: h, user: u, directory: borg, staging: /var/lib/cloudbackup}}
+"""
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("ACCESS", "key")
+    monkeypatch.setenv("SECRET", "secret words")
     (tmp_path / "apps").mkdir()
-    (tmp_path / "cloudbackup.yml").write_text(
-        "storages: {files: {kind: sftp, host: h, user: u, directory: borg, staging: /var/lib/cloudbackup}}\n"
-    )
-    with Session(load(tmp_path)) as session, pytest.raises(UsageError, match="kind sftp is planned"):
-        session.storage("files")
+    (tmp_path / "cloudbackup.yml").write_text(PUBLISHED)
+    with Session(load(tmp_path)) as session:
+        yield session
+
+
+def test_what_is_published_lies_below_the_prefix_and_works_in_the_staging_folder(published: Session) -> None:
+    bucket, files = published.storage("bucket"), published.storage("files")
+    assert isinstance(bucket, Staged)
+    assert isinstance(files, Staged)
+    assert bucket.url(APP) == "/var/lib/cloudbackup/bucket/shop"
+    assert bucket.address(bucket.path(APP)) == "published:backups/ours/shop"
+    assert files.address(files.path(APP)) == "published:my borg/shop"  # from the account's home
+
+
+def test_each_side_reaches_the_storage_with_its_own_key_and_the_pinned_host_key(published: Session) -> None:
+    files, home = published.storage("files"), published.storage("home")
+    assert isinstance(files, Staged)
+    assert isinstance(home, Staged)
+    own, hosts = files.settings(Side.OPERATOR, None), files.settings(Side.HOST, APP)
+    assert (own["KEY_FILE"], hosts["KEY_FILE"]) == ("/keys/own", "~/.ssh/cloudbackup_shop")
+    assert hosts["KNOWN_HOSTS_FILE"] == "/var/lib/cloudbackup/files/.cloudbackup/known_hosts"
+    assert hosts["HOST_KEY_ALGORITHMS"] == "ssh-ed25519"
+    assert f"'h {KEY}'" in files.first(Side.HOST)
+    assert home.settings(Side.HOST, APP)["KNOWN_HOSTS_FILE"] == "~/.ssh/known_hosts"  # never that of anybody
+
+
+def test_the_keys_of_a_bucket_are_secrets(published: Session) -> None:
+    bucket = published.storage("bucket")
+    assert isinstance(bucket, Staged)
+    assert "secret words" not in str(bucket.settings(Side.HOST, APP))
+
+
+def test_a_copy_that_is_being_written_has_no_mark() -> None:
+    state = {"published": 7, "run": "abc", "config": "def", "publishing": None}
+    assert mark(json.dumps(state).encode()) == Mark(7, "abc", "def")
+    for other in ({**state, "publishing": {"run": "x"}}, {**state, "published": None}, {}):
+        assert mark(json.dumps(other).encode()) is None
+    assert mark(None) is None

@@ -1,0 +1,151 @@
+"""A published copy and its host: what is sent, who may write, and how a host goes on that lost everything."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tasks.borg.create import FilesOptions, create
+from tasks.borg.init import init
+from tasks.borg.list import archives
+from tasks.errors import AppError
+from tasks.lab import s3
+from tasks.storage.publishing import JUMP
+from tasks.storage.repository import Side
+from tests.fault.publishing import KINDS, Moment, Site, checksum, digest, restorable, sent
+
+
+def begin(site: Site, kind: str, escrow: Path) -> None:
+    """Make the repository, with one archive."""
+    site.storage(kind).make_directory(site.app)
+    init(site.repository(kind), escrow)
+    (site.files / "first").write_bytes(os.urandom(100_000))
+    save(site, kind, "one")
+
+
+def save(site: Site, kind: str, name: str) -> None:
+    create(site.repository(kind, Side.HOST), FilesOptions(name, (str(site.files),)))
+
+
+def names(site: Site, kind: str) -> list[str]:
+    return [archive.name for archive in archives(site.repository(kind)).archives]
+
+
+def nonce(folder: Path) -> int:
+    return int((folder / "nonce").read_text(), 16)
+
+
+def recorded(site: Site, kind: str, monkeypatch: pytest.MonkeyPatch, name: str) -> Path:
+    """Return where every moment of what is published from now on is kept."""
+    record = site.folder / name
+    record.mkdir()
+    monkeypatch.setenv("RECORD", str(record))
+    monkeypatch.setenv("SERVED", str(site.served(kind)))
+    return record
+
+
+def kind_of(site: Site) -> str:
+    """Return one kind for each borg."""
+    return KINDS["1.4" in site.borg]
+
+
+def test_little_is_sent_for_a_small_change_nothing_for_none_and_no_secret_is_shown(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, log = kind_of(site), tmp_path / "log"
+    monkeypatch.setenv("LOG", str(log))
+    begin(site, kind, tmp_path / "escrow")
+    record = recorded(site, kind, monkeypatch, "change")
+    before = sum(path.stat().st_size for path in (site.staging(kind) / "data").rglob("*") if path.is_file())
+    start = site.folder / "start"
+    subprocess.run(("cp", "-al", site.served(kind), start), check=True)
+    (site.files / "second").write_bytes(os.urandom(20_000))
+    save(site, kind, "two")
+    grown = sum(path.stat().st_size for path in (site.staging(kind) / "data").rglob("*") if path.is_file()) - before
+    assert 20_000 < sent([start, *sorted(record.iterdir())]) < 1.5 * grown
+    shutil.rmtree(record)
+    record.mkdir()
+    publication = site.repository(kind).publication
+    assert publication is not None
+    publication.publish()
+    assert list(record.iterdir()) == []
+    secrets = [site.servers.s3.secret_key, "secret words"]
+    texts = [path.read_bytes() for path in (log, *site.folder.rglob("*")) if path.is_file()]
+    assert not any(secret.encode() in text for secret in secrets for text in texts)
+
+
+@pytest.mark.parametrize("lost", ["repository", "all"])
+def test_a_host_that_lost_its_staging_goes_on_and_reuses_no_nonce(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    kind = kind_of(site)
+    begin(site, kind, tmp_path / "escrow")
+    (site.files / "second").write_bytes(os.urandom(50_000))
+    recorded(site, kind, monkeypatch, "cut")
+    monkeypatch.setenv("FAIL", "4")
+    with pytest.raises(AppError, match="published copy"):
+        save(site, kind, "two")
+    monkeypatch.delenv("RECORD")
+    monkeypatch.delenv("FAIL")
+    with pytest.raises(AppError, match="not published yet"):
+        names(site, kind)
+    used = nonce(site.staging(kind))
+    shutil.rmtree(site.staging(kind) if lost == "repository" else site.staging(kind).parent)
+    save(site, kind, "three")
+    assert names(site, kind) == ["one", "three"]
+    assert nonce(site.staging(kind)) >= nonce(site.served(kind)) >= used + JUMP - 2**20
+    content = {path.name: checksum(path) for path in site.files.iterdir()}
+    expected = {"one": {"first": content["first"]}, "three": content}
+    assert restorable(site.borg, [Moment(site.served(kind), (frozenset(expected),))], expected) == []
+
+
+def test_what_was_interrupted_is_published_by_the_next_run(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = kind_of(site)
+    begin(site, kind, tmp_path / "escrow")
+    (site.files / "second").write_bytes(os.urandom(10_000))
+    for number in (1, 3, 5):  # the first time after borg, then before it
+        recorded(site, kind, monkeypatch, f"cut-{number}")
+        monkeypatch.setenv("FAIL", str(number))
+        with pytest.raises(AppError, match="published copy"):
+            save(site, kind, "two")
+        monkeypatch.delenv("RECORD")
+        monkeypatch.delenv("FAIL")
+    save(site, kind, "three")
+    assert names(site, kind) == ["one", "two", "three"]
+
+
+def test_a_second_writer_is_found_and_nothing_is_touched(site: Site, tmp_path: Path) -> None:
+    kind = kind_of(site)
+    begin(site, kind, tmp_path / "escrow")
+    other = Site(tmp_path / "other", site.servers, site.borg, site.store)
+    init(other.repository(kind), tmp_path / "escrow")  # a host that has no repository yet takes over the published one
+    assert names(other, kind) == ["one"]
+    save(other, kind, "two")
+    before = digest(site.served(kind))
+    for act in (lambda: save(site, kind, "three"), lambda: names(site, kind)):
+        with pytest.raises(AppError, match="somebody else wrote"):
+            act()
+    assert digest(site.served(kind)) == before
+    other.session.__exit__(None, None, None)
+
+
+def test_a_strange_or_a_missing_object_is_found(site: Site, tmp_path: Path) -> None:
+    begin(site, "bucket", tmp_path / "escrow")
+    way = site.storage("bucket")._operators("shop")
+    shown = {name: value if isinstance(value, str) else value.reveal() for name, value in way.environment.items()}
+    address = f"published:backups/{site.store}/shop/data/0"
+
+    def rclone(*words: str) -> None:
+        subprocess.run((s3.rclone(), "--config=", *words), env=shown, input=b"x", check=True)
+
+    rclone("rcat", f"{address}/99")
+    with pytest.raises(AppError, match="data/0/99 is not from here"):
+        save(site, "bucket", "two")
+    rclone("deletefile", f"{address}/99")
+    rclone("deletefile", f"{address}/1")
+    with pytest.raises(AppError, match="data/0/1 is not as it was published"):
+        save(site, "bucket", "two")
