@@ -94,7 +94,7 @@ class Storage(ABC):
 
     def state(self, app: App) -> State:
         """Return what the repository's folder tells without borg. Raises FilesError, HostError."""
-        return read_state(self.files(app), self.path(app))
+        return read_state(*self.lock_place(app))
 
     def repository(self, app: App, client: Client) -> Repository:
         """Return the repository as `client` sees it."""

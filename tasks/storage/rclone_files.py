@@ -26,9 +26,10 @@ class RcloneFiles:
         self._way = way
         self._name = name
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, size: int | None = None) -> bytes:
         """Return a file's bytes. No file that is kept here is empty, and rclone takes a missing one for that."""
-        found = self._run("read", path, ("cat", *ASKING, self._at(path))).stdout
+        first = () if size is None else (f"--count={size}",)
+        found = self._run("read", path, ("cat", *ASKING, *first, self._at(path))).stdout
         if not found:
             raise FilesError(f"{self._name}: cannot read {path}: it is not there", missing=True)
         return found
