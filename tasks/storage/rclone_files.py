@@ -26,9 +26,9 @@ class RcloneFiles:
         self._way = way
         self._name = name
 
-    def read(self, path: str, size: int | None = None) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
         """Return a file's bytes. No file that is kept here is empty, and rclone takes a missing one for that."""
-        first = () if size is None else (f"--count={size}",)
+        first = () if most is None else (f"--count={most}",)
         found = self._run("read", path, ("cat", *ASKING, *first, self._at(path))).stdout
         if not found:
             raise FilesError(f"{self._name}: cannot read {path}: it is not there", missing=True)
@@ -59,6 +59,10 @@ class RcloneFiles:
             if error.missing:
                 return False
             raise
+
+    def rename(self, path: str, new: str) -> None:
+        """Give a file another name."""
+        self._run("rename", path, ("moveto", *SENDING, self._at(path), self._at(new)))
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:  # noqa: ARG002
         """Make a directory where the storage knows such."""
