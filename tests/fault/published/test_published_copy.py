@@ -14,7 +14,7 @@ from tasks.errors import AppError
 from tasks.lab import s3
 from tasks.storage.publishing import JUMP
 from tasks.storage.repository import Side
-from tests.fault.publishing import KINDS, Moment, Site, checksum, digest, restorable, sent
+from tests.fault.published.site import KINDS, Moment, Site, checksum, digest, restorable, sent
 
 
 def begin(site: Site, kind: str, escrow: Path) -> None:

@@ -11,7 +11,7 @@ from tasks.borg.create import FilesOptions, create
 from tasks.borg.delete import delete
 from tasks.borg.init import init
 from tasks.borg.runner import run
-from tests.fault.publishing import KINDS, Moment, Site, checksum, digest, restorable
+from tests.fault.published.site import KINDS, Moment, Site, checksum, digest, restorable
 
 
 class Story:
