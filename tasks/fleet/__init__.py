@@ -11,6 +11,8 @@ BACKUP_HELP = {
     "part": "I/N: only every N-th of these apps, beginning with the I-th, to spread a fleet over jobs or days",
     "parallel": "how many apps are worked on at a time; of one Storage Box never more than 8",
     "dry-run": "print what would run, secrets hidden, and change nothing",
+    "quiet": "print only what is not well",
+    "verbose": "print each step as it begins",
 }
 RESTORE_HELP = {
     "app": "name of the app in the inventory",
@@ -27,6 +29,8 @@ VERIFY_HELP = {
     "parallel": BACKUP_HELP["parallel"],
     "to": "`local` drills on this machine, also when the app's host is gone; otherwise on the app's host",
     "scratch": "folder where a database is restored for the time of the drill; /var/tmp unless given",
+    "quiet": BACKUP_HELP["quiet"],
+    "verbose": BACKUP_HELP["verbose"],
 }
 
 
@@ -41,27 +45,48 @@ def backup(
     part: str = "",
     parallel: int = 8,
     dry_run: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Back up every source of every app to its storage."""
-    _backup(c, app, source, part, parallel, dry_run)
+    _backup(c, (app, source, part, parallel), dry_run, quiet, verbose)
 
 
 @task(help=BACKUP_HELP, iterable=["app"], name="backup")
-def mariadb_backup(c: Any, app: Any = None, part: str = "", parallel: int = 8, dry_run: bool = False) -> None:
+def mariadb_backup(
+    c: Any,
+    app: Any = None,
+    part: str = "",
+    parallel: int = 8,
+    dry_run: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> None:
     """Back up the MariaDB servers alone: a whole physical backup each, streamed without a staging disk."""
-    _backup(c, app, ["mariadb"], part, parallel, dry_run)
+    _backup(c, (app, ["mariadb"], part, parallel), dry_run, quiet, verbose)
 
 
 @task(help=BACKUP_HELP, iterable=["app"], name="binlog")
-def mariadb_binlog(c: Any, app: Any = None, part: str = "", parallel: int = 4, dry_run: bool = False) -> None:
+def mariadb_binlog(
+    c: Any,
+    app: Any = None,
+    part: str = "",
+    parallel: int = 8,
+    dry_run: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> None:
     """Archive the binary logs that are new, for restores to any moment; cheap enough for every five minutes."""
-    _backup(c, app, ["binlog"], part, parallel, dry_run)
+    _backup(c, (app, ["binlog"], part, parallel), dry_run, quiet, verbose)
 
 
-def _backup(c: Any, app: Any, source: Any, part: str, parallel: int, dry_run: bool) -> None:
+def _backup(c: Any, chosen: tuple[Any, Any, str, int], dry_run: bool, quiet: bool, verbose: bool) -> None:
     from tasks.fleet import saving
+    from tasks.fleet.view import Telling
 
-    options = saving.Options(tuple(app or ()), tuple(source or ()), part or None, parallel)
+    app, source, part, parallel = chosen
+    telling = Telling(quiet, verbose)
+    options = saving.Options(tuple(app or ()), tuple(source or ()), part or None, parallel, telling)
     if dry_run:
         saving.show(c.config.inventory, options)
         return
@@ -129,9 +154,12 @@ def verify(
     sample: int = 0,
     all_: bool = False,
     scratch: str = "",
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Prove backups by a restore drill: databases are started and checked, files read back; nothing stays."""
-    _verify(c, app, source, archive, part, parallel, to, scratch, sample, all_)
+    told = {"quiet": quiet, "verbose": verbose}
+    _verify(c, (app, source, part, parallel), (archive, to, scratch), told, sample=sample, everything=all_)
 
 
 @task(help=VERIFY_HELP, iterable=["app"], name="verify")
@@ -143,25 +171,26 @@ def mariadb_verify(
     parallel: int = 8,
     to: str = "",
     scratch: str = "",
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Prove database backups: restore each beside everything, start a private server on it, check every table."""
-    _verify(c, app, ["mariadb"], archive, part, parallel, to, scratch)
+    told = {"quiet": quiet, "verbose": verbose}
+    _verify(c, (app, ["mariadb"], part, parallel), (archive, to, scratch), told)
 
 
 def _verify(
     c: Any,
-    app: Any,
-    source: Any,
-    archive: str,
-    part: str,
-    parallel: int,
-    to: str,
-    scratch: str,
+    chosen: tuple[Any, Any, str, int],
+    drill: tuple[str, str, str],
+    told: dict[str, bool],
     sample: int = 0,
     everything: bool = False,
 ) -> None:
     from tasks.fleet import verifying
+    from tasks.fleet.view import Telling
 
+    (app, source, part, parallel), (archive, to, scratch) = chosen, drill
     options = verifying.Options(
         apps=tuple(app or ()),
         sources=tuple(source or ()),
@@ -171,6 +200,7 @@ def _verify(
         to=to or None,
         sample=None if everything else sample or verifying.SAMPLE,
         folder=scratch or verifying.FOLDER,
+        telling=Telling(**told),
     )
     code = verifying.run(c.config.inventory, options)
     if code:

@@ -12,8 +12,8 @@ from tasks.fleet.hooks import around
 from tasks.fleet.outcome import Outcome, attempted
 from tasks.fleet.recording import confirmed, recorded
 from tasks.fleet.view import View
-from tasks.human import size
 from tasks.inventory.models import App
+from tasks.report.looking import last_size
 from tasks.storage.session import Session
 
 
@@ -97,8 +97,10 @@ class AppBackup:
         return sources.save(self.session, self.app, source, began, self._listener(source))
 
     def _listener(self, source: str) -> sources.OnProgress:
+        total = last_size(self.session, self.app, source)
+
         def listen(progress: Progress) -> None:
-            self.view.step(self.app.name, source, f"{size(progress.size)} read, {size(progress.stored)} new")
+            self.view.progress(self.app.name, source, "backs up", progress.size, total)
 
         return listen
 

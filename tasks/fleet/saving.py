@@ -1,7 +1,7 @@
 """`backup`: every source of every app, each tried whatever became of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tasks.fleet import sources
 from tasks.fleet.app_backup import AppBackup
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import exit_code
-from tasks.fleet.view import View
+from tasks.fleet.view import Telling, View
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.storage.loop import PARALLEL, over_apps
@@ -19,12 +19,16 @@ from tasks.storage.session import Session
 
 @dataclass(frozen=True)
 class Options:
-    """What to back up: the named apps (none means all), of these the part I/N, and the named sources (none: all)."""
+    """What to back up: the named apps (none means all), of these the part I/N, and the named sources (none: all).
+
+    `telling` is how much is shown meanwhile.
+    """
 
     apps: Sequence[str] = ()
     sources: Sequence[str] = ()
     part: str | None = None
     parallel: int = PARALLEL
+    telling: Telling = field(default_factory=Telling)
 
 
 def run(folder: str, options: Options) -> int:
@@ -33,7 +37,7 @@ def run(folder: str, options: Options) -> int:
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
         with Notices(session.inventory, "backup", "saved", scope) as notices:
-            with View(apps) as view:
+            with View(apps, options.telling) as view:
                 work = notices.each(lambda app: AppBackup(session, app, _sources(app, options), view).save())
                 worked = over_apps(session, apps, options.parallel, work)
                 outcomes = [outcome for each in worked for outcome in each]

@@ -1,7 +1,7 @@
 """`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from tasks.fleet import database
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
-from tasks.fleet.view import View
+from tasks.fleet.view import Telling, View
 from tasks.human import clock
 from tasks.inventory import load
 from tasks.inventory.models import App
@@ -35,7 +35,7 @@ class Options:
     """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
     `archive` is a name or `latest`; `to` is `local` or None; `sample` counts files, None means all of them; `folder` is
-    where a database's copy lies meanwhile.
+    where a database's copy lies meanwhile. `telling` is how much is shown meanwhile.
     """
 
     apps: Sequence[str] = ()
@@ -46,6 +46,7 @@ class Options:
     to: str | None = None
     sample: int | None = SAMPLE
     folder: str = FOLDER
+    telling: Telling = field(default_factory=Telling)
 
 
 def run(folder: str, options: Options) -> int:
@@ -55,7 +56,7 @@ def run(folder: str, options: Options) -> int:
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "verify", "proven", scope) as notices:
-            with View(apps) as view:
+            with View(apps, options.telling) as view:
                 work = notices.each(lambda app: _App(session, app, options, view).drill())
                 worked = over_apps(session, apps, options.parallel, work)
                 outcomes = [outcome for each in worked for outcome in each]

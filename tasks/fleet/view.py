@@ -1,9 +1,11 @@
-"""What a person sees while a fleet is worked on: a line for each source, live on a terminal, plain in a log."""
+"""What a person sees while a fleet is worked on: live on a terminal, plain lines with the time in a log."""
 
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,24 +14,61 @@ from tasks.human import clock, size
 from tasks.inventory.models import App
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.live import Live
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+RATED = 3.0  # seconds before a rate means anything
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How much is told: `quiet` leaves out what is well, `verbose` adds each step that is begun."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+@dataclass
+class Running:
+    """A source that is worked on: since when, at what, and the bytes that are done of how many (None: not known)."""
+
+    began: float
+    text: str
+    moving: float | None = None
+    done: int = 0
+    total: int | None = None
+
+    def shown(self, now: float) -> str:
+        """Return what is being done, how far it is, how fast, and how long it will take where that can be known."""
+        if self.moving is None:
+            return self.text
+        total = self.total if self.total and self.total > self.done else None  # it was the size last time
+        parts = [f"{size(self.done)} of {size(total)}" if total else size(self.done)]
+        if now - self.moving >= RATED and self.done:
+            rate = self.done / (now - self.moving)
+            parts.append(f"{size(int(rate))}/s")
+            if total:
+                parts.append(f"{clock((total - self.done) / rate)} left")
+        return f"{self.text}  {', '.join(parts)}"
 
 
 class View:
     """Use as a context manager around the work. Safe for many threads."""
 
-    def __init__(self, apps: Sequence[App]) -> None:
+    def __init__(self, apps: Sequence[App], telling: Telling | None = None) -> None:
+        self._telling = telling or Telling()
         self._app_width = max((len(app.name) for app in apps), default=0)
         self._source_width = max((len(source) for app in apps for source in app.sources), default=0)
+        self._expected = len(apps)
+        self._ended = [0, 0]  # sources that are well, and that are not
         self._began = time.monotonic()
-        self._running: dict[tuple[str, str], tuple[float, str]] = {}
+        self._running: dict[tuple[str, str], Running] = {}
         self._lock = threading.Lock()
         self._live: Live | None = None
 
     def __enter__(self) -> "View":
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not self._telling.quiet:
             from rich.live import Live
 
             self._live = Live(get_renderable=self._picture, refresh_per_second=4, transient=True)
@@ -43,38 +82,66 @@ class View:
     def step(self, app: str, source: str, text: str) -> None:
         """Show what is being done now."""
         with self._lock:
-            began, _ = self._running.get((app, source), (time.monotonic(), ""))
-            self._running[app, source] = (began, text)
+            known = self._running.get((app, source))
+            new = known is None or known.text != text
+            self._running[app, source] = Running(known.began if known else time.monotonic(), text)
+        if new and self._telling.verbose:
+            self._print(f"{app:{self._app_width}}  {source:{self._source_width}}  {text}", "dim")
+
+    def progress(self, app: str, source: str, text: str, done: int, total: int | None = None) -> None:
+        """Show how many bytes of `total`, where that is known, are done of what `text` says."""
+        with self._lock:
+            now = time.monotonic()
+            running = self._running.setdefault((app, source), Running(now, text))
+            if running.moving is None:
+                running.moving = now
+            running.text, running.done, running.total = text, max(done, running.done), total  # borg ends with 0
 
     def done(self, outcome: Outcome) -> None:
         """Print the line of a source that has ended."""
         with self._lock:
             self._running.pop((outcome.app, outcome.source), None)
-        self._print(line(outcome, self._app_width, self._source_width), COLOURS[outcome.status])
+            self._ended[outcome.failed] += 1
+        if self._telling.quiet and outcome.status == "ok":
+            return
+        text = line(outcome, self._app_width, self._source_width)
+        if self._live is not None and len(text) > self._live.console.width and not outcome.failed:
+            text = text.removesuffix(outcome.archive or "").rstrip()  # `report` shows the name
+        self._print(text, COLOURS[outcome.status])
         for said in outcome.said[1:] if outcome.failed else outcome.said:
             self._print("      " + said, None)
 
     def summary(self, outcomes: Sequence[Outcome], verb: str) -> None:
         """Print the last line."""
-        self._print(summed(outcomes, verb, time.monotonic() - self._began), None)
+        if not self._telling.quiet or any(outcome.status != "ok" for outcome in outcomes):
+            self._print(summed(outcomes, verb, time.monotonic() - self._began), None)
 
     def _print(self, text: str, colour: str | None) -> None:
-        if self._live is None:
+        if self._live is not None:
+            from rich.text import Text
+
+            self._live.console.print(Text(text, style=colour or ""), soft_wrap=True)
+        elif sys.stdout.isatty():
             print(text, flush=True)
-            return
+        else:
+            print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}  {text}", flush=True)
+
+    def _picture(self) -> "RenderableType":
+        """Return a line for each source that is worked on, none longer than the terminal is wide, and the count."""
+        from rich.console import Group
         from rich.text import Text
 
-        self._live.console.print(Text(text, style=colour or ""), soft_wrap=True)
-
-    def _picture(self) -> str:
-        from rich.markup import escape
-
+        now = time.monotonic()
         with self._lock:
             lines = [
-                f"{app:{self._app_width}}  {source:{self._source_width}}  {clock(time.monotonic() - began):>5}  {text}"
-                for (app, source), (began, text) in self._running.items()
+                f"{app:{self._app_width}}  {source:{self._source_width}}  {clock(now - one.began):>5}  {one.shown(now)}"
+                for (app, source), one in self._running.items()
             ]
-        return escape("\n".join(lines))
+            apps = len({app for app, _ in self._running})
+            well, failed = self._ended
+        lines.append(f"{clock(now - self._began)}  {apps} of {self._expected} apps under way, {well} sources done")
+        lines[-1] += f", {failed} failed" if failed else ""
+        return Group(*(Text(each, no_wrap=True, overflow="ellipsis") for each in lines))
 
 
 def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:

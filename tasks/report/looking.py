@@ -17,7 +17,7 @@ from tasks.report.cache import NOTHING, Cache, Kept
 from tasks.storage.base import Storage
 from tasks.storage.ledger import history
 from tasks.storage.loop import over_apps
-from tasks.storage.records import HISTORY, newest_names
+from tasks.storage.records import HISTORY, Records, newest_names
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.state import State
@@ -197,3 +197,11 @@ def looked_anew(session: Session, app: App, how: How) -> tuple[Listing, State]:
         fresh = replace(kept, mark=before, listing=listing, state=state)
         cache.store(storage.name, app.name, _address(storage, app), fresh)
     return listing, state
+
+
+def last_size(session: Session, app: App, source: str) -> int | None:
+    """Return the bytes of the last backup of a source that a report or a backup here knew of; None when none did."""
+    storage = session.storage_of(app)
+    kept = Cache(session.inventory).load(storage.name, app.name, _address(storage, app))
+    saved = (record for record in reversed(Records.parse(kept.records).all) if record.source == source)
+    return next((record.size for record in saved if record.action == "backup" and record.size), None)

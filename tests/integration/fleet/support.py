@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,8 +32,8 @@ class Operator:
         return {**clean, **own}
 
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a task and return its end. Nothing answers a question."""
-        return subprocess.run(
+        """Run a task and return its end, without the times that lines of a log begin with. Nothing answers a question."""
+        end = subprocess.run(
             [*PROGRAM, *words],
             env=self.environment(),
             cwd="/",
@@ -42,6 +43,8 @@ class Operator:
             check=False,
             timeout=200,
         )
+        end.stdout = untimed(end.stdout)
+        return end
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a task and return at once."""
@@ -82,6 +85,11 @@ class Operator:
         values = yaml.safe_load(path.read_text())
         change(values)
         path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def untimed(printed: str) -> str:
+    """Return what was printed to a log without the time at the beginning of each line."""
+    return re.sub(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  ", "", printed)
 
 
 def make_ready(lab: Lab) -> Operator:

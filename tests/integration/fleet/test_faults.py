@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lab.lab import Lab
-from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt, on_host
+from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt, on_host, untimed
 
 
 def line_of(printed: str, app: str, source: str) -> str:
@@ -32,7 +32,7 @@ def test_a_host_that_hangs_delays_nobody(operator: Operator, saved: str, tmp_pat
         other.change("apps/blog.yml", lambda app: app["ssh"].update(port=silent.getsockname()[1]))
         backup = other.start("backup", "--source", "files")
         assert backup.stdout is not None
-        first = backup.stdout.readline()
+        first = untimed(backup.stdout.readline())
         assert first.split()[:3] == ["shop", "files", "ok"]
         assert backup.poll() is None
         assert "interrupted" in interrupt(backup)
