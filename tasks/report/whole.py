@@ -1,5 +1,6 @@
 """A file that others read while it is replaced: a web server, a collector of metrics, a person."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -18,12 +19,14 @@ def write_whole(path: Path, text: str) -> None:
             path.write_text(text)
             return
         _replace(path.resolve(), text)
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+    except (OSError, RuntimeError) as error:  # RuntimeError: what Python 3.11 says of such a link
         why = error.strerror if isinstance(error, OSError) else error
         raise AppError(f"cannot write the report to {path}: {why}") from error
 
 
 def _replace(path: Path, text: str) -> None:
+    if path.is_symlink():  # resolved, so one that leads to itself
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # no other suffix: a collector reads *.prom
     try:
         with fresh.open("x") as file:

@@ -280,7 +280,11 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
-    for path, why in ((tmp_path / "none" / "x", "No such file"), (tmp_path, "directory"), (tmp_path / "loop", "oop")):
+    for path, why in (
+        (tmp_path / "none" / "x", "No such file"),
+        (tmp_path, "directory"),
+        (tmp_path / "loop", "(?:levels of symbolic|[Ll]oop)"),
+    ):
         with pytest.raises(AppError, match=f"cannot write the report to .*{why}"):
             write_whole(path, "x")
     write_whole(Path("/dev/null"), "x")
