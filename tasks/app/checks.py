@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.borg import guard
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.runner import How
@@ -50,6 +51,7 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     yield from _tried(app, "storage", lambda: _storage(session, app))
     yield from _tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host"))
     yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
+    yield from _tried(app, "records", lambda: _recorded(session, app))
     yield from _tried(app, "key", lambda: _escrow(session, app))
 
 
@@ -162,6 +164,16 @@ def _storage(session: Session, app: App) -> Iterator[Check]:
 def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator[Check]:
     listing = archives(session.repository(app, side), how=QUICK)
     yield Check(app.name, "repository", "ok", f"opens {whence}, {len(listing.archives)} archives")
+
+
+def _recorded(session: Session, app: App) -> Iterator[Check]:
+    """Hold the repository against what the records say of it."""
+    found = guard.look(session, app, session.repository(app, Side.OPERATOR), QUICK, patience=0)
+    for doubt in found.doubts if found.records.all else ():
+        remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
+        yield Check(app.name, "records", "error", doubt.text, remedy)
+    if not found.doubts:
+        yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
 
 
 def _escrow(session: Session, app: App) -> Iterator[Check]:

@@ -189,6 +189,48 @@ def compact_repository(c: Any, app: Any = None, yes: bool = False, force: bool =
 
 
 @task(
+    name="rollback",
+    help={
+        "app": ONE_APP_HELP,
+        "to": "number of the transaction to go back to; without --to and --before all are shown",
+        "before": "go back to the last transaction before this time, as 2026-11-22T03:00 (UTC unless it names a zone)",
+        "yes": "go back without being asked",
+    },
+)
+def roll_back(c: Any, app: str, to: int = -1, before: str = "", yes: bool = False) -> None:
+    """Undo what was done to an app's repository since a transaction. Deletes nothing: what came later is kept aside."""
+    from tasks.borg import apps, given, work
+
+    moment = given.moment(before) if before else None
+
+    def act(opened: apps.Opened) -> work.Lines:
+        number = to if to >= 0 else None
+        return work.roll_back(opened, number, moment, ask=lambda question: confirm(question, yes=yes))
+
+    apps.each(c.config.inventory, (app,), act)
+
+
+@task(
+    name="change-passphrase",
+    help={
+        "app": ONE_APP_HELP,
+        "new": "where the new passphrase is: env:NAME, file:PATH or command:WORDS",
+        "yes": "change it without being asked",
+    },
+)
+def change_passphrase(c: Any, app: str, new: str, yes: bool = False) -> None:
+    """Give the key of an app's repository another passphrase, and export it to the escrow folder anew."""
+    from tasks.borg import apps, given, work
+
+    secret = given.new_passphrase(new, app)
+
+    def act(opened: apps.Opened) -> work.Lines:
+        return work.change_passphrase(opened, secret, ask=lambda question: confirm(question, yes=yes))
+
+    apps.each(c.config.inventory, (app,), act)
+
+
+@task(
     name="key-export",
     help={"app": APP_HELP, "replace": "when the key changed: keep the former one aside and export the new one"},
     iterable=["app"],

@@ -1,12 +1,14 @@
 """What this room's tasks do for one app, as lines for a person. Times are UTC, and say so."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg import break_lock as lock
-from tasks.borg import freeing
+from tasks.borg import freeing, rolling_back
 from tasks.borg.apps import Opened
+from tasks.borg.change_passphrase import change, refuse_changed_key
 from tasks.borg.check import CheckOptions
 from tasks.borg.create import create, files_of
 from tasks.borg.diff import diff
@@ -20,8 +22,10 @@ from tasks.borg.mount import mount, umount
 from tasks.borg.naming import ArchiveName, parse
 from tasks.borg.noting import Note, noted
 from tasks.borg.restore import restore_to
+from tasks.borg.rolling_back import Wanted
 from tasks.errors import AppError, UsageError
 from tasks.human import size
+from tasks.remote.secret import Secret
 
 Ask = Callable[[str], bool]
 Lines = Iterator[str]
@@ -155,6 +159,30 @@ def _carried_out(opened: Opened, intention: freeing.Intention, note: Note, quest
         yield f"{opened.app.name}: {done.space} freed"
     else:
         yield f"{opened.app.name}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
+
+
+def roll_back(opened: Opened, to: int | None, before: datetime | None, *, ask: Ask) -> Lines:
+    """Take the repository back to an earlier transaction."""
+    with noted(opened.session, opened.app, "rollback") as note:
+        yield from rolling_back.roll_back(_target(opened), Wanted(to, before), note, ask)
+
+
+def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
+    """Give the repository's key another passphrase, and bring the new form of the key into escrow."""
+    app = opened.app
+    if not ask(f"Change the passphrase of {app.name}? The old one opens the repository no more."):
+        yield f"{app.name}: nothing was changed"
+        return
+    with noted(opened.session, app, "change-passphrase") as note:
+        before = look(opened.session, app, opened.repository)
+        refuse_changed_key(before)
+        changed = change(opened.repository, new)
+        state = opened.session.storage_of(app).state(app)
+        if not before.doubts:
+            note.add(freeing.seen(replace(before, state=state)) | freeing.vouched(before))
+        escrow = key_export(changed, opened.session.inventory.escrow, replace=True)
+    yield f"{app.name}: the passphrase is changed; name the new one in apps/{app.name}.yml"
+    yield f"{app.name}: key in {escrow.key}, to print in {escrow.paper}; the former one is kept in {escrow.kept}"
 
 
 def _target(opened: Opened) -> freeing.Target:

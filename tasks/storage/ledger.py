@@ -30,7 +30,8 @@ class Ledger:
 
     `expected` are the ids that must be there: made or seen, and not removed by us. `config_sha256` is what the
     repository's `config` should be, None when no record tells; `counts` are the objects that lived after some
-    transactions and must live still; `proven` are archives that a drill proved, `ignored` the names of broken records
+    transactions and must live still; `proven` are archives that a drill proved, `removed` those that
+    we removed, `ignored` the names of broken records
     that a person said do not matter.
     """
 
@@ -39,6 +40,7 @@ class Ledger:
     config_sha256: str | None = None
     counts: Mapping[int, int] = field(default_factory=dict)
     proven: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
 
 
@@ -60,6 +62,7 @@ def ledger(records: Records) -> Ledger:
         config_sha256=_config(every),
         counts=_counts(every),
         proven=frozenset(_proven(every)),
+        removed=frozenset(gone),
         ignored=frozenset(name for record in every for name in _texts(record.details.get("ignored_records"))),
     )
 
