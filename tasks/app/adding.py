@@ -8,7 +8,8 @@ from tasks.app import passphrase
 from tasks.app.checks import host_checks
 from tasks.app.questions import completed
 from tasks.app.wanted import Wanted, refuse_contradiction, text
-from tasks.borg.init import init
+from tasks.borg.apps import Opened
+from tasks.borg.work import take_into_use
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
 from tasks.fleet import saving, sources, verifying
 from tasks.inventory import load
@@ -147,9 +148,8 @@ class _Adding:
         self._did(f"{self.wanted.app}: {self.file} written")
 
     def _repository(self, session: Session, app: App) -> None:
-        session.storage_of(app).make_directory(app)
         repository = session.repository(app, Side.OPERATOR)
-        made = init(repository, session.inventory.escrow)
+        made = take_into_use(Opened(session, app, repository))
         if made.created:
             self._did(f"{app.name}: repository {repository.url} made ({made.encryption}), its key in {made.escrow.key}")
 

@@ -15,7 +15,7 @@ from tasks.borg.diff import diff
 from tasks.borg.examining import examine, refuse_damaged
 from tasks.borg.guard import look
 from tasks.borg.info import archive_info, repository_info
-from tasks.borg.init import init
+from tasks.borg.init import Initialised, init
 from tasks.borg.key_export import key_export
 from tasks.borg.list import Archive, Entry, archives, contents, find
 from tasks.borg.mount import mount, umount
@@ -31,18 +31,24 @@ Ask = Callable[[str], bool]
 Lines = Iterator[str]
 
 
-def initialise(opened: Opened) -> Lines:
-    """Make the repository and bring its key into escrow."""
+def take_into_use(opened: Opened) -> Initialised:
+    """Make the repository where there is none, bring its key into escrow, and write a first record of it."""
     opened.session.storage_of(opened.app).make_directory(opened.app)
     with noted(opened.session, opened.app, "init") as note:
         made = init(opened.repository, opened.session.inventory.escrow)
-        _take_into_use(opened, note)
+        _vouch(opened, note)
+    return made
+
+
+def initialise(opened: Opened) -> Lines:
+    """Make the repository and bring its key into escrow."""
+    made = take_into_use(opened)
     what = "made" if made.created else "was there already, and opens"
     yield f"{opened.app.name}: repository {opened.repository.url} {what} ({made.encryption})"
     yield f"{opened.app.name}: key in {made.escrow.key}, to print in {made.escrow.paper}"
 
 
-def _take_into_use(opened: Opened, note: Note) -> None:
+def _vouch(opened: Opened, note: Note) -> None:
     """Let the record of a first `init` vouch for what is there; one of many leaves no record."""
     storage = opened.session.storage_of(opened.app)
     note.wanted = not storage.read_history(opened.app).all

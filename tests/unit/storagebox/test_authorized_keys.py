@@ -116,4 +116,6 @@ def test_an_apps_keys_are_taken_away_by_their_command_alone() -> None:
     longer = with_forced_command(text, HOST, COMMAND + "-2")
     assert without_forced_command(longer, COMMAND) == longer
     assert without_forced_command(text, COMMAND, "another comment") == text
+    noted = "".join(f"# {line}\n" for line in text.splitlines() if line.startswith("command="))
+    assert without_forced_command(noted, COMMAND) == noted
     assert HOST.blob not in without_forced_command(text, COMMAND, "cloudbackup shop")
