@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 320.0, 96.0  # of a growth chart's area
 WEEKS = 18  # of a calendar
 PITCH, CELL = 13, 11  # of a calendar's days
 DAYS = 7
+ACTIONS = ("backup", "verify", "check", "prune")  # whose failures are shown; a restore's says nothing of backups
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -95,42 +96,42 @@ def _line(source: str, points: Sequence[tuple[datetime, int]], places: Sequence[
 
 
 def calendar(records: Iterable[Record], today: date, zone: tzinfo | None) -> Calendar:
-    """Return the calendar of an app's backups and drills, up to `today` in `zone`."""
+    """Return the calendar of what was done to an app's backups, up to `today` in `zone`."""
     start = today - timedelta(days=today.weekday() + DAYS * (WEEKS - 1))
     days = [start + timedelta(days=number) for number in range((today - start).days + 1)]
-    outcomes: dict[date, set[str]] = {}
-    reasons: dict[date, list[str]] = {}
-    began: date | None = None
+    done: dict[date, list[Record]] = {}
     for record in records:
-        if record.action not in ("backup", "verify"):
-            continue
-        day = record.time.astimezone(zone).date()
-        began = min(began or day, day)
-        outcomes.setdefault(day, set()).add(record.outcome if record.action == "backup" else f"drill {record.outcome}")
-        if record.outcome == "failed":
-            reasons.setdefault(day, []).append(f"{record.source or record.action}: {record.error or 'failed'}")
-    kinds = {day: _kind(outcomes.get(day, set())) for day in days}
-    failed = [day for day in days if kinds[day] == "failed"]
-    count = {kind: sum(1 for day in days if kinds[day] == kind) for kind in ("saved", "warned")}
-    gaps = sum(1 for day in days if kinds[day] == "empty" and began and began < day < today)
+        if record.action in ACTIONS:
+            done.setdefault(record.time.astimezone(zone).date(), []).append(record)
+    of_kind: dict[str, list[date]] = {"saved": [], "warned": [], "failed": [], "empty": []}
+    for day in days:
+        of_kind[_kind(done.get(day, []))].append(day)
+    gaps = [day for day in of_kind["empty"] if done and min(done) < day < today]
     return Calendar(
         width=WEEKS * PITCH,
         height=DAYS * PITCH,
-        saved=_cells((day for day in days if kinds[day] == "saved"), start),
-        warned=_cells((day for day in days if kinds[day] == "warned"), start),
-        empty=_cells((day for day in days if kinds[day] == "empty"), start),
-        failures=tuple(Failure(*_corner(day, start), f"{_short(day)}: {'; '.join(reasons[day])}") for day in failed),
+        saved=_cells(of_kind["saved"], start),
+        warned=_cells(of_kind["warned"], start),
+        empty=_cells(of_kind["empty"], start),
+        failures=tuple(Failure(*_corner(day, start), _reasons(day, done[day])) for day in of_kind["failed"]),
         months=tuple(_months(start)),
-        told=_told(start, count["saved"] + count["warned"], len(failed), gaps),
+        told=_told(start, len(of_kind["saved"]) + len(of_kind["warned"]), len(of_kind["failed"]), len(gaps)),
     )
 
 
-def _kind(outcomes: set[str]) -> str:
-    if outcomes & {"failed", "drill failed"}:
+def _kind(done: Sequence[Record]) -> str:
+    if any(record.outcome == "failed" for record in done):
         return "failed"
-    if "warning" in outcomes:
+    saved = [record for record in done if record.action == "backup"]
+    if any(record.outcome == "warning" for record in saved):
         return "warned"
-    return "saved" if "ok" in outcomes else "empty"
+    return "saved" if saved else "empty"
+
+
+def _reasons(day: date, done: Sequence[Record]) -> str:
+    failed = [record for record in done if record.outcome == "failed"]
+    told = (f"{record.action} {record.source or ''}".rstrip() + f": {record.error or 'failed'}" for record in failed)
+    return f"{_short(day)}: {'; '.join(told)}"
 
 
 def _cells(days: Iterable[date], start: date) -> str:
@@ -152,7 +153,7 @@ def _months(start: date) -> Iterable[tuple[int, str]]:
 def _told(start: date, saved: int, failed: int, gaps: int) -> str:
     days = "day" if saved == 1 else "days"
     text = f"Runs since {_short(start)}: {saved} {days} without a failure, {failed} with one"
-    return f"{text}, {gaps} without a record" if gaps else text
+    return f"{text}, {gaps} without a backup" if gaps else text
 
 
 def _short(day: date) -> str:

@@ -48,13 +48,13 @@ def test_growth_of_little() -> None:
 
 def test_the_calendar_has_a_cell_for_each_day_up_to_today() -> None:
     today = date(2026, 11, 22)  # a Sunday
-    drawn = calendar([saved(3), saved(2), failed(2), failed(1, "verify"), failed(1, "prune"), saved(9999)], today, UTC)
+    drawn = calendar([saved(3), saved(2), failed(2), failed(1, "check"), failed(0, "restore"), saved(9999)], today, UTC)
 
     assert drawn.saved == "M221 39h11v11h-11z"  # Thursday of the last week
     assert [(failure.x, failure.y) for failure in drawn.failures] == [(221, 52), (221, 65)]
-    assert drawn.failures[0].told == "20 Nov: files: no space"
+    assert drawn.failures[0].told == "20 Nov: backup files: no space"
     assert len(re.findall("M", drawn.empty)) == WEEKS * 7 - 3
-    assert drawn.told == "Runs since 20 Jul: 1 day without a failure, 2 with one, 122 without a record"
+    assert drawn.told == "Runs since 20 Jul: 1 day without a failure, 2 with one, 122 without a backup"
 
 
 def test_the_forecast_leaves_out_the_first_backup_and_other_storages() -> None:
