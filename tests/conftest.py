@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 # borg tests its own cryptography and loads FUSE's library at each start, half of a short command's time; the tests start
 # it thousands of times. The lab hands this on to its hosts and its box.
@@ -14,6 +15,10 @@ os.environ.setdefault("BORG_FUSE_IMPL", "none")
 
 # Started in the background of a script, this process ignores Ctrl-C and would hand that on to the programs it tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is no fault of a property.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

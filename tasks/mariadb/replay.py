@@ -33,7 +33,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.mariadb.binlog import Facts, Group, read, state, successor, text
-from tasks.mariadb.private import DrillFault, Private, program
+from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
 from tasks.mariadb.proof import SIGNALS, last, ready, same_series, terminate
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
@@ -320,6 +320,7 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
         if log.facts.sound < log.facts.size:
             os.truncate(log.path, log.facts.sound)
     load.mkdir(mode=0o700)
+    give_away(load)
     reader = program(BINLOG, "mariadb-client")
     words = [
         reader, "--no-defaults", *lenient(reader), "--disable-log-bin", f"--local-load={load}",
@@ -333,18 +334,16 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
         (server.run / "errors").open("w+b") as errors,
         (server.run / "read-errors").open("w+b") as read_errors,
     ):
+        # Whoever made the archives wrote what is replayed, LOAD DATA LOCAL of any file perhaps: not as root.
         taking = subprocess.Popen(
-            client, cwd=server.run, env=server.client_environment(), stdin=subprocess.PIPE, stdout=said, stderr=errors
-        )
+            client, cwd=server.run, env=server.client_environment(), preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)
+            stdin=subprocess.PIPE, stdout=said, stderr=errors,
+        )  # fmt: skip
         assert taking.stdin is not None
         giving = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=taking.stdin,
-            stderr=read_errors,
-            env=server.environment,
-            check=False,
-        )
+            words, cwd="/", env=server.environment, preexec_fn=ordinary(),
+            stdin=subprocess.DEVNULL, stdout=taking.stdin, stderr=read_errors, check=False,
+        )  # fmt: skip
         try:
             taking.stdin.write(b"SELECT CONCAT_WS('-', @@gtid_domain_id, @@server_id, @@gtid_seq_no);\n")
             taking.stdin.close()

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,17 +16,18 @@ import pytest
 
 from tasks.errors import RefusedError
 from tasks.lab import mariadb, programs
-from tasks.mariadb import binlogs, dump, restore, server
+from tasks.mariadb import binlog, binlogs, dump, restore, server, unpack
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.recover import Moment, Position, Recovered
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
+from tests.integration.mariadb.archives import Repository
 from tests.integration.mariadb.conftest import Running, make
 
 HOST = LocalHost()
-# One row every 40 ms, each with the second of its own transaction.
-TICKS = "INSERT INTO shop.ticks (at) VALUES (UNIX_TIMESTAMP()); DO SLEEP(0.04);\n" * 5000
+# Ten rows a second, each with the second of its own transaction.
+TICKS = "INSERT INTO shop.ticks (at) VALUES (UNIX_TIMESTAMP()); DO SLEEP(0.1);\n" * 20_000
 TABLES = """
 CREATE TABLE shop.ticks (id INT PRIMARY KEY AUTO_INCREMENT, at INT NOT NULL);
 CREATE TABLE shop.seen (id INT PRIMARY KEY AUTO_INCREMENT, tick INT NOT NULL);
@@ -110,14 +112,12 @@ class History:
         assert found is not None
         return Stream(quote(("cat", str(path)))), Position(log, int(offset), gtid, found.server, found.created)
 
-    def look(self) -> binlogs.Look:
-        return binlogs.look(HOST, self.running.access(), self.saved.last.name if self.saved else None)
-
-    def collect(self) -> None:
+    def collect(self, **changes: object) -> None:
         """Archive the binary logs that are new."""
-        look = self.look()
-        after = self.saved.last.name if self.saved and look.last == self.saved.last else ""
-        stream = binlogs.archive(self.running.access(), look.directory, after)
+        access = self.running.access(**changes)
+        look = binlogs.look(HOST, access, self.saved.last.name if self.saved else None)
+        assert self.saved is None or look.last == self.saved.last
+        stream = binlogs.archive(access, look.directory, self.saved.last.name if self.saved else "")
         path, said = self.kept(stream, f"logs-{len(self.logs)}")
         told = binlogs.told(said)
         assert told is not None
@@ -127,9 +127,8 @@ class History:
 
     def moment(self, at: int, position: Position | None = None, logs: list[Path] | None = None) -> Moment:
         streams = [Stream(quote(("cat", str(path)))) for path in (self.logs if logs is None else logs)]
-        return Moment(
-            datetime.fromtimestamp(at, UTC), streams, position, self.saved, self.look().options, self.look().zone
-        )
+        look = binlogs.look(HOST, self.running.access())
+        return Moment(datetime.fromtimestamp(at, UTC), streams, position, self.saved, look.options, look.zone)
 
     def rows(self, at: int) -> list[list[str]]:
         return self.query(f"SELECT id, at FROM shop.ticks WHERE at < {at} ORDER BY id")
@@ -222,7 +221,7 @@ def tell(history: History) -> Told:
     mariadb.stop(running.server, running.home)
     mariadb.start(running.server, running.home, {})
     history.query("SET GLOBAL gtid_strict_mode = OFF")
-    history.collect()
+    history.collect(exec=["unshare", "-m" if os.geteuid() == 0 else "-rm", "--"])  # as in a container
     history.ticking()
     history.next_second()
     second = history.base("second")
@@ -296,5 +295,62 @@ def test_what_cannot_be_reached_is_refused_with_the_reason(told: Told) -> None:
     refused(told, history.moment(told.late, position, [logs[0], logs[2]]), content, r"was purged before it was saved")
     refused(told, history.moment(told.late, position, logs[1:]), content, "purged before it was saved")
     refused(told, history.moment(told.early, told.second[1], logs), content, "an older backup|ends after|record says")
+    damaged = history.folder / "damaged"
+    damaged.write_bytes(logs[1].read_bytes().replace(b"loaded 1", b"loaded 3"))
+    refused(
+        told, history.moment(told.late, position, [logs[0], damaged, logs[2]]), content, "damaged: a wrong checksum"
+    )
     other = Position(position.name, position.offset, position.gtid, position.server, 12345)
     refused(told, history.moment(told.late, other), content, "is of another time than the backup")
+
+
+def test_the_documents_lines_reach_it_with_stock_tools(told: Told, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "mariadb.md").read_text()
+    lines = text.partition("<!-- a test runs these lines -->\n```bash\n")[2].partition("```")[0].splitlines()
+    (content, position), history = told.first, told.history
+    with tarfile.open(history.logs[0]) as archive:
+        assert position.name in archive.getnames()
+    repository = Repository.make(tmp_path)
+    folder = Path(tempfile.mkdtemp(prefix="cb-replay-", dir="/tmp"))
+    folder.chmod(0o755)
+    work = tmp_path / "work"
+    work.mkdir()
+    try:
+        unpack.to_directory(HOST, content, str(folder / "shop"))
+        with mariadb.serving(folder / "shop") as copy:
+            (tmp_path / ".my.cnf").write_text(copy.root_options.read_text())
+            environment = {**os.environ, **repository.environment, "HOME": str(tmp_path), "NEW": str(folder / "shop")}
+
+            def run(line: str, **more: str) -> str:
+                words = ("bash", "-euo", "pipefail", "-c", line)
+                return subprocess.run(
+                    words, cwd=work, env={**environment, **more}, check=True, stdout=subprocess.PIPE, text=True
+                ).stdout
+
+            for number, path in enumerate(history.logs[:2]):
+                options = ("--stdin-name=binlog.tar", "--content-from-command")
+                repository.borg("create", *options, f"::{number}", "--", "cat", str(path))
+                run(lines[0], ARCHIVE=str(number))
+            name, start = run(lines[1]).split()[:2]
+            names = sorted(path.name for path in work.iterdir() if path.name >= name)
+            stop, last = stop_of(work, names, told.early)
+            assert lines[2].startswith("FILES=")
+            files = " ".join(names[: names.index(last) + 1])
+            assert f"# at {stop}" in run(lines[3].replace("| less", "| cat"), FILES=files)
+            run(lines[4], FILES=files, START=start, STOP=str(stop))
+            assert mariadb.query(copy, "SELECT id, at FROM shop.ticks ORDER BY id") == told.ticks[told.early]
+            assert ["loaded 2"] in mariadb.query(copy, "SELECT what FROM shop.wild")
+    finally:
+        shutil.rmtree(folder)
+
+
+def stop_of(work: Path, names: list[str], at: int) -> tuple[int, str]:
+    """Find by eye, as a person would, where the first tick of a second begins."""
+    for name in names:
+        groups: list[binlog.Group] = []
+        with (work / name).open("rb") as file:
+            binlog.read(file, groups.append)
+        for group in groups:
+            if at <= group.time < at + 5:
+                return group.offset, name
+    raise AssertionError
