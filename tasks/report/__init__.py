@@ -49,3 +49,21 @@ def serve(c: Any, host: str = "127.0.0.1", port: int = 9190, interval: int = 300
     from tasks.report import serving
 
     serving.run(c.config.inventory, serving.Options(host, port, interval))
+
+
+@task(
+    help={
+        "app": APP_HELP,
+        "source": "only files, mariadb or binlog",
+        "action": "only this, such as backup, verify or prune",
+        "limit": "how many of the newest records",
+    },
+    iterable=["app"],
+)
+def history(c: Any, app: Any = None, source: str = "", action: str = "", limit: int = 20) -> None:
+    """Show what was done to apps, when, by whom and how it went, from any machine."""
+    from tasks.report import past
+
+    code = past.run(c.config.inventory, past.Options(tuple(app or ()), source, action, limit))
+    if code:
+        raise Exit(code=code)

@@ -1,0 +1,57 @@
+"""One lab for all tests of what may be freed and what comes back."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.borg import work
+from tasks.fleet import saving
+from tasks.inventory import load
+from tasks.lab.lab import Lab, scratch_folder
+from tasks.lab.plan import AppPlan, BoxPlan
+from tasks.storage.session import Session
+from tasks.storagebox import prepare
+from tests.contract.support import quick_borg
+from tests.integration.attack.support import Scene
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Scene]:
+    folder = scratch_folder()
+    beside = folder.with_name(folder.name + "-beside")
+    borg = quick_borg(beside / "borg")
+    box = BoxPlan(borg={"borg-1.4": borg})
+    lab = Lab.start(folder, [AppPlan("shop", mariadb=False, files_megabytes=1, borg=borg)], box)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BORG_SELFTEST", "disabled")
+            prepare.run(str(lab.inventory), [], lambda *_: True, lambda _: None)
+            with Session(load(lab.inventory)) as session:
+                scene = Scene(lab, session, {}, 0)
+                list(work.initialise(scene.opened))
+                for number in range(3):
+                    (lab.apps["shop"].files / "new").write_bytes(os.urandom(50_000 + number))
+                    assert saving.run(str(lab.inventory), saving.Options()) == 0
+                    scene.before = scene.listed()
+                scene.transaction = session.storage_of(scene.opened.app).state(scene.opened.app).transaction or 0
+                yield scene
+    finally:
+        lab.remove()
+        shutil.rmtree(folder)
+        shutil.rmtree(beside)
+
+
+@pytest.fixture
+def scene(stage: Scene, tmp_path: Path) -> Iterator[Scene]:
+    """Put back what the last attack may have left: the storage, and what both sides' borg remember."""
+    pool = stage.lab.box.home() / "cloudbackup"
+    shutil.copytree(pool, tmp_path / "pool", symlinks=True)
+    yield stage
+    shutil.rmtree(pool)
+    shutil.copytree(tmp_path / "pool", pool, symlinks=True)
+    shutil.rmtree(stage.session.inventory.cache, ignore_errors=True)
+    for rest in (".cache/borg", ".config/borg/security"):
+        shutil.rmtree(stage.lab.apps["shop"].home / rest, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""A repository on the lab's box with three archives, from all sides."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.borg import freeing
+from tasks.borg.apps import Opened
+from tasks.borg.list import archives
+from tasks.borg.runner import How, environment, run
+from tasks.lab.lab import Lab
+from tasks.remote.script import Script, quote
+from tasks.report.gather import gather
+from tasks.report.rows import Row
+from tasks.storage.repository import Repository, Side
+from tasks.storage.session import Session
+
+QUICK = How(lock_wait=60, timeout=120)
+RAW = """
+import os, sys
+sys.argv[0] = "borg"
+from argparse import Namespace
+from borg.helpers import Location
+from borg.logger import setup_logging
+from borg.remote import RemoteRepository
+args = Namespace(rsh=None, remote_path=None, umask=0o077, upload_ratelimit=None, remote_ratelimit=None,
+                 upload_buffer=None, remote_buffer=None, log_json=False, debug_topics=[], progress=False, info=False,
+                 debug_profile=None, log_level="warning", consider_part_files=False, iec=False)
+setup_logging()
+with RemoteRepository(Location(os.environ["BORG_REPO"]), args=args, exclusive=True) as repository:
+    exec(os.environ["ATTACK"])
+"""
+
+
+@dataclass
+class Scene:
+    """A repository with three archives, all well, as it was before each attack."""
+
+    lab: Lab
+    session: Session
+    before: dict[str, str]
+    transaction: int
+
+    @property
+    def opened(self) -> Opened:
+        app = self.session.inventory.app("shop")
+        return Opened(self.session, app, self.session.repository(app, Side.OPERATOR))
+
+    @property
+    def host(self) -> Repository:
+        return self.session.repository(self.session.inventory.app("shop"), Side.HOST)
+
+    @property
+    def target(self) -> freeing.Target:
+        return freeing.Target(self.session, self.opened.app, self.opened.repository, QUICK)
+
+    def listed(self) -> dict[str, str]:
+        return {each.name: each.id for each in archives(self.opened.repository, how=QUICK).archives}
+
+    def row(self) -> Row:
+        return gather(self.session, [self.opened.app]).apps[0]
+
+    def raw(self, attack: str) -> None:
+        """Speak borg's own protocol, past borg's client."""
+        program = Path(shutil.which("borg") or "").read_text().splitlines()[0].removeprefix("#!").split()
+        given = {**environment(self.host), "ATTACK": attack}
+        output = self.host.host.run(Script(quote((*program, "-c", RAW)), given), timeout=60)
+        assert output.ok, output.error_text
+
+    def forge(self, name: str, timestamp: str) -> None:
+        files = str(self.lab.apps["shop"].files)
+        run(self.host, ("create", f"--timestamp={timestamp}", f"::{name}", "--", files), QUICK)

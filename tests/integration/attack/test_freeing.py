@@ -1,0 +1,96 @@
+"""What the operator frees, checks and changes: told beforehand, recorded, and never mistaken for a theft."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.borg import work
+from tasks.borg.list import archives
+from tasks.borg.runner import BorgError
+from tasks.errors import RefusedError
+from tasks.fleet import checking, pruning
+from tasks.remote.secret import Secret
+from tests.integration.attack.support import QUICK, Scene
+from tests.integration.fleet.support import Operator
+
+
+def prune(scene: Scene, *, answer: bool = True, force: bool = False) -> int:
+    return pruning.run(str(scene.lab.inventory), pruning.Options(force=force), lambda _: answer)
+
+
+def newest_record(scene: Scene, action: str) -> dict[str, object]:
+    folder = scene.lab.box.home() / "cloudbackup/records/shop"
+    found = [path for path in sorted(folder.iterdir()) if f"-{action}" in path.name]
+    values: dict[str, object] = json.loads(found[-1].read_text())
+    return values
+
+
+def test_a_prune_shows_what_goes_asks_and_says_what_it_freed(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    middle = sorted(scene.before)[1]  # of one day: the newest stays, and the oldest until there are seven days
+    assert prune(scene, answer=False) == 0
+    assert scene.listed() == scene.before
+    assert f"shop files: 2 stay, 1 go\n  {middle}\n" in capsys.readouterr().out
+    assert prune(scene) == 0
+    assert set(scene.before) - set(scene.listed()) == {middle}
+    assert "1 removed, " in capsys.readouterr().out
+    row = scene.row()
+    assert (row.status, row.error, row.archives) == ("ok", None, 2)
+    assert prune(scene) == 0
+
+
+def test_two_operators_at_once_are_no_thieves(scene: Scene) -> None:
+    operator = Operator(scene.lab.inventory)
+    runs = [operator.start(*words) for words in (("backup",), ("prune", "--yes"), ("prune", "--yes"))]
+    ended = [(each.communicate(timeout=200)[0], each.returncode) for each in runs]
+    assert [code for _, code in ended] == [0, 0, 0], ended
+    row = scene.row()
+    assert (row.status, row.error) == ("ok", None)
+    assert prune(scene) == 0
+    assert scene.row().error is None
+
+
+def test_force_is_recorded_and_settles_what_was_doubted(scene: Scene) -> None:
+    scene.forge("shop-files-2020-01-01T00-00-00", "2020-01-01T00:00:00")
+    assert prune(scene) == 5
+    assert prune(scene, force=True) == 0
+    record = newest_record(scene, "prune-known")
+    assert "no record tells of it" in str(record["details"])
+    assert prune(scene) == 0
+    assert scene.row().error is None
+
+
+def test_records_that_cannot_be_read_are_a_reason(scene: Scene) -> None:
+    folder = scene.lab.box.home() / "cloudbackup/records/shop"
+    (folder / "2099-01-01T00-00-00-backup-files-0000.json").write_text("{")
+    with pytest.raises(RefusedError, match="cannot be read"):
+        list(work.free_space(scene.opened, force=False, ask=lambda _: True))
+
+
+def test_a_damaged_repository_is_a_failed_row_until_it_is_whole(scene: Scene) -> None:
+    data = scene.lab.box.home() / "cloudbackup/shop/data"
+    segment = max((path for path in data.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
+    options = checking.Options()
+    assert checking.run(str(scene.lab.inventory), options) == 4
+    row = scene.row()
+    assert (row.status, "check failed" in (row.error or "")) == ("failed", True)
+    segment.write_bytes(whole)
+    assert checking.run(str(scene.lab.inventory), options) == 0
+    assert scene.row().status == "ok"
+
+
+def test_another_passphrase_is_no_stolen_key(scene: Scene) -> None:
+    escrow = scene.session.inventory.escrow / "box-shop.key"
+    former = escrow.read_bytes()
+    said = list(work.change_passphrase(scene.opened, Secret("quite another"), ask=lambda _: True))
+    try:
+        with pytest.raises(BorgError, match="passphrase"):
+            archives(scene.opened.repository, how=QUICK)
+        assert escrow.read_bytes() != former
+        kept = Path(said[-1].rpartition(" ")[2])
+        assert kept.read_bytes() == former
+        assert "key was changed" not in (scene.row().error or "")
+    finally:
+        escrow.write_bytes(former)
