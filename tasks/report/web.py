@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from types import TracebackType
 
 from prometheus_client.core import GaugeMetricFamily
@@ -102,6 +103,10 @@ def _server(family: socket.AddressFamily) -> type[ThreadingHTTPServer]:
         address_family = family
         daemon_threads = True
         block_on_close = False
+
+        def server_bind(self) -> None:
+            """Bind alone: HTTPServer also asks the name service for its own name, which can take long."""
+            TCPServer.server_bind(self)
 
     return Server
 
