@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from tasks.borg.runner import PLAIN, How, borg_words, environment, run_script
 from tasks.errors import RefusedError, UsageError
 from tasks.remote.files import Files, FilesError
-from tasks.remote.host import Host
 from tasks.remote.script import Script, quote
 from tasks.remote.secret import Secret
 from tasks.storage.ledger import Ledger
@@ -26,15 +25,7 @@ from tasks.storage.repository import Repository
 _LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
 _AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
 _SHARED = re.compile(r'"shared": \[\[')
-_ID = re.compile(rb"^id = ([0-9a-f]{64})$", re.MULTILINE)
 FREEING = ("prune", "compact")
-FORGET = """
-base="${BORG_BASE_DIR:-$HOME}"
-cache="${BORG_CACHE_DIR:-${XDG_CACHE_HOME:-$base/.cache}/borg}"
-security="${BORG_SECURITY_DIR:-${BORG_CONFIG_DIR:-${XDG_CONFIG_HOME:-$base/.config}/borg}/security}"
-rm -rf -- "$cache/$REPOSITORY_ID"
-rm -f -- "$security/$REPOSITORY_ID/manifest-timestamp"
-"""
 
 
 @dataclass(frozen=True)
@@ -87,14 +78,6 @@ def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | 
     return chosen[0]
 
 
-def repository_id(config: bytes) -> str:
-    """Return a repository's id from the bytes of its `config`. Raises RefusedError."""
-    found = _ID.search(config)
-    if found is None:
-        raise RefusedError("the repository's `config` names no id", "is it a Borg repository?")
-    return found[1].decode()
-
-
 @contextmanager
 def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
     """Hold borg's exclusive lock of the repository in `folder` (borg's `locking.py`; without `borg with-lock`, which
@@ -138,12 +121,6 @@ def move_aside(files: Files, folder: str, transaction: int, aside: str) -> list[
 def transactions(files: Files, folder: str) -> str:
     """Return the repository's log of transactions, empty when it has none: only append-only sessions write it."""
     return _text(files, posixpath.join(folder, "transactions"))
-
-
-def forget(host: Host, repository: Repository, identity: str) -> bool:
-    """Remove what a client remembers of the newer state of a repository. Raises HostError."""
-    known = {key: value for key, value in repository.environment.items() if key == "BORG_BASE_DIR"}
-    return host.run(Script(FORGET, {**known, "REPOSITORY_ID": identity}), timeout=60).ok
 
 
 def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:

@@ -16,6 +16,7 @@ from tasks.borg.noting import Note
 from tasks.borg.rollback import Point
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.remote.files import Files
+from tasks.storage import memory
 from tasks.storage.ledger import Ledger, ledger
 from tasks.storage.repository import Side
 
@@ -86,11 +87,11 @@ def _foretold(target: Target, point: Point, known: Ledger) -> Iterator[str]:
 
 def _forgotten(target: Target, files: Files, folder: str) -> Iterator[str]:
     """Let both sides forget the newer state. A host that cannot be reached is told of."""
-    identity = rollback.repository_id(files.read(posixpath.join(folder, "config")))
-    rollback.forget(target.repository.host, target.repository, identity)
+    identity = memory.repository_id(files.read(posixpath.join(folder, "config")))
+    memory.forget(target.repository, identity)
     try:
         host = target.session.repository(target.app, Side.HOST)
-        done = rollback.forget(host.host, host, identity)
+        done = memory.forget(host, identity)
     except InterruptedRunError:
         raise
     except CloudbackupError:

@@ -7,10 +7,10 @@ beside it must stay, or encrypted data could be written twice with one nonce (tr
 import re
 from collections.abc import Iterator
 
-from tasks.errors import AppError, CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.inventory.models import App
 from tasks.remote.script import Script
-from tasks.storage.repository import Side
+from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 
 _ID = re.compile(rb"^id = ([0-9a-f]{64})$", re.MULTILINE)
@@ -25,33 +25,39 @@ rm -f -- "$security/$REPOSITORY_ID/manifest-timestamp"
 """
 
 
-def forget(session: Session, app: App) -> Iterator[str]:
-    """Let the app's host and the operator's side forget the state of the app's repository; yield where that failed.
+def repository_id(config: bytes) -> str:
+    """Return a repository's id from the bytes of its `config`. Raises RefusedError."""
+    found = _ID.search(config)
+    if found is None:
+        raise RefusedError("the repository's `config` names no id", "is it a Borg repository?")
+    return found[1].decode()
+
+
+def forget(repository: Repository, identity: str) -> bool:
+    """Remove what one side remembers of the newer state of the repository with that id. Raises HostError."""
+    known = {key: value for key, value in repository.environment.items() if key == "BORG_BASE_DIR"}
+    return repository.host.run(Script(_FORGET, {**known, "REPOSITORY_ID": identity}), timeout=120).ok
+
+
+def forgotten(session: Session, app: App) -> Iterator[str]:
+    """Let the app's host and the operator's side forget a repository's newer state; yield where that failed.
 
     Raises InterruptedRunError alone.
     """
+    storage = session.storage_of(app)
     try:
-        storage = session.storage_of(app)
-        found = _ID.search(storage.files(app).read(f"{storage.path(app)}/config"))
-        if found is None:
-            raise AppError(f"{app.name}: its repository has no `id` in its config")
+        identity = repository_id(storage.files(app).read(f"{storage.path(app)}/config"))
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
-        yield error.what
+        yield f"{app.name}: {error.what}"
         return
     for side in Side:
         try:
-            _forget_on(session, app, side, found[1].decode())
+            repository = session.repository(app, side)
+            if not forget(repository, identity):
+                yield f"{app.name}: borg's memory of the repository stays on {repository.host.name}"
         except InterruptedRunError:
             raise
         except CloudbackupError as error:
-            yield error.what
-
-
-def _forget_on(session: Session, app: App, side: Side, repository_id: str) -> None:
-    repository = session.repository(app, side)
-    known = {key: value for key, value in repository.environment.items() if key == "BORG_BASE_DIR"}
-    output = repository.host.run(Script(_FORGET, {**known, "REPOSITORY_ID": repository_id}), timeout=120)
-    if not output.ok:
-        raise AppError(f"{app.name}: borg's memory of the repository stays on {repository.host.name}")
+            yield f"{app.name}: {error.what}"

@@ -11,7 +11,7 @@ from hcloud.storage_boxes import StorageBoxSnapshotPlan
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, UsageError
 from tasks.human import size
 from tasks.inventory import load
-from tasks.storage.memory import forget
+from tasks.storage.memory import forgotten
 from tasks.storage.session import Session
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.select import apps_of, one
@@ -143,7 +143,7 @@ def _roll_back(session: Session, box: Box, name: str, ask: Ask) -> Iterator[str]
         return
     box.bound.rollback_snapshot(snapshot).wait_until_finished()
     yield f"{box.name}: rolled back to {name}"
-    faults = [fault for app in apps_of(session.inventory, box.name) for fault in forget(session, app)]
+    faults = [fault for app in apps_of(session.inventory, box.name) for fault in forgotten(session, app)]
     yield from (f"  {fault}" for fault in faults)
     if faults:
         yield "  borg refuses there what is older than it knew, and says what to remove"
