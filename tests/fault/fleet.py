@@ -17,7 +17,7 @@ from typing import Any
 
 from tasks.lab import process, programs
 from tasks.lab.lab import Lab, LabApp
-from tests.integration.fleet.support import Operator, eventually, make_ready
+from tests.integration.fleet.support import Operator, command_lines, eventually, make_ready
 
 # Stands before mariadb-backup on a host's PATH and tells its number.
 TELLS = """#!/bin/sh
@@ -59,6 +59,7 @@ class Fleet:
         self.operator = operator
         self.victim, self.other = "blog", "shop"
         self.known = {app: self.archives(app) for app in lab.apps}
+        self.strikes: list[bool] = []  # of all nights, whether the fault struck
 
     @classmethod
     def ready(cls, lab: Lab) -> "Fleet":
@@ -115,7 +116,10 @@ class Fleet:
         (self.host.home / "dump").unlink(missing_ok=True)
         running = (operator or self.operator).start("backup", *(("--source", source) if source else ()))
         struck = strike()
-        printed = running.communicate(timeout=120)[0]
+        self.strikes.append(struck)
+        printed = re.sub(
+            r"(?m)^[0-9T:-]+Z  ", "", running.communicate(timeout=120)[0]
+        )  # a log's lines begin with a time
         assert "Traceback" not in printed, printed
         now = {app: self.archives(app) for app in self.known}
         made = {app: [name for name in now[app] if name not in known] for app, known in self.known.items()}
@@ -174,12 +178,15 @@ def _filter(fleet: Fleet, dump: int) -> list[int]:
     return [each.pid for each in below if re.match(r"(?s)python3\0.*\0\d+\0\Z", _text(each.pid, "cmdline"))]
 
 
-def _sshd(fleet: Fleet, _dump: int) -> list[int]:
-    config = f"{fleet.lab.folder}/hosts/{fleet.victim}/"
-    found = [each for each in process.members(fleet.lab.folder) if config in _text(each.pid, "cmdline")]
-    listening = {each for each in found if "sshd" in _text(each.pid, "cmdline").partition("\0")[0]}
-    sessions = process.descendants(listening) - listening
-    return [each.pid for each in sessions if _text(each.pid, "cmdline").startswith("sshd")]
+def sshd(app: LabApp) -> list[int]:
+    """Return the processes of a host's listening sshd; its title tells them, for it overwrites its environment."""
+    return [pid for pid, line in command_lines() if "sshd" in line and f"{app.paths.ssh}/" in line]
+
+
+def _sessions(fleet: Fleet, _dump: int) -> list[int]:
+    listening = set(filter(None, map(process.identify, sshd(fleet.host))))
+    found = process.descendants(listening) - listening
+    return [each.pid for each in found if _text(each.pid, "cmdline").startswith("sshd")]
 
 
 def _serve(fleet: Fleet, _dump: int) -> list[int]:
@@ -199,6 +206,6 @@ ROLES: dict[str, Callable[[Fleet, int], list[int]]] = {
     "mariadb-backup": lambda _fleet, dump: [dump],
     "filter": _filter,
     "server": lambda fleet, _dump: [int(fleet.host.server.pid_file.read_text())],
-    "sshd": _sshd,
+    "sshd": _sessions,
     "borg serve": _serve,
 }

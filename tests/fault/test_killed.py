@@ -44,6 +44,7 @@ def test_a_lost_connection_to_the_storage_is_tried_again(fleet: Fleet, part: flo
         assert "connection to the storage was lost" in fleet.records(fleet.victim)[-1]["details"]["retried"][0]
 
 
-def test_all_that_was_listed_is_whole(whole_fleet: Fleet) -> None:
+def test_the_faults_struck_and_all_that_was_listed_is_whole(whole_fleet: Fleet) -> None:
+    assert whole_fleet.strikes.count(True) > len(whole_fleet.strikes) / 2
     for app in whole_fleet.lab.apps:
         assert "whole" in whole_fleet.operator.done("borg.check", "--app", app, "--verify-data")

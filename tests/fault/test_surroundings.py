@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.lab import process
 from tasks.lab.lab import LabApp
-from tests.fault.fleet import Fleet
+from tasks.lab.process import answers
+from tests.fault.fleet import Fleet, sshd
+from tests.integration.fleet.support import eventually
 
 NOISE = 'echo "Welcome to $(hostname)"\nno-such-command\necho "3 updates can be applied" >&2\n'
 SHELL = """#!/bin/sh
@@ -30,19 +31,19 @@ def added(path: Path, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def configured(fleet: Fleet, app: LabApp, *lines: str) -> Iterator[None]:
+def configured(app: LabApp, *lines: str) -> Iterator[None]:
     """Let a host's sshd read more lines of configuration."""
 
-    def read_again() -> None:
-        for each in process.members(fleet.lab.folder):
-            words = Path(f"/proc/{each.pid}/cmdline").read_text()
-            if "-D" in words and str(app.paths.ssh) in words:
-                os.kill(each.pid, signal.SIGHUP)
-
     with added(app.paths.ssh / "config", "".join(f"{line}\n" for line in lines)):
-        read_again()
+        _read_again(app)
         yield
-    read_again()
+    _read_again(app)
+
+
+def _read_again(app: LabApp) -> None:
+    for pid in sshd(app):
+        os.kill(pid, signal.SIGHUP)
+    assert eventually(lambda: answers(app.port))
 
 
 def test_noise_at_login_another_locale_and_a_lost_cache_do_no_harm(fleet: Fleet, tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_noise_at_login_another_locale_and_a_lost_cache_do_no_harm(fleet: Fleet,
     banner.write_text("Authorised access only!\n")
     shutil.rmtree(app.home / ".cache/borg")
     noise = NOISE + "export LC_ALL=de_DE.UTF-8 LANG=de_DE.UTF-8\n"
-    with added(app.home / ".bashrc", noise), configured(fleet, app, f"Banner {banner}"):
+    with added(app.home / ".bashrc", noise), configured(app, f"Banner {banner}"):
         night = fleet.night()
     assert night.code == 0
     assert len(night.made[fleet.victim]) == 2
@@ -61,7 +62,7 @@ def test_another_login_shell_does_no_harm(fleet: Fleet, tmp_path: Path) -> None:
     shell = tmp_path / "shell"
     shell.write_text(SHELL.format(used=tmp_path / "used"))
     shell.chmod(0o755)
-    with configured(fleet, fleet.host, f"ForceCommand {shell}"):
+    with configured(fleet.host, f"ForceCommand {shell}"):
         night = fleet.night()
     assert (tmp_path / "used").exists()
     assert night.code == 0
