@@ -29,13 +29,16 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
         if not ask(f"Take {name} out of the inventory? Its archives stay, its host can add no more."):
             say(f"{name}: nothing changed")
             return
-        storage = session.storage_of(app)
-        if isinstance(storage, SshServer) and remove_app_keys(storage.files(app), storage, app):
-            say(f"{name}: its key opens {storage.path(app)} no more")
-        repository = session.repository(app, Side.OPERATOR)
+        for copy in app.copies:
+            storage = session.storage_of(copy)
+            if isinstance(storage, SshServer) and remove_app_keys(storage.files(copy), storage, copy):
+                say(f"{name}: its key opens {storage.path(copy)} no more")
+        repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
         say(f"{name}: moved to {_moved(session.inventory.folder, name)}")
-        for line in _kept(repository, escrow_path(session.inventory.escrow, app.storage, name), told(app.passphrase)):
-            say(line)
+        for repository in repositories:
+            escrow = escrow_path(session.inventory.escrow, repository.storage, name)
+            for line in _kept(repository, escrow, told(app.passphrase)):
+                say(line)
 
 
 def _moved(folder: Path, name: str) -> Path:

@@ -20,6 +20,7 @@ RESTORE_HELP = {
     "target": "a new or empty folder to restore into; without it the data goes back to its place, the old moved aside",
     "to": "`local` restores on this machine, into --target; otherwise on the app's host",
     "at": "a moment: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; wants `binlog: true`",
+    "storage": "the storage to restore from, of an app that has several; the first that can be had unless given",
     "yes": "restore in place without being asked",
 }
 VERIFY_HELP = {
@@ -104,10 +105,11 @@ def restore(
     target: str = "",
     to: str = "",
     at: str = "",
+    storage: str = "",
     yes: bool = False,
 ) -> None:
     """Bring one app's data back: into a folder, or into place with the old data moved aside and kept."""
-    _restore(c, app, source, archive, target, to, at, yes)
+    _restore(c, app, source, (archive, storage), target, to, at, yes)
 
 
 @task(help=RESTORE_HELP, name="restore")
@@ -118,17 +120,19 @@ def mariadb_restore(
     target: str = "",
     to: str = "",
     at: str = "",
+    storage: str = "",
     yes: bool = False,
 ) -> None:
     """Bring one app's MariaDB server back: into a folder, or into place with the old data kept, and started."""
-    _restore(c, app, ["mariadb"], archive, target, to, at, yes)
+    _restore(c, app, ["mariadb"], (archive, storage), target, to, at, yes)
 
 
-def _restore(c: Any, app: str, source: Any, archive: str, target: str, to: str, at: str, yes: bool) -> None:
+def _restore(c: Any, app: str, source: Any, archive: tuple[str, str], target: str, to: str, at: str, yes: bool) -> None:
     from tasks.cli import confirm
     from tasks.fleet import restoring
 
-    options = restoring.Options(app, tuple(source or ()), archive, target or None, to or None, at or None)
+    name, storage = archive
+    options = restoring.Options(app, tuple(source or ()), name, target or None, to or None, at or None, storage or None)
     code = restoring.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)

@@ -1,5 +1,6 @@
 """Around a task over apps: those whom the inventory names are told that it begins, and how it ended."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -33,6 +34,8 @@ class Notices:
 
     def __init__(self, inventory: Inventory, action: str, verb: str, scope: Scope) -> None:
         self._all = Circle("all apps", inventory.notify)
+        self._left = Counter(app.name for app in scope.apps)  # copies that have not ended
+        self._had: dict[str, list[Outcome]] = {app.name: [] for app in scope.apps}
         self._apps = {app.name: Circle(app.name, app.notify) for app in scope.apps}
         self._whole = {app.name: scope.whole(app) for app in scope.apps}
         self._every = scope.every and all(self._whole.values())
@@ -54,10 +57,13 @@ class Notices:
 
         def told(app: App) -> list[Outcome]:
             circle = self._apps[app.name]
-            if self._whole[app.name]:
+            if self._whole[app.name] and not self._had[app.name]:
                 circle.began(self._action)
             outcomes = work(app)
-            self.app_ended(app.name, outcomes)
+            self._had[app.name] += outcomes
+            self._left[app.name] -= 1
+            if not self._left[app.name]:
+                self.app_ended(app.name, self._had[app.name])
             return outcomes
 
         return told

@@ -34,6 +34,7 @@ class Outcome:
     code: int = 0
     unchanged: bool = False
     transient: bool = False
+    storage: str = ""  # said where an app has several
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":

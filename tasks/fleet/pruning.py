@@ -67,10 +67,10 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 def _carried_out(
     session: Session, chosen: Sequence["_Job"], failed: Sequence[Outcome], options: Options
 ) -> list[Outcome]:
-    by_app = {job.app.name: job for job in chosen}
+    by_app = {(job.app.storage, job.app.name): job for job in chosen}
     apps = [job.app for job in chosen]
     with View(apps) as view:
-        done = over_apps(session, apps, options.parallel, lambda app: by_app[app.name].carry_out(view))
+        done = over_apps(session, apps, options.parallel, lambda app: by_app[app.storage, app.name].carry_out(view))
         view.summary([*failed, *done], "pruned")
     return done
 

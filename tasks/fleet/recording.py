@@ -51,7 +51,8 @@ def _doubted(outcome: Outcome, why: str) -> Outcome:
 
 def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:
     """Write a record of each outcome. One that cannot be written does not undo a backup, but is said."""
-    return [_recorded(session, app, outcome, action) for outcome in outcomes]
+    storage = app.storage if app.label != app.name else ""
+    return [replace(_recorded(session, app, outcome, action), storage=storage) for outcome in outcomes]
 
 
 def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:

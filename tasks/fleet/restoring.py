@@ -10,7 +10,7 @@ from tasks.borg import naming
 from tasks.borg.extract import content, size
 from tasks.borg.list import Archive, Listing, archives, find
 from tasks.borg.restore import Restored, restore_in_place, restore_to
-from tasks.errors import UsageError
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.fleet import database, recovering
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
@@ -36,7 +36,8 @@ Ask = Callable[[str], bool]
 class Options:
     """What to restore: `archive` is a name or `latest`; no `target` means in place; `to` is `local` or None.
 
-    `at` is a moment as a person writes it: the database as it was then, the files as saved last before it.
+    `at` is a moment as a person writes it: the database as it was then, the files as saved last before it. `storage` is
+    the copy to take; None means the first, in the order of the inventory, that can be had.
     """
 
     app: str
@@ -45,6 +46,7 @@ class Options:
     target: str | None = None
     to: str | None = None
     at: str | None = None
+    storage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     Raises UsageError, AppError, InterruptedRunError; then nothing was changed.
     """
     with Session(load(Path(folder))) as session:
-        app = session.inventory.app(options.app)
-        jobs = _jobs(session, app, options)
+        jobs = _first_jobs(session, options)
+        app = jobs[0].app
         if options.target is None and not ask(_question(jobs)):
             print("nothing was restored")
             return 0
@@ -75,6 +77,26 @@ def run(folder: str, options: Options, ask: Ask) -> int:
             outcomes = [_done(job, view) for job in jobs]
             view.summary(outcomes, "restored")
         return exit_code(outcomes)
+
+
+def _first_jobs(session: Session, options: Options) -> list[_Job]:
+    """Return the restores of all sources from the first copy of the app that has what is wanted."""
+    copies = session.inventory.copies(options.app, options.storage)
+    faults: list[CloudbackupError] = []
+    for copy in copies:
+        try:
+            jobs = _jobs(session, copy, options)
+        except InterruptedRunError:
+            raise
+        except CloudbackupError as error:
+            faults.append(error)
+            continue
+        for fault, other in zip(faults, copies, strict=False):
+            print(f"not from {other.storage}: {fault.what}")
+        if len(session.inventory.copies(options.app)) > 1:
+            print(f"from {copy.storage}")
+        return jobs
+    raise faults[0]
 
 
 def _jobs(session: Session, app: App, options: Options) -> list[_Job]:

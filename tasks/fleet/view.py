@@ -58,7 +58,7 @@ class View:
 
     def __init__(self, apps: Sequence[App], telling: Telling | None = None) -> None:
         self._telling = telling or Telling()
-        self._app_width = max((len(app.name) for app in apps), default=0)
+        self._app_width = max((len(app.label) for app in apps), default=0)
         self._source_width = max((len(source) for app in apps for source in app.sources), default=0)
         self._expected = len(apps)
         self._ended = [0, 0]  # sources that are well, and that are not
@@ -146,7 +146,8 @@ class View:
 
 def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
     """Return the line of a source that has ended, with columns at least so wide."""
-    head = f"{outcome.app:{app_width}}  {outcome.source:{source_width}}  {outcome.status:7}"
+    label = f"{outcome.app} on {outcome.storage}" if outcome.storage else outcome.app
+    head = f"{label:{app_width}}  {outcome.source:{source_width}}  {outcome.status:7}"
     head += f"  {clock(outcome.seconds):>5}"
     if outcome.failed:
         return f"{head}  {outcome.said[0] if outcome.said else ''}"

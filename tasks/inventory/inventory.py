@@ -28,7 +28,7 @@ class Inventory:
     notify: tuple[Notification, ...] = ()
 
     def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:
-        """Return the named apps, or all of them when none is named, in the order of their names.
+        """Return the named apps, or all of them when none is named, in the order of their names, each with its copies.
 
         `part` is "I/N": of these only every N-th, beginning with the I-th; the N parts together are all of them.
         UsageError for a name that is not there, a part that is none, and an inventory without apps.
@@ -40,13 +40,22 @@ class Inventory:
                 raise UsageError(f"the inventory has no app `{name}`{nearest(name, self.apps)}")
         chosen = [app for name, app in self.apps.items() if not names or name in names]
         if part is None:
-            return tuple(chosen)
+            return tuple(copy for app in chosen for copy in app.copies)
         index, count = read_part(part)
-        return tuple(chosen[index - 1 :: count])
+        return tuple(copy for app in chosen[index - 1 :: count] for copy in app.copies)
 
     def app(self, name: str) -> App:
-        """Return one app; UsageError when there is none of this name."""
+        """Return one app, its first copy; UsageError when there is none of this name."""
         return self.select([name])[0]
+
+    def copies(self, name: str, storage: str | None = None) -> tuple[App, ...]:
+        """Return all copies of an app, or the one in a storage; UsageError when there is none."""
+        copies = self.select([name])
+        chosen = tuple(copy for copy in copies if storage in (None, copy.storage))
+        if not chosen:
+            names = [copy.storage for copy in copies]
+            raise UsageError(f"{name} is not in the storage `{storage}`{nearest(str(storage), names)}")
+        return chosen
 
 
 def read_part(text: str) -> tuple[int, int]:

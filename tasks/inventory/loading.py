@@ -92,49 +92,52 @@ def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> A
     """Return an app with the defaults filled in; without a readable cloudbackup.yml only faults are sought."""
     source = document.read(file)
     written = parse(source, AppFile)
-    storage = _storage(written, main, source) if written and main else None
+    storages = _storages(written, main, source) if written and main else None
     problems.extend(source.problems)
     try:
         name = read_app_name(file.stem)
     except ValueError as error:
         problems.append(Problem(file, 0, "", f"the file's name is the app's name: {error}"))
         return None
-    return resolve(name, written, main.defaults, storage) if written and main and storage else None
+    return resolve(name, written, main.defaults, storages) if written and main and storages else None
 
 
 def draft(inventory: Inventory, name: str, data: dict[str, Data]) -> App:
     """Return the app that a file `apps/<name>.yml` holding `data` would describe. Raises InventoryError."""
     source = Document(inventory.folder / "apps" / f"{name}.yml", data)
     written = parse(source, AppFile)
-    storage = _storage(written, inventory, source) if written else None
+    storages = _storages(written, inventory, source) if written else None
     try:
         read_app_name(name)
     except ValueError as error:
         source.problems.append(Problem(source.file, 0, "", f"the file's name is the app's name: {error}"))
-    if source.problems or written is None or storage is None:
+    if source.problems or written is None or storages is None:
         raise InventoryError(source.problems)
-    return resolve(name, written, inventory.defaults, storage)
+    return resolve(name, written, inventory.defaults, storages)
 
 
-def _storage(written: AppFile, main: CloudbackupFile | Inventory, source: Document) -> str | None:
-    name = written.storage or main.defaults.storage
-    if name is None and len(main.storages) == 1:
-        return next(iter(main.storages))
-    if name is None:
+def _storages(written: AppFile, main: CloudbackupFile | Inventory, source: Document) -> tuple[str, ...] | None:
+    """Return the storages of an app; None after noting what is wrong."""
+    wanted = written.storage or main.defaults.storage
+    if wanted is None and len(main.storages) == 1:
+        return tuple(main.storages)
+    if wanted is None:
         source.add(("storage",), f"is missing, and {MAIN} has no default{nearest('', main.storages)}")
-    elif name in main.storages:
-        return name
-    elif written.storage:  # a default that is wrong is told once, in its own file
+        return None
+    names = (wanted,) if isinstance(wanted, str) else wanted
+    unknown = [name for name in names if name not in main.storages]
+    for name in unknown if written.storage else ():  # a default that is wrong is told once, in its own file
         source.add(("storage",), f"no storage `{name}`{nearest(name, main.storages)}")
-    return None
+    return None if unknown else names
 
 
-def resolve(name: str, written: AppFile, defaults: Defaults, storage: str) -> App:
+def resolve(name: str, written: AppFile, defaults: Defaults, storages: tuple[str, ...]) -> App:
     """Return the app that a file describes, with everything filled in that it leaves to the defaults."""
     fields = {key: getattr(written, key) for key in AppFile.model_fields}
     fields |= {
         "name": name,
-        "storage": storage,
+        "storage": storages[0],
+        "storages": storages,
         "max_age": written.max_age or defaults.max_age,
         "keep": written.keep or defaults.keep,
         "compression": written.compression or defaults.compression,

@@ -29,6 +29,7 @@ from tasks.inventory.values import (
     Hours,
     Line,
     Name,
+    Names,
     OperatorPath,
     Pattern,
     Target,
@@ -214,7 +215,9 @@ class AppFile(Strict):
     host: Target = Field(description="[user@]host as in ssh, or local")
     ssh: SshOptions = Field(SshOptions(), description="how to reach the host, beyond what ~/.ssh/config says")
     passphrase: SecretReference = Field(description="the repository's passphrase: {env}, {file} or {command}")
-    storage: Name | None = Field(None, description="a storage's name; the default one otherwise")
+    storage: Names | None = Field(
+        None, description="a storage's name, the default one otherwise; a list of several gives each a copy of its own"
+    )
     storage_key: Literal["host", "agent"] = Field(
         "host", description="host: a key of its own on the host, append-only; agent: served by the operator's process"
     )
@@ -235,10 +238,14 @@ class AppFile(Strict):
 
 
 class App(AppFile):
-    """One app with the defaults filled in. `storage` names an existing storage; `keep` None means: never prune."""
+    """One app with the defaults filled in. `storage` names an existing storage; `keep` None means: never prune.
+
+    An app that names several `storages` is worked on as so many copies, which differ in `storage` alone.
+    """
 
     name: AppName
     storage: Name
+    storages: tuple[Name, ...] = ()
     max_age: Duration
     compression: Compression
 
@@ -252,6 +259,18 @@ class App(AppFile):
             "binlog": mariadb is not None and mariadb.binlog,
         }
         return tuple(source for source, present in wanted.items() if present)
+
+    @property
+    def copies(self) -> tuple["App", ...]:
+        """The app once for each of its storages, in the order in which it names them."""
+        if len(self.storages) < 2:
+            return (self,)
+        return tuple(self.model_copy(update={"storage": storage}) for storage in self.storages)
+
+    @property
+    def label(self) -> str:
+        """The app's name, with the storage where that does not go without saying."""
+        return self.name if len(self.storages) < 2 else f"{self.name} on {self.storage}"
 
     @property
     def is_local(self) -> bool:

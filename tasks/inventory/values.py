@@ -61,6 +61,18 @@ def read_name(value: object) -> str:
     return text
 
 
+def read_names(value: object) -> str | tuple[str, ...]:
+    """Return one name, or several different ones."""
+    if not isinstance(value, list | tuple):
+        return read_name(value)
+    names = tuple(map(read_name, value))
+    if not names:
+        raise ValueError("names none")
+    if len(set(names)) < len(names):
+        raise ValueError("names one of them twice")
+    return names
+
+
 def read_app_name(value: object) -> str:
     """Return an app's name: a name that no folder beside the repositories has."""
     name = read_name(value)
@@ -237,6 +249,15 @@ _COMMAND = {"anyOf": [{"type": "string", "minLength": 1}, _WORD_LIST]}
 _INSIDE = r"^(?![/~-])(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]+$"
 _ABSOLUTE_INSIDE = r"^/(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]*$"
 
+_NAME_SCHEMA = {"type": "string", "pattern": NAME, "maxLength": NAME_LENGTH}
+_NAMES_SCHEMA = {"type": "array", "items": _NAME_SCHEMA}
+Names = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(read_names),
+    WithJsonSchema(
+        {"anyOf": [_NAME_SCHEMA, {"type": "array", "items": _NAME_SCHEMA, "minItems": 1, "uniqueItems": True}]}
+    ),
+]
 AppName = Annotated[str, PlainValidator(read_app_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Name = Annotated[str, PlainValidator(read_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Duration = Annotated[timedelta, PlainValidator(read_duration), _schema(DURATION, examples=["90m", "26h", "2d", "1w"])]

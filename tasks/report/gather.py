@@ -55,7 +55,11 @@ def _escrowed(inventory: Inventory, apps: Sequence[App]) -> dict[str, bool]:
     """Return which apps' keys lie in the escrow folder; of none where this machine has no such folder."""
     if not inventory.escrow.is_dir():
         return {}
-    return {app.name: escrow_path(inventory.escrow, app.storage, app.name).is_file() for app in apps}
+    found: dict[str, bool] = {}
+    for app in apps:
+        there = escrow_path(inventory.escrow, app.storage, app.name).is_file()
+        found[app.name] = there and found.get(app.name, True)
+    return found
 
 
 def _evidence(one: Found) -> Evidence:

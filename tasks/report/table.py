@@ -38,9 +38,16 @@ def _table(report: Report, look: Look) -> Iterator[str]:
 
 
 def columns(report: Report, look: Look) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the headers and a row of texts for each source; the last column stands only where an app has it."""
+    """Return the headers and a row of texts for each source.
+
+    The last column stands only where an app has it, and so does the storage: where an app has several.
+    """
     width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
-    return HEADERS[:width], [_cells(row, report, look)[:width] for row in report.apps]
+    headers, lines = HEADERS[:width], [_cells(row, report, look)[:width] for row in report.apps]
+    if len({(row.app, row.source) for row in report.apps}) == len(report.apps):
+        return headers, lines
+    named = zip(report.apps, lines, strict=True)
+    return (*headers[:3], "storage", *headers[3:]), [(*line[:3], row.storage, *line[3:]) for row, line in named]
 
 
 def _coloured(line: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callable[[App], Result]) -> list[Result]:
     """Return `work` of each app, in the order of `apps`, at most `parallel` at a time, and 8 on one Storage Box.
 
+    Copies of one app come one after another.
+
     `work` must turn its own faults into values. Ctrl-C and SIGTERM end what runs on all hosts, wait until it has
     ended, and raise InterruptedRunError. Raises UsageError for a number that cannot be.
     """
@@ -34,6 +36,8 @@ def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callab
 
     def free(app: App, running: Sequence[App]) -> bool:
         box = _box(session, app)
+        if any(other.name == app.name for other in running):  # copies of one app share its host and its commands
+            return False
         return box is None or sum(_box(session, other) == box for other in running) < BOX_PLACES
 
     return spread(session, apps, parallel, work, free)

@@ -107,3 +107,15 @@ def test_a_box_whose_hosts_all_hang_delays_no_other_storage() -> None:
 def test_a_number_that_cannot_be(parallel: int) -> None:
     with pytest.raises(UsageError, match="--parallel"):
         run([], parallel, lambda app: app)
+
+
+def test_copies_of_one_app_come_one_after_another() -> None:
+    count = Count()
+
+    def work(app: Named) -> None:
+        count.change(app.name, 1)
+        threading.Event().wait(0.02)
+        count.change(app.name, -1)
+
+    run([Named(name, storage) for name in ("shop", "blog") for storage in ("box", "disk", "other")], 6, work)
+    assert count.most == {"shop": 1, "blog": 1}
