@@ -49,14 +49,19 @@ class Publication:
         self._way = way
         self._operator = operator
         self._folders = folders
+        self._sent = False
 
     def publish(self, *, early: bool = False) -> int | None:
         """Send what is new; return the last transaction that is published, None when there is no repository.
 
-        `early`, before borg is at work, sends what a run before left unsent.
+        `early`, before borg is at work, sends what a run before left unsent; once is enough for each of our own runs.
         """
+        if early and self._sent:
+            return None
+        self._sent = False
         answer = self._on_host("publish", early=early, writer=self._way.host.facts().machine)
         published: int | None = answer.get("published")
+        self._sent = published is not None
         return published
 
     def confirm(self) -> None:

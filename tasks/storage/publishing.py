@@ -288,7 +288,8 @@ def sent(plan: Plan, look: Look, known: dict[str, Any], state: dict[str, Any] | 
             f"move {look.folder} away: {GOES_ON}",
         )
     new = sorted((name for name in look.live if name not in before), key=number)
-    plan.remote.require(plan.values["oldest"])
+    if state is None:
+        plan.remote.require(plan.values["oldest"])
     run = secrets.token_hex(16)
     stamp = {"run": run, "writer": plan.values["writer"], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     objects = {**there, **{name: look.live[name] for name in new}}

@@ -7,6 +7,7 @@ side fetches the copy.
 
 import json
 import posixpath
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,6 +52,8 @@ class Staged(Storage):
     ) -> None:
         super().__init__(name, config.kind, directory)
         self._staging = posixpath.join(config.staging, name)
+        self._publications: dict[str, Publication] = {}
+        self._opening = threading.Lock()
         self.own = posixpath.join(self._staging, OWN)
         self.cache = means.cache / "published" / name
         self.means = means
@@ -95,6 +98,12 @@ class Staged(Storage):
 
     def publication(self, app: App) -> Publication:
         """Return the copy of an app's repository."""
+        with self._opening:
+            if app.name not in self._publications:
+                self._publications[app.name] = self._publication(app)
+            return self._publications[app.name]
+
+    def _publication(self, app: App) -> Publication:
         host = self.means.host_of(app)
         address = self.address(self.path(app))
         way = Way(host, address, self._environment(Side.HOST, app), self.first(Side.HOST), self.oldest)

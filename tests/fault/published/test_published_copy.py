@@ -14,7 +14,11 @@ from tasks.errors import AppError
 from tasks.lab import s3
 from tasks.storage.publishing import JUMP
 from tasks.storage.repository import Side
+from tests.fault.published.conftest import BORGS
 from tests.fault.published.site import KINDS, Moment, Site, checksum, digest, restorable, sent
+
+OLDEST = pytest.mark.parametrize("site", BORGS[:1], indirect=True)
+NEWEST = pytest.mark.parametrize("site", BORGS[-1:], indirect=True)
 
 
 def begin(site: Site, kind: str, escrow: Path) -> None:
@@ -51,6 +55,7 @@ def kind_of(site: Site) -> str:
     return KINDS["1.4" in site.borg]
 
 
+@NEWEST
 def test_little_is_sent_for_a_small_change_nothing_for_none_and_no_secret_is_shown(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +81,7 @@ def test_little_is_sent_for_a_small_change_nothing_for_none_and_no_secret_is_sho
     assert not any(secret.encode() in text for secret in secrets for text in texts)
 
 
-@pytest.mark.parametrize("lost", ["repository", "all"])
+@pytest.mark.parametrize(("site", "lost"), [(BORGS[0], "repository"), (BORGS[-1], "all")], indirect=["site"])
 def test_a_host_that_lost_its_staging_goes_on_and_reuses_no_nonce(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
@@ -101,6 +106,7 @@ def test_a_host_that_lost_its_staging_goes_on_and_reuses_no_nonce(
     assert restorable(site.borg, [Moment(site.served(kind), (frozenset(expected),))], expected) == []
 
 
+@OLDEST
 def test_what_was_interrupted_is_published_by_the_next_run(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +124,7 @@ def test_what_was_interrupted_is_published_by_the_next_run(
     assert names(site, kind) == ["one", "two", "three"]
 
 
+@NEWEST
 def test_a_second_writer_is_found_and_nothing_is_touched(site: Site, tmp_path: Path) -> None:
     kind = kind_of(site)
     begin(site, kind, tmp_path / "escrow")
@@ -133,6 +140,7 @@ def test_a_second_writer_is_found_and_nothing_is_touched(site: Site, tmp_path: P
     other.session.__exit__(None, None, None)
 
 
+@OLDEST
 def test_a_strange_or_a_missing_object_is_found(site: Site, tmp_path: Path) -> None:
     begin(site, "bucket", tmp_path / "escrow")
     way = site.storage("bucket")._operators("shop")
