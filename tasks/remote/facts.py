@@ -16,7 +16,7 @@ say memory "$(awk '/^MemAvailable:/ { print $2 * 1024 }' /proc/meminfo 2>/dev/nu
 say bash "$BASH_VERSION"
 """
 _ASK_TOOLS = r"""
-for tool in borg python3; do
+for tool in borg python3 rclone; do
   if command -v "$tool" >/dev/null; then printf '%s=%s\n' "$tool" "$("$tool" --version 2>&1 | head -n 1 || true)"; fi
 done
 """
@@ -42,6 +42,7 @@ class Tools:
 
     borg: str | None
     python3: str | None
+    rclone: str | None = None
 
 
 def parse_facts(text: str) -> Facts:
@@ -59,7 +60,7 @@ def parse_facts(text: str) -> Facts:
 def parse_tools(text: str) -> Tools:
     """Return the versions in the script's output."""
     said = _said(text)
-    return Tools(borg=_version(said, "borg"), python3=_version(said, "python3"))
+    return Tools(borg=_version(said, "borg"), python3=_version(said, "python3"), rclone=_version(said, "rclone"))
 
 
 def _said(text: str) -> dict[str, str]:
