@@ -84,6 +84,8 @@ def fingerprint(server: Server, database: str = "") -> dict[str, str]:
             rows = mariadb.query(server, f"SELECT COUNT(*) FROM `{name}`.`{table}`")[0][0]  # noqa: S608
             checksum = mariadb.query(server, f"CHECKSUM TABLE `{name}`.`{table}` EXTENDED")[0][1]
             found[table] = f"{rows} rows, checksum {checksum}"
+        elif kind == "SEQUENCE":
+            found[table] = str(mariadb.query(server, f"SELECT * FROM `{name}`.`{table}`"))  # noqa: S608
         else:
             found[table] = mariadb.query(server, f"SHOW CREATE VIEW `{name}`.`{table}`")[0][1]
     for trigger, *definition in mariadb.query(server, f"SHOW TRIGGERS FROM `{name}`"):

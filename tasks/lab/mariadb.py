@@ -20,13 +20,17 @@ ROOT_PASSWORD = "lab root"  # noqa: S105 (of a server that ends with the lab and
 
 @dataclass(frozen=True)
 class Server:
-    """One app's server. `folder` holds all of it; `backup_password` is that of the account that may back up."""
+    """One app's server. `folder` holds all of it; `backup_password` is that of the account that may back up.
+
+    `more` are further options of the server, by name.
+    """
 
     app: str
     folder: Path
     port: int
     binlog: bool
     backup_password: str
+    more: tuple[tuple[str, object], ...] = ()
 
     @property
     def datadir(self) -> Path:
@@ -93,7 +97,10 @@ def prepare(server: Server, environment: dict[str, str], like: Path | None = Non
     if like is not None:
         template.copy(like, server.datadir)
         return
-    template.copy_or_make(server.user, server.datadir, lambda: _install(server, environment))
+    if server.more:
+        _install(server, environment)
+    else:
+        template.copy_or_make(server.user, server.datadir, lambda: _install(server, environment))
     bootstrap = (programs.find("mariadbd"), f"--defaults-file={server.configuration}", "--bootstrap")
     applied = subprocess.run(
         (*bootstrap, f"--user={server.user}"),
@@ -146,6 +153,7 @@ def _configuration(server: Server) -> str:
     }
     if server.binlog:
         values["log_bin"] = "binlog"
+    values |= dict(server.more)
     lines = "".join(f"{name}={value}\n" for name, value in values.items())
     return f"[mariadbd]\n{lines}"
 

@@ -15,13 +15,47 @@ INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: i
 # mariadb-backup's exit code 0 alone is no success: its last line must say so as well. When it misses a privilege, it
 # shows SHOW GRANTS with the hash of the account's password, which must not get into logs.
 NOT_COMPLETED = "cloudbackup: mariadb-backup did not say that it completed"
+NO_LOCK = "cloudbackup: no lock after"
+# mariadb-backup's own --startup-wait-timeout waits for a moment without any query in all of the server before it asks
+# for a lock, and fails where there is always one (tried, 10.11.19). So the time between its messages is measured.
 _WATCH = f"""\
-import re, sys
-line = b""
-for line in sys.stdin.buffer:
-    sys.stderr.buffer.write(re.sub(rb"(IDENTIFIED (BY PASSWORD|VIA \\S+( USING| AS)?)) '[^']*'", rb"\\1 '***'", line))
-    sys.stderr.buffer.flush()
-if not line.rstrip().endswith(b"completed OK!"):
+import os, re, select, signal, sys, time
+limit, deadline, rest, last = float(sys.argv[1]), None, b"", b""
+def children(of):
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/" + name + "/stat", "rb") as file:
+                if int(file.read().rpartition(b")")[2].split()[1]) == of and int(name) != os.getpid():
+                    found.append(int(name))
+        except OSError:
+            pass
+    return found
+def end(pids):
+    for pid in pids:
+        end(children(pid))
+        try:
+            os.kill(pid, signal.SIGKILL)  # another signal waits until the lock is there
+        except OSError:
+            pass
+while True:
+    if deadline is not None and not select.select([0], [], [], max(0, deadline - time.monotonic()))[0]:
+        end(children(os.getppid()))
+        sys.exit("{NO_LOCK} %.0f s" % limit)
+    data = os.read(0, 65536)
+    lines = (rest + data).split(b"\\n")
+    rest = lines.pop() if data else b""
+    for line in lines:
+        last = line or last
+        line = re.sub(rb"(IDENTIFIED (BY PASSWORD|VIA \\S+( USING| AS)?)) '[^']*'", rb"\\1 '***'", line)
+        os.write(2, line + b"\\n" if data or line else b"")
+        if re.search(rb"Start(ing|ed) BACKUP STAGE (START|FLUSH|BLOCK)|Acquiring BACKUP LOCKS", line):
+            deadline = time.monotonic() + limit
+        elif b"Acquired locks" in line:
+            deadline = None
+    if not data:
+        break
+if not last.rstrip().endswith(b"completed OK!"):
     sys.exit("{NOT_COMPLETED}")
 """
 
@@ -48,7 +82,8 @@ def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
     mariadb-backup's messages go to standard error as they come.
     """
     backup = access.command(BACKUP, _words(access, tools, options))
-    watch = quote((*INTERPRETER, _WATCH))
+    wait = access.database.startup_wait_timeout.total_seconds()
+    watch = quote((*INTERPRETER, _WATCH, str(wait)))
     align_words = f'{quote(INTERPRETER)} "${FILTER}" {options.chunk_size:d}'
     # Descriptor 4 carries the data around the program that watches the messages.
     body = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1 | {align_words}"
@@ -60,8 +95,6 @@ def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
     words = ["--backup", "--stream=mbstream"]
     if options.checkpoint and database.checkpoint and "innodb-log-checkpoint-now" in tools.options:
         words.append("--innodb-log-checkpoint-now")
-    if "startup-wait-timeout" in tools.options:
-        words.append(f"--startup-wait-timeout={int(database.startup_wait_timeout.total_seconds())}")
     if database.parallel > 1:
         words.append(f"--parallel={database.parallel}")
     if database.throttle is not None:

@@ -118,7 +118,7 @@ _KNOWN = (
         "install the mariadb-backup of the server's own series (SELECT VERSION())",
     ),
     Failure(
-        r"Unable to obtain lock|Lock wait timeout exceeded|timed? ?out waiting for (?:.*)lock",
+        r"cloudbackup: no lock after|Lock wait timeout exceeded|timed? ?out waiting for (?:.*)lock",
         "another session holds a lock that the backup must wait for",
         "SHOW PROCESSLIST tells who; startup_wait_timeout of the app sets how long the backup waits",
         retry=True,

@@ -59,7 +59,11 @@ def check_tables(server: Private) -> tuple[int, list[str]]:
     names = [tuple(text(cell) for cell in line.split("\t")) for line in listed.stdout.splitlines()]
     checks = server.run / "checks"
     checks.write_text(
-        "".join(f"CHECK TABLE {quoted(database)}.{quoted(table)} EXTENDED;\n" for database, table in names),
+        "".join(
+            # The number says whose answer follows: the answer itself calls `a.b`.`c` and `a`.`b.c` alike.
+            f"SELECT {number};\nCHECK TABLE {quoted(database)}.{quoted(table)} EXTENDED;\n"
+            for number, (database, table) in enumerate(names)
+        ),
         encoding="utf-8",
     )
     said: dict[str, list[tuple[str, str]]] = {}
@@ -70,10 +74,14 @@ def check_tables(server: Private) -> tuple[int, list[str]]:
         )  # fmt: skip
         assert client.stdout is not None
         for line in client.stdout:
-            table, _, kind, message = line.decode(errors="replace").rstrip("\n").split("\t", 3)
-            said.setdefault(table, []).append((kind.lower(), message))
-            if len(said) % TOLD == 1:
-                tell(f"checks tables, {len(said)} of {len(names)}")
+            cells = line.decode(errors="replace").rstrip("\n").split("\t", 3)
+            if len(cells) == 1:
+                table = ".".join(map(printable, names[int(cells[0])]))
+                said[table] = []
+                if len(said) % TOLD == 1:
+                    tell(f"checks tables, {len(said)} of {len(names)}")
+            else:
+                said[table].append((cells[2].lower(), cells[3]))
         if client.wait() != 0:
             errors.seek(0)
             complaint = last(errors.read().decode(errors="replace"))
@@ -89,6 +97,8 @@ def judged(said: dict[str, list[tuple[str, str]]], count: int) -> list[str]:
         raise DrillFault(f"{count} tables were to be checked, and {len(said)} were")
     damaged, remarks = [], []
     for table, rows in said.items():
+        if not rows:
+            raise DrillFault(f"CHECK TABLE says nothing of {table}")
         others = [message for kind, message in rows if kind != "status"]
         if any(UNCHECKABLE in message for message in others):
             remarks.append(f"{table}: its storage engine checks nothing")
@@ -179,6 +189,11 @@ def text(cell: str) -> str:
 def quoted(name: str) -> str:
     """Return an identifier of SQL."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def printable(name: str) -> str:
+    """Return a name for a person: as it is, or quoted where a dot or a line break in it would mislead."""
+    return quoted(name) if re.search(r"[.`\s]", name) else name
 
 
 def last(lines: str) -> str:

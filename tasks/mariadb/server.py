@@ -38,6 +38,7 @@ VARIABLES = (
 # RELOAD for BACKUP STAGE, PROCESS for InnoDB's status, BINLOG MONITOR for the position at the end of the copy
 # (MariaDB 10.11 and 11.8; before 10.5 the last one was called REPLICATION CLIENT).
 NEEDED_GRANTS = ("RELOAD", "PROCESS", "BINLOG MONITOR")
+SPARE_FILES = 100  # that mariadb-backup opens beside each table's
 _SAME = {"REPLICATION CLIENT": "BINLOG MONITOR"}
 _SECTION = "cloudbackup section"
 _NAMES = ", ".join(f"'{name}'" for name in VARIABLES)
@@ -58,12 +59,13 @@ say() { printf 'cloudbackup tool\\t%s\\t%s\\n' "$1" "$2"; }
 for tool in @backup@; do
   command -v "$tool" >/dev/null || continue
   say backup "$("$tool" --version 2>&1 | head -n 1)"
-  for option in innodb-log-checkpoint-now startup-wait-timeout; do
+  for option in innodb-log-checkpoint-now; do
     "$tool" --help 2>/dev/null | grep -q -e "^  --$option" && say option "$option"
   done
   break
 done
 command -v mbstream >/dev/null && say mbstream yes
+say files "$(ulimit -H -n)"
 find "$1" -type f -name '*.M[AY][DI]' -exec du -k {} + 2>/dev/null | while read -r kibibytes _; do
   say file "$kibibytes"
 done
@@ -78,6 +80,7 @@ class Tools:
     backup: str | None
     mbstream: bool
     options: frozenset[str] = frozenset()  # of those that not every mariadb-backup has
+    open_files: int | None = None  # how many files a tool may open at most; None is as many as it likes
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,14 @@ def faults(server: Server) -> list[tuple[str, str]]:
         missing = ", ".join(server.missing_grants)
         statement = f"GRANT {missing} ON *.* TO {_quoted_account(server.account)}"
         found.append((f"{_quoted_account(server.account)} may not {missing}", f"run on the server: {statement}"))
+    if server.tools.open_files is not None and server.tools.open_files < server.tables + SPARE_FILES:
+        wanted = server.tables + SPARE_FILES
+        found.append(
+            (
+                f"mariadb-backup may open {server.tools.open_files} files, and {server.tables} tables want {wanted}",
+                "raise the hard limit of open files (ulimit -Hn) of the account that runs it, or of the container",
+            )
+        )
     return found
 
 
@@ -251,6 +262,7 @@ def _tools(rows: Sequence[Sequence[str]]) -> Tools:
         backup=None if version is None else number(version),
         mbstream=any(key == "mbstream" for key, _ in rows),
         options=frozenset(value for key, value in rows if key == "option"),
+        open_files=next((int(value) for key, value in rows if key == "files" and value.isdigit()), None),
     )
 
 

@@ -51,17 +51,19 @@ def environment() -> dict[str, str]:
     return {}
 
 
-def make(folder: Path, like: Path | None = None) -> Running:
-    """Start a server with 12 MB of data, or one with a binary log and the data of one that was stopped."""
+def make(folder: Path, like: Path | None = None, megabytes: int = 12, **more: object) -> Running:
+    """Start a server with some data and further options, or one with a binary log and the data of a stopped one."""
     folder.chmod(0o755)
-    server = mariadb.Server("shop", folder, free_port(), binlog=like is not None, backup_password=PASSWORD)
+    server = mariadb.Server(
+        "shop", folder, free_port(), binlog=like is not None, backup_password=PASSWORD, more=tuple(more.items())
+    )
     home = folder / "home"
     home.mkdir()
     mariadb.prepare(server, environment(), like)
     scripts.write(server, home)
     mariadb.start(server, home, environment())
     if like is None:
-        database.fill(server, 12)
+        database.fill(server, megabytes)
     return Running(server, home)
 
 
