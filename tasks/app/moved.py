@@ -59,6 +59,7 @@ def moved(inventory: Inventory, app: App) -> Moved:
         ssh[name] = _from_file(name, f"~/.ssh/{name}")
     _move_secrets(storage, app.storage, secrets)
     _move_secrets(own, app.name, secrets)
+    _move_secrets({name: main[name] for name in main if name == "notify"}, "ALL", secrets)
     return Moved(main, own, ssh, secrets)
 
 
@@ -69,12 +70,17 @@ def _read(inventory: Inventory, app: App) -> tuple[dict[str, Any], dict[str, Any
     storage = main["storages"][app.storage]
     storage.pop("token", None)  # for Hetzner's API, of which no job here has need
     kept = {"storages": {app.storage: storage}, "defaults": {**main.get("defaults", {}), "storage": app.storage}}
+    if "notify" in main:
+        kept["notify"] = main["notify"]
     return kept, {**own, "storage": app.storage}
 
 
 def _move_secrets(values: dict[str, Any], name: str, secrets: dict[str, str]) -> None:
     """Let each reference to a secret name a file of the pod's."""
     for key, value in values.items():
+        if isinstance(value, list):
+            for number, each in enumerate(value, 1):
+                _move_secrets(each if isinstance(each, dict) else {}, f"{name}-{key}-{number}", secrets)
         if not isinstance(value, dict):
             continue
         if len(value) == 1 and set(value) <= _REFERENCE:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.app.manifests import Options, database_pod, stream
-from tasks.app.moved import object_name
+from tasks.app.moved import moved, object_name
 from tasks.errors import UsageError
 from tasks.inventory import load
 from tests.unit.examples.objects import check_job, check_pod, check_schema, objects, pods
@@ -101,14 +101,14 @@ def test_secrets_are_moved_to_files_and_never_printed(
     for each in by_kind(text)["ConfigMap"]:
         for name, content in each["data"].items():
             (pod / ("apps" if name == "shop.yml" else ".") / name).write_text(content)
-    moved, before = load(pod).app("shop"), load(tmp_path).app("shop")
-    changed = {key for key in type(before).model_fields if getattr(moved, key) != getattr(before, key)}
+    after, before = load(pod).app("shop"), load(tmp_path).app("shop")
+    changed = {key for key in type(before).model_fields if getattr(after, key) != getattr(before, key)}
     assert changed == {"ssh", "passphrase", "mariadb"}
-    assert moved.files == before.files
-    assert str(moved.passphrase.file).endswith("cloudbackup/secrets/shop")
-    assert moved.mariadb
-    assert moved.mariadb.password
-    assert str(moved.mariadb.password.file).endswith("cloudbackup/secrets/shop-mariadb-password")
+    assert after.files == before.files
+    assert str(after.passphrase.file).endswith("cloudbackup/secrets/shop")
+    assert after.mariadb
+    assert after.mariadb.password
+    assert str(after.mariadb.password.file).endswith("cloudbackup/secrets/shop-mariadb-password")
     assert list(load(pod).storages) == ["box"]
 
 
@@ -161,3 +161,18 @@ def test_a_name_of_kubernetes_is_short_plain_and_of_one_app(name: str) -> None:
 def test_no_two_apps_share_a_name() -> None:
     names = ["a.b", "a-b", "a_b", "a.-b", "x" * 40, "x" * 41]
     assert len({object_name(name) for name in names}) == len(names)
+
+
+def test_those_who_are_told_are_told_by_pods_as_well(write: Write, tmp_path: Path) -> None:
+    folder = write({**LOCAL, "notify": [{"ping": {"env": "PING"}}]})
+    main = yaml.safe_load((tmp_path / "cloudbackup.yml").read_text())
+    main["notify"] = [{"url": {"file": "~/secrets/mail"}, "on": "always"}]
+    (tmp_path / "cloudbackup.yml").write_text(yaml.safe_dump(main))
+    inventory = load(Path(folder))
+
+    files = moved(inventory, inventory.app("shop"))
+
+    assert files.app["notify"] == [{"ping": {"file": "~/cloudbackup/secrets/shop-notify-1-ping"}}]
+    assert files.storages["notify"] == [{"url": {"file": "~/cloudbackup/secrets/ALL-notify-1-url"}, "on": "always"}]
+    assert files.secrets["shop-notify-1-ping"] == '--from-literal=shop-notify-1-ping="$PING"'
+    assert files.secrets["ALL-notify-1-url"] == '--from-file=ALL-notify-1-url="$HOME"/secrets/mail'
