@@ -255,11 +255,11 @@ def position_of(plan: dict[str, object]) -> Position:
 
 def check(plan: dict[str, object]) -> dict[str, object]:
     """Find out beforehand whether the moment can be reached, and by the programs that are here. Raises DrillFault."""
-    program(BINLOG, "mariadb-client")
     try:
+        program(BINLOG, "mariadb-client")
         ready({"scratch": plan["scratch"]})
     except DrillFault as fault:
-        remedy = fault.remedy.replace("drill with", "restore with --target and").replace("--scratch", "--target")
+        remedy = fault.remedy.replace("drill with", "restore with --target DIR and").replace("--scratch", "--target")
         raise DrillFault(str(fault), remedy) from None
     position = plan["position"]
     if isinstance(position, dict):

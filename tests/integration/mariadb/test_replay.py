@@ -206,7 +206,7 @@ def tell(history: History) -> Told:
     loaded.write_text("loaded 1\nloaded 2\n")
     history.ticking()
     first = history.base("first")
-    history.query("SET GLOBAL gtid_strict_mode = ON; FLUSH BINARY LOGS")
+    history.query("SET GLOBAL gtid_strict_mode = ON, log_bin_compress = ON; FLUSH BINARY LOGS")
     history.query(
         "SET timestamp = UNIX_TIMESTAMP('2030-01-01'); INSERT INTO shop.wild VALUES ('2030'), ('2030 too');"
         "DELETE FROM shop.wild WHERE what = '2030 too'"
@@ -220,7 +220,7 @@ def tell(history: History) -> Told:
     ticks = {early: history.rows(early)}
     mariadb.stop(running.server, running.home)
     mariadb.start(running.server, running.home, {})
-    history.query("SET GLOBAL gtid_strict_mode = OFF")
+    history.query("SET GLOBAL gtid_strict_mode = OFF, binlog_format = ROW")
     history.collect(exec=["unshare", "-m" if os.geteuid() == 0 else "-rm", "--"])  # as in a container
     history.ticking()
     history.next_second()
