@@ -169,6 +169,11 @@ def test_an_eleventh_connection_is_told(lab: Lab, operator: Operator) -> None:
 
 def test_the_token_is_needed_and_judged(operator: Operator, tmp_path: Path) -> None:
     operator = operator.copy(tmp_path / "inventory")
+    operator.change("cloudbackup.yml", lambda values: values["storages"]["box"].pop("box"))
+    assert "on   SSH" in operator.done("storagebox.access")  # found by its account
+    operator.change("cloudbackup.yml", lambda values: values["storages"]["box"].update(user="u9"))
+    end = operator.inv("storagebox.access")
+    assert (end.returncode, "no box of the account u9" in end.stderr) == (3, True), end
     (tmp_path / "token").write_text("wrong\n")
     operator.change(
         "cloudbackup.yml", lambda values: values["storages"]["box"].update(token={"file": f"{tmp_path}/token"})
