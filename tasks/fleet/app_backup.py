@@ -69,7 +69,7 @@ class AppBackup:
     def _note(self, outcome: Outcome) -> None:
         """Keep a fault that may pass for the next try, while there is one; everything else is how the source ended."""
         before = self.faults.get(outcome.source, ())
-        if outcome.transient and self.retries:
+        if outcome.transient and self.retries and not (outcome.once and before):
             self.faults[outcome.source] = (*before, outcome.said[0])
             self.waiting.append(outcome.source)
             return

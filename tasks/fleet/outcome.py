@@ -17,7 +17,7 @@ class Outcome:
 
     Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
     `code` is the exit code that belongs to the error, which is `transient` when the same may succeed a little later;
-    `unchanged` tells that there was nothing new to save.
+    and `once` when it is worth one more try alone; `unchanged` tells that there was nothing new to save.
     """
 
     app: str
@@ -34,6 +34,7 @@ class Outcome:
     code: int = 0
     unchanged: bool = False
     transient: bool = False
+    once: bool = False
     storage: str = ""  # said where an app has several
 
     @classmethod
@@ -43,7 +44,7 @@ class Outcome:
         seconds = (datetime.now(UTC) - began).total_seconds()
         said = tuple(line.strip() for line in lines)
         code, transient = error.exit_code, error.transient
-        return cls(app, source, "failed", began, seconds, said=said, code=code, transient=transient)
+        return cls(app, source, "failed", began, seconds, said=said, code=code, transient=transient, once=error.once)
 
     @property
     def failed(self) -> bool:

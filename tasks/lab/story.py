@@ -38,6 +38,7 @@ def tell(lab: Lab) -> None:
     for app in lab.apps.values():
         app.change()
     typed(lab, "backup")
+    typed(lab, "verify", "--app", "shop")
     restore_and_compare(lab)
     typed(lab, "report")
 

@@ -10,11 +10,9 @@ DOCUMENTS = "docs/mariadb.md"
 
 
 class DatabaseError(AppError):
-    """A database tool failed. `retry` tells whether the same again may well succeed a little later."""
+    """A database tool failed. What is transient took long already: a lock that is held, a table that is rebuilt."""
 
-    def __init__(self, what: str, remedy: str = "", *, retry: bool = False) -> None:
-        super().__init__(what, remedy)
-        self.retry = retry
+    once = True
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ def error(text: str, context: str) -> DatabaseError:
     known = find(text)
     if known:
         what, remedy, retry = known
-        return DatabaseError(f"{context}: {what}", remedy, retry=retry)
+        return DatabaseError(f"{context}: {what}", remedy, transient=retry)
     return DatabaseError(f"{context}: {_last_line(text)}")
 
 

@@ -210,5 +210,5 @@ def test_a_lock_that_is_held_for_long_ends_the_backup_after_the_set_wait(shop: R
     assert not made.ok
     error = failures.error(made.error_text, "shop")
     assert error.what == "shop: another session holds a lock that the backup must wait for"
-    assert error.retry
+    assert error.transient
     assert "startup_wait_timeout" in error.remedy

@@ -58,7 +58,7 @@ def test_a_known_failure_is_one_sentence_with_a_remedy(text: str, what: str, rem
 
 
 def test_only_lock_waits_and_rebuilt_tables_are_worth_another_try() -> None:
-    retried = [text for text, *_ in CASES if failures.error(text, "").retry]
+    retried = [text for text, *_ in CASES if failures.error(text, "").transient]
     assert len(retried) == 1
     assert "no lock after" in retried[0]
 

@@ -1,0 +1,53 @@
+"""Which faults of a backup are tried again, and how often."""
+
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tasks.errors import AppError, CloudbackupError
+from tasks.fleet import app_backup, sources
+from tasks.fleet.app_backup import AppBackup
+from tasks.fleet.outcome import Outcome
+from tasks.mariadb import failures
+
+LOCKED = failures.error("cloudbackup: no lock after 600 s", "shop")
+REBUILT = failures.error("DDL was executed during the backup, please retry", "shop")
+FULL = failures.error("No space left on device", "shop")
+LOST = AppError("the connection was lost", transient=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "failures_first", "tries", "status"),
+    [
+        (LOCKED, 1, 2, "ok"),
+        (LOCKED, 9, 2, "failed"),
+        (REBUILT, 9, 2, "failed"),
+        (FULL, 9, 1, "failed"),
+        (LOST, 9, 4, "failed"),
+    ],
+)
+def test_locks_and_rebuilt_tables_are_tried_once_more_and_other_faults_of_the_database_never(
+    error: CloudbackupError, failures_first: int, tries: int, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def save(*_: object) -> Outcome:
+        tried.append(1)
+        if len(tried) <= failures_first:
+            raise error
+        return Outcome("shop", "mariadb", "ok", datetime.now(UTC), 0)
+
+    monkeypatch.setattr(sources, "save", save)
+    monkeypatch.setattr(app_backup, "last_size", lambda *_: None)
+    monkeypatch.setattr(app_backup, "confirmed", lambda _session, _app, outcomes: outcomes)
+    monkeypatch.setattr(app_backup, "recorded", lambda _session, _app, outcomes: outcomes)
+    defaults = SimpleNamespace(retries=3, retry_wait=timedelta(0))
+    session = SimpleNamespace(inventory=SimpleNamespace(defaults=defaults), cancelled=Event(), host=lambda _: None)
+    view = SimpleNamespace(step=lambda *_: None, done=lambda *_: None)
+    app = SimpleNamespace(name="shop", before=(), after=())
+    backup = AppBackup(cast("Any", session), cast("Any", app), ["mariadb"], cast("Any", view))
+    assert [outcome.status for outcome in backup.save()] == [status]
+    assert len(tried) == tries
