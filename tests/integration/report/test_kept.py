@@ -16,6 +16,7 @@ from tasks.inventory import load
 from tasks.report.gather import gather
 from tasks.report.rows import Row
 from tasks.storage.base import record_name
+from tasks.storage.ledger import KNOWN
 from tasks.storage.records import HISTORY, NEWEST, Record
 from tasks.storage.session import Session
 
@@ -214,8 +215,13 @@ def test_history_is_read_where_it_is_shown_and_then_kept(place: Place) -> None:
         record = Record("shop", "backup", datetime.now(UTC) - timedelta(days=day), "ok", "files", size=day)
         (folder / record_name(record.time, "backup", "files")).write_text(record.to_json())
 
+    milestone = Record(
+        "shop", "prune", datetime.now(UTC), "ok", details={"known_ids": []}
+    )  # nothing older must be read
+    (folder / record_name(milestone.time, "prune", KNOWN)).write_text(milestone.to_json())
+
     def count(newest: int) -> int:
         with Session(load(place.folder / "inventory")) as session:
             return len(gather(session, session.inventory.select(), newest=newest).records)
 
-    assert [count(NEWEST), count(HISTORY), count(NEWEST)] == [NEWEST, HISTORY, HISTORY]
+    assert [count(NEWEST), count(HISTORY), count(NEWEST)] == [NEWEST + 1, HISTORY + 1, HISTORY + 1]
