@@ -14,7 +14,7 @@ from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.noting import Note
 from tasks.borg.rollback import Point
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.remote.files import Files
 from tasks.storage import memory
 from tasks.storage.ledger import Ledger, ledger
@@ -39,7 +39,12 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
     """
     note.wanted = False
     name, storage = target.app.name, target.session.storage_of(target.app)
-    files, folder = storage.files(target.app), storage.path(target.app)
+    if target.repository.publication is not None:
+        raise RefusedError(
+            f"{name}: a storage of kind {storage.kind} has no rollback: its repositories are copies",
+            "bring an older state back by the versions that the storage keeps, where it keeps any",
+        )
+    files, folder = storage.lock_place(target.app)
     records = storage.read_history(target.app)
     known = ledger(records)
     found = rollback.points(rollback.transactions(files, folder), records)
