@@ -10,6 +10,7 @@ from tasks.borg.messages import read_messages
 from tasks.borg.runner import ContentError
 from tasks.errors import AppError, CloudbackupError
 from tasks.fleet.ready import Learnt, Ready
+from tasks.human import size
 from tasks.inventory.models import App
 from tasks.mariadb import binlogs, chunks, failures, server, unpack
 from tasks.mariadb.access import Access
@@ -51,7 +52,20 @@ def ready(session: Session, app: App, archive: str) -> Ready:
         compression=app.compression,
         comment=f"MariaDB {asked.version} {CHUNKS}{chunk_size}",
     )
-    return Ready(options, lambda created: Learnt(_positions(session, app, positions(created.said))))
+    warnings = _outgrown(asked, chunk_size, host.facts().memory_available)
+    return Ready(options, lambda created: Learnt(_positions(session, app, positions(created.said)), warnings))
+
+
+def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> tuple[str, ...]:
+    """Return what to tell a person when the database has outgrown its chunk size, which is kept nevertheless."""
+    if not chunks.outgrown(asked.size, chunk_size, memory_available):
+        return ()
+    needed = size(chunks.memory(asked.size, chunk_size))
+    what = (
+        f"in chunks of {chunk_size // chunks.KIB} KiB borg needs {needed} of memory for this database, more than twice"
+    )
+    remedy = "set mariadb.chunk_size to a larger one (the next backup then stores everything anew)"
+    return (f"{what} what is meant for it: {remedy}",)
 
 
 def _positions(session: Session, app: App, told: Mapping[str, str]) -> dict[str, Any]:
