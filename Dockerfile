@@ -36,11 +36,12 @@ RUN apt-get update \
         borgbackup ca-certificates mariadb-backup mariadb-client-core mariadb-server-core \
         openssh-client python3 tini tzdata \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log /usr/share/doc /usr/share/man
-# ssh runs for a user with a name only: 999 is mysql in MariaDB's own image, 1000 the first user of most others. Whoever
-# runs it, the group is 0, to which the home belongs: any of them may write there, and no one needs to be root.
+# ssh runs for a user with a name only, and looks at a pinned host key in that user's own group: 33 is www-data, 999 is mysql
+# in MariaDB's own image, 1000 the first user of most others. Whoever runs it, the group is 0, to which the home belongs.
 RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /home/cloudbackup --shell /usr/sbin/nologin cloudbackup \
  && for uid in 999 1000; do useradd --uid $uid --gid 0 --no-create-home --home-dir /home/cloudbackup \
         --shell /usr/sbin/nologin user$uid; done \
+ && usermod --gid 0 www-data \
  && install --directory --owner=10001 --group=0 --mode=0770 /home/cloudbackup
 COPY --from=venv /opt/cloudbackup /opt/cloudbackup
 # The home keeps borg's caches and what an app's host keeps (its own key): mount a volume there.

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tasks.errors import UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App, LocalStorage, Storage
 
+USER = 10001  # of the image
 SCRATCH = "/scratch"
 VALUED = ("-n", "--namespace", "-c", "--container", "--context", "--kubeconfig", "-s", "--server")  # kubectl's options
 
@@ -25,7 +26,7 @@ class Options:
     image: str = "cloudbackup"
     schedule: str = "0 3 * * *"
     volumes: Sequence[str] = ()
-    user: int = 10001
+    user: int = USER
 
 
 def stream(folder: str, options: Options) -> str:
@@ -38,7 +39,7 @@ def stream(folder: str, options: Options) -> str:
         app=app.name,
         image=options.image,
         user=options.user,
-        mounts=_mounts(app, inventory.storages[app.storage], options.volumes),
+        mounts=_mounts(app, inventory.storages[app.storage], options.volumes, options.user),
         account=pod is not None,
         labels={"app.kubernetes.io/name": "cloudbackup", "app.kubernetes.io/instance": object_name(app.name)},
     )
@@ -81,7 +82,7 @@ def database_pod(app: App) -> str | None:
     )
 
 
-def _mounts(app: App, storage: Storage, given: Sequence[str]) -> list[Mount]:
+def _mounts(app: App, storage: Storage, given: Sequence[str], user: int) -> list[Mount]:
     """Return the claims to mount. Raises UsageError when what the inventory names as local is in none of them."""
     directory = storage.directory if isinstance(storage, LocalStorage) else None
     mounts = []
@@ -95,6 +96,11 @@ def _mounts(app: App, storage: Storage, given: Sequence[str]) -> list[Mount]:
         if mounts:
             raise UsageError(f"{app.name} is on {app.host}: its pods mount no volume of it", "leave --volume out")
         return []
+    if directory is not None and user == 0:
+        raise UsageError(
+            f"{app.name}: its storage is a directory, in which root would write what nobody else may read",
+            "give --user the number of whom the directory belongs to",
+        )
     lacking = [path for path in _needed(app, directory) if not any(_inside(path, mount.path) for mount in mounts)]
     if lacking:
         raise UsageError(
@@ -164,9 +170,11 @@ def _rights(plan: Plan, pod: str | None) -> list[Values]:
 def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
     scratch = SCRATCH if app.is_local and app.mariadb else ""
     drill = ["verify", "--app", app.name, *(["--scratch", scratch] if scratch else [])]
+    # A drill reads the storage alone. It is never root, who would want to become another user for the private server.
+    driller = replace(plan, user=plan.user or USER, mounts=[mount for mount in plan.mounts if mount.writable])
     return [
         cron_job(plan, plan.name, options.schedule, ["backup", "--app", app.name]),
-        cron_job(plan, f"{plan.name}-drill", "0 5 * * 0", drill, scratch),
+        cron_job(driller, f"{plan.name}-drill", "0 5 * * 0", drill, scratch),
     ]
 
 

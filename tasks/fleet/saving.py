@@ -65,7 +65,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
             raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(sources.ALL)}")
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if not chosen:
+    if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")
     return chosen
 

@@ -100,7 +100,7 @@ def _named(options: Options) -> Options:
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if not chosen:
+    if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources or VERIFIABLE)}")
     return chosen
 

@@ -42,11 +42,12 @@ def demo(_c: Any) -> None:
 @task(
     help={
         "only": "paths below tests/, or options of pytest; repeat it for several; none means all tests and checks",
+        "images": "build the container images and run tests/images, and nothing else: root, some 15 minutes, 4 GB",
     },
     iterable=["only"],
 )
-def test(_c: Any, only: Any = None) -> None:  # noqa: PT028  # a task, not a test
+def test(_c: Any, only: Any = None, images: bool = False) -> None:  # noqa: PT028  # a task, not a test
     """Install what the tests need, then run the linters, the type checker and all tests."""
     from tasks.lab import suite
 
-    suite.run(only=tuple(only or ()))
+    suite.run(only=tuple(only or ()), images=images)

@@ -14,19 +14,25 @@ from tasks.errors import CloudbackupError, UsageError
 from tasks.lab import borgs, installing, packages
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+IMAGES = ("buildah", "debootstrap")
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
 
 
-def run(only: Sequence[str] = ()) -> None:
+def run(only: Sequence[str] = (), *, images: bool = False) -> None:
     """Run all checks and tests, or only what `only` says: paths and options of pytest, no linters.
+
+    `images` runs the tests that build the container images, which are too heavy for every time; `only` may add to it.
 
     Everything is run whatever failed before it, so that one call tells all; pytest comes last. Raises Exit with
     the code of the first that failed, UsageError or CloudbackupError when something cannot be installed.
     """
     _require_own_environment()
-    packages.ensure(*packages.LAB, *packages.TESTS, packages=("python3-pyfuse3",), why="the tests")
+    more = IMAGES if images else ("python3-pyfuse3",)
+    packages.ensure(*packages.LAB, *(() if images else packages.TESTS), packages=more, why="the tests")
     _ensure_development_packages()
     environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}
+    if images:
+        only = ("tests/images -v -s --timeout 600", *only)
     codes = [] if only else [_module(words, environment) for words in CHECKS]
     codes.append(_module(("pytest", *_pytest_options(only)), environment))
     first = next((code for code in codes if code), 0)

@@ -18,7 +18,6 @@ CHECKOUT = Path(__file__).parents[2]
 CACHE = Path("/var/tmp/cloudbackup-images")
 SUITES = {"12": "bookworm", "13": "trixie"}
 SERIES = {"12": "10.11", "13": "11.8"}
-TARGETS = ("cloudbackup", "kubernetes")
 CERTIFICATES = "/etc/machine-certificates.crt"
 MIRROR = "http://deb.debian.org/debian"
 
@@ -42,35 +41,35 @@ def buildah(*words: str) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: where its files are mounted, and its configuration as the OCI has it."""
+    """A built image: a container of it, where its files are mounted, its configuration as the OCI has it, its bytes."""
 
     release: str
-    target: str
-    name: str
+    container: str
     root: Path
     config: dict[str, Any]
     size: int
 
 
 def build(release: str, target: str) -> Image:
-    """Build one target of the Dockerfile for one Debian release, and mount a container of it."""
+    """Build a target of the Dockerfile (none: the last one) for one Debian release, and mount a container of it."""
     _ensure_base(release)
-    name = f"localhost/cloudbackup-test:{release}-{target}"
+    name = f"localhost/cloudbackup-test:{release}{'-' if target else ''}{target}"
     buildah(
         "build",
         *("--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--format", "docker"),
-        *("--build-arg", f"DEBIAN={release}", "--target", target, "--tag", name),
+        *("--build-arg", f"DEBIAN={release}", "--tag", name, *(("--target", target) if target else ())),
         *_machine_settings(),
         str(CHECKOUT),
     )
     config = json.loads(buildah("inspect", "--type", "image", name))["Docker"]["config"]
-    root = Path(buildah("mount", buildah("from", "--pull-never", name)))
-    return Image(release, target, name, root, config, _size(root))
+    container = buildah("from", "--pull-never", name)
+    root = Path(buildah("mount", container))
+    return Image(release, container, root, config, _size(root))
 
 
 def forget(image: Image) -> None:
-    """Remove the containers, not the images: the next build starts from their layers."""
-    buildah("rm", "--all")
+    """Remove the container, not the image: the next build starts from its layers."""
+    buildah("rm", image.container)
 
 
 def _ensure_base(release: str) -> None:

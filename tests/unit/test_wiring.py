@@ -74,6 +74,26 @@ def test_completion_offers_tasks(tmp_path: Path) -> None:
     assert {"backup", "report"} <= set(done.stdout.split())
 
 
+def test_bash_completes_tasks_and_options_by_the_readmes_lines(tmp_path: Path) -> None:
+    (tmp_path / "inv").symlink_to(INV)
+    lines = """
+    source <(inv --print-completion-script bash)
+    complete -p inv >/dev/null || exit 1
+    press_tab() { COMP_WORDS=("$@"); _complete_inv inv "${@: -1}"; echo "${COMPREPLY[*]}"; }
+    press_tab inv borg.ke
+    press_tab inv report --stri
+    """
+    done = subprocess.run(
+        ("bash", "-c", lines),
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("borg.key-export\n--strict\n", "")
+
+
 @pytest.mark.parametrize(
     "words",
     [("no-such-task",), ("--help", "no-such-task"), ("--no-such-option",), ("backup", "--no-such-option")],

@@ -127,3 +127,95 @@ def test_the_manifests_of_an_app_run_as_they_are_printed(lab: Lab, saved: str, o
             assert done.returncode == 0, done.stdout + done.stderr
     assert len(set(operator.archives("blog")) - before) == 2
     assert operator.report()["blog", "mariadb"]["proven"]
+
+
+def pipeline(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((EXAMPLES / "ci" / name).read_text())
+    return values
+
+
+@pytest.fixture
+def workspace(lab: Lab, saved: str, tmp_path: Path) -> Path:
+    """Return a new CI machine's folder: a private repository with an inventory, beside it an empty home."""
+    for folder in ("home", "work/page"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "work/page").rmdir()
+    (tmp_path / "work/cloudbackup").symlink_to(CHECKOUT)
+    repository = operator_with(lab.inventory, tmp_path / "work/inventory")
+    repository.change(
+        "cloudbackup.yml",
+        lambda values: values["storages"]["box"].update(key="~/.ssh/id_ed25519") or values.pop("cache"),
+    )
+    for app in ("shop", "blog"):
+
+        def change(values: dict[str, Any], app: str = app) -> None:
+            values["ssh"]["key"] = "~/.ssh/id_ed25519"
+            values["passphrase"] = {"file": f"~/cloudbackup/secrets/{app}"}
+
+        repository.change(f"apps/{app}.yml", change)
+    return tmp_path
+
+
+def passphrases(lab: Lab) -> str:
+    secrets = lab.folder / "operator/secrets"
+    return "".join(f"{app}={(secrets / app).read_text()}" for app in ("shop", "blog"))
+
+
+def in_ci(workspace: Path, lines: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a job's lines as both systems do: bash that ends at the first failure."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(workspace / "home"),
+        "INVOKE_INVENTORY": str(workspace / "work/inventory"),
+        "BORG_SELFTEST": "disabled",
+        **variables,
+    }
+    words = ("bash", "-e", "-o", "pipefail", "-c", lines)
+    return subprocess.run(
+        words,
+        cwd=workspace / "work",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_pipeline_of_github_backs_up_and_reports(lab: Lab, workspace: Path, operator: Operator) -> None:
+    jobs = pipeline("github-actions.yml")["jobs"]
+    steps = {step["name"]: step["run"] for job in jobs.values() for step in job["steps"] if "name" in step}
+    secrets = {"SSH_KEY": lab.operator_key.read_text(), "PASSPHRASES": passphrases(lab)}
+    made = in_ci(workspace, steps["Put the keys where the inventory expects them"], **secrets)
+    assert made.returncode == 0, made.stderr
+    part = jobs["backup"]["strategy"]["matrix"]["part"][0]
+    before = len(operator.archives("blog"))
+    saved = in_ci(workspace, steps["Back up"].replace("${{ matrix.part }}", part))
+    assert (saved.returncode, "2 of 2 saved" in saved.stdout) == (0, True), saved.stdout + saved.stderr
+    assert len(operator.archives("blog")) == before + 2
+    summary = workspace / "summary.md"
+    reported = in_ci(workspace, steps["Report"], GITHUB_STEP_SUMMARY=str(summary))
+    assert reported.returncode == 0, reported.stdout + reported.stderr
+    assert "| blog" in summary.read_text()
+    assert "blog" in (workspace / "work/page/index.html").read_text()
+
+
+def test_the_pipeline_of_gitlab_backs_up_and_reports(lab: Lab, workspace: Path) -> None:
+    jobs = pipeline("gitlab-ci.yml")
+    (workspace / "key").write_text(lab.operator_key.read_text())
+    (workspace / "passphrases").write_text(passphrases(lab))
+    variables = {
+        "CLOUDBACKUP_SSH_KEY": str(workspace / "key"),
+        "CLOUDBACKUP_PASSPHRASES": str(workspace / "passphrases"),
+        "CI_NODE_INDEX": "2",
+        "CI_NODE_TOTAL": str(jobs["backup"]["parallel"]),
+    }
+    lines = list(jobs["default"]["before_script"])
+    for job in ("backup", "pages", "verdict"):
+        lines += jobs[job]["script"]
+    done = in_ci(workspace, "\n".join(lines).replace("/opt/cloudbackup/", "cloudbackup/"), **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 saved" in done.stdout
+    assert "| shop" in (workspace / "work/report.md").read_text()
+    assert "shop" in (workspace / "work/public/index.html").read_text()
+    assert jobs["variables"]["INVOKE_INVENTORY"] == "$CI_PROJECT_DIR/inventory"

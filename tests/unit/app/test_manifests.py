@@ -129,6 +129,7 @@ def test_secrets_are_moved_to_files_and_never_printed(
             "must name a pod",
         ),
         (LOCAL, {}, {"app": "shob"}, "did you mean shop?"),
+        ({**LOCAL, "storage": "other"}, {}, {"volumes": ("a:/",), "user": 0}, "its storage is a directory"),
     ],
 )
 def test_what_a_pod_could_not_do_is_refused(

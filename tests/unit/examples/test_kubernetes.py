@@ -107,3 +107,19 @@ def test_every_inventory_of_the_examples_loads(folder: Path) -> None:
         schema = file.read_text().splitlines()[0].partition("$schema=")[2]
         assert json.loads((file.parent / schema).read_text())["$schema"]
         assert yaml.safe_load(file.read_text())
+
+
+def test_the_operators_rules_are_those_of_prometheus() -> None:
+    rules = yaml.safe_load((CHECKOUT / "examples/prometheus/cloudbackup.rules.yml").read_text())
+    folder = KUBERNETES / "metrics/prometheus-operator"
+    assert yaml.safe_load((folder / "prometheusrule.yaml").read_text())["spec"] == rules
+    # One of the rules asks for the job by its name.
+    (endpoint,) = yaml.safe_load((folder / "servicemonitor.yaml").read_text())["spec"]["endpoints"]
+    assert {"targetLabel": "job", "replacement": "cloudbackup"} in endpoint["relabelings"]
+    service = yaml.safe_load((KUBERNETES / "metrics/service.yaml").read_text())
+    (port,) = service["spec"]["ports"]
+    assert port["name"] == endpoint["port"]
+    (deployment,) = objects((KUBERNETES / "metrics/deployment.yaml").read_text())
+    ((_, container),) = pods(deployment)
+    assert str(port["port"]) in container["args"]
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()

@@ -1,0 +1,128 @@
+"""The image as `docker run` uses it: the main job of a fleet over SSH, a restore, a drill, the report."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.lab import database as data
+from tasks.lab import mariadb, tree
+from tasks.lab.lab import Lab
+from tests.images.building import SERIES, Image
+from tests.images.container import Bind, Container, stop
+from tests.integration.fleet.support import eventually
+
+
+@pytest.fixture
+def fleet(image: Image, lab: Lab, tmp_path: Path) -> Container:
+    """Return what `docker run --read-only --cap-drop ALL -v ...:/inventory:ro` would be, with the lab's own inventory.
+
+    The secrets are where that inventory names them, for the image's user to read.
+    """
+    for name in ("home", "tmp", "escrow", "cache"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+    operator = tmp_path / "operator"
+    shutil.copytree(lab.folder / "operator", operator, ignore=shutil.ignore_patterns("cache", "escrow"))
+    for each in (operator, *operator.rglob("*")):
+        each.chmod(0o755 if each.is_dir() else 0o444)
+    place = str(lab.folder / "operator")
+    inventory = tmp_path / "inventory"
+    shutil.copytree(lab.inventory, inventory)
+    for file in (inventory / "apps").iterdir():
+        file.write_text(file.read_text().replace("host: 127.0.0.1\nssh", "host: root@127.0.0.1\nssh"))
+    binds = (
+        Bind(inventory, "/inventory", read_only=True),
+        Bind(tmp_path / "home", "/home/cloudbackup"),
+        Bind(tmp_path / "tmp", "/tmp"),
+        Bind(operator, place, read_only=True),
+    )
+    for name in ("escrow", "cache"):
+        (operator / name).mkdir()
+    return Container(image, (*binds, *(Bind(tmp_path / name, f"{place}/{name}") for name in ("escrow", "cache"))))
+
+
+def test_what_the_image_says_of_itself(image: Image) -> None:
+    config: dict[str, Any] = image.config
+    assert config["User"] == "10001:0"
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "MIT"
+    assert config["Labels"]["org.opencontainers.image.base.name"].endswith(f"debian:{image.release}-slim")
+    assert not any("pip" in word or "proxy" in word for word in config["Env"])
+    assert image.size < 400_000_000, image.size
+    print(f"\nDebian {image.release}: {image.size / 1e6:.0f} MB")
+    versions = Container(image).run("sh", "-c", "mariadb-backup --version; borg --version; id; ls -A /inventory")
+    assert SERIES[image.release] in versions.stdout + versions.stderr
+    assert "uid=10001(cloudbackup) gid=0(root)" in versions.stdout
+
+
+def test_nothing_of_the_machine_that_built_it_is_in_it(image: Image) -> None:
+    root = image.root
+    assert not (root / "etc/pip.conf").exists() or not (root / "etc/pip.conf").read_text()
+    assert sorted(each.name for each in (root / "opt/cloudbackup").iterdir()) == [
+        ".venv",
+        "inv",
+        "requirements.txt",
+        "tasks",
+        "tasks.py",
+    ]
+    assert not list((root / "var/lib/apt/lists").iterdir())
+
+
+def test_the_main_job_a_restore_a_drill_and_the_report(fleet: Container, lab: Lab, tmp_path: Path) -> None:
+    printed = fleet.done("backup")
+    assert "4 of 4 saved" in printed
+    report = json.loads(fleet.done("report", "--format", "json", "--strict"))
+    assert {row["status"] for row in report["apps"]} == {"ok"}
+    target = lab.folder / f"restored-{fleet.image.release}"
+    fleet.done("restore", "--app", "shop", "--target", str(target))
+    app = lab.apps["shop"]
+    restored = target / "files" / str(app.files).lstrip("/")
+    assert (
+        tree.differences(
+            tree.fingerprint(app.files, excluding_caches=True), tree.fingerprint(restored, excluding_caches=True)
+        )
+        == []
+    )
+    with mariadb.serving(target / "mariadb") as server:
+        assert tree.differences(data.fingerprint(app.server), data.fingerprint(server, "shop")) == []
+    assert "2 of 2 proven" in fleet.done("verify", "--app", "shop")
+    page = fleet.done("report", "--format", "html")
+    assert page.startswith(("<!doctype html>", "<!DOCTYPE html>"))
+
+
+def test_the_health_check_looks_at_the_inventory(fleet: Container, tmp_path: Path) -> None:
+    check = fleet.image.config["Healthcheck"]["Test"]
+    assert check[0] == "CMD"
+    assert fleet.run(*check[1:]).returncode == 0
+    assert Container(fleet.image).run(*check[1:]).returncode == 2
+    listed = Container(fleet.image).run(*fleet.image.config["Entrypoint"], *fleet.image.config["Cmd"])
+    assert "Available tasks" in listed.stdout
+
+
+def test_a_stopped_container_lets_go_of_everything(fleet: Container, lab: Lab) -> None:
+    lab.apps["blog"].change(seed=7)
+    lab.box.faults.latency(0.3)
+    started = fleet.start(*fleet.image.config["Entrypoint"], "backup", "--app", "blog")
+    assert eventually(lambda: lab.box.faults.running_commands() > 0)
+    began = time.monotonic()
+    printed = stop(started)
+    assert time.monotonic() - began < 45
+    assert started.returncode == 130, printed
+    lab.box.faults.clear()
+    assert eventually(lambda: lab.box.faults.running_commands() == 0)
+    assert "2 of 2 saved" in fleet.done("backup", "--app", "blog")
+
+
+def test_a_wrong_inventory_is_told_in_one_sentence(fleet: Container, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / "apps").mkdir(parents=True)
+    (broken / "cloudbackup.yml").write_text(yaml.safe_dump({"storages": {"disk": {"kind": "lokal"}}}))
+    end = Container(fleet.image, (Bind(broken, "/inventory", read_only=True),)).inv("backup")
+    assert end.returncode == 2
+    assert "lokal" not in end.stdout
+    assert "cloudbackup.yml:1" in end.stderr or "cloudbackup.yml:" in end.stderr
+    assert "Traceback" not in end.stderr

@@ -1,0 +1,132 @@
+"""The runbook's commands, run as they stand, with the lab's names in place of its own."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.lab import keys, tree
+from tasks.lab.lab import Lab, scratch_folder
+from tests.integration.fleet.support import CHECKOUT, PROGRAM, Operator
+
+BLOCK = re.compile(r"<!-- a test runs these lines: ([\w-]+) -->\n```bash\n(.*?)```", re.DOTALL)
+BLOCKS = dict(BLOCK.findall((CHECKOUT / "docs/runbook.md").read_text()))
+
+
+class Person:
+    """Somebody at a machine: an inventory, a home, and the runbook."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.home = folder / "home"
+        (self.home / ".ssh").mkdir(parents=True)
+        self.operator = Operator(lab.inventory).copy(folder / "inventory")
+
+    def follow(self, block: str, *changes: tuple[str, str], **variables: str) -> str:
+        """Run a block's lines, each of `changes` in place; return what they printed."""
+        lines = BLOCKS[block]
+        for old, new in changes:
+            assert old in lines, (block, old)
+            lines = lines.replace(old, new)
+        inv = f'inv() {{ {shlex.join(PROGRAM)} "$@"; }}\n'
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", inv + lines],
+            env={**self.operator.environment(), "HOME": str(self.home), **variables},
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def person(lab: Lab, saved: str) -> Iterator[Person]:
+    """Return a person; who may log in to the box is as before when they are done."""
+    folder = scratch_folder()
+    authorized = lab.box.home() / ".ssh/authorized_keys"
+    before = authorized.read_text()
+    yield Person(lab, folder)
+    authorized.write_text(before)
+    shutil.rmtree(folder)
+
+
+def test_every_block_of_commands_is_run_by_a_test() -> None:
+    fenced = (CHECKOUT / "docs/runbook.md").read_text().count("```bash")
+    assert fenced == len(BLOCKS)
+    here = Path(__file__).read_text()
+    assert all(f'"{name}"' in here for name in BLOCKS)
+
+
+def test_a_host_that_is_gone_comes_back_here_and_on_another_host(lab: Lab, person: Person) -> None:
+    shop, other = lab.apps["shop"], lab.apps["blog"]
+    person.follow("host-gone")
+    here = person.home / "restored/files" / str(shop.files).lstrip("/")
+    wanted = tree.fingerprint(shop.files, excluding_caches=True)
+    assert tree.differences(wanted, tree.fingerprint(here, excluding_caches=True)) == []
+
+    def moved(values: dict[str, Any]) -> None:
+        values["ssh"].update(port=other.port, host_key=other.host_key)
+        del values["mariadb"]
+
+    person.operator.change("apps/shop.yml", moved)
+    target = person.home / "new-host"
+    answer = ("borg.break-lock --app shop", "borg.break-lock --app shop --yes")  # a person is asked
+    printed = person.follow(
+        "new-host",
+        answer,
+        ("/srv/restored", str(target)),
+        ("--app shop --target", "--app shop --source files --target"),
+    )
+    assert "1 of 1 saved" in printed
+    there = target / str(shop.files).lstrip("/")
+    assert tree.differences(wanted, tree.fingerprint(there, excluding_caches=True)) == []
+
+
+def test_a_new_machine_sees_everything_and_locks_the_stolen_key_out(lab: Lab, person: Person) -> None:
+    box = lab.box
+    account = box.account()
+    new = person.home / ".ssh/id_ed25519"
+
+    def other_machine(values: dict[str, Any]) -> None:
+        values["storages"]["box"]["key"] = str(new)
+        values.update(escrow=str(person.home / "keys"), cache=str(person.home / "cache"))
+
+    person.operator.change("cloudbackup.yml", other_machine)
+    printed = person.follow("laptop-gone", STORAGEBOX_PASSWORD=str(account.password))
+    assert re.search(r"^shop +mariadb +ok", printed, re.MULTILINE)
+    assert len(list((person.home / "keys").glob("*.key"))) == 2
+    old = keys.public(lab.operator_key).split()[1]
+    options = f"sftp -i {new} -o UserKnownHostsFile=/dev/null -o 'KnownHostsCommand=/bin/echo [127.0.0.1]:{box.port} {box.host_key}'"
+    person.follow(
+        "stolen-key",
+        ("sftp", options),
+        ("-P 23", f"-P {box.port}"),
+        ("u123456@u123456.your-storagebox.de", f"{account.name}@127.0.0.1"),
+        ("AAAAC3NzaC1lZDI1NTE5AAAAIOLDKEY", old),
+    )
+    refused = Operator(lab.inventory).inv("storagebox.usage")
+    assert (refused.returncode, "the login was refused" in refused.stderr) == (3, True), refused.stderr
+    assert "box" in person.operator.done("storagebox.usage")
+
+
+def test_a_new_storage_takes_everything(lab: Lab, person: Person) -> None:
+    def elsewhere(values: dict[str, Any]) -> None:
+        values["storages"]["box"]["directory"] = "second"
+        values.update(escrow=str(person.home / "keys"), cache=str(person.home / "cache"))
+
+    person.operator.change("cloudbackup.yml", elsewhere)
+    person.operator.change("apps/shop.yml", lambda values: values.pop("mariadb"))
+    (person.operator.inventory / "apps/blog.yml").unlink()
+    assert "1 of 1 proven" in person.follow("storage-gone")
+
+
+def test_what_is_listed_is_looked_at(lab: Lab, person: Person) -> None:
+    printed = person.follow("deleted")
+    assert "shop-files-" in printed
