@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tasks.lab.lab import Lab
+from tasks.lab.process import members
 
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = [sys.executable, "-P", str(CHECKOUT / "tasks" / "program.py"), "--search-root", str(CHECKOUT)]
@@ -122,9 +123,11 @@ def command_lines() -> list[tuple[int, str]]:
     return found
 
 
-def on_host(app: str, *parts: str) -> list[int]:
-    """Return the processes of an app's backup on its host, by what stands in their command lines."""
-    return [pid for pid, line in command_lines() if f"::{app}-" in line and all(part in line for part in parts)]
+def on_host(lab: Lab, app: str, *parts: str) -> list[int]:
+    """Return the processes of an app's backup on its host in this lab, by what stands in their command lines."""
+    lines = dict(command_lines())
+    found = {each.pid: lines.get(each.pid, "") for each in members(lab.folder)}
+    return [pid for pid, line in found.items() if f"::{app}-" in line and all(part in line for part in parts)]
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:

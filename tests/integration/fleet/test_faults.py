@@ -171,11 +171,11 @@ def test_ctrl_c_leaves_no_archive_no_lock_and_no_process(lab: Lab, operator: Ope
     before = operator.archives("shop")
     lab.box.faults.latency(0.4)
     running = operator.start("backup", "--app", "shop")
-    assert eventually(lambda: bool(on_host("shop", "create")))
+    assert eventually(lambda: bool(on_host(lab, "shop", "create")))
     printed = interrupt(running)
     assert running.returncode == 130, printed
     assert "Traceback" not in printed
-    assert eventually(lambda: not on_host("shop"))
+    assert eventually(lambda: not on_host(lab, "shop"))
     lab.box.faults.clear()
     assert eventually(lambda: lab.box.faults.running_commands() == 0)
     assert operator.archives("shop") == before
@@ -186,10 +186,10 @@ def test_a_killed_operator_leaves_no_archive_no_lock_and_no_process(lab: Lab, op
     before = operator.archives("shop")
     lab.box.faults.latency(0.4)
     running = operator.start("backup", "--app", "shop", "--source", "files")
-    assert eventually(lambda: bool(on_host("shop", "create")))
+    assert eventually(lambda: bool(on_host(lab, "shop", "create")))
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    assert eventually(lambda: not on_host("shop"))
+    assert eventually(lambda: not on_host(lab, "shop"))
     lab.box.faults.clear()
     assert operator.archives("shop") == before
     operator.done("backup", "--app", "shop", "--source", "files")
@@ -206,7 +206,7 @@ def test_commands_around_a_backup_run_even_when_the_operator_is_killed(
     assert trace.read_text().split() == ["before", "after"]
     lab.box.faults.latency(0.4)
     running = other.start("backup", "--app", "blog", "--source", "files")
-    assert eventually(lambda: bool(on_host("blog", "create")))
+    assert eventually(lambda: bool(on_host(lab, "blog", "create")))
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert eventually(lambda: trace.read_text().split() == ["before", "after"] * 2)
