@@ -36,7 +36,7 @@ def plan(archives: Sequence[Archive], keep: KeepRules, now: datetime, spared: Co
 
     `spared` are ids that stay although no rule keeps them; they take no place of any rule.
     """
-    newest_first = sorted(archives, key=lambda archive: archive.start, reverse=True)
+    newest_first = sorted(archives, key=lambda archive: (archive.start, archive.name), reverse=True)  # whole seconds
     rules: dict[str, str] = {}
     if keep.within is not None:
         begin = now - _whole_hours(keep.within)
