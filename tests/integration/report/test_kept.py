@@ -214,10 +214,6 @@ def test_history_is_read_where_it_is_shown_and_then_kept(place: Place) -> None:
     for day in range(HISTORY + 20):
         record = Record("shop", "backup", datetime.now(UTC) - timedelta(days=day), "ok", "files", size=day)
         (folder / record_name(record.time, "backup", "files")).write_text(record.to_json())
-    # everything since the newest milestone is always read
-    milestone = Record("shop", "prune", datetime.now(UTC), "ok")
-    (folder / record_name(milestone.time, "prune", KNOWN)).write_text(milestone.to_json())
-
     milestone = Record(
         "shop", "prune", datetime.now(UTC), "ok", details={"known_ids": []}
     )  # nothing older must be read
