@@ -113,7 +113,7 @@ def test_all_that_is_needed_is_checked(operator: Operator, saved: str) -> None:
     printed = operator.done("app.check")
     assert "2 of 2 apps ready" in printed
     names = {line.split()[2] for line in printed.splitlines() if line.startswith("shop")}
-    assert names == {"host", "borg", "files", "python3", "mariadb", "storage", "repository", "key"}
+    assert names == {"host", "borg", "files", "python3", "mariadb", "storage", "repository", "records", "key"}
 
 
 def test_a_small_change_adds_little(lab: Lab, operator: Operator, saved: str) -> None:
