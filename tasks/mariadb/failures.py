@@ -29,7 +29,7 @@ class Failure:
 # MariaDB 10.11.19 or 11.8.6, but for those of another host's shell.
 _KNOWN = (
     Failure(
-        re.escape(NO_PASSWORD_CAME),
+        rf"(?m)^{re.escape(NO_PASSWORD_CAME)}",  # bash quotes the whole command when it tells that one was killed
         "no password reached the database tool",
         "the command in `exec` must pass standard input on: docker exec -i, kubectl exec -i",
     ),
@@ -131,6 +131,11 @@ _KNOWN = (
         r"Database page corruption detected[^\n]*|Checksum mismatch[^\n]*|page corruption[^\n]*",
         "the database's own files are damaged: {0}",
         "CHECK TABLE tells which table; the backup before this one is still there",
+    ),
+    Failure(
+        r"(?m)^(?:\S*bash: (?:line \d+: )?)? *\d+ Killed\b",
+        "a program of the backup was killed on the host",
+        "the host may have run out of memory: `journalctl -k` there tells; run it again",
     ),
     Failure(
         r"align: ([^\n]+)",

