@@ -26,10 +26,11 @@ class Failure:
 
 
 # The first that matches wins, so what causes other messages stands above them. Each text was seen with
-# MariaDB 10.11.19 or 11.8.6, but for those of another host's shell.
+# MariaDB 10.11.19 or 11.8.6, but for those of another host's shell. Our own texts count at the start of a line only:
+# bash quotes the whole command, and so them, when it tells that a program of it was killed.
 _KNOWN = (
     Failure(
-        rf"(?m)^{re.escape(NO_PASSWORD_CAME)}",  # bash quotes the whole command when it tells that one was killed
+        rf"(?m)^{NO_PASSWORD_CAME}",
         "no password reached the database tool",
         "the command in `exec` must pass standard input on: docker exec -i, kubectl exec -i",
     ),
@@ -116,7 +117,7 @@ _KNOWN = (
         "install the mariadb-backup of the server's own series (SELECT VERSION())",
     ),
     Failure(
-        r"cloudbackup: no lock after|Lock wait timeout exceeded|timed? ?out waiting for (?:.*)lock",
+        r"(?m)^cloudbackup: no lock after|Lock wait timeout exceeded|timed? ?out waiting for (?:.*)lock",
         "another session holds a lock that the backup must wait for",
         "SHOW PROCESSLIST tells who; startup_wait_timeout of the app sets how long the backup waits",
         retry=True,
@@ -153,7 +154,7 @@ _KNOWN = (
         "run it again; if a binary log cannot be read, run as root or as the server's own user, or set `exec`",
     ),
     Failure(
-        r"cloudbackup: mariadb-backup did not say that it completed",
+        r"(?m)^cloudbackup: mariadb-backup did not say that it completed",
         "mariadb-backup ended without the line that says it completed",
         "run the backup again; mariadb-backup's own messages may say more",
     ),

@@ -1,4 +1,4 @@
-"""Each program of a backup is killed at five moments of the dump. Whatever dies, no half archive is listed."""
+"""Each program of a backup is killed at several moments of the dump. Whatever dies, no half archive is listed."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from tasks.lab import mariadb
 from tests.fault.fleet import Fleet
 
-MOMENTS = pytest.mark.parametrize("part", [0.0, 0.25, 0.5, 0.75, 0.9])
+MOMENTS = pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
 
 
 @MOMENTS
