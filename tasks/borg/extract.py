@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.borg.list import inside
-from tasks.borg.runner import PLAIN, BorgError, How, Result, environment, run, run_script
+from tasks.borg.runner import PLAIN, BorgError, How, Result, environment, lock_option, run, run_script
 from tasks.remote.script import Script, Stream, Words, quote
 from tasks.storage.repository import Repository
 
@@ -58,7 +58,7 @@ def content(repository: Repository, archive: str, name: str, how: How = PLAIN) -
 
     Its standard error is plain text, for whoever runs it; borg fails, also when there is no such file.
     """
-    words = ("borg", f"--lock-wait={how.lock_wait}", "extract", "--stdout", f"::{archive}", "--", inside(name))
+    words = ("borg", lock_option(repository, how), "extract", "--stdout", f"::{archive}", "--", inside(name))
     return Stream(quote(words), environment(repository, how))
 
 
@@ -67,7 +67,7 @@ def size(repository: Repository, archive: str, paths: Sequence[str] = (), how: H
 
     Added up on the host, so that only two numbers travel. Raises BorgError and what `Host.run` raises.
     """
-    words = ("borg", "--log-json", f"--lock-wait={how.lock_wait}", "list", "--format={size}{NL}", f"::{archive}", "--")
+    words = ("borg", "--log-json", lock_option(repository, how), "list", "--format={size}{NL}", f"::{archive}", "--")
     counting = "awk '{ bytes += $1 } END { printf \"%.0f %d\\n\", bytes, NR }'"
     script = Script(f"{quote((*words, *map(inside, paths)))} | {counting}", environment(repository, how))
     total, count = run_script(repository, script, how).text.split()

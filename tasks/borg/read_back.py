@@ -39,8 +39,8 @@ def extract_words(archive: str) -> Words:
 def read_script(repository: Repository, archive: str, sample: int | None, how: How = PLAIN) -> Script:
     """Return the script that `read_back` runs."""
     plan = {
-        "list": borg_words(list_words(archive), how),
-        "extract": borg_words(extract_words(archive), how),
+        "list": borg_words(repository, list_words(archive), how),
+        "extract": borg_words(repository, extract_words(archive), how),
         "sample": sample,
     }
     text = Path(reading.__file__).read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ def restore_to(
     """
     _absolute((directory,))
     total, count = _size(repository, archive, paths, how)
-    words = list(borg_words(extract_words(ExtractOptions(archive, paths)), how))
+    words = list(borg_words(repository, extract_words(ExtractOptions(archive, paths)), how))
     return _run(repository, {"directory": directory, "bytes": total, "words": words}, (total, count), how)
 
 
@@ -54,7 +54,7 @@ def restore_in_place(
     wanted = _outermost(paths)
     sizes = [_size(repository, archive, (path,), how) for path in wanted]
     items = [
-        {"path": path, "bytes": total, "words": list(borg_words(extract_words(_one(archive, path)), how))}
+        {"path": path, "bytes": total, "words": list(borg_words(repository, extract_words(_one(archive, path)), how))}
         for path, (total, _) in zip(wanted, sizes, strict=True)
     ]
     together = (sum(total for total, _ in sizes), sum(count for _, count in sizes))

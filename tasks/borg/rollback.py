@@ -125,7 +125,7 @@ def transactions(files: Files, folder: str) -> str:
 
 def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
     """Put an exported key into the repository in the place of the one there. Raises BorgError, HostError."""
-    words = quote(borg_words(("key", "import", "::", "-"), how))
+    words = quote(borg_words(repository, ("key", "import", "::", "-"), how))
     given = {**environment(repository, how), "CLOUDBACKUP_KEY": Secret(key.decode())}
     run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
 

@@ -16,19 +16,18 @@ from tasks.storage.repository import Repository, Side
 
 OnProgress = Callable[[Progress], None]
 LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
-LOCK_WAIT = 300  # seconds for which borg waits for another borg to let go of the repository
 
 
 @dataclass(frozen=True)
 class How:
     """How to run borg, beyond its words.
 
-    `lock_wait` and `timeout` are seconds, `directory` is the working directory on the host, `environment` is added to
-    the repository's, `first` is bash that must succeed before borg starts, and `on_progress` hears how far borg is
-    (called from another thread).
+    `lock_wait` (None: the repository's own) and `timeout` are seconds, `directory` is the working directory on the
+    host, `environment` is added to the repository's, `first` is bash that must succeed before borg starts, and
+    `on_progress` hears how far borg is (called from another thread).
     """
 
-    lock_wait: int = LOCK_WAIT
+    lock_wait: int | None = None
     timeout: float | None = None
     directory: str | None = None
     environment: Environment = field(default_factory=dict)
@@ -93,16 +92,21 @@ def environment(repository: Repository, how: How = PLAIN) -> Environment:
     return {**ENVIRONMENT, **repository.environment, **how.environment}
 
 
-def borg_words(words: Words, how: How = PLAIN) -> Words:
+def lock_option(repository: Repository, how: How) -> str:
+    """Return how long borg waits for another borg to let go of the repository, as borg's option."""
+    return f"--lock-wait={repository.lock_wait if how.lock_wait is None else how.lock_wait}"
+
+
+def borg_words(repository: Repository, words: Words, how: How = PLAIN) -> Words:
     """Return a whole borg command for a verb's words."""
     progress = ("--progress",) if how.on_progress else ()
-    return ("borg", "--log-json", *progress, f"--lock-wait={how.lock_wait}", *words)
+    return ("borg", "--log-json", *progress, lock_option(repository, how), *words)
 
 
 def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:
     """Return the script that `run` runs, for a dry run to show."""
     place = quote(("cd", how.directory)) if how.directory is not None else ""
-    lines = [how.first, place, quote(borg_words(words, how))]
+    lines = [how.first, place, quote(borg_words(repository, words, how))]
     return Script("\n".join(filter(None, lines)), environment(repository, how))
 
 

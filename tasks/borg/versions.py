@@ -29,8 +29,12 @@ ENVIRONMENT = {
     "TZ": "UTC",
 }
 
-# Warnings that mean nothing: the first run with a files cache of its own does not find one.
-HARMLESS = re.compile(r"The files cache can't be read\. \[\[Errno 2\]|Continuing without files cache")
+# Warnings that mean nothing: the first run with a files cache of its own does not find one, and the lock of a run that
+# was killed goes when borg finds it (borg checks that the process is gone).
+HARMLESS = re.compile(
+    r"The files cache can't be read\. \[\[Errno 2\]|Continuing without files cache"
+    r"|Killed stale lock |Removed stale \w+ roster lock "
+)
 
 NOT_FOUND = 127  # bash: no such command. borg 1.4 ends its warnings below it.
 

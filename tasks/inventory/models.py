@@ -125,6 +125,9 @@ class Defaults(Strict):
     compression: Compression = Field("lz4", description="borg's compression: lz4, zstd,3, auto,zstd,6")
     retries: int = Field(2, ge=0, le=10, description="how often a backup that lost a connection is tried again")
     retry_wait: Duration = Field(timedelta(seconds=10), description="before the first retry; doubled for each further")
+    lock_wait: Duration = Field(
+        timedelta(minutes=5), description="how long borg waits for another run on the repository"
+    )
 
 
 class CloudbackupFile(Strict):

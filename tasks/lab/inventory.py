@@ -41,6 +41,7 @@ def write(folder: Path, box: BoxSettings, host_key: str, apps: Sequence[tuple[Ap
                 "keep": {"daily": 7, "weekly": 4, "monthly": 6},
                 "retries": 1,
                 "retry_wait": "1s",
+                "lock_wait": "30s",
             },
             "escrow": str(operator / "escrow"),
             "agent_keys": str(operator / "agent-keys"),

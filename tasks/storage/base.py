@@ -16,7 +16,7 @@ from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
 from tasks.storage.ledger import KNOWN, history, is_milestone, wanted
 from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names
-from tasks.storage.repository import Repository, Side
+from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
 from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
 
@@ -47,6 +47,7 @@ class Client:
     host: Host
     passphrase: Secret
     base: str | None = None  # BORG_BASE_DIR: where borg keeps its cache; None leaves borg's own choice
+    lock_wait: int = LOCK_WAIT  # seconds for which borg waits for another borg
 
 
 class Storage(ABC):
@@ -106,7 +107,7 @@ class Storage(ABC):
         if client.base is not None:
             environment["BORG_BASE_DIR"] = client.base
         environment |= self.reach(app, client)
-        return Repository(app.name, self.name, self.url(app), client.host, environment, client.side)
+        return Repository(app.name, self.name, self.url(app), client.host, environment, client.side, client.lock_wait)
 
     def place(self, app: App) -> str:
         """Return the folder that borg itself writes to, on the machine that has it."""

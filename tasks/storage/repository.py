@@ -7,6 +7,8 @@ from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.storage.publication import Publication
 
+LOCK_WAIT = 300  # seconds; borg tries again after a tenth of it, but for a lock that a lost run left (borg 1.2.4)
+
 
 class Side(Enum):
     """Who asks. The app's host may only append; the operator has full access."""
@@ -20,8 +22,9 @@ class Repository:
     """One app's Borg repository in one storage, reached from `host`.
 
     `environment` holds BORG_REPO, BORG_PASSPHRASE and whatever else borg needs to reach it, so that a command names
-    the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4). `publication` is
-    there for a repository that lies in `staging`: what changes in it must be published.
+    the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4). `lock_wait` is for
+    how many seconds borg waits for another borg there. `publication` is there for a repository that lies in `staging`:
+    what changes in it must be published.
     """
 
     app: str
@@ -30,4 +33,5 @@ class Repository:
     host: Host
     environment: Environment
     side: Side
+    lock_wait: int = LOCK_WAIT
     publication: Publication | None = None

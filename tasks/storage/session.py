@@ -79,6 +79,10 @@ class Session:
         """Return the passphrase of the app's repository. Raises UsageError."""
         return resolve(app.passphrase, f"the passphrase of {app.name}")
 
+    @property
+    def _lock_wait(self) -> int:
+        return round(self.inventory.defaults.lock_wait.total_seconds())
+
     def repository(self, app: App, side: Side) -> Repository:
         """Return the app's repository as one side sees it. Raises UsageError, HostError."""
         storage = self.storage_of(app)
@@ -86,13 +90,15 @@ class Session:
         base = None
         if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
             base = str(self.inventory.cache / "borg" / storage.name / app.name)
-        return storage.repository(app, Client(side, host, self.passphrase(app), base))
+        return storage.repository(app, Client(side, host, self.passphrase(app), base, self._lock_wait))
 
     def without_host(self, app: App) -> Repository:
         """Return the app's repository as this machine reaches it without the app's host. Raises AppError."""
         storage = self.storage_of(app)
         if isinstance(storage, Staged):
-            return storage.without_host(app, Client(Side.OPERATOR, self.operator, self.passphrase(app)))
+            return storage.without_host(
+                app, Client(Side.OPERATOR, self.operator, self.passphrase(app), lock_wait=self._lock_wait)
+            )
         return self.repository(app, Side.OPERATOR)
 
 
