@@ -187,7 +187,7 @@ def running(server: Server) -> bool:
     """Whether the server's process runs; it removes its number when it ends in order."""
     try:
         pid = int(server.pid_file.read_text())
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "mariadbd"
+        return b"mariadbd" in Path(f"/proc/{pid}/cmdline").read_bytes()  # empty when it ended but is not reaped
     except (OSError, ValueError):
         return False
 

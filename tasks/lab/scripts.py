@@ -8,7 +8,7 @@ from tasks.lab.mariadb import Server
 
 _RUNNING = """#!/bin/bash
 running() {{
-    pid=$(cat {pid_file} 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = mariadbd ]
+    pid=$(cat {pid_file} 2>/dev/null) && grep -q mariadbd "/proc/$pid/cmdline" 2>/dev/null
 }}
 """
 _START = """running && exit 0

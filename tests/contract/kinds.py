@@ -133,7 +133,7 @@ class Server(OnDisk):
     def cut(self) -> None:
         """Kill the server's ends of the connections; what they started must notice by itself."""
         for child in process.descendants([self.daemon]) - {self.daemon}:
-            if command_line(child.pid).startswith("sshd: "):
+            if command_line(child.pid).startswith(("sshd: ", "sshd-session: ")):  # the latter since OpenSSH 9.8
                 with suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGKILL)
 

@@ -186,7 +186,8 @@ def sshd(app: LabApp) -> list[int]:
 def _sessions(fleet: Fleet, _dump: int) -> list[int]:
     listening = set(filter(None, map(process.identify, sshd(fleet.host))))
     found = process.descendants(listening) - listening
-    return [each.pid for each in found if _text(each.pid, "cmdline").startswith("sshd")]
+    # Where a session has two processes, `sshd-session: root [priv]` only watches the one that has the connection.
+    return [each.pid for each in found if re.match(r"sshd(-session)?: \S+@", _text(each.pid, "cmdline"))]
 
 
 def _serve(fleet: Fleet, _dump: int) -> list[int]:

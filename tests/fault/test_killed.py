@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tasks.lab import mariadb
+from tasks.lab import mariadb, process
 from tests.fault.fleet import Fleet
 
 MOMENTS = pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
@@ -24,7 +24,7 @@ def test_a_killed_program_leaves_no_archive(fleet: Fleet, role: str, says: str, 
     server = fleet.host.server
     night = fleet.night(fleet.kill(role, part), "mariadb")
     if not mariadb.running(server):
-        mariadb.start(server, fleet.host.home, {})
+        mariadb.start(server, fleet.host.home, {process.MARKER: str(fleet.lab.folder)})
     if night.struck:
         assert re.search(says, night.line(fleet.victim, "mariadb"))
         assert night.made[fleet.victim] == []
