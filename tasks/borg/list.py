@@ -71,6 +71,13 @@ def newest(repository: Repository, app: str, source: str, how: How = PLAIN) -> A
     return next(iter(listing.of(app, source)), None)
 
 
+def comment(repository: Repository, archive: str, how: How = PLAIN) -> str:
+    """Return an archive's comment, empty when it has none. Raises as `archives`."""
+    words = ("list", "--json", "--format={comment}", f"--glob-archives={archive}")
+    found = _listing(repository, words, how).archives
+    return found[0].comment or "" if found else ""
+
+
 def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
     """Return the repository's archives. Raises BorgError and what `Host.run` raises."""
     return _listing(repository, list_words(), how)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.borg.create import StreamOptions
 from tasks.borg.failures import explain
-from tasks.borg.list import newest
+from tasks.borg.list import comment, newest
 from tasks.borg.messages import read_messages
 from tasks.borg.runner import ContentError
 from tasks.errors import AppError, CloudbackupError
@@ -17,11 +17,12 @@ from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump, positions
 from tasks.mariadb.server import Server
 from tasks.remote.secret import resolve
-from tasks.storage.repository import Side
+from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 
 STREAM = "mariadb.mbstream"  # the one file in an archive of a server
 POSITION = "position"  # in a record's details: the binary log that was open at the end of the copy
+VERSION = "MariaDB "  # in an archive's comment, before the server's version
 CHUNKS = "chunks="  # in an archive's comment, before the chunk size in bytes
 
 
@@ -50,7 +51,7 @@ def ready(session: Session, app: App, archive: str) -> Ready:
         name=STREAM,
         chunk_size=chunk_size,
         compression=app.compression,
-        comment=f"MariaDB {asked.version} {CHUNKS}{chunk_size}",
+        comment=f"{VERSION}{asked.version} {CHUNKS}{chunk_size}",
     )
     warnings = _outgrown(asked, chunk_size, host.facts().memory_available)
     return Ready(options, lambda created: Learnt(_positions(session, app, positions(created.said)), warnings))
@@ -111,6 +112,12 @@ def _used(session: Session, app: App) -> int | None:
     comment = archive.comment if archive else None
     words = [word for word in (comment or "").split() if word.startswith(CHUNKS)]
     return int(words[0].removeprefix(CHUNKS)) if words else None
+
+
+def version(repository: Repository, archive: str) -> str:
+    """Return the version of the server that was saved, empty when the archive does not tell. Raises BorgError."""
+    said = comment(repository, archive)
+    return server.number(said) if said.startswith(VERSION) else ""
 
 
 def explained(app: App, error: ContentError) -> CloudbackupError:

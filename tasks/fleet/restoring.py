@@ -235,7 +235,8 @@ def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...]]:
     stream = content(job.repository, job.archive.name, database.STREAM)
     total, _ = size(job.repository, job.archive.name)
     try:
-        return total, _placed(job, host, Wanted(stream, total, job.moment), listen)
+        version = database.version(job.repository, job.archive.name)
+        return total, _placed(job, host, Wanted(stream, total, job.moment, version), listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error
 

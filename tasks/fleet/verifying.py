@@ -175,7 +175,8 @@ class _App:
         self.view.step(self.app.name, "mariadb", f"restores {archive.name}")
         total, _ = size(self.repository, archive.name)
         stream = content(self.repository, archive.name, database.STREAM)
-        options = drill.DrillOptions(total, self.app.mariadb.verify, self.options.folder)
+        version = database.version(self.repository, archive.name)
+        options = drill.DrillOptions(total, self.app.mariadb.verify, self.options.folder, version)
         host = self.repository.host
         try:
             done = drill.run(host, stream, options, self._listen)

@@ -40,12 +40,13 @@ GRACE = 120.0  # seconds to remove the copy of a large database
 class DrillOptions:
     """How to drill: `verify` are queries that must each answer 1, `folder` is where the copy lies meanwhile.
 
-    `size` is the content's length in bytes.
+    `size` is the content's length in bytes, `version` that of the server that was saved, where it is known.
     """
 
     size: int
     verify: Sequence[str] = ()
     folder: str = FOLDER
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ class DrillError(failures.DatabaseError):
 def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
     """Return the one script that restores `content`, examines it and removes it. `name` is its directory's."""
     scratch = posixpath.join(options.folder, name)
-    plan = {"scratch": scratch, "verify": list(options.verify), "patience": PATIENCE}
-    unpacking = unpack.script(content, posixpath.join(scratch, "data"), size=options.size + MARGIN)
+    plan = {"scratch": scratch, "verify": list(options.verify), "patience": PATIENCE, "version": options.version}
+    data = posixpath.join(scratch, "data")
+    unpacking = unpack.script(content, data, size=options.size + MARGIN, version=options.version)
     program = quote((*INTERPRETER, _LOAD))
     body = f"""\
 began=$(date +%s.%N)

@@ -50,6 +50,11 @@ _KNOWN = (
         "install the package mariadb-backup where the data is to be restored",
     ),
     Failure(
+        r"(?m)^cloudbackup: the backup is of MariaDB ([\d.]+), mariadb-backup is of ([\d.]+)",
+        "the backup is of MariaDB {0}, mariadb-backup there is of {1}",
+        "restore it where the tools of MariaDB {0} are installed",
+    ),
+    Failure(
         r"python3: (?:command )?not found",
         "python3 is not there",
         "install python3 on the host: a few lines of it put the database's pages on borg's chunk borders",

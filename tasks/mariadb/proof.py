@@ -4,7 +4,8 @@
     python3 -c "$PROOF" prove JSON      the examination
 
 JSON: `scratch`, the drill's own directory, whose `data` is the data directory; `verify`, queries that must each
-answer 1; `patience`, seconds for the server to answer; `began`, when the restore began, in seconds since 1970.
+answer 1; `patience`, seconds for the server to answer; `version`, of the server that was saved, where it is known
+beforehand; `began`, when the restore began, in seconds since 1970.
 
 What it may not do is serve the live server's files: a file that the private server holds open outside of the drill's
 directory is a fault.
@@ -128,7 +129,7 @@ def verify(server: Private, queries: list[str]) -> None:
 def prove(plan: dict[str, object]) -> dict[str, object]:
     """Examine the restored data and return what was found. Raises DrillFault, OSError, Terminated."""
     server = Private(Path(str(plan["scratch"])), float(str(plan["patience"])))
-    same_series(server.program, server.data)
+    same_series(server.program, made_by(server.data))
     links = [str(path.relative_to(server.data)) for path in server.data.rglob("*.isl")]
     if links:
         raise DrillFault(f"{links[0]} names a file of the live server: the drill must not go on")
@@ -154,6 +155,8 @@ def ready(plan: dict[str, object]) -> dict[str, object]:
     scratch = Path(str(plan["scratch"]))
     program(CLIENT, "mariadb-client")
     server = program(SERVER, "mariadb-server")
+    if plan.get("version"):
+        same_series(server, str(plan["version"]))
     give_away(scratch)
     try:
         subprocess.run(
@@ -168,16 +171,22 @@ def ready(plan: dict[str, object]) -> dict[str, object]:
     return {}
 
 
-def same_series(server: str, data: Path) -> None:
-    """Raise DrillFault unless the server program is of the release series that wrote the data."""
+def made_by(data: Path) -> str:
+    """Return the version of the server that was saved, as mariadb-backup wrote it down."""
+    infos = [file for name in ("xtrabackup_info", "mariadb_backup_info") for file in data.glob(name)]
+    return str(re.findall(r"^server_version = (.*)$", infos[0].read_text(errors="replace"), re.MULTILINE)[0])
+
+
+def same_series(server: str, version: str) -> None:
+    """Raise DrillFault unless the server program is of the release series of a version."""
     said = subprocess.run(
         (server, "--no-defaults", "--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
     ).stdout.decode(errors="replace")
-    infos = [file for name in ("xtrabackup_info", "mariadb_backup_info") for file in data.glob(name)]
-    made = series(re.findall(r"^server_version = (.*)$", infos[0].read_text(errors="replace"), re.MULTILINE)[0])
+    made = series(version)
     if series(said) != made:
         raise DrillFault(
-            f"the backup is of MariaDB {made}, the server here is of {series(said)}", f"install MariaDB {made}"
+            f"the backup is of MariaDB {made}, the server program there is of {series(said)}",
+            f"drill where MariaDB {made} is installed",
         )
 
 

@@ -85,10 +85,10 @@ class RecoverError(failures.DatabaseError):
     """The moment could not be reached."""
 
 
-def script(content: Stream, size: int | None, moment: Moment, directory: str, goes_on: str | None = None) -> Script:
-    """Return the one script that unpacks `content` into `directory` and brings it to the moment.
+def script(unpacking: Script, moment: Moment, directory: str, goes_on: str | None = None) -> Script:
+    """Return the one script that runs `unpacking`, of `unpack.script` into `directory`, and brings it to the moment.
 
-    `size` is the content's length in bytes, None when unknown. `goes_on` is the name under which a server in place is
+    `goes_on` is the name under which a server in place is
     to go on writing binary logs. When anything fails, nothing is left.
     """
     scratch = f"{directory}.replay"
@@ -109,7 +109,6 @@ def script(content: Stream, size: int | None, moment: Moment, directory: str, go
         f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
         for number, stream in enumerate(moment.logs)
     )
-    unpacking = unpack.script(content, directory, size=size)
     words = quote((json.dumps(plan),))
     body = f"""\
 unpacked=

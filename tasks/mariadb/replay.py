@@ -34,7 +34,7 @@ from pathlib import Path
 
 from tasks.mariadb.binlog import Facts, Group, read, state, successor, text
 from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
-from tasks.mariadb.proof import SIGNALS, last, ready, same_series, terminate
+from tasks.mariadb.proof import SIGNALS, last, made_by, ready, same_series, terminate
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
 NAME = re.compile(r"[\w.-]+\.\d+", re.ASCII)
@@ -281,7 +281,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     server = Private(scratch, float(str(plan["patience"])), data=data, more=[*GENEROUS, pool(), *words])
     if plan["zone"]:
         server.environment["TZ"] = str(plan["zone"])
-    same_series(server.program, data)
+    same_series(server.program, made_by(data))
     tell(f"starts a server, to replay up to {shown(int(str(plan['at'])))}")
     try:
         server.start()

@@ -14,7 +14,7 @@ from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.server import Server
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
-from tasks.remote.script import Script, Stream, quote
+from tasks.remote.script import Script, Stream, Words, quote
 
 SWAP = "SWAP_PROGRAM"  # name of the environment variable that carries the program's text
 DEFAULT_DATADIR = "/var/lib/mysql"
@@ -75,11 +75,19 @@ class Placed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None."""
+    """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None.
+
+    `version` is that of the server that was saved, where it is known beforehand.
+    """
 
     content: Stream
     size: int | None = None
     moment: Moment | None = None
+    version: str = ""
+
+    def unpacking(self, directory: str, prefix: Words = ()) -> Script:
+        """Return the script that unpacks it; `prefix` is the app's `exec`."""
+        return unpack.script(self.content, directory, prefix, self.size, self.version)
 
 
 def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | None = None) -> Placed:
@@ -95,9 +103,10 @@ def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | Non
             "restore to a directory (--target, with --to local where MariaDB is not installed on the host)",
         )
     place = look(host, access, datetime.now(UTC))
+    _require_same_series(host, place, wanted.version)
     unpacked, recovered = _unpacked(host, access, wanted, place, on_stderr)
     try:
-        _require_same_series(host, place, unpacked)
+        _require_same_series(host, place, unpacked.version)
     except RefusedError:
         host.run(Script(quote(("rm", "-rf", "--", place.staging))))
         raise
@@ -112,8 +121,8 @@ def to_directory(
     Raises as `unpack.run` and `recover.read`.
     """
     if wanted.moment is None:
-        return unpack.to_directory(host, wanted.content, directory, wanted.size, on_stderr), None
-    todo = recover.script(wanted.content, wanted.size, wanted.moment, directory)
+        return unpack.run(host, wanted.unpacking(directory), directory, on_stderr), None
+    todo = recover.script(wanted.unpacking(directory), wanted.moment, directory)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
 
@@ -121,10 +130,11 @@ def _unpacked(
     host: Host, access: Access, wanted: Wanted, place: Place, on_stderr: OnLine | None
 ) -> tuple[Unpacked, Recovered | None]:
     if wanted.moment is None:
-        unpacking = unpack.script(wanted.content, place.staging_for_tools, access.database.exec, wanted.size)
+        unpacking = wanted.unpacking(place.staging_for_tools, access.database.exec)
         return unpack.run(host, unpacking, place.staging, on_stderr), None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
-    todo = recover.script(wanted.content, wanted.size, wanted.moment, place.staging, posixpath.basename(log) or None)
+    unpacking = wanted.unpacking(place.staging)
+    todo = recover.script(unpacking, wanted.moment, place.staging, posixpath.basename(log) or None)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
 
 
@@ -212,10 +222,10 @@ def _require_one_directory(host: Host, access: Access, variables: dict[str, str]
         )
 
 
-def _require_same_series(host: Host, place: Place, unpacked: Unpacked) -> None:
-    if place.server is None:
+def _require_same_series(host: Host, place: Place, version: str) -> None:
+    if place.server is None or not version:
         return
-    theirs, ours = server.series(place.server.version), server.series(unpacked.version)
+    theirs, ours = server.series(place.server.version), server.series(version)
     if theirs != ours:
         raise RefusedError(
             f"{host.name}: the backup is of MariaDB {ours}, the server of {theirs}",

@@ -17,12 +17,14 @@ from tasks.remote.script import Script, Stream, Words, quote
 OnLine = Callable[[str], None]
 UNUSABLE_DIRECTORY = 65  # exit codes of the script below
 CONTENT_FAILED = "cloudbackup: the content ended with exit code"
+BROKEN_PIPE = "BrokenPipeError"  # what borg says when whoever reads from it failed first (borg 1.2.4, 1.4.5)
 
 # POSIX shell: it runs where the database tools live, which may be a small container. $1 is the directory, $2 the
-# bytes that must be free. A copy of a table with DATA DIRECTORY brings a file *.isl that names the live server's file,
-# and a server started on the copy would open that one (tried, 10.11.19): none may be left.
+# bytes that must be free, $3 the version of the server that was saved, where it is known beforehand. A copy of a table
+# with DATA DIRECTORY brings a file *.isl that names the live server's file, and a server started on the copy would open
+# that one (tried, 10.11.19): none may be left.
 _UNPACK = rf"""
-directory=$1 needed=$2
+directory=$1 needed=$2 made=$3
 fail() {{ echo "cloudbackup: $1" >&2; exit "${{2:-1}}"; }}
 if [ -e "$directory" ] || [ -L "$directory" ]; then
   [ -d "$directory" ] || fail "$directory is no directory" {UNUSABLE_DIRECTORY}
@@ -31,6 +33,13 @@ fi
 for tool in {quote(BACKUP)}; do command -v "$tool" >/dev/null && break; done
 command -v "$tool" >/dev/null || fail "$tool: not found"
 command -v mbstream >/dev/null || fail "mbstream: not found"
+have=$("$tool" --version 2>&1 | sed -n 's/.*based on MariaDB server //p')
+series() {{ printf '%s' "$1" | sed 's/^\([0-9]*\.[0-9]*\)\..*/\1/'; }}
+same_series() {{
+  [ "$(series "$made")" = "$(series "$have")" ] ||
+    fail "the backup is of MariaDB $(series "$made"), mariadb-backup is of $(series "$have")"
+}}
+[ -z "$made" ] || same_series
 umask 007
 mkdir -p -- "$directory" && chmod 700 -- "$directory" || fail "cannot make $directory"
 trap 'exit 143' TERM INT HUP
@@ -46,10 +55,7 @@ for name in checkpoints info; do
 done
 say() {{ printf 'cloudbackup %s\t%s\n' "$1" "$2"; }}
 made=$(sed -n 's/^server_version = //p' xtrabackup_info mariadb_backup_info 2>/dev/null)
-have=$("$tool" --version 2>&1 | sed -n 's/.*based on MariaDB server //p')
-series() {{ printf '%s' "$1" | sed 's/^\([0-9]*\.[0-9]*\)\..*/\1/'; }}
-[ "$(series "$made")" = "$(series "$have")" ] ||
-  fail "the backup is of MariaDB $(series "$made"), mariadb-backup is of $(series "$have")"
+same_series
 say version "$made"
 say position "$(cat xtrabackup_binlog_info mariadb_backup_binlog_info 2>/dev/null)"
 find . -name '*.isl' | while IFS= read -r file; do say link "$file"; rm -f -- "$file"; done
@@ -94,13 +100,14 @@ class ContentError(failures.DatabaseError):
         self.said = said
 
 
-def script(content: Stream, directory: str, prefix: Words = (), size: int | None = None) -> Script:
+def script(content: Stream, directory: str, prefix: Words = (), size: int | None = None, version: str = "") -> Script:
     """Return the script that unpacks `content` into `directory`, which is new or empty, and prepares it.
 
-    `size` is the content's length in bytes, for which there must be room. `prefix` is the app's `exec`; `directory`
-    is a path where that leads.
+    `size` is the content's length in bytes, for which there must be room; `version` is that of the server that was
+    saved: tools of another series refuse it before they begin. `prefix` is the app's `exec`; `directory` is a path
+    where that leads.
     """
-    unpack = quote((*prefix, "sh", "-c", _UNPACK, "sh", directory, str(size or 0)))
+    unpack = quote((*prefix, "sh", "-c", _UNPACK, "sh", directory, str(size or 0), version))
     remove = quote((*prefix, "rm", "-rf", "--", directory)) + " </dev/null"
     body = f"""\
 {{ {content.body}
@@ -156,9 +163,10 @@ def _error(output: Output, context: str) -> Exception:
         reason = next((line for line in said.splitlines() if line.startswith("cloudbackup: ")), "")
         return UsageError(f"{context}: {reason.removeprefix('cloudbackup: ')}", "name a new directory")
     content = re.search(rf"{CONTENT_FAILED} (\d+)", said)
-    if content:
+    if content and BROKEN_PIPE not in said:
         return ContentError(f"{context}: the archive cannot be read", int(content.group(1)), said)
-    return failures.error(said, context)
+    ours = [line for line in said.splitlines() if line.startswith("cloudbackup: ") and CONTENT_FAILED not in line]
+    return failures.error(ours[0] if content and ours else said, context)
 
 
 def _position(text: str) -> tuple[Position | None, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tasks.fleet import database
 from tasks.lab.lab import Lab
 from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt
 
@@ -58,13 +60,49 @@ def line_of(printed: str, app: str, source: str) -> str:
     return next(line for line in printed.splitlines() if line.split()[:2] == [app, source])
 
 
-def test_a_drill_of_all_proves_all(lab: Lab, operator: Operator, all_well: None, scratch: Path) -> None:
+def test_a_wrong_answer_and_flipped_bytes_are_failed_rows_until_a_drill_succeeds(
+    lab: Lab, operator: Operator, all_well: None, scratch: Path, tmp_path: Path
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    wrong = "SELECT COUNT(*) FROM shop.vanished"
+    other.change("apps/shop.yml", lambda app: app["mariadb"].update(verify=[wrong]))
+    with flipped_byte(lab, "blog"):
+        end = other.inv("verify", "--all", "--scratch", str(scratch))
+    assert end.returncode == 3, end.stdout
+    assert "Traceback" not in end.stdout + end.stderr
+    assert line_of(end.stdout, "shop", "files").split()[2] == "ok"
+    words = next(line for line in end.stdout.splitlines() if "files read" in line).split()
+    assert words[0] == words[2] != "0"
+    assert f"`{wrong}` fails" in line_of(end.stdout, "shop", "mariadb")
+    for source in ("files", "mariadb"):
+        assert line_of(end.stdout, "blog", source).split()[2] == "failed"
+    rows = operator.report()
+    failed = {key for key, row in rows.items() if row["status"] == "failed"}
+    assert failed == {("shop", "mariadb"), ("blog", "files"), ("blog", "mariadb")}
+    assert "vanished" in rows["shop", "mariadb"]["error"]
+
+
+def test_an_archive_of_another_release_series_is_refused_by_what_its_comment_says(
+    operator: Operator, saved: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = database.version
+    older = lambda repository, archive: re.sub(r"^\d+\.\d+\.", "10.6.", real(repository, archive))  # noqa: E731
+    monkeypatch.setattr(database, "version", older)
+    end = operator.inv("mariadb.verify", "--app", "blog", "--scratch", str(scratch))
+    assert end.returncode == 4
+    assert "the backup is of MariaDB 10.6, the server program there is of" in end.stdout
+    end = operator.inv("mariadb.restore", "--app", "blog", "--target", str(scratch / "new"))
+    assert end.returncode == 4
+    assert "the backup is of MariaDB 10.6, mariadb-backup there is of" in end.stdout
+
+
+def test_a_drill_of_all_proves_all(lab: Lab, operator: Operator, saved: str, scratch: Path) -> None:
     printed = operator.done("verify", "--scratch", str(scratch), "--sample", "3")
     assert "4 of 4 proven in" in printed
     assert "3 of" in printed
     assert "tables sound, 1 query answered" in printed
     rows = operator.report()
-    assert all(row["proven"] and row["status"] == "ok" for row in rows.values())
+    assert all(row["proven"] and (row["status"], row["error"]) == ("ok", None) for row in rows.values())
     newest = {record["source"]: record for record in records(lab, "shop")}
     assert newest["mariadb"]["archive"] == rows["shop", "mariadb"]["archive"]
     assert newest["mariadb"]["archive_id"]
@@ -75,43 +113,6 @@ def test_a_drill_of_all_proves_all(lab: Lab, operator: Operator, all_well: None,
     assert details["restore_seconds"] > 0
     assert details["where"] == newest["files"]["details"]["where"] != "local"
     assert newest["files"]["details"]["files_read"] == 3
-
-
-def test_all_files_are_read(operator: Operator, saved: str) -> None:
-    printed = operator.done("verify", "--app", "shop", "--source", "files", "--all")
-    words = next(line for line in printed.splitlines() if "files read" in line).split()
-    assert words[0] == words[2] != "0"
-
-
-def test_a_failed_drill_is_a_failed_row_until_one_succeeds(
-    lab: Lab, operator: Operator, all_well: None, scratch: Path, tmp_path: Path
-) -> None:
-    other = operator.copy(tmp_path / "inventory")
-    wrong = "SELECT COUNT(*) FROM shop.vanished"
-    other.change("apps/shop.yml", lambda app: app["mariadb"].update(verify=[wrong]))
-    end = other.inv("mariadb.verify", "--app", "shop", "--app", "blog", "--scratch", str(scratch))
-    assert end.returncode == 3
-    assert f"`{wrong}` fails" in line_of(end.stdout, "shop", "mariadb")
-    assert line_of(end.stdout, "blog", "mariadb").split()[2] == "ok"
-    row = operator.report()["shop", "mariadb"]
-    assert row["status"] == "failed"
-    assert "vanished" in row["error"]
-    operator.done("mariadb.verify", "--app", "shop", "--scratch", str(scratch))
-    row = operator.report()["shop", "mariadb"]
-    assert (row["status"], row["error"]) == ("ok", None)
-
-
-def test_flipped_bytes_in_the_repository_fail_both_drills(
-    lab: Lab, operator: Operator, saved: str, scratch: Path
-) -> None:
-    with flipped_byte(lab, "blog"):
-        end = operator.inv("verify", "--app", "blog", "--all", "--scratch", str(scratch))
-        assert end.returncode == 4, end.stdout
-        for source in ("files", "mariadb"):
-            assert line_of(end.stdout, "blog", source).split()[2] == "failed"
-        assert "Traceback" not in end.stdout + end.stderr
-    assert {row["status"] for row in operator.report("--app", "blog").values()} == {"failed"}
-    operator.done("verify", "--app", "blog", "--scratch", str(scratch))
 
 
 def test_a_named_archive_is_proven_on_the_operators_machine_when_the_apps_host_is_gone(
