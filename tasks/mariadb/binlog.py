@@ -161,7 +161,7 @@ class Reader:
             if self._checksums and self._crc != int.from_bytes(self._head[-4:], "little"):
                 self.fault = f"a wrong checksum at {self._at}"
             else:
-                self._event(memoryview(self._head[:-4]), length)
+                self._taking(memoryview(self._head[:-4]), length)
         return place + count
 
     def _checked(self, event: memoryview) -> None:
@@ -178,7 +178,7 @@ class Reader:
             if crc != int.from_bytes(event[-4:], "little"):
                 self.fault = f"a wrong checksum at {self._at}"
         if not self.fault:
-            self._event(body, len(event))
+            self._taking(body, len(event))
 
     def _format(self, event: memoryview) -> None:
         if self._at != len(MAGIC):
@@ -189,6 +189,13 @@ class Reader:
             self.fault = "its first event is of an unknown form"
             return
         self._checksums = event[-5] == 1
+
+    def _taking(self, body: memoryview, length: int) -> None:
+        """Take one event; without checksums a damaged one may be shorter than its own numbers say."""
+        try:
+            self._event(body, length)
+        except struct.error:
+            self.fault = f"a damaged event at {self._at}"
 
     def _event(self, body: memoryview, length: int) -> None:
         """Take one event, without its checksum; `length` is that of the whole."""

@@ -63,6 +63,13 @@ def test_a_flipped_bit_is_found_and_what_stands_before_it_is_good(made: Made, dr
         assert at == 4 + 17  # the flag that says "in use" is outside of the checksum
 
 
+def test_a_list_that_is_shorter_than_it_says_is_a_fault_where_no_checksum_tells() -> None:
+    made = Made({}, checksums=False)
+    at = made.raw.rindex(bytes(4))
+    facts, _ = made.facts(made.raw[:at] + b"\1" + made.raw[at + 1 :], 4096)
+    assert "a damaged event at" in facts.fault
+
+
 def test_an_event_longer_than_a_piece_is_checked_without_being_kept() -> None:
     made = Made({})
     made.group(CREATED, 0, 1, "xid", 0)
