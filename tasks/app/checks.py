@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.borg import guard
+from tasks.borg import guard, locked
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
-from tasks.borg.runner import How
+from tasks.borg.runner import BorgError, How
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError
 from tasks.fleet import database
 from tasks.human import size
@@ -23,7 +23,7 @@ Level = Literal["ok", "warning", "error"]
 OLDEST_BORG = (1, 2)
 NEWEST_BORG = (2, 0)  # the first that is not meant: its repositories are of another format
 SPARE = 0.1  # share of a storage below which its free space is a warning
-QUICK = How(lock_wait=20, timeout=60)
+QUICK = How(lock_wait=10, timeout=60)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ def checks(session: Session, app: App) -> Iterator[Check]:
         return
     yield from _tried(app, "host", lambda: host_checks(session, app))
     yield from _tried(app, "storage", lambda: _storage(session, app))
-    yield from _tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host"))
+    opened = list(_tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host")))
+    yield from opened
+    if any(check.level == "warning" for check in opened):
+        return  # another run has it
     yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
     yield from _tried(app, "records", lambda: _recorded(session, app))
     yield from _tried(app, "key", lambda: _escrow(session, app))
@@ -182,7 +185,15 @@ def _storage(session: Session, app: App) -> Iterator[Check]:
 
 
 def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator[Check]:
-    listing = archives(session.repository(app, side), how=QUICK)
+    try:
+        listing = archives(session.repository(app, side), how=QUICK)
+    except BorgError as error:
+        if not locked.is_locked(error):
+            raise
+        told = locked.named(session, app, error)
+        what = told.what.removeprefix(f"{app.name}: ")
+        yield Check(app.name, "repository", "warning", f"{what}: not looked into", told.remedy)
+        return
     yield Check(app.name, "repository", "ok", f"opens {whence}, {len(listing.archives)} archives")
 
 

@@ -1,10 +1,12 @@
 """`borg break-lock`: remove the lock of a borg that is gone; and who holds it.
 
-borg's own message names no holder. The lock's file does: `lock.exclusive/<host id>.<pid>-<thread>`. For a repository
-behind SSH that is the server's `borg serve`, by the server's own name, and not the client (tried, borg 1.2.4): there
-only the end of that process, or somebody who knows who runs backups, tells that a lock is dead.
+borg's own message names no holder. The lock's file does: `lock.exclusive/<host id>.<pid>-<thread>`; and `lock.roster`
+lists those that only read, such as a mount, for whose end a backup waits. For a repository behind SSH that is the
+server's `borg serve`, by the server's own name, and not the client (tried, borg 1.2.4): there only the end of that
+process, or somebody who knows who runs backups, tells that a lock is dead.
 """
 
+import json
 import posixpath
 import re
 from dataclasses import dataclass
@@ -21,13 +23,18 @@ _HOLDER = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)-[0-9a-f]+")
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: borg's host id, and the process there."""
+    """Who holds a lock: borg's host id, and the process there. `reads` where others may read at the same time."""
 
     host: str
     pid: int
+    reads: bool = False
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        return f"process {self.pid} on {self.host}{', which reads' if self.reads else ''}"
+
+    def told(self, url: str) -> str:
+        """Return who that is for a person, of the repository at `url`."""
+        return f"{self}, the storage's borg serve" if url.startswith("ssh://") else str(self)
 
 
 def break_lock_words() -> Words:
@@ -42,17 +49,36 @@ def parse_holder(name: str) -> Holder | None:
 
 
 def holders(files: Files, folder: str) -> tuple[Holder, ...]:
-    """Return who holds the repository in `folder` exclusively, as the storage's files tell; empty when nobody does.
+    """Return who holds the repository in `folder`, as the storage's files tell; empty when nobody does.
 
     Raises FilesError and HostError.
     """
+    alone = tuple(
+        holder for holder in map(parse_holder, _names(files, posixpath.join(folder, "lock.exclusive"))) if holder
+    )
+    return alone or _readers(files, posixpath.join(folder, "lock.roster"))
+
+
+def _names(files: Files, folder: str) -> list[str]:
     try:
-        names = files.names(posixpath.join(folder, "lock.exclusive"))
+        return files.names(folder)
+    except FilesError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _readers(files: Files, roster: str) -> tuple[Holder, ...]:
+    """Return who stands in a roster; nobody where it is missing or no roster (borg too then takes it for empty)."""
+    try:
+        shared = json.loads(files.read(roster))["shared"]
+        return tuple(Holder(str(host), int(pid), reads=True) for host, pid, _thread in shared)
     except FilesError as error:
         if error.missing:
             return ()
         raise
-    return tuple(holder for holder in map(parse_holder, names) if holder)
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def refuse_alive(repository: Repository, found: tuple[Holder, ...]) -> None:

@@ -249,6 +249,7 @@ FAILURES: tuple[Failure, ...] = (
         "the archive {name} is there already",
         "wait a second: names carry the time",
         pattern=r"Archive (?P<name>\S+) already exists",
+        transient=True,  # of another operator, who began in the same second
     ),
     Failure(
         "there is no archive {name}",

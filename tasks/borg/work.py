@@ -209,8 +209,8 @@ def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
     storage = opened.session.storage_of(app)
     found = lock.holders(*storage.lock_place(app))
     if not found:
-        yield f"{app.name}: nobody holds the repository exclusively"
-    yield from (f"{app.name}: locked by {_who(holder, repository.url)}" for holder in found)
+        yield f"{app.name}: nobody holds the repository"
+    yield from (f"{app.name}: locked by {holder.told(repository.url)}" for holder in found)
     lock.refuse_alive(repository, found)
     if not ask(f"Break the lock of {app.name}? If a backup is running, it can destroy the repository."):
         yield f"{app.name}: the lock stays"
@@ -245,10 +245,6 @@ def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
             f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
         )
     return found
-
-
-def _who(holder: lock.Holder, url: str) -> str:
-    return f"{holder}, the storage's borg serve" if url.startswith("ssh://") else str(holder)
 
 
 def _time(time: datetime) -> str:

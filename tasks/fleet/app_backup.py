@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from tasks.borg import locked
 from tasks.borg.messages import Progress
+from tasks.borg.runner import BorgError
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet import sources
 from tasks.fleet.hooks import around
@@ -94,7 +96,12 @@ class AppBackup:
         return outcome
 
     def _saved(self, source: str, began: datetime) -> Outcome:
-        return sources.save(self.session, self.app, source, began, self._listener(source))
+        try:
+            return sources.save(self.session, self.app, source, began, self._listener(source))
+        except BorgError as error:
+            if locked.is_locked(error):
+                raise locked.named(self.session, self.app, error) from error
+            raise
 
     def _listener(self, source: str) -> sources.OnProgress:
         total = last_size(self.session, self.app, source)

@@ -134,6 +134,12 @@ _KNOWN = (
         retry=True,
     ),
     Failure(
+        r"Server has gone away|Lost connection to (?:MySQL |MariaDB )?server",
+        "the database server ended or was restarted during the backup",
+        "its error log tells why; run the backup again once it answers",
+        retry=True,
+    ),
+    Failure(
         r"Database page corruption detected[^\n]*|Checksum mismatch[^\n]*|page corruption[^\n]*",
         "the database's own files are damaged: {0}",
         "CHECK TABLE tells which table; the backup before this one is still there",

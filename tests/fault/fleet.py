@@ -17,11 +17,14 @@ from typing import Any
 
 from tasks.lab import process, programs
 from tasks.lab.lab import Lab, LabApp
-from tests.integration.fleet.support import Operator, command_lines, eventually, make_ready
+from tests.integration.fleet.support import Operator, command_lines, eventually, make_ready, on_host, untimed
 
-# Stands before mariadb-backup on a host's PATH and tells its number.
+# Stands before mariadb-backup on a host's PATH, tells its number, and waits while there is a pipe that nobody writes to.
 TELLS = """#!/bin/sh
-case " $* " in *" --backup "*) echo $$ >{home}/dump.new && mv {home}/dump.new {home}/dump ;; esac
+case " $* " in *" --backup "*)
+    echo $$ >{home}/dump.new && mv {home}/dump.new {home}/dump
+    [ ! -p {home}/hold ] || read -r _ <{home}/hold ;;
+esac
 exec {program} "$@"
 """
 ENDED = 1 << 60  # as a count of bytes: more than any dump
@@ -45,6 +48,14 @@ class Night:
         assert found, self.printed
         return found[0]
 
+    @property
+    def expected(self) -> int:
+        """The exit code that fits the lines."""
+        ends = [
+            line.split()[2] for line in self.printed.splitlines() if re.match(r"\S+ +\S+ +(ok|warning|failed) ", line)
+        ]
+        return 0 if "failed" not in ends else 4 if set(ends) == {"failed"} else 3
+
     def saved(self, app: str) -> list[str]:
         """Return the archives that the lines of an app claim."""
         lines = (line.split() for line in self.printed.splitlines())
@@ -60,6 +71,8 @@ class Fleet:
         self.victim, self.other = "blog", "shop"
         self.known = {app: self.archives(app) for app in lab.apps}
         self.strikes: list[bool] = []  # of all nights, whether the fault struck
+        self.running: subprocess.Popen[str] | None = None  # the night's backup
+        self.beside: list[subprocess.Popen[str]] = []  # other backups of the night, started by the fault
 
     @classmethod
     def ready(cls, lab: Lab) -> "Fleet":
@@ -106,56 +119,106 @@ class Fleet:
         }
 
     def night(
-        self, strike: Strike = lambda: True, source: str | None = None, operator: Operator | None = None
+        self,
+        strike: Strike = lambda: True,
+        source: str | None = None,
+        operator: Operator | None = None,
+        *,
+        alone: bool = False,
+        ended: int | None = None,
     ) -> Night:
-        """Back both apps up, with `strike` beside it, and assert what must hold whatever happened.
+        """Back both apps up, the victim `alone` or one `source`, with `strike` beside it; assert what holds whatever happened.
 
         Each new archive was claimed, and the other way round; the old ones are what they were; the other app is saved;
-        nothing runs on; the exit code fits the lines.
+        nothing runs on; the exit code fits the lines, or is `ended` where the fault ends the operator's own process.
         """
         (self.host.home / "dump").unlink(missing_ok=True)
-        running = (operator or self.operator).start("backup", *(("--source", source) if source else ()))
+        words = (*(("--source", source) if source else ()), *(("--app", self.victim) if alone else ()))
+        self.running = (operator or self.operator).start("backup", *words)
         struck = strike()
         self.strikes.append(struck)
-        printed = re.sub(
-            r"(?m)^[0-9T:-]+Z  ", "", running.communicate(timeout=120)[0]
-        )  # a log's lines begin with a time
+        printed = "".join(untimed(each.communicate(timeout=120)[0]) for each in (self.running, *self.beside))
         assert "Traceback" not in printed, printed
         now = {app: self.archives(app) for app in self.known}
         made = {app: [name for name in now[app] if name not in known] for app, known in self.known.items()}
-        night = Night(running.returncode, printed, made, struck)
+        night = Night(self.running.returncode, printed, made, struck)
         for app, known in self.known.items():
             assert {name: now[app].get(name) for name in known} == known, printed
             assert sorted(made[app]) == sorted(night.saved(app)), printed
         self.known = now
-        assert night.code == (3 if " failed" in printed else 0), printed
-        assert len(made[self.other]) == (1 if source else 2), printed
+        self.beside = []
+        assert night.code == (night.expected if ended is None else ended), printed
+        assert len(made[self.other]) == (0 if alone else 1 if source else 2), printed
         assert eventually(lambda: not self._dumping()), "the dump runs on"
+        assert eventually(lambda: not on_host(self.lab, self.victim)), "something runs on at the host"
+        assert eventually(lambda: self.lab.box.faults.running_commands() == 0), "something runs on at the storage"
         return night
 
-    def kill(self, role: str, part: float) -> Strike:
-        """Return what kills the process of a role when the victim's dump has come so far: 0.5 is half of its data."""
+    def during(self, action: Callable[[], object]) -> Strike:
+        """Return what does something while the victim's dump stands still, in the middle of its backup."""
+        hold = self.host.home / "hold"
+        os.mkfifo(hold)
+
+        def strike() -> bool:
+            assert eventually(lambda: self._dumping() > 0, 60), "no dump began"
+            try:
+                action()
+            finally:
+                hold.rename(hold.with_name("held"))
+                _release(hold.with_name("held"))
+            return True
+
+        return strike
+
+    def at(self, part: float, aim: Callable[[int], Callable[[], object] | None]) -> Strike:
+        """Return what strikes when the victim's dump has come so far: 0.5 is half of its data.
+
+        `aim` gets the number of the dump's process when it begins, and returns what to do then; None when that is gone.
+        """
 
         def strike() -> bool:
             sizes = [record.get("size") for record in self.records(self.victim) if record.get("source") == "mariadb"]
             wanted = part * next(size for size in reversed(sizes) if size)
             assert eventually(lambda: self._dumping() > 0, 60), "no dump began"
             dump = self._dumping()
-            target = min(ROLES[role](self, dump), default=0)
+            act = aim(dump)
             while _written(dump) < wanted:
                 time.sleep(0.001)
             under_way = _written(dump) < ENDED
-            if target and under_way:
-                os.kill(target, signal.SIGKILL)
-            return bool(target) and under_way
+            if act and under_way:
+                act()
+            return act is not None and under_way
 
         return strike
+
+    def kill(self, role: str, part: float) -> Strike:
+        """Return what kills the process of a role when the victim's dump has come so far."""
+
+        def aim(dump: int) -> Callable[[], object] | None:
+            target = min(ROLES[role](self, dump), default=0)
+            return (lambda: os.kill(target, signal.SIGKILL)) if target else None
+
+        return self.at(part, aim)
 
     def _dumping(self) -> int:
         """Return the number of the victim's mariadb-backup, 0 when none runs."""
         told = self.host.home / "dump"
         pid = int(told.read_text()) if told.exists() else 0
         return pid if pid and _written(pid) < ENDED else 0
+
+
+def _release(pipe: Path) -> None:
+    """Let whoever waits for the pipe go on, and remove it."""
+
+    def opened() -> bool:
+        try:
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # nobody reads yet, or any more
+            return False
+        return True
+
+    eventually(opened, 2)
+    pipe.unlink()
 
 
 def _written(pid: int) -> int:

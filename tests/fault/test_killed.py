@@ -17,7 +17,7 @@ MOMENTS = pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
         ("borg", "borg was killed on the host"),
         ("mariadb-backup", "no whole backup|was killed on the host"),
         ("filter", "without the line that says it completed|was killed on the host"),
-        ("server", "no backup of the server"),
+        ("server", "no database server answers"),
     ],
 )
 def test_a_killed_program_leaves_no_archive(fleet: Fleet, role: str, says: str, part: float) -> None:

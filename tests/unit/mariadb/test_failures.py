@@ -21,6 +21,9 @@ CASES = [
      "no database server answers at /run/mysqld/mysqld.sock", "start the server"),
     ("ERROR 2002 (HY000): Can't connect to server on '127.0.0.1' (115)",
      "no database server answers at 127.0.0.1", "start the server"),
+    (("[00] FATAL ERROR: 2026-11-24 00:45:23 failed to execute query BACKUP LOCK `mysql`.`index_stats`: Server has gone "
+     "away\ncloudbackup: mariadb-backup did not say that it completed\nalign: the stream ends before *_checkpoints"),
+     "ended or was restarted during the backup", "once it answers"),
     ("ERROR 2005 (HY000): Unknown server host 'no.such.example' (-2)",
      "host name no.such.example is not known", "correct `host`"),
     ("Could not open required defaults file: /nope\nFatal error in defaults handling. Program aborted",
@@ -60,10 +63,11 @@ def test_a_known_failure_is_one_sentence_with_a_remedy(text: str, what: str, rem
     assert "\n" not in error.what
 
 
-def test_only_lock_waits_and_rebuilt_tables_are_worth_another_try() -> None:
+def test_only_lock_waits_restarts_and_rebuilt_tables_are_worth_another_try() -> None:
     retried = [text for text, *_ in CASES if failures.error(text, "").transient]
-    assert len(retried) == 1
-    assert "no lock after" in retried[0]
+    assert len(retried) == 2
+    assert "gone away" in retried[0]
+    assert "no lock after" in retried[1]
 
 
 def test_an_unknown_failure_shows_the_line_that_says_most() -> None:
