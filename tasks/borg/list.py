@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tasks.borg import naming
@@ -50,9 +50,13 @@ def list_words() -> Words:
     return ("list", "--json", "--consider-checkpoints")
 
 
-def newest_words(app: str, source: str) -> Words:
-    """Return borg's words for the newest archive of a source, with its comment, which costs one read more."""
-    return ("list", "--json", "--format={comment}", "--last=1", f"--glob-archives={naming.glob(app, source)}")
+def one_words(app: str, source: str, wanted: str = "latest") -> Words:
+    """Return borg's words for the archive named `wanted`, or the newest of a source for `latest`, with its comment.
+
+    The comment costs one read more of each archive that is listed.
+    """
+    which = ("--last=1", f"--glob-archives={naming.glob(app, source)}")
+    return ("list", "--json", "--format={comment}", *(which if wanted == "latest" else (f"--glob-archives={wanted}",)))
 
 
 def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
@@ -65,17 +69,13 @@ def inside(path: str) -> str:
     return f"pp:{path.lstrip('/')}"
 
 
-def newest(repository: Repository, app: str, source: str, how: How = PLAIN) -> Archive | None:
-    """Return the newest archive of a source with its comment, None when there is none. Raises as `archives`."""
-    listing = _listing(repository, newest_words(app, source), how)
-    return next(iter(listing.of(app, source)), None)
+def look_up(repository: Repository, app: str, source: str, wanted: str = "latest", how: How = PLAIN) -> Archive | None:
+    """Return the archive named `wanted`, or the newest of a source for `latest`, with its comment.
 
-
-def comment(repository: Repository, archive: str, how: How = PLAIN) -> str:
-    """Return an archive's comment, empty when it has none. Raises as `archives`."""
-    words = ("list", "--json", "--format={comment}", f"--glob-archives={archive}")
-    found = _listing(repository, words, how).archives
-    return found[0].comment or "" if found else ""
+    None when there is none. Raises as `archives`.
+    """
+    found = _listing(repository, one_words(app, source, wanted), how).of(app, source)
+    return next((each for each in found if wanted in ("latest", each.name)), None)
 
 
 def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
@@ -86,7 +86,8 @@ def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
 def _listing(repository: Repository, words: Words, how: How) -> Listing:
     if repository.publication is not None and repository.side is Side.OPERATOR:
         repository.publication.confirm()  # what is on the host alone is not saved
-    result = run(repository, words, how)
+    # borg tests its own cryptography at each start, a fifth of a listing's time; it does wherever borg writes.
+    result = run(repository, words, replace(how, environment={"BORG_SELFTEST": "disabled", **how.environment}))
     try:
         values = result.json()
         found = tuple(

@@ -4,11 +4,12 @@ import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.list import Archive, Listing, archives, find
+from tasks.borg.list import Archive, Listing, archives, look_up
 from tasks.borg.restore import Restored, restore_in_place, restore_to
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.fleet import database, recovering
@@ -108,7 +109,7 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
             "leave --to out, or mount the directory here and set `host: local`",
         )
     at = recovering.moment(options.at) if options.at else None
-    begun = _Begun(session, app, repository, archives(repository), at)
+    begun = _Begun(session, app, repository, at)
     sources = _sources(app, options)
     return [_job(begun, source, options.archive, _target(options, source, len(sources))) for source in sources]
 
@@ -120,22 +121,27 @@ class _Begun:
     session: Session
     app: App
     repository: Repository
-    listing: Listing
     at: datetime | None
+
+    @cached_property
+    def listing(self) -> Listing:
+        """All archives; most restores want one alone, which borg finds as quickly and tells the comment of."""
+        return archives(self.repository)
 
 
 def _job(begun: _Begun, source: str, wanted: str, target: str | None) -> _Job:
-    app, listing, at = begun.app, begun.listing, begun.at
+    app, at = begun.app, begun.at
     if at is not None and source == "mariadb":
         to = recovering.Target(at, wanted)
-        planned = recovering.planned(begun.session, begun.repository, listing, app, to)
+        planned = recovering.planned(begun.session, begun.repository, begun.listing, app, to)
         return _Job(begun.session, app, source, begun.repository, planned.base, target, planned.moment)
     if at is not None and wanted == "latest":
-        archive = recovering.newest_before(listing, app, source, at)
+        archive = recovering.newest_before(begun.listing, app, source, at)
     else:
-        archive = find(listing, app.name, source, wanted)
+        archive = look_up(begun.repository, app.name, source, wanted)
     if archive is None:
-        what = f"{app.name} has no archive {wanted}{nearest(wanted, [each.name for each in listing.archives])}"
+        names = [each.name for each in begun.listing.archives]
+        what = f"{app.name} has no archive {wanted}{nearest(wanted, names)}"
         if wanted == "latest":
             what = f"{app.name} has no archive of {source} yet" + (f" at {recovering.shown(at)}" if at else "")
         raise UsageError(what, f"`inv borg.list --app {app.name}` shows them")
@@ -235,7 +241,7 @@ def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...]]:
     stream = content(job.repository, job.archive.name, database.STREAM)
     total, _ = size(job.repository, job.archive.name)
     try:
-        version = database.version(job.repository, job.archive.name)
+        version = database.version(job.repository, job.archive)
         return total, _placed(job, host, Wanted(stream, total, job.moment, version), listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error

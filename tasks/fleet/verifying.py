@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.list import Archive, Listing, archives, find
+from tasks.borg.list import Archive, look_up
 from tasks.borg.read_back import read_back
 from tasks.errors import AppError, UsageError
 from tasks.fleet import database
@@ -122,10 +122,6 @@ class _App:
     def repository(self) -> Repository:
         return self.session.repository(self.app, Side.OPERATOR if self.options.to == "local" else Side.HOST)
 
-    @cached_property
-    def listing(self) -> Listing:
-        return archives(self.repository)
-
     def drill(self) -> list[Outcome]:
         """Return an outcome for each source; no fault is raised but an interruption."""
         return [self._source(source) for source in _sources(self.app, self.options)]
@@ -147,7 +143,7 @@ class _App:
         return replace(done[0], said=(*told, *done[0].said))
 
     def _proven(self, source: str, began: datetime) -> Outcome:
-        archive = find(self.listing, self.app.name, source, self.options.archive)
+        archive = look_up(self.repository, self.app.name, source, self.options.archive)
         if archive is None:
             wanted = f"archive {self.options.archive}" if self.options.archive != "latest" else f"archive of {source}"
             raise AppError(f"{self.app.name} has no {wanted}", f"`inv borg.list --app {self.app.name}` shows them")
@@ -175,7 +171,7 @@ class _App:
         self.view.step(self.app.name, "mariadb", f"restores {archive.name}")
         total, _ = size(self.repository, archive.name)
         stream = content(self.repository, archive.name, database.STREAM)
-        version = database.version(self.repository, archive.name)
+        version = database.version(self.repository, archive)
         options = drill.DrillOptions(total, self.app.mariadb.verify, self.options.folder, version)
         host = self.repository.host
         try:

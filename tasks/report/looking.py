@@ -24,9 +24,8 @@ from tasks.storage.state import State
 from tasks.storage.survey import Choose, Mark, Seen
 
 PARALLEL = 8  # repositories listed at a time
-# A backup that runs holds the lock for all its time: wait for a short one, and say so of a long one. borg's test of its
-# own cryptography at each start would be a fifth of a listing's time; it stays on wherever borg writes.
-PATIENCE = How(lock_wait=10, timeout=120, environment={"BORG_SELFTEST": "disabled"})
+# A backup that runs holds the lock for all its time: wait for a short one, and say so of a long one.
+PATIENCE = How(lock_wait=10, timeout=120)
 
 Key = tuple[str, str]  # storage and app
 

@@ -8,7 +8,7 @@ import pytest
 from tasks.borg.create import FilesOptions, StreamOptions, create
 from tasks.borg.extract import ExtractOptions, content, extract, size
 from tasks.borg.init import init
-from tasks.borg.list import archives, contents, find, newest
+from tasks.borg.list import archives, contents, find, look_up
 from tasks.borg.naming import ArchiveName
 from tasks.borg.runner import BorgError, ContentError, How
 from tasks.errors import RefusedError, UsageError
@@ -77,10 +77,10 @@ def test_files_come_back_whole(repository: Repository, tree: Path, tmp_path: Pat
     listing = archives(repository)
     assert [(archive.name, archive.id) for archive in listing.archives] == [(name, made.id)]
     assert abs(listing.archives[0].start - datetime.now(UTC)) < timedelta(minutes=1)
-    last = newest(repository, "shop", "files")
+    last = look_up(repository, "shop", "files")
     assert last is not None
     assert (last.id, last.comment) == (made.id, '{"chunks": "{now}"}')
-    assert newest(repository, "shop", "mariadb") is None
+    assert look_up(repository, "shop", "mariadb") is None
     assert find(listing, "shop", "files") == find(listing, "shop", "files", name)
     assert find(listing, "shop", "mariadb") is None
 
