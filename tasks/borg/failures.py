@@ -122,6 +122,12 @@ FAILURES: tuple[Failure, ...] = (
         transient=True,
     ),
     Failure(
+        "the storage does not answer: the connection stands, and nothing comes",
+        "look at the network between the machine where borg runs and the storage; then run it again",
+        pattern=r"Timeout, server \S+ not responding|timed out during banner exchange",
+        transient=True,
+    ),
+    Failure(
         "the storage's shell does not know the borg that was asked for",
         "`borg` of the storage must be a name that the server offers: borg-1.2 or borg-1.4 on a Storage Box",
         msgid="UnexpectedRPCDataFormatFromServer",

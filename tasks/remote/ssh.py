@@ -18,10 +18,12 @@ from tasks.remote.host import Host
 from tasks.remote.running import HostError
 from tasks.remote.script import Words, quote
 from tasks.remote.secret import Secret
+from tasks.remote.silence import end_when_silent
 
 CHANNELS = 4  # at once on one connection; OpenSSH's MaxSessions is 10 for a connection
 CONNECT_TIMEOUT = 20.0  # seconds
-DEAD_AFTER = 60  # seconds in which the other side must acknowledge what was sent
+DEAD_AFTER = 60  # seconds in which the other side must acknowledge what was sent, and answer what it is asked
+KEEPALIVE = 15  # seconds between two questions whether it is there
 
 
 class UnknownHostKeyError(HostError):
@@ -190,11 +192,11 @@ def host_key_name(host: str, port: int) -> str:
 
 
 def _end_when_dead(transport: paramiko.Transport) -> None:
-    """Let the kernel give up a connection whose other side is silent; TCP alone takes a quarter of an hour."""
+    """Give up a connection whose other side is silent; TCP alone takes a quarter of an hour, or for ever."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None and isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, option, DEAD_AFTER * 1000)
-    transport.set_keepalive(15)
+    end_when_silent(transport, KEEPALIVE, DEAD_AFTER)
 
 
 def _refusal(target: SshTarget, connection: Connection, error: Exception) -> HostError:

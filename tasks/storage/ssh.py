@@ -16,6 +16,9 @@ from tasks.storage.repository import Side
 from tasks.storage.space import parse_df
 
 AGENT = "agent"
+CONNECT_TIMEOUT = 20  # seconds
+ALIVE_INTERVAL = 10  # seconds between two questions whether the server is there
+ALIVE_COUNT = 30  # of them unanswered, and the connection is given up (borg's documentation of `serve`)
 Config = configured.SshStorage | configured.StorageBox
 
 
@@ -59,10 +62,10 @@ class SshServer(Storage):
         """Return the ssh command with which borg reaches the server. `key` is a file, AGENT, or None for ssh's own.
 
         It never asks, trusts the pinned host key alone (without leaving a file, OpenSSH 8.5 and later), and notices a
-        dead connection after five minutes (borg's documentation of `serve`).
+        dead connection after five minutes.
         """
-        options = ["BatchMode=yes", "ConnectTimeout=20", "ServerAliveInterval=10", "ServerAliveCountMax=30"]
-        options.append("StrictHostKeyChecking=yes")
+        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT}", "StrictHostKeyChecking=yes"]
+        options += [f"ServerAliveInterval={ALIVE_INTERVAL}", f"ServerAliveCountMax={ALIVE_COUNT}"]
         if key == AGENT:
             options += ["IdentityAgent=SSH_AUTH_SOCK", "IdentityFile=none", "IdentitiesOnly=no"]
         elif key is not None:

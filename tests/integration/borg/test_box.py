@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tasks.lab.lab import Lab, scratch_folder
 from tasks.lab.plan import AppPlan
 from tasks.lab.rehearsal import CHECKOUT, make_ready
 from tasks.remote.script import Stream
+from tasks.storage import ssh
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 from tests.integration.remote.support import eventually
@@ -164,8 +165,8 @@ def test_a_box_that_fails_is_told_and_nothing_is_listed(
     assert archives(operator).archives == before
 
 
-def test_a_cut_connection_leaves_no_archive_and_no_lock(lab: Lab, host: Repository, operator: Repository) -> None:
-    before = archives(operator).archives
+def broken(host: Repository, lab: Lab, fault: Callable[[], object]) -> CloudbackupError:
+    """Return how a create ends whose connection to the box meets a fault."""
     errors: list[CloudbackupError] = []
 
     def run() -> None:
@@ -179,9 +180,31 @@ def test_a_cut_connection_leaves_no_archive_and_no_lock(lab: Lab, host: Reposito
     thread = threading.Thread(target=run)
     thread.start()
     assert eventually(lambda: any(lab.box.home().rglob("lock.exclusive")), 30)
-    assert eventually(lambda: lab.box.faults.drop_connections() > 0, 30)
+    assert eventually(lambda: lab.box.faults.running_commands() > 0, 30)
+    fault()
     thread.join(60)
     assert not thread.is_alive()
-    assert "connection to the storage was lost" in str(errors[0])
+    return errors[0]
+
+
+def test_a_cut_connection_leaves_no_archive_and_no_lock(lab: Lab, host: Repository, operator: Repository) -> None:
+    before = archives(operator).archives
+    error = broken(host, lab, lambda: eventually(lambda: lab.box.faults.drop_connections() > 0, 30))
+    assert "connection to the storage was lost" in str(error)
     assert archives(operator, how=QUICK).archives == before
     assert create(host, StreamOptions("after", Stream("echo x"), "x"), QUICK).archive == "after"
+
+
+def test_a_box_that_falls_silent_is_given_up(
+    lab: Lab, session: Session, operator: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = archives(operator).archives
+    for name in ("CONNECT_TIMEOUT", "ALIVE_INTERVAL", "ALIVE_COUNT"):
+        monkeypatch.setattr(ssh, name, 2)
+    host = session.repository(session.inventory.app("shop"), Side.HOST)
+    error = broken(host, lab, lab.box.faults.hang)
+    assert "the storage does not answer" in error.what
+    assert error.transient
+    lab.box.faults.clear()
+    assert archives(operator, how=QUICK).archives == before
+    assert create(host, StreamOptions("again", Stream("echo x"), "x"), QUICK).archive == "again"
