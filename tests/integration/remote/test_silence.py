@@ -14,16 +14,16 @@ from tests.integration.remote.support import Line, eventually, processes_with
 
 
 def test_both_ends_of_a_silent_connection_give_it_up(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh, "KEEPALIVE", 0.1)
-    monkeypatch.setattr(ssh, "DEAD_AFTER", 1)
-    monkeypatch.setattr(running, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(script, "SILENCE", 1)
+    monkeypatch.setattr(ssh, "KEEPALIVE", 0.2)
+    monkeypatch.setattr(ssh, "DEAD_AFTER", 4)
+    monkeypatch.setattr(running, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(script, "SILENCE", 4)
     line, mark = Line(sshd.port), secrets.token_hex(8)
     host = SshHost(sshd.target(port=line.port))
     try:
         with host.started(Script(f"echo begun; bash -c 'exec -a {mark} sleep 1000'")) as begun:
             assert begun.wait_for(b"begun", 20)
-            assert not eventually(lambda: not processes_with(mark), 2)  # a connection that answers is left alone
+            assert not eventually(lambda: not processes_with(mark), 5)  # a connection that answers is left alone
             line.fall_silent()
             with pytest.raises(HostError, match="the connection was lost") as lost:
                 begun.wait(30, 1, threading.Event())
