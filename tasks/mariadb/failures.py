@@ -50,6 +50,21 @@ _KNOWN = (
         "install the package mariadb-backup where the data is to be restored",
     ),
     Failure(
+        r"(?m)^cloudbackup: the data is encrypted with the keys in (.*), which cannot be read",
+        "the data is encrypted with the keys in {0}, which cannot be read there",
+        "restore it where they are, or put a copy of them there for the time of the restore",
+    ),
+    Failure(
+        r"(?m)^cloudbackup: the data needs the server's plugin (.*), which is not loaded",
+        "the data needs the server's plugin {0}, and an archive does not say what is loaded here",
+        "look who made the archive; where it is right, restore it by hand with stock tools",
+    ),
+    Failure(
+        r"(?m)Can't open shared library '(?:[^'\n]*/)?((?:provider|file_key)_\w+)",
+        "the data needs the server's plugin {0}, which is not installed there",
+        "install its package (mariadb-server, or mariadb-plugin-provider-...), or restore where it is installed",
+    ),
+    Failure(
         r"(?m)^cloudbackup: the backup is of MariaDB ([\d.]+), mariadb-backup is of ([\d.]+)",
         "the backup is of MariaDB {0}, mariadb-backup there is of {1}",
         "restore it where the tools of MariaDB {0} are installed",

@@ -33,6 +33,7 @@ KILLED_WITH_US = 1  # PR_SET_PDEATHSIG of prctl(2)
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET of unshare(2)
 # What backup-my.cnf holds and a server needs. Its directories are another server's; a plugin's path would let whoever
 # made the archive run a program here.
+KEYS = "file_key_management"  # the one plugin for keys that is known here
 NEEDED = ("innodb_checksum_algorithm", "innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
 
 
@@ -79,11 +80,14 @@ class Private:
         )
         for folder in (self.data, self.run, self.temporary):
             give_away(folder)
+        keys, files = encryption(self.data / "backup-my.cnf")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.words(init), cwd=self.data, env=self.environment, preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*self.words(init), *keys], cwd=self.data, env=self.environment, preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=files,
             )  # fmt: skip
+        for file in files:
+            os.close(file)
         deadline = time.monotonic() + self.patience
         while not self.answers():
             if self.process.poll() is not None:
@@ -170,18 +174,37 @@ class Private:
             self.process.wait()
 
 
-def options(file: Path) -> list[str]:
-    """Return the options that the data needs, from what mariadb-backup wrote beside it. Raises DrillFault."""
+def written(file: Path) -> dict[str, str]:
+    """Return the options in the file that mariadb-backup wrote beside the data."""
     pairs = [line.strip().partition("=") for line in file.read_text(errors="replace").splitlines() if "=" in line]
-    values = {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
-    if values.get("plugin_load"):
-        raise DrillFault(
-            f"the data needs the server's plugin {values['plugin_load']} and its keys, and a drill takes no keys",
-            "restore it with --target to a host that has the keys, and start a server on it by hand",
-        )
-    if "/" in values.get("innodb_data_file_path", ""):
-        raise DrillFault(f"the system tablespace lies elsewhere: {values['innodb_data_file_path']}")
+    return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
+
+
+def options(file: Path) -> list[str]:
+    """Return the options that the data needs, from what mariadb-backup wrote beside it."""
+    values = written(file)
     return [f"--{name}={values[name]}" for name in NEEDED if name in values]
+
+
+def encryption(file: Path) -> tuple[list[str], list[int]]:
+    """Return the options that encrypted data needs, and open files for the server to inherit.
+
+    They are copies of the key files, in memory alone: the user as whom the server runs may not read the files
+    themselves. Raises OSError.
+    """
+    values = written(file)
+    if KEYS not in values.get("plugin_load", ""):
+        return [], []
+    words, files = [f"--plugin-load-add={KEYS}"], []
+    for name in ("filename", "filekey", "encryption_algorithm"):
+        value = values.get(f"{KEYS}_{name}", "")
+        start = "FILE:" if value.startswith("FILE:") else ""
+        if name == "filename" or start:
+            files.append(os.memfd_create(name))
+            os.write(files[-1], Path(value[len(start) :]).read_bytes())
+            value = f"{start}/proc/self/fd/{files[-1]}"
+        words += [f"--{KEYS}_{name}={value}"] if value else []
+    return words, files
 
 
 def providers(server: str) -> list[str]:

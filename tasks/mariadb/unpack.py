@@ -19,6 +19,35 @@ UNUSABLE_DIRECTORY = 65  # exit codes of the script below
 CONTENT_FAILED = "cloudbackup: the content ended with exit code"
 BROKEN_PIPE = "BrokenPipeError"  # what borg says when whoever reads from it failed first (borg 1.2.4, 1.4.5)
 
+# mariadb-backup --prepare takes the option file that comes in the archive for its own: it loads any plugin that stands
+# there, from any directory, and follows any path (tried, 10.11.19: a program out of the archive ran as root). So only
+# what the data needs is left of it, and plugins are known ones, from where programs are installed.
+_OPTIONS = r"""
+own=backup-my.cnf
+written() { sed -n "s/^$1=//p" "$own" | tail -n 1; }
+for plugin in $(written plugin_load | tr ';' ' '); do
+  name=${plugin%%=*} library=${plugin#*=}
+  [ "$name" = "${library%.so}" ] || name="$name from $library"
+  case $name in
+    provider_bzip2|provider_lz4|provider_lzma|provider_lzo|provider_snappy) ;;
+    file_key_management)
+      [ -r "$(written file_key_management_filename)" ] ||
+        fail "the data is encrypted with the keys in $(written file_key_management_filename), which cannot be read" ;;
+    *) fail "the data needs the server's plugin $name, which is not loaded because an archive says so" ;;
+  esac
+done
+library=$(written plugin_dir | tr -d '"')
+case $library/ in "$directory"/*|*..*) library= ;; /usr/*|/opt/*) ;; *) library= ;; esac
+case $(written innodb_data_file_path) in
+  */*) fail "the system tablespace lies outside of the data directory: $(written innodb_data_file_path)" ;;
+esac
+sed -n -e '/\.\./d' -e '/^\[mysqld\]$/p' -e '/^innodb_[a-z_]*=\(\.\/\)\{0,1\}[^/]*$/p' -e '/^plugin_load=/p' \
+  -e '/^file_key_management_[a-z_]*=/p' "$own" >cloudbackup_options && cat cloudbackup_options >"$own" ||
+  fail "cannot read the archive's $own"
+rm -f cloudbackup_options
+[ -z "$(written plugin_load)" ] || echo "plugin_dir=${library:-/usr/lib/mysql/plugin}" >>"$own"
+"""
+
 # POSIX shell: it runs where the database tools live, which may be a small container. $1 is the directory, $2 the
 # bytes that must be free, $3 the version of the server that was saved, where it is known beforehand. A copy of a table
 # with DATA DIRECTORY brings a file *.isl that names the live server's file, and a server started on the copy would open
@@ -58,6 +87,7 @@ made=$(sed -n 's/^server_version = //p' xtrabackup_info mariadb_backup_info 2>/d
 same_series
 say version "$made"
 say position "$(cat xtrabackup_binlog_info mariadb_backup_binlog_info 2>/dev/null)"
+{_OPTIONS}
 find . -name '*.isl' | while IFS= read -r file; do say link "$file"; rm -f -- "$file"; done
 "$tool" --prepare --target-dir="$directory" >cloudbackup_prepare 2>&1 && code=0 || code=$?
 cat cloudbackup_prepare >&2

@@ -251,6 +251,14 @@ def test_another_release_series_that_no_comment_tells_is_refused_by_name(
         drill.run(host, content(packed(unpacked)), options(folder))
 
 
+def test_a_program_in_an_archive_is_not_loaded(host: LocalHost, unpacked: Path, folder: Path) -> None:
+    with (unpacked / "backup-my.cnf").open("a") as own:
+        own.write("plugin_dir=./\nplugin_load=evil=evil.so\n")
+    (unpacked / "evil.so").touch()
+    with pytest.raises(CloudbackupError, match="the data needs the server's plugin evil, and an archive does not say"):
+        drill.run(host, content(packed(unpacked)), options(folder))
+
+
 def test_a_disk_without_room_is_told_before_anything_is_unpacked(host: LocalHost, backup: Path, folder: Path) -> None:
     with pytest.raises(CloudbackupError, match="no room"):
         drill.run(host, content(backup), options(folder, size=10**18))

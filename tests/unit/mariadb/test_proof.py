@@ -1,5 +1,6 @@
 """What a drill takes from an archive, and what it makes of CHECK TABLE's words."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,26 @@ def test_only_options_that_the_data_needs_are_taken(tmp_path: Path) -> None:
     assert private.options(file) == ["--innodb_page_size=65536", "--innodb_undo_tablespaces=3"]
 
 
-@pytest.mark.parametrize(
-    ("values", "says"),
-    [
-        ({"plugin_load": "file_key_management.so"}, "file_key_management.so and its keys"),
-        ({"innodb_data_file_path": "/disk/ibdata1:12M:autoextend"}, "lies elsewhere: /disk/ibdata1"),
-    ],
-)
-def test_data_that_needs_more_than_the_archive_is_refused_by_name(
-    values: dict[str, str], says: str, tmp_path: Path
-) -> None:
-    with pytest.raises(DrillFault, match=says):
-        private.options(backup_file(tmp_path, **values))
+def test_keys_reach_the_server_in_memory_and_not_as_the_files_that_its_user_may_not_read(tmp_path: Path) -> None:
+    assert private.encryption(backup_file(tmp_path, innodb_encrypt_tables="OFF")) == ([], [])
+    for name in ("keys", "password"):
+        (tmp_path / name).write_text(name)
+    file = backup_file(
+        tmp_path, plugin_load="provider_lz4=provider_lz4;file_key_management=file_key_management",
+        file_key_management_filename=str(tmp_path / "keys"), file_key_management_encryption_algorithm="aes_ctr",
+        file_key_management_filekey=f"FILE:{tmp_path}/password",
+    )  # fmt: skip
+    words, files = private.encryption(file)
+    keys, password = (f"/proc/self/fd/{each}" for each in files)
+    assert words == [
+        "--plugin-load-add=file_key_management",
+        f"--file_key_management_filename={keys}",
+        f"--file_key_management_filekey=FILE:{password}",
+        "--file_key_management_encryption_algorithm=aes_ctr",
+    ]
+    assert [Path(each).read_text() for each in (keys, password)] == ["keys", "password"]
+    for each in files:
+        os.close(each)
 
 
 def test_a_table_is_sound_only_by_its_status() -> None:
