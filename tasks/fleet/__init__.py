@@ -28,7 +28,8 @@ VERIFY_HELP = {
     "archive": "name of an archive; the newest one unless given",
     "part": BACKUP_HELP["part"],
     "parallel": BACKUP_HELP["parallel"],
-    "to": "`local` drills on this machine, also when the app's host is gone; otherwise on the app's host",
+    "to": "`local` drills on this machine, the name of an app on that app's host, also when the app's own host is gone;"
+    " without it each on its app's host",
     "scratch": "folder where a database is restored for the time of the drill; /var/tmp unless given",
     "quiet": BACKUP_HELP["quiet"],
     "verbose": BACKUP_HELP["verbose"],

@@ -102,12 +102,7 @@ def _first_jobs(session: Session, options: Options) -> list[_Job]:
 
 def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
     side = _side(options)
-    repository = session.without_host(app) if side is Side.OPERATOR else session.repository(app, side)
-    if side is Side.OPERATOR and repository.host is not session.operator:
-        raise UsageError(
-            f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",
-            "leave --to out, or mount the directory here and set `host: local`",
-        )
+    repository = session.on_this_machine(app) if side is Side.OPERATOR else session.repository(app, side)
     at = recovering.moment(options.at) if options.at else None
     begun = _Begun(session, app, repository, at)
     sources = _sources(app, options)

@@ -20,6 +20,11 @@ from tasks.human import clock
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.mariadb import drill, unpack
+from tasks.mariadb.drill import Drilled, DrillOptions
+from tasks.remote.host import Host
+from tasks.remote.relay import relayed
+from tasks.remote.script import Stream
+from tasks.remote.ssh import CHANNELS
 from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
@@ -34,8 +39,8 @@ PROGRESS = "drill: "  # how lines begin that tell how far a drill of a database 
 class Options:
     """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
-    `archive` is a name or `latest`; `to` is `local` or None; `sample` counts files, None means all of them; `folder` is
-    where a database's copy lies meanwhile. `telling` is how much is shown meanwhile.
+    `archive` is a name or `latest`; `to` is `local`, an app on whose host to drill, or None; `sample` counts files,
+    None means all of them; `folder` is where a database's copy lies meanwhile. `telling` is how much is shown.
     """
 
     apps: Sequence[str] = ()
@@ -53,12 +58,15 @@ def run(folder: str, options: Options) -> int:
     """Drill, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         options = _checked(options)
+        elsewhere = _elsewhere(session, options.to)
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "verify", "proven", scope) as notices:
             with View(apps, options.telling) as view:
-                work = notices.each(lambda app: _App(session, app, options, view).drill())
-                worked = over_apps(session, apps, options.parallel, work)
+                work = notices.each(lambda app: _App(session, app, options, view, elsewhere).drill())
+                # Each drill on another host takes two of the channels of one connection.
+                at_once = min(options.parallel, CHANNELS // 2) if elsewhere else options.parallel
+                worked = over_apps(session, apps, at_once, work)
                 outcomes = [outcome for each in worked for outcome in each]
                 view.summary(outcomes, "proven")
             notices.ended(outcomes)
@@ -70,11 +78,21 @@ def _checked(options: Options) -> Options:
     for source in options.sources:
         if source not in VERIFIABLE:
             raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(VERIFIABLE)}")
-    if options.to not in (None, "local"):
-        raise UsageError(f"--to {options.to} is not known", "give --to local, or leave it out for the app's own host")
     if options.sample is not None and options.sample < 1:
         raise UsageError(f"--sample {options.sample} reads nothing", "give a number, or --all")
     return _named(replace(options, folder=_folder(options)))
+
+
+def _elsewhere(session: Session, to: str | None) -> Host | None:
+    """Return the host that is to drill for all apps, None for each app's own. Raises UsageError."""
+    if to is None or to == "local":
+        return session.operator if to else None
+    named = next((app for app in session.inventory.apps.values() if to in (app.name, app.host)), None)
+    if named is None:
+        raise UsageError(
+            f"--to {to} is not known", "give --to local, the name of an app whose host is to drill, or leave it out"
+        )
+    return session.host(named)
 
 
 def _folder(options: Options) -> str:
@@ -112,7 +130,8 @@ def _sources(app: App, options: Options) -> list[str]:
 class _App:
     """The drills of one app."""
 
-    def __init__(self, session: Session, app: App, options: Options, view: View) -> None:
+    def __init__(self, session: Session, app: App, options: Options, view: View, elsewhere: Host | None) -> None:
+        self.elsewhere = elsewhere
         self.session = session
         self.app = app
         self.options = options
@@ -120,7 +139,10 @@ class _App:
 
     @cached_property
     def repository(self) -> Repository:
-        return self.session.repository(self.app, Side.OPERATOR if self.options.to == "local" else Side.HOST)
+        """Return the repository from where borg runs: another host gets neither passphrase nor key, so not there."""
+        if self.elsewhere is None:
+            return self.session.repository(self.app, Side.HOST)
+        return self.session.on_this_machine(self.app)
 
     def drill(self) -> list[Outcome]:
         """Return an outcome for each source; no fault is raised but an interruption."""
@@ -172,10 +194,10 @@ class _App:
         total, _ = size(self.repository, archive.name)
         stream = content(self.repository, archive.name, database.STREAM)
         version = database.version(self.repository, archive)
-        options = drill.DrillOptions(total, self.app.mariadb.verify, self.options.folder, version)
-        host = self.repository.host
+        options = DrillOptions(total, self.app.mariadb.verify, self.options.folder, version)
+        host = self.elsewhere or self.repository.host
         try:
-            done = drill.run(host, stream, options, self._listen)
+            done = self._drilled(host, stream, options)
         except unpack.ContentError as error:
             raise database.unread(self.app, error) from error
         return Outcome(
@@ -198,6 +220,21 @@ class _App:
             },
         )
 
+    def _drilled(self, host: Host, stream: Stream, options: DrillOptions) -> Drilled:
+        if host is self.repository.host:
+            return drill.run(host, stream, options, self._listen)
+        with relayed(self.repository.host, stream, host) as relay:
+
+            def listen(line: str) -> None:
+                relay.listen(line)
+                self._listen(line)
+
+            try:
+                return drill.run(host, relay.taken, options, listen)
+            except unpack.ContentError as error:
+                relay.end()
+                raise unpack.ContentError(error.what, error.code, relay.said or error.said) from error
+
     def _listen(self, line: str) -> None:
         if line.startswith(PROGRESS):
             self.view.step(self.app.name, "mariadb", line.removeprefix(PROGRESS))
@@ -207,7 +244,7 @@ def _since(began: datetime) -> float:
     return (datetime.now(UTC) - began).total_seconds()
 
 
-def _told(done: drill.Drilled, queries: int, where: str) -> str:
+def _told(done: Drilled, queries: int, where: str) -> str:
     answers = f"{queries} quer{'y' if queries == 1 else 'ies'} answered" if queries else "no `verify` query to ask"
     position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
     return (

@@ -64,6 +64,10 @@ class Host(ABC):
         channel.end_input()
         return running.wait(timeout, 0, self.cancelled)
 
+    def channel(self, words: Words) -> Channel:
+        """Start one plain command for a caller that feeds it and closes it. Raises HostError."""
+        return self._open(words)
+
     @contextmanager
     def started(self, script: Script, on_stderr: OnLine | None = None) -> Iterator[Running]:
         """Run `script` beside the block, and end it with the block."""

@@ -3,6 +3,7 @@
 import threading
 from types import TracebackType
 
+from tasks.errors import UsageError
 from tasks.inventory import storages as configured
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
@@ -100,6 +101,16 @@ class Session:
                 app, Client(Side.OPERATOR, self.operator, self.passphrase(app), lock_wait=self._lock_wait)
             )
         return self.repository(app, Side.OPERATOR)
+
+    def on_this_machine(self, app: App) -> Repository:
+        """Return the app's repository for a borg that runs here. Raises UsageError where it is out of reach."""
+        repository = self.without_host(app)
+        if repository.host is not self.operator:
+            raise UsageError(
+                f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",
+                "leave --to out, or mount the directory here and set `host: local`",
+            )
+        return repository
 
 
 def target(app: App) -> SshTarget:

@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import yaml
 
 from tasks.fleet import database
 from tasks.lab.lab import Lab
+from tasks.remote.running import OnLine, Running
+from tasks.remote.script import Script
+from tasks.remote.ssh import SshHost
 from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt
 
 
@@ -125,6 +130,37 @@ def test_a_named_archive_is_proven_on_the_operators_machine_when_the_apps_host_i
     assert name in line_of(printed, "blog", "mariadb")
     assert "1 of 1 proven" in printed
     assert records(lab, "blog")[-1]["details"]["where"] == "local"
+
+
+def test_another_apps_host_drills_with_neither_passphrase_nor_key_and_leaves_its_own_server_alone(
+    lab: Lab, operator: Operator, saved: str, scratch: Path, tmp_path: Path
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/blog.yml", lambda app: app.update(host="root@gone.example.org"))
+    with flipped_byte(lab, "blog"):
+        end = other.inv("mariadb.verify", "--app", "blog", "--to", "shop", "--scratch", str(scratch))
+    assert end.returncode == 4
+    assert "damaged" in line_of(end.stdout, "blog", "mariadb")
+    own = lab.apps["shop"].server.pid_file.read_text()
+    scripts: list[str] = []
+    start = SshHost.start
+
+    def seen(host: SshHost, script: Script, on_stderr: OnLine | None = None) -> Running:
+        scripts.append(script.body + "".join(script.environment))
+        return start(host, script, on_stderr)
+
+    with mock.patch.object(SshHost, "start", seen):
+        printed = other.done("verify", "--app", "blog", "--to", "shop", "--scratch", str(scratch), "--sample", "1")
+    assert "2 of 2 proven" in printed
+    assert "1 query answered" in printed
+    newest = {record["source"]: record.get("details", {}).get("where") for record in records(lab, "blog")}
+    assert newest == {
+        "files": "local",
+        "mariadb": yaml.safe_load((other.inventory / "apps/shop.yml").read_text())["host"],
+    }
+    assert scripts
+    assert not [text for text in scripts if "BORG_" in text or "borg" in text]
+    assert lab.apps["shop"].server.pid_file.read_text() == own
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from tasks.mariadb import failures, unpack
 
 
-def kept(folder: Path, *lines: str) -> list[str]:
-    """Return the lines that are left. Raises AssertionError with what is said of a file that is refused."""
+def kept(folder: Path, *lines: str, restored: str = "/srv/restored") -> list[str]:
+    """Return the lines that are left, of an archive restored to `restored`. Raises AssertionError with what is said of a file that is refused."""
     (folder / "backup-my.cnf").write_text("\n".join(["# made by mariadb-backup", "[mysqld]", *lines, ""]))
-    script = f'fail() {{ echo "cloudbackup: $1" >&2; exit 1; }}\ndirectory=$PWD\n{unpack._OPTIONS}'
+    script = f'fail() {{ echo "cloudbackup: $1" >&2; exit 1; }}\ndirectory={restored}\n{unpack._OPTIONS}'
     done = subprocess.run(("sh", "-c", script), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, failures.error(done.stderr, "shop").what
     assert [path.name for path in folder.iterdir()] == ["backup-my.cnf"]
@@ -43,7 +43,8 @@ def test_a_known_plugin_is_loaded_from_where_programs_are_installed(named: str, 
 
 def test_a_directory_below_the_restored_one_is_not_where_programs_are_installed(tmp_path: Path) -> None:
     load = "plugin_load=provider_lz4=provider_lz4"
-    assert kept(tmp_path, f"plugin_dir={tmp_path}/x", load)[-1] == "plugin_dir=/usr/lib/mysql/plugin"
+    left = kept(tmp_path, "plugin_dir=/opt/restored/x", load, restored="/opt/restored")
+    assert left[-1] == "plugin_dir=/usr/lib/mysql/plugin"
 
 
 def test_keys_that_are_there_are_taken(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
