@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from tasks.app.checks import host_checks
+from tasks.inventory import load
 from tasks.lab import mariadb
 from tasks.lab.lab import Lab, scratch_folder
 from tasks.lab.plan import AppPlan
+from tasks.storage.session import Session
 from tests.integration.fleet.support import Operator, eventually, make_ready
 
 
@@ -54,6 +57,11 @@ def tick(lab: Lab) -> int:
     return second
 
 
+def next_second() -> None:
+    after = time.time() + 1
+    assert eventually(lambda: time.time() >= after)
+
+
 def test_nothing_new_means_no_flush_and_no_archive_and_is_quick(clock: Lab, operator: Operator) -> None:
     query(clock, "CREATE TABLE clock.ticks (id INT PRIMARY KEY AUTO_INCREMENT, at INT)")
     printed = operator.done("backup")
@@ -68,6 +76,7 @@ def test_nothing_new_means_no_flush_and_no_archive_and_is_quick(clock: Lab, oper
         printed = running.communicate()[0]
         took = time.monotonic() - began
         assert "nothing new" in printed
+        next_second()  # of records of one second both stay
     assert took < 2 or os.getloadavg()[0] > 2  # seconds, on a machine that has them
     assert query(clock, "SHOW BINARY LOGS") == logs
     assert operator.archives("clock") == archives
@@ -106,6 +115,7 @@ def test_a_moment_comes_back_in_a_folder_and_in_place(clock: Lab, operator: Oper
     assert row["recoverable_until"] == until
     assert "make one" in row["error"]
     operator.done("mariadb.backup")
+    base = records(clock, "backup-mariadb")[-1]["details"]["position"]
     fifth = tick(clock)
     operator.done("mariadb.binlog")
     row = operator.report()["clock", "binlog"]
@@ -124,6 +134,30 @@ def test_a_moment_comes_back_in_a_folder_and_in_place(clock: Lab, operator: Oper
     with mariadb.serving(target) as copy:
         assert mariadb.query(copy, "SELECT at FROM clock.ticks ORDER BY id") == [[str(first)]]
     shutil.rmtree(target)
+
+    operator.done("mariadb.verify", "--app", "clock")
+    proven = records(clock, "verify-mariadb")[-1]["details"]
+    assert (proven["position"], proven["gtid"]) == (f"{base['name']}:{base['offset']}", base["gtid"])
+    assert base["gtid"]
+
+
+def test_the_check_names_the_rights_that_the_account_lacks(clock: Lab) -> None:
+    with Session(load(clock.inventory)) as session:
+        app = session.inventory.select(("clock",), None)[0]
+
+        def told(level: str) -> list[str]:
+            return [f"{each.text}: {each.remedy}" for each in host_checks(session, app) if each.level == level]
+
+        lacks_super = "the account may not have changed pages written before the copy: GRANT SUPER ON *.* makes backups"
+        assert [line for line in told("warning") if line.startswith(lacks_super)]
+        assert told("error") == []
+        query(clock, "REVOKE BINLOG MONITOR ON *.* FROM backup@localhost; GRANT SUPER ON *.* TO backup@localhost")
+        try:
+            asked = "'backup'@'localhost' may not BINLOG MONITOR: run on the server: GRANT BINLOG MONITOR ON *.* TO"
+            assert [line for line in told("error") if line.startswith(asked)]
+            assert not [line for line in told("warning") if line.startswith(lacks_super)]
+        finally:
+            query(clock, "REVOKE SUPER ON *.* FROM backup@localhost; GRANT BINLOG MONITOR ON *.* TO backup@localhost")
 
 
 def test_what_cannot_be_reached_is_refused_by_name(clock: Lab, operator: Operator, tmp_path: Path) -> None:

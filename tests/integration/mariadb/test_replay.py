@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import RefusedError
+from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.lab import mariadb, programs
 from tasks.mariadb import binlog, binlogs, dump, restore, server, unpack
 from tasks.mariadb.binlogs import Saved
@@ -302,6 +303,47 @@ def test_what_cannot_be_reached_is_refused_with_the_reason(told: Told) -> None:
     )
     other = Position(position.name, position.offset, position.gtid, position.server, 12345)
     refused(told, history.moment(told.late, other), content, "is of another time than the backup")
+
+
+def test_a_server_behind_exec_is_not_brought_to_a_moment_in_place(told: Told) -> None:
+    content, position = told.first
+    wanted = Wanted(content, None, told.history.moment(told.late, position))
+    with pytest.raises(RefusedError, match="behind `exec` cannot be brought to a moment in place") as caught:
+        restore.in_place(HOST, told.history.running.access(exec=["docker", "exec", "-i", "db"]), wanted)
+    assert "--target" in caught.value.remedy
+
+
+def test_an_operator_lost_in_the_replay_leaves_nothing_and_the_next_run_gets_there(told: Told, tmp_path: Path) -> None:
+    content, position = told.first
+    moment = told.history.moment(told.late, position)
+    host, failed = LocalHost(), list[BaseException]()
+    folder = Path(tempfile.mkdtemp(prefix="cb-replay-", dir="/tmp"))
+    folder.chmod(0o755)
+
+    def heard(line: str) -> None:
+        if line.startswith("replay: replays "):
+            found = subprocess.run(("pgrep", "-f", f"^/.*mariadbd .*{folder}"), capture_output=True, check=True)
+            os.kill(int(found.stdout), signal.SIGSTOP)  # or it might be through before anybody is lost
+            host.cancelled.set()
+
+    def run() -> None:
+        try:
+            restore.to_directory(host, Wanted(content, None, moment), str(folder / "shop"), heard)
+        except (CloudbackupError, InterruptedRunError) as error:
+            failed.append(error)
+
+    runner = threading.Thread(target=run, daemon=True)
+    try:
+        runner.start()
+        runner.join(60)
+        assert [type(error) for error in failed] == [InterruptedRunError]
+        assert list(folder.iterdir()) == []
+        assert not subprocess.run(("pgrep", "-f", str(folder)), capture_output=True, check=False).stdout
+        _, recovered = restore.to_directory(HOST, Wanted(content, None, moment), str(folder / "shop"))
+        assert recovered is not None
+        assert recovered.newest == datetime.fromtimestamp(told.late - 1, UTC)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_documents_lines_reach_it_with_stock_tools(told: Told, tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.mariadb import binlog
+from tasks.mariadb import binlog, binlogs
 from tasks.mariadb.binlog import Reader
 from tasks.mariadb.binlogs import Archived, Identity, Saved, broken, joined, told
 from tasks.mariadb.collect import TOLD
+from tasks.mariadb.failures import DatabaseError
+from tasks.remote.host import LocalHost
 from tests.unit.mariadb.binlogs import CREATED, SERVER, Made, query
 
 SHAPES = st.sampled_from(["ddl", "xid", "commit"])
@@ -61,6 +64,14 @@ def test_a_flipped_bit_is_found_and_what_stands_before_it_is_good(made: Made, dr
     assert groups == made.groups[: len(groups)] or not made.checksums
     if made.checksums and facts.sound > at:
         assert at == 4 + 17  # the flag that says "in use" is outside of the checksum
+
+
+def test_a_server_that_encrypts_its_binary_logs_is_refused_with_what_to_do() -> None:
+    variables = {"log_bin": "ON", "log_bin_basename": "/var/lib/mysql/binlog", "encrypt_binlog": "ON"}
+    with pytest.raises(DatabaseError, match=r"the server encrypts its binary logs \(encrypt_binlog\)") as caught:
+        binlogs._require(LocalHost(), variables)
+    assert "encrypt_binlog=OFF" in caught.value.remedy
+    binlogs._require(LocalHost(), {**variables, "encrypt_binlog": "OFF"})
 
 
 def test_a_list_that_is_shorter_than_it_says_is_a_fault_where_no_checksum_tells() -> None:
