@@ -111,14 +111,15 @@ FAILURES: tuple[Failure, ...] = (
         "the storage cannot be reached: {reason}",
         "look at the network of the machine where borg runs; a Storage Box must be reachable from outside: "
         "`inv storagebox.access --external on`",
-        pattern=r"connect to host \S+ port \d+: (?P<reason>[^\n\r]+)",
+        pattern=r"connect to host \S+ port \d+: (?!Connection reset)(?P<reason>[^\n\r]+)",
         transient=True,
     ),
     Failure(
         "the storage dropped the connection before the login",
         "a Storage Box takes 10 connections at once: run fewer at a time, or try again; and from outside of Hetzner's "
         "network only what `inv storagebox.access --external on` lets in",
-        pattern=r"kex_exchange_identification|Connection (?:closed|reset) by \S+ port \d+|MaxStartups",
+        pattern=r"kex_exchange_identification|Connection (?:closed|reset) by \S+ port \d+|MaxStartups"
+        r"|connect to host \S+ port \d+: Connection reset",
         transient=True,
     ),
     Failure(

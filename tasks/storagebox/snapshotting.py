@@ -161,7 +161,9 @@ def _archives_since(session: Session, storage: str, time: datetime) -> tuple[lis
         except CloudbackupError:
             unknown.append(app.name)
             continue
-        names += [each.archive for each in records if each.action == "backup" and each.archive and each.time > time]
+        # Records tell whole seconds: one of the snapshot's own second may have come after it.
+        second = time.replace(microsecond=0)
+        names += [each.archive for each in records if each.action == "backup" and each.archive and each.time >= second]
     return names, unknown
 
 
