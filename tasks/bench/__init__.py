@@ -48,6 +48,19 @@ def fleet(_c: Any, hosts: int = 50, parallel: int = 8, sample: int = 10) -> None
     _run("fleet", f"--hosts={hosts}", f"--parallel={parallel}", f"--sample={sample}")
 
 
+@task(
+    help={
+        "rounds": "how many rounds; each backs up two apps, one of which meets a fault",
+        "apps": "how many apps; the first four have a database",
+        "seed": "repeats the faults of a run that printed it",
+        "minutes": "no round begins after so many; 0 sets no limit",
+    }
+)
+def soak(_c: Any, rounds: int = 500, apps: int = 20, seed: int = 0, minutes: int = 0) -> None:
+    """Back up a fleet again and again with faults at random, then restore and compare every archive."""
+    _run("soak", f"--rounds={rounds}", f"--apps={apps}", f"--seed={seed}", f"--minutes={minutes}")
+
+
 def _run(program: str, *options: str) -> None:
     done = subprocess.run((sys.executable, "-m", f"tests.bench.{program}", *options), cwd=CHECKOUT, check=False)
     if done.returncode:

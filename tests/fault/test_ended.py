@@ -45,6 +45,7 @@ def test_an_operator_who_ends_leaves_nothing_running_and_no_archive(
 
     night = fleet.night(stopped(fleet, end), "mariadb", alone=True, ended=code)
     assert night.struck
+    assert night.code == code
     assert night.made[fleet.victim] == []
     assert ("interrupted" in night.printed) == (kind is signal.SIGINT)
 
