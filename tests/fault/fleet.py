@@ -141,6 +141,9 @@ class Fleet:
         self.strikes.append(struck)
         printed = "".join(untimed(each.communicate(timeout=120)[0]) for each in (self.running, *self.beside))
         assert "Traceback" not in printed, printed
+        assert eventually(lambda: not self._dumping()), "the dump runs on"
+        assert eventually(lambda: not on_host(self.lab, self.victim)), "something runs on at the host"
+        assert eventually(lambda: self.lab.box.faults.running_commands() == 0), "something runs on at the storage"
         looked = [app for app in (self.victim, self.other) if app in self.known]
         now = {app: self.archives(app) for app in looked}
         made = {app: [name for name in now[app] if name not in self.known[app]] for app in looked}
@@ -156,9 +159,6 @@ class Fleet:
         self.beside = []
         assert night.code in (night.expected, ended), printed
         assert len(made[self.other]) == (0 if alone else 1 if source else 2), printed
-        assert eventually(lambda: not self._dumping()), "the dump runs on"
-        assert eventually(lambda: not on_host(self.lab, self.victim)), "something runs on at the host"
-        assert eventually(lambda: self.lab.box.faults.running_commands() == 0), "something runs on at the storage"
         return night
 
     def lost(self, app: str) -> bool:

@@ -10,6 +10,6 @@ def test_whatever_strikes_what_is_listed_is_what_was_saved(whole_fleet: Fleet) -
     seed = secrets.randbelow(1000)
     print(f"seed {seed}")
     soak = Soak.seeded(whole_fleet, seed, every=3)
-    for _ in range(3):
+    while soak.rounds < 3 or len(soak.saved) < 3:  # a round whose fault harms every app may save nothing
         soak.round()
-    assert soak.restored() == len(soak.saved) >= 3
+    assert soak.restored() == len(soak.saved)
