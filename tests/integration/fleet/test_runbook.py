@@ -47,7 +47,7 @@ class Person:
 
 
 @pytest.fixture
-def person(lab: Lab, saved: str) -> Iterator[Person]:
+def person(lab: Lab, all_well: None) -> Iterator[Person]:
     """Return a person; who may log in to the box is as before when they are done."""
     folder = scratch_folder()
     authorized = lab.box.home() / ".ssh/authorized_keys"
