@@ -19,7 +19,6 @@ CACHE = Path("/var/tmp/cloudbackup-images")
 SUITES = {"12": "bookworm", "13": "trixie"}
 SERIES = {"12": "10.11", "13": "11.8"}
 CERTIFICATES = "/etc/machine-certificates.crt"
-MIRROR = "http://deb.debian.org/debian"
 
 
 def run(*words: str, **options: Any) -> str:
@@ -82,7 +81,7 @@ def _ensure_base(release: str) -> None:
     if not archive.exists():
         folder = CACHE / suite
         shutil.rmtree(folder, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", suite, str(folder), MIRROR)
+        run("debootstrap", "--variant=minbase", suite, str(folder))
         run("tar", "-C", str(folder), "--exclude=./var/cache/apt/archives/*.deb", "-cf", str(archive) + ".part", ".")
         Path(str(archive) + ".part").rename(archive)
         shutil.rmtree(folder)
