@@ -31,6 +31,10 @@ class Refused(Exception):  # noqa: N818  # an answer rather than an error
     """Nothing was changed, for the reason given."""
 
 
+class Unusable(Refused):
+    """The folder that was named is none to restore into: another one is to be named."""
+
+
 class Stuck(Exception):  # noqa: N818
     """A fault came during the change, and another one while it was taken back."""
 
@@ -46,7 +50,7 @@ def main() -> None:
     try:
         moved = into_new(plan) if "directory" in plan else replace_all(plan)
     except Refused as reason:
-        print(json.dumps({"refused": str(reason)}))
+        print(json.dumps({"refused": str(reason), "unusable": isinstance(reason, Unusable)}))
     except Stuck as reason:
         print(json.dumps({"stuck": str(reason)}))
     except BorgFailed as failure:
@@ -61,9 +65,9 @@ def into_new(plan: dict[str, Any]) -> dict[str, str]:
     """Extract into a folder that is not there yet, or empty."""
     directory = Path(plan["directory"])
     if there(directory) and not directory.is_dir():
-        raise Refused(f"{directory} is no folder")
+        raise Unusable(f"{directory} is no folder")
     if directory.is_dir() and any(directory.iterdir()):
-        raise Refused(f"{directory} is not empty")
+        raise Unusable(f"{directory} is not empty")
     check_space([(directory, plan["bytes"])])
     directory.mkdir(parents=True, exist_ok=True)
     extract(plan["words"], directory)

@@ -34,7 +34,7 @@ def restore_to(
     """Extract an archive, or what lies at and below `paths`, into a folder of the host that is new or empty.
 
     Everything keeps its path below the folder. When borg fails half-way, what came so far stays there. Raises
-    UsageError for a folder that is not absolute, AppError for one that holds something or has too little room,
+    UsageError for a folder that is not absolute or holds something, AppError for one that has too little room,
     BorgError (no such archive or path), and what `Host.run` raises.
     """
     _absolute((directory,))
@@ -92,7 +92,8 @@ def _run(repository: Repository, plan: Mapping[str, Any], sizes: tuple[int, int]
     result = matched(repository, run_script(repository, script, how))
     told = result.json()
     if "refused" in told:
-        raise AppError(f"{repository.app}: nothing was restored: {told['refused']}")
+        refused = UsageError if told.get("unusable") else AppError
+        raise refused(f"{repository.app}: nothing was restored: {told['refused']}")
     if "stuck" in told:
         raise AppError(f"{repository.app}: the restore stopped half-way: {told['stuck']}")
     if "moved" not in told:

@@ -111,9 +111,9 @@ def test_a_folder_that_holds_something_stays_as_it_is(saved: Repository, tmp_pat
     full = tmp_path / "full"
     full.mkdir()
     (full / "precious").write_text("mine")
-    with pytest.raises(AppError, match="is not empty"):
+    with pytest.raises(UsageError, match="is not empty"):
         restore_to(saved, "one", str(full))
-    with pytest.raises(AppError, match="is no folder"):
+    with pytest.raises(UsageError, match="is no folder"):
         restore_to(saved, "one", str(full / "precious"))
     assert snapshot(full) == {str(full / "precious"): "mine"}
 

@@ -190,3 +190,13 @@ def test_two_operators_at_once_never_look_like_a_thief() -> None:
         segments = {**objects, 30: 1}
         found = evidence(tuple(there.values()), tuple(written), State(31, "c0ffee", 30, segments))
         assert found.doubts == [], seed
+
+
+def test_a_host_whose_clock_is_an_hour_off_is_no_forger() -> None:
+    name = FILES.name
+    for hours in (-1, 1):  # borg starts some seconds after the time in the name
+        start = FILES.start + timedelta(hours=hours, minutes=hours)
+        here = (OLD_FILES, DATABASE, Archive(name, FILES.id, start))
+        may_free(evidence(here))
+    with pytest.raises(RefusedError, match="dated"):
+        may_free(evidence((OLD_FILES, DATABASE, Archive(name, FILES.id, FILES.start - timedelta(hours=2)))))
