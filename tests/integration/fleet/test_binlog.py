@@ -13,7 +13,7 @@ import pytest
 
 from tasks.app.checks import host_checks
 from tasks.inventory import load
-from tasks.lab import mariadb
+from tasks.lab import mariadb, process
 from tasks.lab.lab import Lab, scratch_folder
 from tasks.lab.plan import AppPlan
 from tasks.storage.session import Session
@@ -183,11 +183,11 @@ def test_a_server_without_binary_logs_is_told(clock: Lab, operator: Operator) ->
     configuration = app.server.configuration.read_text()
     mariadb.stop(app.server, app.home)
     app.server.configuration.write_text(configuration.replace("log_bin=binlog\n", ""))
-    mariadb.start(app.server, app.home, {})
+    mariadb.start(app.server, app.home, {process.MARKER: str(clock.folder)})
     end = operator.inv("mariadb.binlog")
     assert end.returncode == 4
     assert "the server writes no binary logs" in end.stdout
     assert operator.report()["clock", "binlog"]["status"] == "failed"
     mariadb.stop(app.server, app.home)
     app.server.configuration.write_text(configuration)
-    mariadb.start(app.server, app.home, {})
+    mariadb.start(app.server, app.home, {process.MARKER: str(clock.folder)})
