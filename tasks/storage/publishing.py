@@ -46,6 +46,7 @@ CAUSE = re.compile(
 RCLONE = ("rclone", "--config=", "--contimeout=20s", "--timeout=2m")
 ASKING = ("--retries=1", "--low-level-retries=2")  # a storage out of reach is told at once
 SENDING = ("--retries=3", "--low-level-retries=5")
+LISTING = ("lsjson", "-R", "--files-only", "--no-modtime", "--no-mimetype")
 
 Sizes = Dict[str, int]  # noqa: UP006
 
@@ -79,14 +80,12 @@ class Remote:
 
     def listing(self) -> Sizes:
         """Return the size of each object, by its path."""
-        words = ("lsjson", "-R", "--files-only", "--no-modtime", "--no-mimetype", *ASKING, self.address)
         try:
-            found = json.loads(self.call(*words) or b"[]")
+            return sizes(self.call(*LISTING, *ASKING, self.address))
         except Stopped as fault:
             if "directory not found" in fault.args[0]:
                 return {}
             raise
-        return {entry["Path"]: entry["Size"] for entry in found}
 
     def read(self, name: str) -> bytes:
         """Return an object's bytes."""
@@ -126,12 +125,22 @@ class Remote:
             pass
         raise Stopped(f"{self.address}/{STATE} is not to be understood", "look who wrote it, and whether it is newer")
 
+    def has_config(self, sha256: str) -> bool:
+        """Tell whether the copy's config is the one with that checksum."""
+        there = self.call("lsf", *ASKING, f"{self.address}/", "--include=/config")
+        return bool(there.strip()) and hashlib.sha256(self.read("config")).hexdigest() == sha256
+
     def put_state(self, state: dict[str, Any]) -> None:
         """Write what the copy says of itself."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, STATE)
             file.write_text(json.dumps(state))
             self.put(file, STATE)
+
+
+def sizes(listing: bytes) -> Sizes:
+    """Return the size of each object by its path, of what rclone lists."""
+    return {entry["Path"]: entry["Size"] for entry in json.loads(listing or b"[]")}
 
 
 def reason(errors: bytes) -> str:
@@ -336,6 +345,9 @@ def confirm(plan: Plan) -> dict[str, Any]:
         look = Look(plan.repository)
         if state is None or state["publishing"] or state["published"] != look.head:
             raise Stopped("what is on the host is not published yet", "the next backup publishes it")
+        if not plan.remote.has_config(state["config"]):
+            where = f"somebody else wrote to {plan.remote.address}"
+            raise Stopped(f"{where}: config is not as it was published", "look what happened there, and who has access")
         return {"published": look.head}
 
 

@@ -8,7 +8,7 @@ from tasks.remote.files import FilesError
 from tasks.remote.output import Output
 from tasks.remote.script import Script, quote
 from tasks.storage.publication import Way
-from tasks.storage.publishing import ASKING, RCLONE, SENDING, reason
+from tasks.storage.publishing import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, sizes
 
 TIMEOUT = 300.0  # seconds
 NOT_THERE = ("directory not found", "object not found", "doesn't exist")
@@ -89,13 +89,13 @@ class RcloneFiles:
         except FilesError as error:
             return error
 
-    def tree(self, path: str) -> list[str]:
-        """Return the paths of all files at and below a directory, from there on; of a missing one, none."""
+    def tree(self, path: str) -> Sizes:
+        """Return the sizes of all files at and below a directory, by path from there on; of a missing one, none."""
         try:
-            return self._run("list", path, ("lsf", "-R", "--files-only", *ASKING, self._at(path))).text.splitlines()
+            return sizes(self._run("list", path, (*LISTING, *ASKING, self._at(path))).stdout)
         except FilesError as error:
             if error.missing:
-                return []
+                return {}
             raise
 
     def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:

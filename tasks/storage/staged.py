@@ -5,6 +5,7 @@ operator's look at a repository stops when the published copy is not what the ho
 side fetches the copy.
 """
 
+import hashlib
 import json
 import posixpath
 import threading
@@ -20,7 +21,7 @@ from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.storage.base import NOTHING, Client, Storage
 from tasks.storage.publication import Folders, Publication, Way, operator_path, run
-from tasks.storage.publishing import STATE
+from tasks.storage.publishing import STATE, Sizes, data_of, number
 from tasks.storage.rclone_files import RcloneFiles
 from tasks.storage.records import newest_names
 from tasks.storage.repository import Repository, Side
@@ -138,24 +139,26 @@ class Staged(Storage):
     def survey(
         self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = newest_names
     ) -> list[Seen]:
-        """As every storage, by two calls of rclone; the mark is that of the published copy."""
+        """As every storage, by two calls of rclone; the mark is that of the published copy, while it is whole."""
         files = self.files()
-        names = files.tree(posixpath.join(self.directory, "records"))
-        wanted = {app.name: choose([path.partition("/")[2] for path in names if _of(path, app)]) for app in apps}
+        there = files.tree(self.directory)
+        wanted = {app.name: choose(list(_below(f"records/{app.name}", there))) for app in apps}
         old = {app.name: known.get(app.name, {}) for app in apps}
         paths = [f"records/{app}/{name}" for app, all_of in wanted.items() for name in all_of if name not in old[app]]
-        read = files.read_all(self.directory, [*(f"{app.name}/{STATE}" for app in apps), *paths])
+        read = files.read_all(self.directory, [*_told_of(apps), *paths])
         found = {f"records/{app}/{name}": text for app, texts in old.items() for name, text in texts.items()} | read
         records = {
             app: {name: found[f"records/{app}/{name}"] for name in all_of if f"records/{app}/{name}" in found}
             for app, all_of in wanted.items()
         }
-        return [Seen(mark(read.get(f"{app.name}/{STATE}")), records[app.name]) for app in apps]
+        return [Seen(_mark(app, there, read), records[app.name]) for app in apps]
 
     def marks(self, apps: Sequence[App]) -> list[Mark | None]:
         """Return the marks of the published copies. Raises AppError."""
-        read = self.files().read_all(self.directory, [f"{app.name}/{STATE}" for app in apps])
-        return [mark(read.get(f"{app.name}/{STATE}")) for app in apps]
+        files = self.files()
+        there = files.tree(self.directory)
+        read = files.read_all(self.directory, _told_of(apps))
+        return [_mark(app, there, read) for app in apps]
 
     def remark(self) -> str | None:
         """Return that the storage keeps nothing from its hosts, unless it does or does not tell."""
@@ -185,16 +188,33 @@ class Staged(Storage):
         return f"{REMOTE}:{posixpath.join(self.root, path) if path else self.root}"
 
 
-def mark(state: bytes | None) -> Mark | None:
-    """Return the mark in a published copy's state; None when there is none, or the copy is just being written."""
+def mark(state: bytes | None, config: bytes | None, there: Sizes) -> Mark | None:
+    """Return the mark of a published copy by its state, its config and the sizes of its objects.
+
+    None when there is no copy, or it is just being written, or objects are not what its state tells: whoever may write
+    there may delete or overwrite them and leave the state. Then the host is asked, which tells what is wrong.
+    """
     try:
         told = json.loads(state or b"")
         if told["publishing"] or told["published"] is None:
             return None
-        return Mark(int(told["published"]), str(told["run"]), str(told["config"]))
+        found = Mark(int(told["published"]), str(told["run"]), str(told["config"]))
+        segments = {name: size for name, size in data_of(there).items() if name in told["segments"]}
+        if segments != told["segments"] or any(number(name) > found.transaction for name in data_of(there)):
+            return None
     except (ValueError, KeyError, TypeError):
         return None
+    return found if hashlib.sha256(config or b"").hexdigest() == found.config else None
 
 
-def _of(path: str, app: App) -> bool:
-    return path.partition("/")[0] == app.name
+def _mark(app: App, there: Sizes, read: Mapping[str, bytes]) -> Mark | None:
+    return mark(read.get(f"{app.name}/{STATE}"), read.get(f"{app.name}/config"), _below(app.name, there))
+
+
+def _told_of(apps: Sequence[App]) -> list[str]:
+    return [f"{app.name}/{name}" for app in apps for name in (STATE, "config")]
+
+
+def _below(folder: str, there: Sizes) -> Sizes:
+    """Return what lies below a folder, by the path from there on."""
+    return {path.removeprefix(f"{folder}/"): size for path, size in there.items() if path.startswith(f"{folder}/")}

@@ -3,15 +3,20 @@
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tasks.app.checks import checks
 from tasks.borg.create import FilesOptions, create
 from tasks.borg.init import init
 from tasks.borg.list import archives
+from tasks.borg.naming import ArchiveName
 from tasks.errors import AppError
 from tasks.lab import s3
+from tasks.report.gather import gather
+from tasks.report.rows import Row
 from tasks.storage.publishing import JUMP
 from tasks.storage.repository import Side
 from tests.fault.published.conftest import BORGS
@@ -157,3 +162,37 @@ def test_a_strange_or_a_missing_object_is_found(site: Site, tmp_path: Path) -> N
     rclone("deletefile", f"{address}/1")
     with pytest.raises(AppError, match="data/0/1 is not as it was published"):
         save(site, "bucket", "two")
+
+
+def row_of(site: Site, kind: str) -> Row:
+    """Return the report's row of the app, of what is kept and of what is there now."""
+    (row,) = gather(site.session, [site.app.model_copy(update={"storage": kind})]).apps
+    return row
+
+
+@NEWEST
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_that_its_host_damages_is_told_by_the_next_report(site: Site, tmp_path: Path, kind: str) -> None:
+    begin(site, kind, tmp_path / "escrow")
+    save(site, kind, str(ArchiveName("shop", "files", datetime.now(UTC))))
+    app, files = site.app.model_copy(update={"storage": kind}), site.storage(kind).files()
+    copy = site.storage(kind).path(app)
+    assert [row_of(site, kind).archives for _ in range(2)] == [1, 1]  # the second of what the first one kept
+    segment = max((site.staging(kind) / "data/0").iterdir(), key=lambda path: path.stat().st_size)
+    for name, damage in (
+        (f"data/0/{segment.name}", b""),
+        (f"data/0/{segment.name}", b"something else"),
+        ("config", b""),
+        ("config", b"something else"),
+    ):
+        files.rename(f"{copy}/{name}", f"{copy}.whole")
+        if damage:
+            files.replace(f"{copy}/{name}", damage)
+        row = row_of(site, kind)
+        told = [str(check) for check in checks(site.session, app) if check.level == "error"]
+        assert (row.status, f"{name} is not as it was published" in (row.error or "")) == ("unknown", True), row
+        assert any(f"{name} is not as it was published" in each for each in told), told
+        if damage:
+            files.remove(f"{copy}/{name}")
+        files.rename(f"{copy}.whole", f"{copy}/{name}")
+        assert row_of(site, kind).archives == 1

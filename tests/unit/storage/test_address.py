@@ -1,5 +1,6 @@
 """Addresses as borg reads them."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -100,9 +101,16 @@ def test_the_keys_of_a_bucket_are_secrets(published: Session) -> None:
     assert "secret words" not in str(bucket.settings(Side.HOST, APP))
 
 
-def test_a_copy_that_is_being_written_has_no_mark() -> None:
-    state = {"published": 7, "run": "abc", "config": "def", "publishing": None}
-    assert mark(json.dumps(state).encode()) == Mark(7, "abc", "def")
+def test_a_copy_that_is_being_written_or_is_not_what_it_says_has_no_mark() -> None:
+    config = hashlib.sha256(b"config").hexdigest()
+    segments = {"data/0/3": 20, "data/0/7": 10}
+    state = {"published": 7, "run": "abc", "config": config, "publishing": None, "segments": segments}
+    there = {**segments, "data/0/1": 5, "config": 6, "records/7": 1}  # an old segment is not yet deleted
+    assert mark(json.dumps(state).encode(), b"config", there) == Mark(7, "abc", config)
     for other in ({**state, "publishing": {"run": "x"}}, {**state, "published": None}, {}):
-        assert mark(json.dumps(other).encode()) is None
-    assert mark(None) is None
+        assert mark(json.dumps(other).encode(), b"config", there) is None
+    assert mark(None, b"config", there) is None
+    for config_there in (None, b"another"):
+        assert mark(json.dumps(state).encode(), config_there, there) is None
+    for damaged in ({"data/0/3": 20}, {**there, "data/0/3": 19}, {**there, "data/0/8": 1}):
+        assert mark(json.dumps(state).encode(), b"config", damaged) is None
