@@ -24,10 +24,12 @@ echo "MariaDB does not answer; the end of its log:" >&2
 tail -n 12 {log} >&2
 exit 1
 """
-_STOP = """running || exit 0
+# A server removes its number before it lets go of its files, and its threads end one by one.
+_STOP = """alive() {{ cat "/proc/$pid"/task/*/status 2>/dev/null | grep '^State:' | grep -qv Z; }}
+running || exit 0
 kill "$pid"
 for attempt in $(seq 1200); do
-    running || exit 0
+    alive || exit 0
     sleep 0.05
 done
 echo "MariaDB does not stop" >&2
