@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import CloudbackupError
 from tasks.remote.host import Host, LocalHost
 from tasks.remote.ssh import SshHost, SshTarget
 from tests.integration.remote.support import free_port, public_key
@@ -65,7 +66,7 @@ def _wait_until_it_answers(server: Sshd, log: Path) -> None:
         host = SshHost(server.target())
         try:
             host.facts()
-        except Exception:
+        except CloudbackupError:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         else:
