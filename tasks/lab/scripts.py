@@ -11,8 +11,9 @@ running() {{
     pid=$(cat {pid_file} 2>/dev/null) && grep -q mariadbd "/proc/$pid/cmdline" 2>/dev/null
 }}
 """
+# What MariaDB 11.8 says before it opens its log, such as of a missing data directory, goes to standard error.
 _START = """running && exit 0
-setsid {server} </dev/null >/dev/null 2>&1 &
+setsid {server} </dev/null >/dev/null 2>>{log} &
 child=$!
 for attempt in $(seq 600); do
     answer=$({ask} 2>&1) && exit 0

@@ -34,7 +34,7 @@ def test_of_two_operators_one_waits_or_says_who_works_and_looking_disturbs_nobod
     night = fleet.night(fleet.during(meanwhile), "mariadb", alone=True)
     assert night.code == 0
     assert [name.split("-")[1] for name in sorted(night.made[victim])] == ["files", "mariadb"]
-    assert {row["status"] for row in seen["report"].values()} == {"ok"}
+    assert all(row["archives"] and row["status"] != "unknown" for row in seen["report"].values()), seen["report"]
     backup, check = seen["backup"], seen["check"]
     assert backup.returncode == 4, backup.stdout
     assert check.returncode == 0, check.stdout
