@@ -72,15 +72,16 @@ def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> t
 
 def _positions(session: Session, app: App, told: Mapping[str, str]) -> dict[str, Any]:
     """Return where the backup stands, for its record: in which binary log, of which master and Galera state."""
-    found: dict[str, Any] = {}
-    if told.get("slave_info"):
-        found["replication"] = told["slave_info"]
-    if told.get("galera_info"):
-        found["galera"] = told["galera_info"]
+    found: dict[str, Any] = standing(told.get("slave_info", ""), told.get("galera_info", ""))
     name, offset, gtid = (*told.get("binlog_info", "").split("\t"), "", "", "")[:3]
     if name and offset.isdigit():
         found[POSITION] = {"name": name, "offset": int(offset), "gtid": gtid, **_identity(session, app, name)}
     return found
+
+
+def standing(replica: str, galera: str) -> dict[str, Any]:
+    """Return for a record where a server stood as a replica and as a node of a Galera cluster, where it was one."""
+    return {name: text for name, text in (("replication", replica), ("galera", galera)) if text}
 
 
 def _identity(session: Session, app: App, name: str) -> dict[str, int]:

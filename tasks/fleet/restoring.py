@@ -247,11 +247,11 @@ def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[str,
     if job.target is not None:
         unpacked, recovered = mariadb.to_directory(host, wanted, job.target, listen)
         said = f"in {job.target}, ready for a MariaDB {unpacked.version} to start on"
-        return (said, *_reached(job, recovered), *_moved_links(unpacked.links))
+        return (said, *_reached(job, recovered), *unpacked.standing(), *_moved_links(unpacked.links))
     placed = mariadb.in_place(host, database.access(job.app), wanted, listen)
     remedy = f"make a backup now: `inv backup --app {job.app.name}` (the server's binary logs begin anew)"
     said = f"the server runs on it; what was there is in {placed.old}"
-    return (said, *_reached(job, placed.recovered), *placed.remarks, remedy)
+    return (said, *_reached(job, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
 
 
 def _reached(job: _Job, recovered: Recovered | None) -> list[str]:

@@ -217,6 +217,7 @@ class _App:
                 "version": done.version,
                 "position": f"{done.position.file}:{done.position.offset}" if done.position else None,
                 "gtid": done.gtid or None,
+                **database.standing(done.replica, done.galera),
             },
         )
 

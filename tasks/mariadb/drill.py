@@ -55,7 +55,8 @@ class Drilled:
 
     `restore_seconds` is the time until a server answered on the data, `seconds` that of the whole drill; `size` is what
     the data takes on disk, in bytes; `tables` were checked, those of the server itself included. `position` is what
-    mariadb-backup wrote down of the binary log. `remarks` are for a person.
+    mariadb-backup wrote down of the binary log, `replica` and `galera` are as in `unpack.Unpacked`. `remarks` are for a
+    person.
     """
 
     version: str
@@ -66,6 +67,8 @@ class Drilled:
     position: Position | None
     gtid: str
     remarks: tuple[str, ...]
+    replica: str = ""
+    galera: str = ""
 
 
 class DrillError(failures.DatabaseError):
@@ -121,7 +124,9 @@ def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | 
             tables=int(told["tables"]),
             position=unpacked.position,
             gtid=unpacked.gtid,
-            remarks=(*(str(each) for each in told["remarks"]), *map(_moved, unpacked.links)),
+            remarks=(*unpacked.standing(), *(str(each) for each in told["remarks"]), *map(_moved, unpacked.links)),
+            replica=unpacked.replica,
+            galera=unpacked.galera,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DrillError(f"{host.name}: the drill told no outcome") from error

@@ -1,7 +1,7 @@
 """From the stream of an archive to a prepared data directory."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tasks.errors import UsageError
@@ -87,6 +87,10 @@ made=$(sed -n 's/^server_version = //p' xtrabackup_info mariadb_backup_info 2>/d
 same_series
 say version "$made"
 say position "$(cat xtrabackup_binlog_info mariadb_backup_binlog_info 2>/dev/null)"
+for name in slave galera; do
+  grep -h . "xtrabackup_${{name}}_info" "mariadb_backup_${{name}}_info" 2>/dev/null | head -n 20 |
+    while IFS= read -r line; do say $name "$line"; done
+done
 {_OPTIONS}
 find . -name '*.isl' | while IFS= read -r file; do say link "$file"; rm -f -- "$file"; done
 "$tool" --prepare --target-dir="$directory" >cloudbackup_prepare 2>&1 && code=0 || code=$?
@@ -111,6 +115,8 @@ class Unpacked:
     """A prepared data directory.
 
     `links` are tables that had files outside of the data directory (DATA DIRECTORY) and now have them inside.
+    `replica` and `galera` are the texts in which mariadb-backup wrote down where the server stood at the end of its
+    backup, as a replica in its master's binary log and as a node of a Galera cluster; empty for others.
     """
 
     directory: str
@@ -119,6 +125,13 @@ class Unpacked:
     gtid: str
     links: tuple[str, ...]
     seconds: float
+    replica: str = ""
+    galera: str = ""
+
+    def standing(self) -> tuple[str, ...]:
+        """Return lines for a person who is to have the restored server replicate again."""
+        lines = (("a replica", self.replica), ("a Galera node", self.galera))
+        return tuple(f"the server was {what}, at the end of the backup at: {text}" for what, text in lines if text)
 
 
 class ContentError(failures.DatabaseError):
@@ -174,6 +187,8 @@ def read(host: Host, output: Output, directory: str) -> Unpacked:
         gtid=gtid,
         links=tuple(row[1].removeprefix("./") for row in rows if row[0] == "cloudbackup link"),
         seconds=output.seconds,
+        replica=_printable(row[1] for row in rows if row[0] == "cloudbackup slave"),
+        galera=_printable(row[1] for row in rows if row[0] == "cloudbackup galera"),
     )
 
 
@@ -197,6 +212,11 @@ def _error(output: Output, context: str) -> Exception:
         return ContentError(f"{context}: the archive cannot be read", int(content.group(1)), said)
     ours = [line for line in said.splitlines() if line.startswith("cloudbackup: ") and CONTENT_FAILED not in line]
     return failures.error(ours[0] if content and ours else said, context)
+
+
+def _printable(lines: Iterable[str]) -> str:
+    """Return lines as one, without what a terminal would obey: they come out of the archive."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in " ".join(lines))
 
 
 def _position(text: str) -> tuple[Position | None, str]:

@@ -1,21 +1,27 @@
 """A replica's place in its master's binary log comes with its backup, and its SQL thread goes on afterwards."""
 
+import json
 import shutil
+import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tasks.lab import mariadb
-from tasks.mariadb import dump, server
+from tasks.mariadb import dump, server, unpack
 from tasks.remote.host import LocalHost
-from tasks.remote.script import Script
-from tests.integration.mariadb.conftest import Running, make
+from tasks.remote.script import Script, Stream
+from tests.integration.fleet.support import Operator, eventually
+from tests.integration.local import local_inventory
+from tests.integration.mariadb.conftest import PASSWORD, Running, make
+
+MASTER = "CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='repl', master_password='r'"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair(filled: Path) -> Iterator[tuple[Running, Running]]:
     """A master and its replica."""
     folders = [Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp")) for _ in range(2)]
@@ -25,35 +31,85 @@ def pair(filled: Path) -> Iterator[tuple[Running, Running]]:
     )
     mariadb.query(
         replica.server,
-        f"CHANGE MASTER TO master_host='127.0.0.1', master_port={master.server.port}, master_user='repl',"
-        " master_password='r', master_use_gtid=slave_pos; START SLAVE",
+        f"{MASTER.format(master.server.port)}, master_use_gtid=slave_pos; START SLAVE",
     )
+    mariadb.query(replica.server, "GRANT SLAVE MONITOR, REPLICATION SLAVE ADMIN ON *.* TO backup@localhost")
     yield master, replica
     for running, folder in zip((replica, master), folders[::-1], strict=True):
         mariadb.stop(running.server, running.home)
         shutil.rmtree(folder)
 
 
-def test_the_masters_position_is_saved(pair: tuple[Running, Running], host: LocalHost) -> None:
-    master, replica = pair
-    mariadb.query(master.server, "CREATE TABLE shop.news (a INT); INSERT INTO shop.news VALUES (1)")
-    expected = mariadb.query(master.server, "SELECT @@gtid_binlog_pos")[0][0]
-    deadline = time.monotonic() + 60
-    while mariadb.query(replica.server, "SELECT @@gtid_slave_pos") != [[expected]]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for a drill that an ordinary user may pass through."""
+    with tempfile.TemporaryDirectory(prefix="cb-drill-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
+
+def replicated(master: Running, replica: Running) -> str:
+    """Write on the master, and return its GTID position once the replica is there."""
+    mariadb.query(master.server, "CREATE OR REPLACE TABLE shop.news (a INT); INSERT INTO shop.news VALUES (1)")
+    expected = mariadb.query(master.server, "SELECT @@gtid_binlog_pos")[0][0]
+    assert eventually(lambda: mariadb.query(replica.server, "SELECT @@gtid_slave_pos") == [[expected]])
+    return expected
+
+
+def test_the_masters_position_is_saved_and_comes_back(
+    pair: tuple[Running, Running], host: LocalHost, tmp_path: Path
+) -> None:
+    master, replica = pair
+    expected = replicated(master, replica)
     assert server.ask(host, master.access()).replica is None  # it may not ask, and is none
-    assert server.ask(host, replica.access()).replica is None
-    mariadb.query(replica.server, "GRANT SLAVE MONITOR, REPLICATION SLAVE ADMIN ON *.* TO backup@localhost")
     access = replica.access(safe_slave_backup=True, parallel=2, throttle=1000)
     asked = server.ask(host, access)
     assert asked.replica is True
     content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False, replica=True))
-    made = host.run(Script(f"({content.body}) >/dev/null", content.environment))
+    backup, more, new = tmp_path / "backup", tmp_path / "more", tmp_path / "new"
+    made = host.run(Script(f"({content.body}) >{backup}", content.environment))
     assert made.ok, made.error_text
     position = dump.positions(made.error_text.splitlines())["slave_info"]
     assert expected in position
     assert "gtid_slave_pos" in position
     threads = mariadb.query(replica.server, "SHOW ALL SLAVES STATUS")[0]
     assert threads.count("Yes") >= 2
+
+    (tmp_path / "xtrabackup_galera_info").write_text("cafe:42\x1b[2J\n")  # as of a node of a cluster, and no good one
+    with more.open("wb") as file:
+        subprocess.run(("mbstream", "-c", "xtrabackup_galera_info"), stdout=file, cwd=tmp_path, check=True)
+    unpacked = unpack.to_directory(host, Stream(f"cat {backup} {more}"), str(new))
+    assert unpacked.replica == " ".join(position.splitlines())
+    assert unpacked.galera == "cafe:42\N{REPLACEMENT CHARACTER}[2J"
+
+
+def test_who_restores_or_drills_a_replica_reads_where_it_stood(
+    pair: tuple[Running, Running], tmp_path: Path, scratch: Path
+) -> None:
+    """And what is said is what makes a new replica of the restored data, which goes on from there."""
+    master, replica = pair
+    inventory = local_inventory(tmp_path, tmp_path / "fault")
+    (tmp_path / "password").write_text(PASSWORD)
+    app = yaml.safe_load((inventory / "apps/new.yml").read_text())
+    del app["files"]
+    password = {"file": str(tmp_path / "password")}
+    app["mariadb"] = {"socket": str(replica.server.socket), "user": "backup", "password": password}
+    (inventory / "apps/replica.yml").write_text(yaml.safe_dump(app))
+    operator, chosen = Operator(inventory), ("--app", "replica")
+    operator.done("borg.init", *chosen)
+    expected = replicated(master, replica)
+    operator.done("mariadb.backup", *chosen)
+    mariadb.query(master.server, "INSERT INTO shop.news VALUES (2)")
+    told = "the server was a replica, at the end of the backup at: SET GLOBAL gtid_slave_pos = '" + expected + "'"
+    assert told in operator.done("mariadb.verify", *chosen, "--scratch", str(scratch))
+    records = [json.loads(file.read_text()) for file in (tmp_path / "storage/records/replica").glob("*-mariadb-*")]
+    stood = {record["action"]: record["details"]["replication"] for record in records}
+    assert sorted(stood) == ["backup", "verify"]
+    assert all(expected in text for text in stood.values())
+
+    said = operator.done("mariadb.restore", *chosen, "--target", str(tmp_path / "new"))
+    assert told in said
+    statements = said.partition("at the end of the backup at: ")[2].splitlines()[0]
+    with mariadb.serving(tmp_path / "new") as copy:
+        mariadb.query(copy, f"{MASTER.format(master.server.port)}; {statements}; START SLAVE")
+        assert eventually(lambda: mariadb.query(copy, "SELECT a FROM shop.news ORDER BY a") == [["1"], ["2"]])
