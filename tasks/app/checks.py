@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.borg import guard, locked
+from tasks.borg.escrow import read_copy
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.runner import BorgError, How
@@ -210,9 +211,10 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
 def _escrow(session: Session, app: App) -> Iterator[Check]:
     repository = session.repository(app, Side.OPERATOR)
     path = escrow_path(session.inventory.escrow, app.storage, app.name)
-    if not path.exists():
+    copy = read_copy(path)
+    if copy is None:
         raise AppError(f"no copy of the repository's key in {path}", f"`inv borg.key-export --app {app.name}`")
-    if path.read_bytes() != exported(repository, how=QUICK):
+    if copy != exported(repository, how=QUICK):
         raise AppError(
             f"the repository's key is not the one in {path}",
             "unless you changed the passphrase, somebody replaced the key: the copy is the good one",

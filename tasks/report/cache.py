@@ -20,7 +20,7 @@ from tasks.inventory.inventory import Inventory
 from tasks.storage.state import State
 from tasks.storage.survey import Mark
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
+from tasks.borg import escrow
 from tasks.borg.doubts import doubts
-from tasks.borg.key_export import escrow_path
 from tasks.errors import CloudbackupError, InterruptedRunError
-from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-from tasks.report import looking
+from tasks.report import keys, looking
 from tasks.report.cache import Cache
 from tasks.report.judge import Evidence, judge, sound
-from tasks.report.keys import told
 from tasks.report.looking import Found
 from tasks.report.rows import Report, StorageRow, expected
 from tasks.storage.ledger import ledger
@@ -40,26 +39,25 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     now = datetime.now(UTC)
     evidence = [_evidence(found[looking.key(app)]) for app in apps]
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
-    escrowed = _escrowed(session.inventory, apps)
+    folder = session.inventory.escrow
+    faults = {key: _key_fault(folder, one) for key, one in found.items()} if folder.is_dir() else None
+    rows = tuple(keys.told(judged, faults or {}))
+    storages = [each for each in done if isinstance(each, StorageRow)]
     return Report(
         now,
-        tuple(told(judged, escrowed, session.inventory.escrow)),
-        tuple(each for each in done if isinstance(each, StorageRow)),
+        rows,
+        tuple(storages if faults is not None else keys.without_folder(storages, rows, folder)),
         wanted=tuple(source for app in apps for source in expected(app)),
         records=tuple(record for each in evidence for record in sound(each.records)),
-        escrowed=escrowed,
+        escrowed={key: fault is None for key, fault in (faults or {}).items()},
     )
 
 
-def _escrowed(inventory: Inventory, apps: Sequence[App]) -> dict[str, bool]:
-    """Return which apps' keys lie in the escrow folder; of none where this machine has no such folder."""
-    if not inventory.escrow.is_dir():
-        return {}
-    found: dict[str, bool] = {}
-    for app in apps:
-        there = escrow_path(inventory.escrow, app.storage, app.name).is_file()
-        found[app.name] = there and found.get(app.name, True)
-    return found
+def _key_fault(folder: Path, one: Found) -> str | None:
+    """Return what is wrong with the escrow copy of a repository's key, as far as the repository could be looked at."""
+    repository_id = one.listing.repository_id if one.listing else None
+    key = one.state.key_sha256 if one.state else None
+    return escrow.fault(folder, one.app.storage, one.app.name, repository_id, key)
 
 
 def _evidence(one: Found) -> Evidence:

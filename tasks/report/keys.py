@@ -1,17 +1,28 @@
-"""What the report says of repositories' keys: an archive whose key has no copy hangs on the storage alone."""
+"""What the report says of repositories' keys: an archive whose key has no good copy hangs on the storage alone."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.report.rows import Row
+from tasks.report.rows import Row, StorageRow
+
+Faults = Mapping[tuple[str, str], str | None]  # by storage and app, as `tasks.borg.escrow.fault` returns them
 
 
-def told(rows: Iterable[Row], escrowed: Mapping[str, bool], folder: Path) -> Iterator[Row]:
-    """Yield the rows, those of apps with archives and without a copy of their key in `folder` with that as an error."""
+def told(rows: Iterable[Row], faults: Faults) -> Iterator[Row]:
+    """Yield the rows, those with archives and without a good copy of their key with that as an error."""
     for row in rows:
-        if row.archive is None or escrowed.get(row.app, True):
-            yield row
-            continue
-        text = f"no copy of the repository's key in {folder}: `inv borg.key-export --app {row.app}`"
-        yield replace(row, error="; ".join(filter(None, (row.error, text))))
+        fault = faults.get((row.storage, row.app))
+        yield replace(row, error=_joined(row.error, fault)) if fault and row.archive is not None else row
+
+
+def without_folder(storages: Iterable[StorageRow], rows: Iterable[Row], folder: Path) -> Iterator[StorageRow]:
+    """Yield the storages as a machine without the escrow folder tells of them: those with archives with an error."""
+    used = {row.storage for row in rows if row.archive is not None}
+    text = f"no copy of any repository's key on this machine: there is no folder {folder}: `inv borg.key-export`"
+    for storage in storages:
+        yield replace(storage, error=_joined(storage.error, text)) if storage.storage in used else storage
+
+
+def _joined(error: str | None, text: str) -> str:
+    return "; ".join(filter(None, (error, text)))

@@ -91,9 +91,9 @@ def _of_inventory(report: Report) -> Iterator[GaugeMetricFamily]:
     yield _gauge("configured", text, SOURCE, [(labels, 1) for labels, _ in wanted])
     ages = [(labels, each.max_age.total_seconds()) for labels, each in wanted]
     yield _gauge("max_age_seconds", "From which age on the source counts as late", SOURCE, ages)
-    text = "Whether a copy of the repository's key lies in the escrow folder of the machine that made the report"
-    keys = [((app,), int(escrowed)) for app, escrowed in sorted(report.escrowed.items())]
-    yield _gauge("key_escrowed", text, ("app",), keys)
+    text = "Whether a good copy of the repository's key lies in the escrow folder of the machine that made the report"
+    keys = [((app, storage), int(escrowed)) for (storage, app), escrowed in sorted(report.escrowed.items())]
+    yield _gauge("key_escrowed", text, ("app", "storage"), keys)
 
 
 def _states(report: Report) -> StateSetMetricFamily:

@@ -69,7 +69,7 @@ class Report:
     """All of it, as of the moment `generated`.
 
     Beside the rows stands what some formats show: what the inventory wants, the apps' records (oldest first), and
-    whether the escrow folder holds a copy of an app's key; an app is missing there when that could not be learnt.
+    whether the escrow folder holds a good copy of a repository's key, by storage and app; none on a machine without it.
     """
 
     generated: datetime
@@ -77,7 +77,7 @@ class Report:
     storages: tuple[StorageRow, ...] = ()
     wanted: tuple[Expected, ...] = ()
     records: tuple[Record, ...] = ()
-    escrowed: Mapping[str, bool] = field(default_factory=dict)
+    escrowed: Mapping[tuple[str, str], bool] = field(default_factory=dict)
 
 
 def expected(app: App) -> tuple[Expected, ...]:

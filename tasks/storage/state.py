@@ -6,12 +6,13 @@ no listing shows. But objects of earlier segments never stop living while nothin
 their number shows it: in 1.2.4 and 1.4.5 both an overwritten and a deleted object lower their segment's count.
 """
 
+import configparser
 import hashlib
 import posixpath
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tasks.remote.files import Files, FilesError
 
@@ -29,13 +30,14 @@ _PARTIAL_CHECK = b"last_segment_checked"  # a key in `config` that `borg check -
 class State:
     """The transaction N, the SHA-256 of `config`, and how many objects live in each segment; None for unknown.
 
-    `manifest` is the segment that holds the manifest.
+    `key_sha256` is of the key in `config`, `manifest` the segment that holds the manifest.
     """
 
     transaction: int | None = None
     config_sha256: str | None = None
     manifest: int | None = None
     segments: Mapping[int, int] | None = field(default=None, repr=False)
+    key_sha256: str | None = None
 
     @property
     def objects(self) -> int | None:
@@ -52,7 +54,8 @@ class State:
 
 def read_state(files: Files, folder: str) -> State:
     """Return the state of the repository in `folder`. Raises FilesError when its `config` cannot be read."""
-    config = config_sha256(files.read(posixpath.join(folder, "config")))
+    config = files.read(posixpath.join(folder, "config"))
+    found = State(config_sha256=config_sha256(config), key_sha256=key_sha256(config))
     for _ in range(3):  # a borg that commits puts the next files in the place of these
         transaction = newest_transaction(files.names(folder))
         if transaction is None:
@@ -64,14 +67,30 @@ def read_state(files: Files, folder: str) -> State:
             if not error.missing:
                 raise
             continue
-        return State(transaction, config, manifest_segment(index), living(hints))
-    return State(config_sha256=config)
+        return replace(found, transaction=transaction, manifest=manifest_segment(index), segments=living(hints))
+    return found
 
 
 def config_sha256(config: bytes) -> str:
-    """Return the SHA-256 of a repository's `config`, which holds its key; how far a partial check came is left out."""
+    """Return the SHA-256 of a repository's `config`, which holds its key.
+
+    Left out are how far a partial check came, and the blank line that `borg key import` puts below the key (tried,
+    1.2.4 and 1.4.5): a key that was brought back from escrow is the recorded one.
+    """
     lines = [line for line in config.splitlines(keepends=True) if not line.startswith(_PARTIAL_CHECK)]
+    lines = [line for line in lines if line != b"\t\n"]
     return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def key_sha256(config: bytes) -> str | None:
+    """Return the SHA-256 of the key in a repository's `config`, without its blanks; None when there is none in it."""
+    parser = configparser.ConfigParser(interpolation=None)  # as borg reads it
+    try:
+        parser.read_string(config.decode())
+        key = "".join(parser.get("repository", "key", fallback="").split())
+    except (configparser.Error, UnicodeDecodeError):
+        return None
+    return hashlib.sha256(key.encode()).hexdigest() if key else None
 
 
 def newest_transaction(names: Iterable[str]) -> int | None:

@@ -1,5 +1,8 @@
 """init, create, list and extract on real borgs."""
 
+import os
+import re
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream
 from tasks.remote.secret import Secret
 from tasks.storage.repository import Repository
+from tasks.storage.state import config_sha256
 from tests.integration.borg.conftest import MakeRepository
 
 ODD_NAMES = ("plain", "with space", 'it\'s "quoted" $(touch owned)', "line\nbreak", "-dash", "ümlaut", "{now}", "*")
@@ -50,6 +54,25 @@ def test_init_encrypts_and_brings_the_key_into_escrow(make_repository: MakeRepos
     again = init(repository, tmp_path / "keys")
     assert not again.created
     assert again.repository_id == made.repository_id
+
+
+def test_the_printed_key_is_typed_back(repository: Repository, tmp_path: Path) -> None:
+    """borg asks for the id and then for each line, numbers aside (tried, 1.2.4 and 1.4.5)."""
+    init(repository, tmp_path / "escrow")
+    config = Path(repository.url, "config")
+    known = config_sha256(config.read_bytes())
+    config.write_text(re.sub(r"key = .*(\n\t.*)*", "key = rubbish", config.read_text()))
+    assert config_sha256(config.read_bytes()) != known
+    with pytest.raises(BorgError):
+        archives(repository)
+    printed = (tmp_path / "escrow/disk-shop.key.txt").read_text()
+    typed = [line.partition(":")[2] for line in printed.splitlines() if re.match(r" *(id|\d+):", line)]
+    assert len(typed) > 5
+    words = ("borg", "key", "import", "--paper", repository.url)
+    base = {**os.environ, "BORG_BASE_DIR": str(tmp_path / "base")}
+    subprocess.run(words, input="\n".join([*typed, ""]), env=base, check=True, capture_output=True, text=True)
+    assert config_sha256(config.read_bytes()) == known  # or the report would speak of a changed key for ever
+    assert archives(repository).archives == ()
 
 
 def test_init_never_replaces_another_key_in_escrow(repository: Repository, tmp_path: Path) -> None:

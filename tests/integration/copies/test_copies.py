@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.app.checks import checks
 from tasks.borg.init import init
 from tasks.errors import UsageError
 from tasks.fleet import restoring, saving
@@ -80,6 +81,32 @@ def test_each_storage_has_an_archive_and_a_row(inventory: Path, capsys: pytest.C
         "far-shop.key",
         "near-shop.key",
     ]
+
+
+def test_the_copy_of_each_key_is_judged_by_itself(inventory: Path) -> None:
+    """Not only that it is there: by its form, by the repository's id, by the key that the repository has now."""
+    keys = inventory.parent / "escrow"
+    good = {name: (keys / f"{name}-shop.key").read_bytes() for name in ("near", "far")}
+    head, body = good["far"].split(b"\n", 1)
+    other = head + b"\n" + body.replace(body[100:104], body[100:104][::-1])
+    cases = [(None, "no copy"), (b"", "holds no key"), (good["near"], "another repository"), (other, "has now")]
+    far = keys / "far-shop.key"
+    for copy, told in cases:
+        far.unlink(missing_ok=True)
+        if copy is not None:
+            far.write_bytes(copy)
+        shown = report(inventory)
+        assert [told in (row.error or "") for row in shown.apps] == [False, True], (told, shown.apps)
+        assert shown.escrowed == {("near", "shop"): True, ("far", "shop"): False}
+        if copy in (None, other):  # `app.check` holds it against a fresh export
+            with Session(load(inventory)) as session:
+                of_far = checks(session, session.inventory.select()[1])
+                assert [each.level for each in of_far if each.name == "key"] == ["error"]
+    keys.rename(keys.with_name("lost"))
+    assert ["no copy of any" in (each.error or "") for each in report(inventory).storages] == [True, True]
+    keys.with_name("lost").rename(keys)
+    far.write_bytes(good["far"])
+    assert [row.error for row in report(inventory).apps] == [None, None]
 
 
 def test_a_storage_that_is_away_does_not_stop_the_other(

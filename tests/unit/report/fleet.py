@@ -81,7 +81,7 @@ def fleet() -> Report:
         StorageRow("box", "storagebox", used=952_000_000_000, size=1_100_000_000_000),
         StorageRow("vault", "ssh", error="connection refused"),
     )
-    escrowed = {app: app != "labor" for app in APPS}
+    escrowed = {(row.storage, row.app): row.app != "labor" for row in rows}
     return Report(NOW, tuple(rows), storages, tuple(wanted), tuple(records), escrowed)
 
 

@@ -15,6 +15,7 @@ from tasks.report.rows import Expected, Report
 from tasks.report.web import Board
 from tests.unit.report.test_formats import BOX, FAILED, FILES, MISSING, NOW, OK, REPORT, UNKNOWN
 
+KEY = "cloudbackup_key_escrowed"
 CHECKOUT = Path(__file__).parents[3]
 WANTED = tuple(Expected(row.app, row.host, row.storage, row.source, timedelta(hours=26)) for row in REPORT.apps)
 
@@ -59,11 +60,17 @@ def test_the_status_is_a_state_set() -> None:
 
 
 def test_what_the_inventory_wants_has_a_sample_though_it_never_ran() -> None:
-    found = samples(Report(NOW, (UNKNOWN,), wanted=WANTED, escrowed={"shop": True, "mail": False}))
+    keys = {("box", "shop"): True, ("vault", "shop"): False, ("box", "mail"): False}
+    report = Report(NOW, (UNKNOWN,), wanted=WANTED, escrowed=keys)
+    found = samples(report)
 
     assert found["configured"][("mail", "files")] == 1
     assert found["max_age_seconds"][("mail", "files")] == 26 * 3600
-    assert found["key_escrowed"] == {("shop",): 1, ("mail",): 0}
+    assert [line for line in write(report, "prometheus", Look()).splitlines() if line.startswith(KEY)] == [
+        KEY + '{app="mail",storage="box"} 0.0',
+        KEY + '{app="shop",storage="box"} 1.0',
+        KEY + '{app="shop",storage="vault"} 0.0',
+    ]
 
 
 def test_storages() -> None:
@@ -82,7 +89,7 @@ def test_odd_names_break_no_line(name: str) -> None:
 def emitted() -> set[str]:
     """Return the names of all metrics that there are."""
     board = Board()
-    board.put(replace(REPORT, wanted=WANTED, escrowed={"shop": True}), 1)
+    board.put(replace(REPORT, wanted=WANTED, escrowed={("box", "shop"): True}), 1)
     text = generate_latest(board.registry).decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
