@@ -1,6 +1,7 @@
 """`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,7 +27,7 @@ from tasks.remote.relay import relayed
 from tasks.remote.script import Stream
 from tasks.remote.ssh import CHANNELS
 from tasks.storage.loop import PARALLEL, over_apps
-from tasks.storage.repository import Repository, Side
+from tasks.storage.repository import Repository
 from tasks.storage.session import Session
 
 VERIFIABLE = ("files", "mariadb")
@@ -136,17 +137,17 @@ class _App:
         self.app = app
         self.options = options
         self.view = view
+        self._opened = ExitStack()
 
     @cached_property
     def repository(self) -> Repository:
         """Return the repository from where borg runs: another host gets neither passphrase nor key, so not there."""
-        if self.elsewhere is None:
-            return self.session.repository(self.app, Side.HOST)
-        return self.session.on_this_machine(self.app)
+        return self._opened.enter_context(self.session.to_drill(self.app, here=self.elsewhere is not None))
 
     def drill(self) -> list[Outcome]:
         """Return an outcome for each source; no fault is raised but an interruption."""
-        return [self._source(source) for source in _sources(self.app, self.options)]
+        with self._opened:
+            return [self._source(source) for source in _sources(self.app, self.options)]
 
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")

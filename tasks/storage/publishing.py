@@ -40,6 +40,8 @@ COMMIT = bytes.fromhex("40f43c250900000002")  # the last 9 bytes of a segment th
 JUMP = 1 << 32  # what a nonce is raised by: more than a run that was lost can have used
 GOES_ON = "the next backup goes on from the published copy"
 SPARE = 1 << 30  # bytes that must be free beyond what is fetched
+DRILL = "drill-"  # how the names of folders begin into which a drill fetches the copy
+ABANDONED = 3 * 86400.0  # seconds after which such a folder is of a drill that was lost
 CAUSE = re.compile(
     r"dial tcp .*|api error .*|(?<=: )(?:InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied).*|ssh: .*"
 )
@@ -271,6 +273,7 @@ def compared(plan: Plan) -> tuple[dict[str, Any], dict[str, Any] | None, Sizes]:
 
 def publish(plan: Plan) -> dict[str, Any]:
     """Send what is new. `early` asks before borg is at work: what is unsettled then is left to borg."""
+    swept(plan.keep)
     if not (plan.repository / "config").exists():
         return {"missing": True}
     with plan.alone():
@@ -437,6 +440,13 @@ def aside(folder: Path) -> None:
         folder.rmdir()
     elif folder.exists():
         folder.rename(folder.with_name(f"{folder.name}.before-refill-{time.strftime('%Y-%m-%dT%H-%M-%S')}"))
+
+
+def swept(folder: Path) -> None:
+    """Remove what drills left in a folder that were lost with their connection: as much as a whole repository."""
+    for left in folder.glob(f"{DRILL}*"):
+        if time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def mirror(plan: Plan) -> dict[str, Any]:

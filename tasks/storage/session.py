@@ -1,6 +1,8 @@
 """One run of one command: the inventory, and the hosts and storages that were opened, each once."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from tasks.errors import UsageError
@@ -101,6 +103,20 @@ class Session:
                 app, Client(Side.OPERATOR, self.operator, self.passphrase(app), lock_wait=self._lock_wait)
             )
         return self.repository(app, Side.OPERATOR)
+
+    @contextmanager
+    def to_drill(self, app: App, *, here: bool) -> Iterator[Repository]:
+        """Yield the app's repository as a drill on its host, or `here`, must read it: what is published, not `staging`.
+
+        Raises UsageError where it is out of reach, AppError, HostError.
+        """
+        storage = self.storage_of(app)
+        if not isinstance(storage, Staged):
+            yield self.on_this_machine(app) if here else self.repository(app, Side.HOST)
+            return
+        side, host = (Side.OPERATOR, self.operator) if here else (Side.HOST, self.host(app))
+        with storage.fetched(app, Client(side, host, self.passphrase(app), lock_wait=self._lock_wait)) as repository:
+            yield repository
 
     def on_this_machine(self, app: App) -> Repository:
         """Return the app's repository for a borg that runs here. Raises UsageError where it is out of reach."""

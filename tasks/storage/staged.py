@@ -8,26 +8,30 @@ side fetches the copy.
 import hashlib
 import json
 import posixpath
+import secrets
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tasks.errors import CloudbackupError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
 from tasks.remote.files import Files
 from tasks.remote.host import Host
-from tasks.remote.script import Environment
+from tasks.remote.script import Environment, Script, quote
 from tasks.storage.base import NOTHING, Client, Storage
 from tasks.storage.publication import Folders, Publication, Way, operator_path, run
-from tasks.storage.publishing import STATE, Sizes, data_of, number
+from tasks.storage.publishing import DRILL, STATE, Sizes, data_of, number
 from tasks.storage.rclone_files import RcloneFiles
 from tasks.storage.records import newest_names
 from tasks.storage.repository import Repository, Side
 from tasks.storage.survey import Choose, Mark, Seen
 
 REMOTE = "published"  # rclone's name of the storage; its settings are RCLONE_CONFIG_PUBLISHED_*
+REMOVAL = 600.0  # seconds that the removal of a fetched copy may take
 OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered, and borg's cache
 
 
@@ -105,19 +109,38 @@ class Staged(Storage):
             return self._publications[app.name]
 
     def _publication(self, app: App) -> Publication:
-        host = self.means.host_of(app)
-        address = self.address(self.path(app))
-        way = Way(host, address, self._environment(Side.HOST, app), self.first(Side.HOST), self.oldest)
-        return Publication(app.name, way, self._operators(self.path(app)), self._folders(app))
+        return Publication(app.name, self._hosts(app), self._operators(self.path(app)), self._folders(app))
 
     def without_host(self, app: App, client: Client) -> Repository:
         """Fetch the published copy to the operator's machine, and return it. Raises AppError."""
         own = str(self.cache / OWN / app.name)
         folders = Folders(str(self.cache / app.name), own, f"{own}/borg")
         run(app.name, self._operators(self.path(app)), folders, {"do": "mirror"})
-        plain = Storage.repository(self, app, replace(client, host=self.means.operator, base=None))
+        return self._copy(app, client, folders)
+
+    def _copy(self, app: App, client: Client, folders: Folders) -> Repository:
+        """Return a copy that was fetched to the client's machine."""
+        plain = Storage.repository(self, app, replace(client, base=None))
         environment = {**plain.environment, "BORG_REPO": folders.repository, "BORG_BASE_DIR": folders.base}
         return replace(plain, url=folders.repository, environment=environment)
+
+    @contextmanager
+    def fetched(self, app: App, client: Client) -> Iterator[Repository]:
+        """Fetch the published copy anew and whole to the client's machine, yield it, and delete it. Raises AppError.
+
+        Nothing that was fetched before is taken for the copy, nor is the repository that the host has.
+        """
+        way, own = self._operators(self.path(app)), str(self.cache / OWN / app.name)
+        if client.side is Side.HOST:
+            way, own = self._hosts(app), self._folders(app).keep
+        place = posixpath.join(own, DRILL + secrets.token_hex(4))
+        folders = Folders(posixpath.join(place, "repository"), place, posixpath.join(place, "borg"))
+        try:
+            run(app.name, way, folders, {"do": "mirror"})
+            yield self._copy(app, client, folders)
+        finally:
+            with suppress(CloudbackupError):  # what is left of a host that was lost goes with a later publishing
+                client.host.start(Script(quote(("rm", "-rf", "--", place)))).wait(REMOVAL, 0, threading.Event())
 
     def place(self, app: App) -> str:
         """Return the folder on the app's host."""
@@ -175,6 +198,11 @@ class Staged(Storage):
     def _folders(self, app: App) -> Folders:
         own = posixpath.join(self.own, app.name)
         return Folders(self.url(app), own, posixpath.join(own, "borg"))
+
+    def _hosts(self, app: App) -> Way:
+        environment = self._environment(Side.HOST, app)
+        host, address = self.means.host_of(app), self.address(self.path(app))
+        return Way(host, address, environment, self.first(Side.HOST), self.oldest)
 
     def _operators(self, path: str) -> Way:
         environment = {**self._environment(Side.OPERATOR, None), "PATH": operator_path()}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.app.checks import checks
+from tasks.fleet import verifying
 from tasks.inventory import load
 from tasks.lab.plan import MAIN_ACCOUNT
 from tasks.storage.session import Session
@@ -22,6 +23,30 @@ def test_a_check_looks_at_rclone_and_tells_what_protects(bench: Bench, shop: Sid
     assert {check.level for check in found.values()} == {"ok"}
     assert len(found) == 2
     assert shop.storage.remark() == "not protected from its hosts"
+
+
+@published
+def test_a_drill_on_the_host_proves_the_published_copy(bench: Bench, shop: Sides) -> None:
+    def drilled() -> int:
+        return verifying.run(str(bench.inventory), verifying.Options(apps=["shop"], sample=None))
+
+    def flip(file: Path) -> None:
+        data = file.read_bytes()
+        file.write_bytes(data[:1000] + bytes([data[1000] ^ 1]) + data[1001:])
+
+    assert bench.first
+    data = bench.repository("shop") / "data"
+    data.rename(data.with_name("aside"))
+    try:
+        assert drilled() == 0  # though the host's own repository gives nothing
+    finally:
+        data.with_name("aside").rename(data)
+    segments = (bench.place.stored / "shop/data").rglob("*")
+    largest = max((path for path in segments if path.is_file()), key=lambda path: path.stat().st_size)
+    flip(largest)
+    assert drilled() == 4  # though the host's own repository is whole
+    flip(largest)
+    assert not list((bench.place.folder / ".cloudbackup/shop").glob("drill-*"))
 
 
 @pytest.mark.parametrize("bench", ["s3"], indirect=True)
