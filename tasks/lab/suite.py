@@ -32,7 +32,7 @@ def run(only: Sequence[str] = (), *, images: bool = False) -> None:
     _ensure_development_packages()
     environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}
     if images:
-        only = ("tests/images -v -s --timeout 600", *only)
+        only = ("tests/images -v -s --timeout 1800", *only)  # the first test also waits for debootstrap and the build
     codes = [] if only else [_module(words, environment) for words in CHECKS]
     codes.append(_module(("pytest", *_pytest_options(only)), environment))
     first = next((code for code in codes if code), 0)

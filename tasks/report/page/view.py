@@ -107,15 +107,13 @@ def view(report: Report, look: Look) -> View:
     now = report.generated
     lines = tuple(_line(row, report, look.zone) for row in report.apps)
     wrong = sorted((line for line in lines if line.wrong), key=lambda line: WORST.index(line.row.status))
-    shares = _shares(report.apps)
-    bad = len([row for row in report.apps if row.status != "ok"])
     return View(
         generated=moment(now, now, look.zone),
         machine=utc(now),
         verdict=verdict(report),
-        level="ok" if not bad else "failed" if {share.status for share in shares} - {"ok", "late"} else "late",
+        level=_level(report.apps),
         counts=_counts(report),
-        shares=shares,
+        shares=_shares(report.apps),
         figures=_figures(report),
         wrong=tuple(wrong),
         lines=lines,
@@ -124,6 +122,14 @@ def view(report: Report, look: Look) -> View:
         cards=_cards(report, look.zone),
         signs=SIGNS,
     )
+
+
+def _level(rows: Sequence[Row]) -> str:
+    """Return `ok`, `late` or `failed`, the worst that there is. Nothing configured is nothing saved, and not well."""
+    states = {row.status for row in rows}
+    if states == {"ok"}:
+        return "ok"
+    return "failed" if states - {"ok", "late"} else "late"
 
 
 def _counts(report: Report) -> str:

@@ -14,7 +14,7 @@ from tasks.report.formats import Look, write
 from tasks.report.rows import Report
 from tests.unit.report.fleet import fleet
 
-PHONE, NARROWEST, DESK = 390, 320, 1280
+PHONE, NARROWEST, TABLET, DESK = 390, 320, 1000, 1280
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 HOSTILE = "<script>window.hacked = 1</script>\"'><img src=x onerror=window.hacked=1>{{7*7}}"
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -72,14 +72,25 @@ def test_axe_finds_no_fault(opened: Open, width: int, scheme: str) -> None:
     assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found["violations"]] == []
 
 
-@pytest.mark.parametrize("width", [DESK, PHONE, NARROWEST])
+@pytest.mark.parametrize("width", [DESK, 1152, 1151, 1089, TABLET, PHONE, NARROWEST])
 def test_nothing_has_to_be_scrolled_sideways(opened: Open, width: int) -> None:
     report = fleet()
     long = replace(report.apps[0], app="a" * 64, host="b" * 90, error="c" * 300)
+    words = replace(report.apps[2], app="-".join(["vereinigte"] * 6), size=123 * 10**15, stored=98 * 10**15)
+    many = replace(report.apps[1], recoverable_until=report.generated, archives=1_234_567)
 
-    page = opened(replace(report, apps=(long, *report.apps[1:9])), width)
+    page = opened(replace(report, apps=(long, words, many, *report.apps[3:9])), width)
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_row_of_a_desk_is_one_line(opened: Open) -> None:
+    report = fleet()
+
+    page = opened(replace(report, apps=report.apps[:40]))
+
+    heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert max(heights) - min(heights) <= 2
 
 
 def test_sorting_and_filtering(opened: Open) -> None:

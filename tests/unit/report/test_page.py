@@ -91,8 +91,8 @@ def test_the_verdict() -> None:
     assert view(Report(NOW, good), UTC_LOOK).verdict == "Every backup is there"
     assert view(Report(NOW, (good[0], one)), UTC_LOOK).verdict == "1 of 2 needs a look"
     assert view(Report(NOW, ()), UTC_LOOK).verdict == "No app is configured"
-    levels = [view(each, UTC_LOOK).level for each in (report, Report(NOW, good), Report(NOW, (one,)))]
-    assert levels == ["failed", "ok", "late"]
+    levels = [view(each, UTC_LOOK).level for each in (report, Report(NOW, good), Report(NOW, (one,)), Report(NOW, ()))]
+    assert levels == ["failed", "ok", "late", "late"]
 
 
 def test_what_is_wrong_stands_first_the_worst_at_the_top() -> None:
