@@ -1,6 +1,6 @@
 """What must be true before an app can be backed up and restored: one check for each, in the order of dependence."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,10 @@ from tasks.errors import AppError, CloudbackupError, InterruptedRunError
 from tasks.fleet import database
 from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, server
+from tasks.mariadb import binlogs, chunks, server
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
+from tasks.storage.records import Record
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.staged import Staged
@@ -206,6 +207,24 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
         yield Check(app.name, "records", "error", doubt.text, remedy)
     if not found.doubts:
         yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
+    yield from _chunks(app, found.records.all)
+
+
+def _chunks(app: App, records: Sequence[Record]) -> Iterator[Check]:
+    """Tell the chunk size of the database's archives, as the newest record says."""
+    for record in reversed(records):
+        used = record.details.get("chunk_size")
+        if record.source != database.SOURCE or not isinstance(used, int):
+            continue
+        text = f"the database is saved in chunks of {used // chunks.KIB} KiB"
+        wanted = app.mariadb.chunk_size if app.mariadb else None
+        if wanted not in (None, used):
+            text = f"{text}, the inventory says {wanted // chunks.KIB} KiB: the next backup stores everything anew"
+            yield Check(app.name, "mariadb", "warning", text, "take `chunk_size` out unless that is meant")
+        else:
+            memory = size(chunks.memory(record.size or 0, used))
+            yield Check(app.name, "mariadb", "ok", f"{text}, for which borg takes {memory} of memory")
+        return
 
 
 def _escrow(session: Session, app: App) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.lab import database, mariadb, tree
@@ -114,6 +115,38 @@ def test_all_that_is_needed_is_checked(operator: Operator, saved: str) -> None:
     assert "2 of 2 apps ready" in printed
     names = {line.split()[2] for line in printed.splitlines() if line.startswith("shop")}
     assert names == {"host", "borg", "files", "python3", "mariadb", "storage", "repository", "records", "key"}
+    assert re.search(r"the database is saved in chunks of 16 KiB, for which borg takes \d+ [kM]B of memory", printed)
+
+
+def test_another_chunk_size_is_what_the_inventory_says_and_the_check_tells_what_it_costs(
+    operator: Operator, saved: str, tmp_path: Path
+) -> None:
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/shop.yml", lambda app: app["mariadb"].update(chunk_size="64KiB"))
+    script = other.done("mariadb.backup", "--app", "shop", "--dry-run")
+    assert "--chunker-params=fixed,65536 " in script
+    assert re.search(r"ALIGN_FILTER\W+ 65536\b", script)
+    assert "chunks=65536" in script
+    printed = other.done("app.check", "--app", "shop")
+    assert "saved in chunks of 16 KiB, the inventory says 64 KiB: the next backup stores everything anew" in printed
+
+
+def test_a_moment_of_an_app_without_saved_binary_logs_is_refused_with_the_reason(
+    operator: Operator, saved: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "moment"
+    moment = ("--at", "2026-11-22 14:03:00", "--target", str(target))
+    end = operator.inv("restore", "--app", "shop", "--source", "mariadb", *moment)
+    assert end.returncode == 5
+    assert "shop: binary logs are not saved, so there are whole backups and no moment between" in end.stderr
+    assert "`binlog: true` in the inventory saves them from now on" in end.stderr
+    other = operator.copy(tmp_path / "inventory")
+    other.change("apps/shop.yml", lambda app: app["mariadb"].update(binlog=True))
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    end = other.inv("mariadb.restore", "--app", "shop", "--at", now, "--target", str(target))
+    assert end.returncode == 5
+    assert re.search(r"shop: no binary logs were saved since shop-mariadb-\S+\n.*`inv mariadb.binlog --app shop`", end.stderr)
+    assert not target.exists()
 
 
 def test_a_small_change_adds_little(lab: Lab, operator: Operator, saved: str) -> None:
