@@ -44,6 +44,11 @@ TABLES = (
     "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
     " ('VIEW', 'SYSTEM VIEW') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
 )
+# What InnoDB itself knows, by file name: a table whose files are not there at all is in no other list.
+INNODB = "SELECT HEX(NAME), SPACE FROM information_schema.INNODB_SYS_TABLES WHERE NAME LIKE '%/%' ORDER BY NAME"
+PARTITION = re.compile("#p#", re.IGNORECASE)
+UNFINISHED = "/#sql"  # of an ALTER TABLE that was under way
+HELPER = re.compile(r"/FTS_[0-9a-f]{16}_")  # tables of a full-text index, which no file defines
 TOLD = 100  # tables between two words of progress
 NAMED_FAULTS = 3  # damaged tables that a person is told by name
 
@@ -90,6 +95,28 @@ def check_tables(server: Private) -> tuple[int, list[str]]:
                 f"the check ended after {len(said)} of {len(names)} tables: {complaint}; {server.complaint()}"
             )
     return len(names), judged(said, len(names))
+
+
+def find_lost(server: Private) -> None:
+    """Raise DrillFault when a file of an InnoDB table is missing."""
+    listed = server.ask(INNODB)
+    if listed.returncode != 0:
+        raise DrillFault(f"InnoDB's tables cannot be listed: {last(listed.stderr)}")
+    rows = [line.split("\t") for line in listed.stdout.splitlines()]
+    gone = lost(server.data, {text(name): int(space) for name, space in rows})
+    if gone:
+        raise DrillFault(f"{len(gone)} files of InnoDB tables are missing: {', '.join(gone[:NAMED_FAULTS])}")
+
+
+def lost(data: Path, spaces: dict[str, int]) -> list[str]:
+    """Return the files that are missing, of tables by their names in InnoDB and the ids of their tablespaces.
+
+    Id 0 is the system tablespace, in which a table has no file of its own (innodb_file_per_table=OFF).
+    """
+    wanted = [f"{name}.ibd" for name, space in spaces.items() if space and UNFINISHED not in name]
+    defined = (name for name in spaces if UNFINISHED not in name and not HELPER.search(name))
+    wanted += sorted({f"{PARTITION.split(name)[0]}.frm" for name in defined})
+    return [name for name in wanted if not (data / name).exists()]
 
 
 def judged(said: dict[str, list[tuple[str, str]]], count: int) -> list[str]:
@@ -140,6 +167,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
         server.start()
         seconds = time.time() - float(str(plan["began"]))
         size = sum(file.lstat().st_blocks * 512 for file in server.data.rglob("*"))
+        find_lost(server)
         tables, remarks = check_tables(server)
         verify(server, [str(query) for query in queries])
         outside = server.opened_outside()

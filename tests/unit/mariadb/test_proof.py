@@ -46,6 +46,23 @@ def test_keys_reach_the_server_in_memory_and_not_as_the_files_that_its_user_may_
         os.close(each)
 
 
+def test_a_file_that_innodb_knows_of_and_that_is_not_there_is_named(tmp_path: Path) -> None:
+    spaces = {
+        "shop/items": 5, "shop/inside": 0, "shop/parts#P#p0": 6, "shop/parts#P#p1": 7, "shop/#sql-alter-1": 8,
+        "shop/FTS_0000000000000015_CONFIG": 9,
+    }  # fmt: skip
+    (tmp_path / "shop").mkdir()
+    files = ["items.ibd", "items.frm", "inside.frm", "parts#P#p0.ibd", "parts#P#p1.ibd", "parts.frm"]
+    files.append("FTS_0000000000000015_CONFIG.ibd")
+    for name in files:
+        (tmp_path / "shop" / name).touch()
+    assert proof.lost(tmp_path, spaces) == []
+    for name in files:
+        (tmp_path / "shop" / name).unlink()
+        assert proof.lost(tmp_path, spaces) == [f"shop/{name}"]
+        (tmp_path / "shop" / name).touch()
+
+
 def test_a_table_is_sound_only_by_its_status() -> None:
     said = {
         "shop.fine": [("status", "OK")],
