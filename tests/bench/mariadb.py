@@ -106,7 +106,7 @@ def prepare(bench: Bench) -> None:
     mariadb.stop(server, bench.app.home)
     with server.configuration.open("a") as file:
         file.write(OPTIONS)
-    mariadb.start(server, bench.app.home, {})
+    mariadb.start(server, bench.app.home, {MARKER: str(bench.lab.folder)})
     bench.sql(f"GRANT SUPER ON *.* TO {mariadb.BACKUP_USER}@localhost; CREATE DATABASE bench")
     bench.each(
         "CREATE TABLE {table} (id INT PRIMARY KEY AUTO_INCREMENT, k INT NOT NULL, c CHAR(120) NOT NULL,"

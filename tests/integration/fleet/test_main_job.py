@@ -145,7 +145,9 @@ def test_a_moment_of_an_app_without_saved_binary_logs_is_refused_with_the_reason
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     end = other.inv("mariadb.restore", "--app", "shop", "--at", now, "--target", str(target))
     assert end.returncode == 5
-    assert re.search(r"shop: no binary logs were saved since shop-mariadb-\S+\n.*`inv mariadb.binlog --app shop`", end.stderr)
+    assert re.search(
+        r"shop: no binary logs were saved since shop-mariadb-\S+\n.*`inv mariadb.binlog --app shop`", end.stderr
+    )
     assert not target.exists()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.inventory.models import MariaDB
-from tasks.lab import database, mariadb, scripts
+from tasks.lab import database, mariadb, process, scripts
 from tasks.mariadb.access import Access
 from tasks.remote.host import LocalHost
 from tasks.remote.secret import Secret
@@ -31,11 +31,34 @@ class Running:
         values: dict[str, object] = {
             "socket": str(self.server.socket),
             "user": "backup",
-            "start": [str(self.home / "start-mariadb")],
+            "start": [
+                "env",
+                *(f"{name}={value}" for name, value in self.environment.items()),
+                str(self.home / "start-mariadb"),
+            ],
             "stop": [str(self.home / "stop-mariadb")],
         }
         values |= changes
         return Access(MariaDB.model_validate(values), Secret(PASSWORD))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of this server carries, so that the end of a test finds also one that it left behind."""
+        return {process.MARKER: str(self.server.folder)}
+
+    def start(self) -> None:
+        mariadb.start(self.server, self.home, self.environment)
+
+    def stop(self) -> None:
+        mariadb.stop(self.server, self.home)
+
+    def remove(self) -> None:
+        """End the server, whatever became of it, and remove its folder."""
+        try:
+            self.stop()
+        finally:
+            process.end_all(lambda: process.members(self.server.folder))
+            shutil.rmtree(self.server.folder)
 
     def fingerprint(self) -> dict[str, str]:
         return database.fingerprint(self.server)
@@ -47,10 +70,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment() -> dict[str, str]:
-    return {}
-
-
 def make(folder: Path, like: Path | None = None, megabytes: int = 12, **more: object) -> Running:
     """Start a server with some data and further options, or one with a binary log and the data of a stopped one."""
     folder.chmod(0o755)
@@ -59,12 +78,13 @@ def make(folder: Path, like: Path | None = None, megabytes: int = 12, **more: ob
     )
     home = folder / "home"
     home.mkdir()
-    mariadb.prepare(server, environment(), like)
+    running = Running(server, home)
+    mariadb.prepare(server, running.environment, like)
     scripts.write(server, home)
-    mariadb.start(server, home, environment())
+    running.start()
     if like is None:
         database.fill(server, megabytes)
-    return Running(server, home)
+    return running
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +92,9 @@ def filled() -> Iterator[Path]:
     """The data directory of a server that was stopped, for others to begin with."""
     folder = Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp"))
     running = make(folder)
-    mariadb.stop(running.server, running.home)
+    running.stop()
     yield running.server.datadir
-    shutil.rmtree(folder)
+    running.remove()
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +115,7 @@ def _fresh(filled: Path) -> Iterator[Running]:
     try:
         yield running
     finally:
-        mariadb.stop(running.server, running.home)
-        shutil.rmtree(folder)
+        running.remove()
 
 
 @pytest.fixture

@@ -165,11 +165,11 @@ def test_tables_of_every_kind_come_back_and_pass_the_drill(own_shop: Running, tm
     new = own_shop.server.folder / "new"
     for path in (new, *new.rglob("*")):
         shutil.chown(path, own_shop.server.datadir.stat().st_uid)
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     outside.rename(outside.with_name("away"))
     with mariadb.serving(new) as restored:
         after = database.fingerprint(restored, "lägër & co"), [mariadb.query(restored, query) for query in SEEN]
-    mariadb.start(own_shop.server, own_shop.home, {})
+    own_shop.start()
     assert after == before
 
 
@@ -190,8 +190,7 @@ def test_other_page_sizes_pass_the_drill(page: int, tmp_path: Path) -> None:
         done = drilled(saved(running, tmp_path / "backup"), "SELECT @@innodb_page_size = " + str(page))
         assert done.tables
     finally:
-        mariadb.stop(running.server, running.home)
-        shutil.rmtree(folder)
+        running.remove()
 
 
 def test_a_lock_that_is_held_for_long_ends_the_backup_after_the_set_wait(shop: Running, tmp_path: Path) -> None:

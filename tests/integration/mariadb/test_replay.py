@@ -170,7 +170,7 @@ def crash(running: Running) -> None:
     os.kill(int(running.server.pid_file.read_text()), signal.SIGKILL)
     eventually(lambda: not mariadb.running(running.server))
     running.server.pid_file.unlink()
-    mariadb.start(running.server, running.home, {})
+    running.start()
 
 
 @dataclass
@@ -198,8 +198,7 @@ def told(filled: Path) -> Iterator[Told]:
         if history.ticker is not None:
             history.ticker.kill()
             history.ticker.wait()
-        mariadb.stop(running.server, running.home)
-        shutil.rmtree(folder)
+        running.remove()
 
 
 def tell(history: History) -> Told:
@@ -221,8 +220,8 @@ def tell(history: History) -> Told:
     history.query("INSERT INTO shop.wild VALUES ('after early')")
     history.quiet()
     ticks = {early: history.rows(early)}
-    mariadb.stop(running.server, running.home)
-    mariadb.start(running.server, running.home, {})
+    running.stop()
+    running.start()
     history.query("SET GLOBAL gtid_strict_mode = OFF, binlog_format = ROW")
     history.collect(exec=["unshare", "-m" if os.geteuid() == 0 else "-rm", "--"])  # as in a container
     history.ticking()

@@ -1,7 +1,6 @@
 """A replica's place in its master's binary log comes with its backup, and its SQL thread goes on afterwards."""
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -35,9 +34,8 @@ def pair(filled: Path) -> Iterator[tuple[Running, Running]]:
     )
     mariadb.query(replica.server, "GRANT SLAVE MONITOR, REPLICATION SLAVE ADMIN ON *.* TO backup@localhost")
     yield master, replica
-    for running, folder in zip((replica, master), folders[::-1], strict=True):
-        mariadb.stop(running.server, running.home)
-        shutil.rmtree(folder)
+    for running in (replica, master):
+        running.remove()
 
 
 @pytest.fixture

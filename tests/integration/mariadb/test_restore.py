@@ -5,6 +5,9 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,49 @@ def saved(running: Running, host: LocalHost, file: Path, **changes: object) -> S
     return Stream(quote(("cat", str(file))))
 
 
+@dataclass
+class Taken:
+    """Bytes on disk, beyond what there was before: at most, and at the end."""
+
+    most: int = 0
+    end: int = 0
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[Taken]:
+    """See what is taken below a folder while the block runs."""
+    taken, ended = Taken(), threading.Event()
+    before = on_disk(folder)
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            taken.most = max(taken.most, on_disk(folder) - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield taken
+    finally:
+        ended.set()
+        watcher.join()
+    taken.end = on_disk(folder) - before
+    taken.most = max(taken.most, taken.end)
+
+
+def data_alone(taken: Taken) -> bool:
+    """Tell whether nothing but what is there at the end was ever on the disk; the padding is some KiB a table."""
+    return 12_000_000 < taken.end <= taken.most < taken.end + 4_000_000
+
+
+def on_disk(folder: Path) -> int:
+    found = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                found += (Path(place) / name).lstat().st_blocks * 512
+    return found
+
+
 def leftovers(running: Running) -> list[str]:
     folder = running.server.datadir
     return [path.name for place in (folder, folder.parent) for path in place.iterdir() if "restor" in path.name]
@@ -45,22 +91,24 @@ def test_the_old_rows_are_back_and_the_new_ones_kept_aside(own_shop: Running, ho
     datadir = own_shop.server.datadir
     (datadir / "debian-10.11.flag").touch()
     owner, mode = datadir.stat().st_uid, datadir.stat().st_mode
-    placed = restore.in_place(host, own_shop.access(), Wanted(backup))
+    with disk(own_shop.server.folder) as taken:
+        placed = restore.in_place(host, own_shop.access(), Wanted(backup))
     assert own_shop.fingerprint() == before != changed
+    assert data_alone(taken)
     assert (datadir.stat().st_uid, datadir.stat().st_mode) == (owner, mode)
     assert (datadir / "debian-10.11.flag").exists()
     assert {file.stat().st_uid for file in datadir.rglob("*") if file.suffix != ".flag"} == {owner}
     assert leftovers(own_shop) == [Path(placed.old).name]
     assert (Path(placed.old) / "binlog.000001").exists()
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     with mariadb.serving(Path(placed.old)) as old:
         assert database.fingerprint(old, "shop") == changed
-    mariadb.start(own_shop.server, own_shop.home, {})
+    own_shop.start()
 
 
 def test_a_server_that_is_down_and_broken_is_restored(own_shop: Running, host: LocalHost, backup: Stream) -> None:
     before = own_shop.fingerprint()
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     (own_shop.server.datadir / "ibdata1").write_bytes(b"broken")
     restore.in_place(host, own_shop.access(datadir=str(own_shop.server.datadir)), Wanted(backup))
     assert own_shop.fingerprint() == before
@@ -68,10 +116,10 @@ def test_a_server_that_is_down_and_broken_is_restored(own_shop: Running, host: L
 
 def test_a_datadir_behind_a_symlink_has_its_contents_moved(own_shop: Running, host: LocalHost, tmp_path: Path) -> None:
     datadir, real = own_shop.server.datadir, own_shop.server.folder / "elsewhere"
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     datadir.rename(real)
     datadir.symlink_to(real)
-    mariadb.start(own_shop.server, own_shop.home, {})
+    own_shop.start()
     check_within(own_shop, host, tmp_path)
     assert datadir.is_symlink()
 
@@ -81,19 +129,19 @@ def test_a_datadir_that_is_a_mount_point_has_its_contents_moved(
     own_shop: Running, host: LocalHost, tmp_path: Path
 ) -> None:
     datadir, real = own_shop.server.datadir, own_shop.server.folder / "volume"
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     datadir.rename(real)
     datadir.mkdir()
     subprocess.run(("mount", "--bind", real, datadir), check=True)
     try:
-        mariadb.start(own_shop.server, own_shop.home, {})
+        own_shop.start()
         check_within(own_shop, host, tmp_path)
     finally:
-        mariadb.stop(own_shop.server, own_shop.home)
+        own_shop.stop()
         subprocess.run(("umount", datadir), check=True)
     datadir.rmdir()
     real.rename(datadir)
-    mariadb.start(own_shop.server, own_shop.home, {})
+    own_shop.start()
 
 
 def check_within(running: Running, host: LocalHost, folder: Path) -> None:
@@ -117,8 +165,8 @@ def test_a_running_server_does_not_mind_the_directory_in_which_its_backup_is_pre
     unpack.to_directory(host, backup, str(staging))
     assert own_shop.fingerprint() == before
     mariadb.query(own_shop.server, "CREATE DATABASE further; DROP DATABASE further; FLUSH TABLES")
-    mariadb.stop(own_shop.server, own_shop.home)
-    mariadb.start(own_shop.server, own_shop.home, {})
+    own_shop.stop()
+    own_shop.start()
     assert own_shop.fingerprint() == before
     shutil.rmtree(staging)
 
@@ -128,7 +176,7 @@ def test_through_exec_the_tools_run_in_the_databases_own_namespace(
 ) -> None:
     """The server sees its volume at another path than the host does, as in a container."""
     datadir, volume = own_shop.server.datadir, own_shop.server.folder / "volume"
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     datadir.parent.rename(volume)
     datadir.parent.mkdir()
     enter = f'mount --bind {volume} {datadir.parent} && exec "$@"'
@@ -146,10 +194,10 @@ def test_through_exec_the_tools_run_in_the_databases_own_namespace(
         assert own_shop.fingerprint() == before
         assert Path(placed.old).parent == volume / "mysql"
     finally:
-        mariadb.stop(own_shop.server, own_shop.home)
+        own_shop.stop()
         datadir.parent.rmdir()
         volume.rename(datadir.parent)
-        mariadb.start(own_shop.server, own_shop.home, {})
+        own_shop.start()
 
 
 @pytest.mark.parametrize("fault", ["start fails", "server does not answer", "stop fails", "stop does nothing"])
@@ -211,10 +259,10 @@ def test_data_elsewhere_is_refused_by_name_before_anything_changes(
     logs = own_shop.server.folder / "logs"
     logs.mkdir()
     shutil.chown(logs, own_shop.server.datadir.stat().st_uid)
-    mariadb.stop(own_shop.server, own_shop.home)
+    own_shop.stop()
     with own_shop.server.configuration.open("a") as options:
         options.write(f"log_bin={logs}/binlog\naria_log_dir_path={logs}\n")
-    mariadb.start(own_shop.server, own_shop.home, {})
+    own_shop.start()
     with pytest.raises(RefusedError) as caught:
         restore.in_place(host, own_shop.access(), Wanted(backup))
     assert f"aria_log_dir_path is {logs}, log_bin_basename is {logs}" in caught.value.what
@@ -234,7 +282,9 @@ def test_a_directory_with_something_in_it_and_a_disk_without_room_are_refused(
     with pytest.raises(CloudbackupError, match="no room"):
         unpack.to_directory(host, content, str(tmp_path / "new"), size=10**18)
     assert not (tmp_path / "new").exists()
-    unpack.to_directory(host, content, str(tmp_path / "a dir $(with) 'odd' -name"))
+    with disk(tmp_path) as room:
+        unpack.to_directory(host, content, str(tmp_path / "a dir $(with) 'odd' -name"))
+    assert data_alone(room)
 
 
 def test_a_table_with_a_directory_of_its_own_comes_into_the_new_directory(
