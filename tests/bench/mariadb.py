@@ -209,12 +209,27 @@ def restore(bench: Bench) -> None:
     )
 
 
+def binary_logs(bench: Bench) -> None:
+    """Print what a look for new binary logs costs when there are none."""
+    bench.inv("backup", "--app", "clock")
+    costs = [bench.inv("mariadb.binlog", "--app", "clock") for _ in range(PAIRS)]
+    assert all("nothing new" in cost.output for cost in costs)
+    wall, cpu = (statistics.median(getattr(cost, name) for cost in costs) for name in ("wall", "cpu"))
+    told("`inv mariadb.binlog` when nothing is new", f"{wall:.1f} s, CPU {cpu:.1f} s", "2 s")
+
+
 def many_tables(bench: Bench, count: int = 2000) -> None:
-    """Print what a server with many tables costs."""
+    """Print what a server with many tables costs, saved, restored and drilled."""
     tables = "".join(f"CREATE TABLE t{number} (id INT PRIMARY KEY, v INT);\n" for number in range(count))
     bench.sql("CREATE DATABASE many; USE many;\n" + tables)
     first, second = (bench.inv("mariadb.backup", "--app", "shop") for _ in range(2))
-    print(f"\nWith {count} more tables, an unchanged server's backup:\n```\n{first.output}{second.output}```")
+    folder = bench.lab.folder / "many"
+    restored = bench.inv("mariadb.restore", "--app", "shop", "--target", str(folder))
+    assert len(list((folder / "many").glob("*.ibd"))) == count
+    shutil.rmtree(folder)
+    drilled = bench.inv("mariadb.verify", "--app", "shop", "--scratch", str(bench.lab.folder))
+    said = "".join(each.output for each in (first, second, restored, drilled))
+    print(f"\nWith {count} more tables, an unchanged server's backup, its restore and its drill:\n```\n{said}```")
 
 
 def beside(what: str, ours: Sequence[Cost], baseline: str, theirs: Sequence[Cost], target: str) -> None:
@@ -233,10 +248,11 @@ def main() -> None:
     """Run all, or the named parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1100, help="size of the database")
-    parser.add_argument("--only", action="append", choices=["growth", "filter", "task", "restore", "tables"])
+    parser.add_argument("--only", action="append", choices=["growth", "filter", "task", "restore", "binlog", "tables"])
     chosen = parser.parse_args()
     packages.ensure(*packages.LAB, why="the benchmark")
-    lab = Lab.start(scratch_folder(), (AppPlan("shop", megabytes=1, files=False),))
+    plans = (AppPlan("shop", megabytes=1, files=False), AppPlan("clock", megabytes=1, files=False, binlog=True))
+    lab = Lab.start(scratch_folder(), plans)
     bench = Bench(lab, chosen.megabytes * 1_000_000 // ROW // TABLES)
     folder = scratch_folder()
     parts: dict[str, Callable[[], object]] = {
@@ -244,6 +260,7 @@ def main() -> None:
         "filter": lambda: filter_alone(bench, folder),
         "task": lambda: task(bench),
         "restore": lambda: restore(bench),
+        "binlog": lambda: binary_logs(bench),
         "tables": lambda: many_tables(bench),
     }
     try:
