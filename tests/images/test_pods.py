@@ -147,15 +147,19 @@ def test_shop_by_exec_files_drill_and_restore(  # noqa: PLR0917
     assert "2 of 2 proven" in ran(cluster, shop.pod("cloudbackup-drill"))
     assert "2 of 2 restored" in ran(cluster, shop.pod("cloudbackup-restore"))
     assert sorted((file, file.stat().st_uid, file.stat().st_mode) for file in files.rglob("*")) == before
-    back = restored / "latest/files/srv/shop"
-    for file in files.rglob("*"):
-        copy = back / file.relative_to(files)
-        assert (copy.stat().st_uid, copy.stat().st_mode) == (file.stat().st_uid, file.stat().st_mode)
-        assert file.is_dir() or copy.read_bytes() == file.read_bytes()
+    check_files(files, restored / "latest/files/srv/shop")
     assert served(image, restored / "latest/mariadb", "SELECT COUNT(*) FROM shop.orders", tmp_path) == "1000"
     rows = shop.operator.report("--strict")
     assert {row["status"] for row in rows.values()} == {"ok"}
     assert all(row["proven"] for row in rows.values())
+
+
+def check_files(files: Path, back: Path) -> None:
+    """Assert that all files are in `back` with their owners and modes."""
+    for file in files.rglob("*"):
+        copy = back / file.relative_to(files)
+        assert (copy.stat().st_uid, copy.stat().st_mode) == (file.stat().st_uid, file.stat().st_mode)
+        assert file.is_dir() or copy.read_bytes() == file.read_bytes()
 
 
 def served(image: Image, data: Path, question: str, folder: Path) -> str:
@@ -177,12 +181,13 @@ def served(image: Image, data: Path, question: str, folder: Path) -> str:
 def test_blog_from_its_volumes(overlay: Made, image: Image, database: Database, files: Path, tmp_path: Path) -> None:
     """As root who may only read, and as the server's own user; the volumes are read-only."""
     blog = overlay("blog")
+    restored = claim(tmp_path / "restored")
     blog.operator.change("apps/blog.yml", lambda values: values["mariadb"].update(host="127.0.0.1", port=database.port))
     blog.ready()
     cluster = blog.cluster(
         tmp_path / "cluster",
         images={REGISTRY: image},
-        claims={"blog-files": files, "mariadb": database.data},
+        claims={"blog-files": files, "mariadb": database.data, "cloudbackup-restored": restored},
     )
     for name in ("cloudbackup-files", "cloudbackup-mysql"):
         assert "1 of 1 saved" in ran(cluster, blog.pod(name))
@@ -194,6 +199,9 @@ def test_blog_from_its_volumes(overlay: Made, image: Image, database: Database, 
     assert container.run("touch", "/home/cloudbackup/x").returncode == 0
     names = [line for line in blog.operator.done("borg.list", "--app", "blog").splitlines() if "UTC" in line]
     assert len(names) == 2
+    assert "2 of 2 restored" in ran(cluster, blog.pod("cloudbackup-restore"))
+    check_files(files, restored / "latest/files/srv/blog")
+    assert served(image, restored / "latest/mariadb", "SELECT COUNT(*) FROM blog.orders", tmp_path) == "1000"
 
 
 def test_a_fleet_over_ssh_in_parts_and_its_metrics(overlay: Made, image: Image, lab: Lab, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.unit.examples.objects import KUBERNETES
 
-PLACES = {name: f"overlays/{name}" for name in ("shop", "blog", "fleet")}
+PLACES = {name: f"overlays/{name}" for name in ("shop", "blog", "fleet", "fleet-operator")}
 RENDERED = Path(__file__).parent / "rendered"
 KUBECTL = ("kubectl", "kustomize")
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -38,6 +39,23 @@ def test_the_schemas_see_a_wrong_key() -> None:
     wrong["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["argz"] = []
     with pytest.raises(kubernetes_validate.ValidationError):
         check_schema(wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("servicemonitor", "honorLabels: true", "honourLabels: true"),
+        ("servicemonitor", "interval: 60s", "interval: 60 seconds"),
+        ("prometheusrule", "for: 5m", "four: 5m"),
+        ("prometheusrule", "severity: critical", "severity: 1"),
+    ],
+)
+def test_the_operators_schemas_see_a_wrong_key_and_a_wrong_value(kind: str, right: str, wrong: str) -> None:
+    text = (KUBERNETES / f"metrics/prometheus-operator/{kind}.yaml").read_text()
+    assert right in text
+    (each,) = objects(text.replace(right, wrong, 1))
+    with pytest.raises(jsonschema.ValidationError):
+        check_schema(each)
 
 
 @pytest.mark.parametrize("place", rendering.PLACES)
@@ -123,3 +141,29 @@ def test_the_operators_rules_are_those_of_prometheus() -> None:
     ((_, container),) = pods(deployment)
     assert str(port["port"]) in container["args"]
     assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("place", ["fleet", "fleet-operator"])
+def test_whoever_looks_for_the_metrics_finds_where_they_are_served(place: str) -> None:
+    """By the pod's annotations, and by the operator's ServiceMonitor through the Service."""
+    rendered = {(each["kind"], each["metadata"]["name"]): each for each in objects(rendering.kept(place))}
+    template = rendered["Deployment", "cloudbackup-metrics"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    arguments = container["args"]
+    served = arguments[arguments.index("--port") + 1]
+    assert template["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": served,
+        "prometheus.io/path": "/metrics",
+    }
+    assert arguments[arguments.index("--host") + 1] == "0.0.0.0"  # noqa: S104  # others than the pod ask
+    found = [each for (kind, _), each in rendered.items() if kind in ("ServiceMonitor", "PrometheusRule")]
+    assert len(found) == (2 if place == "fleet-operator" else 0)
+    for each in found:
+        if each["kind"] == "ServiceMonitor":
+            service = rendered["Service", "cloudbackup-metrics"]
+            assert each["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+            assert each["metadata"]["namespace"] == service["metadata"]["namespace"]
+            (port,) = service["spec"]["ports"]
+            (named,) = container["ports"]
+            assert (port["targetPort"], named["containerPort"]) == (named["name"], int(served))
