@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from tasks.borg.delete import delete
 from tasks.borg.failures import FULL_REMEDY
 from tasks.borg.runner import PLAIN, BorgError, How, Result, run_writing, script
-from tasks.errors import AppError, UsageError
+from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.inventory.models import App
 from tasks.remote.script import Environment, Script, Stream, Words, quote
 from tasks.storage.repository import Repository
@@ -73,18 +73,24 @@ Options = FilesOptions | StreamOptions
 class Created:
     """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC.
 
-    `said` is what others than borg wrote to standard error, such as the command that gave a stream.
+    `said` is what others than borg wrote to standard error, such as the command that gave a stream. `met` is why
+    borg's own account of it was not heard; then the numbers are None.
     """
 
     archive: str
     id: str
     start: datetime
-    size: int
-    stored: int
-    files: int
+    size: int | None
+    stored: int | None
+    files: int | None
     seconds: float
     warnings: tuple[str, ...] = field(default=())
     said: tuple[str, ...] = field(default=())
+    met: CloudbackupError | None = None
+
+
+class IncompleteError(BorgError):
+    """Borg made an archive that misses files, and it was removed, or is still there."""
 
 
 def literal(text: str) -> str:
@@ -144,7 +150,7 @@ def create(repository: Repository, options: Options, how: How = PLAIN) -> Create
     """Make an archive. It gets its name only when it is whole: whatever fails before, nothing of that name is listed.
 
     A path that does not exist is a warning and the rest is saved; that none of them exists is an error. Raises
-    ContentError when a stream's command failed, BorgError, and what `Host.run` raises.
+    ContentError when a stream's command failed, IncompleteError, BorgError, and what `Host.run` raises.
     """
     todo = create_script(repository, options, how)
     result = run_writing(repository, todo, how)
@@ -153,10 +159,10 @@ def create(repository: Repository, options: Options, how: How = PLAIN) -> Create
     return _created(repository, result)
 
 
-def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> BorgError:
+def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> IncompleteError:
     with suppress(AppError):  # a storage that is still full may refuse
         delete(repository, (archive,), how)
-    return BorgError(
+    return IncompleteError(
         f"{repository.app}: the storage was full for a while, so the archive {archive} would miss files",
         FULL_REMEDY,
         result,

@@ -40,8 +40,8 @@ def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledge
 
 
 def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
-    """Return the archives that no record tells of."""
-    return [archive for archive in archives if archive.id not in known.made]
+    """Return the archives that no record tells of, not by its id nor, where that is not known, as begun."""
+    return [archive for archive in archives if archive.id not in known.made and archive.name not in known.begun]
 
 
 def _config(state: State, known: Ledger) -> Iterable[Doubt]:

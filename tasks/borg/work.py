@@ -10,7 +10,7 @@ from tasks.borg import freeing, rolling_back
 from tasks.borg.apps import Opened
 from tasks.borg.change_passphrase import change, refuse_changed_key
 from tasks.borg.check import CheckOptions
-from tasks.borg.create import create, files_of
+from tasks.borg.create import files_of
 from tasks.borg.diff import diff
 from tasks.borg.examining import examine, refuse_damaged
 from tasks.borg.guard import look
@@ -18,6 +18,7 @@ from tasks.borg.info import archive_info, repository_info
 from tasks.borg.init import Initialised, init
 from tasks.borg.key_export import key_export
 from tasks.borg.list import Archive, Entry, archives, contents, find
+from tasks.borg.making import make
 from tasks.borg.mount import mount, umount
 from tasks.borg.naming import ArchiveName, parse
 from tasks.borg.noting import Note, noted
@@ -62,10 +63,11 @@ def save_files(opened: Opened) -> Lines:
     app = opened.app
     options = files_of(app, str(ArchiveName(app.name, "files", datetime.now(UTC))))
     with noted(opened.session, app, "create") as note:
-        made = create(opened.repository, options)
+        made = make(opened.session, app, opened.repository, options)
         note.values |= {"source": "files", "archive": made.archive, "archive_id": made.id}
         note.values |= {"size": made.size, "stored": made.stored}
-    yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
+    if made.met is None:
+        yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
     yield from (f"warning: {warning}" for warning in made.warnings)
 
 

@@ -59,14 +59,19 @@ class AppBackup:
                 while todo:
                     outcome = self._source(todo.pop(0))
                     self._note(outcome)
-                    if outcome.transient and (self.app.before or self.app.after):
-                        # The commands after the backup may have run: no further source without those before it.
-                        while todo:
-                            self._note(replace(outcome, source=todo.pop(0)))
+                    if self.app.before or self.app.after:
+                        self._put_off(todo, outcome, began)
         except InterruptedRunError:
             raise
         except CloudbackupError as error:
             self._lost(todo, error, began)
+
+    def _put_off(self, todo: list[str], outcome: Outcome, began: datetime) -> None:
+        """Put all further sources off after a lost connection: it may have run the commands after the backup."""
+        if outcome.met is not None:
+            outcome = Outcome.fault(self.app.name, outcome.source, began, outcome.met)
+        while todo and outcome.transient:
+            self._note(replace(outcome, source=todo.pop(0)))
 
     def _note(self, outcome: Outcome) -> None:
         """Keep a fault that may pass for the next try, while there is one; everything else is how the source ended."""

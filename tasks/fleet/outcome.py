@@ -17,7 +17,8 @@ class Outcome:
 
     Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
     `code` is the exit code that belongs to the error, which is `transient` when the same may succeed a little later;
-    and `once` when it is worth one more try alone; `unchanged` tells that there was nothing new to save.
+    and `once` when it is worth one more try alone; `unchanged` tells that there was nothing new to save; `met` is what
+    happened just when it was saved, such as a lost connection.
     """
 
     app: str
@@ -36,6 +37,7 @@ class Outcome:
     transient: bool = False
     once: bool = False
     storage: str = ""  # said where an app has several
+    met: CloudbackupError | None = None
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tasks.borg.create import FilesOptions, Options, create, create_script, files_of
+from tasks.borg.create import FilesOptions, Options, create_script, files_of
+from tasks.borg.making import make
 from tasks.borg.messages import Progress
 from tasks.borg.naming import ArchiveName
 from tasks.borg.runner import ContentError, How
@@ -52,7 +53,7 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
         seconds = (datetime.now(UTC) - time).total_seconds()
         return Outcome(app.name, source, "ok", time, seconds, details=ready.details, unchanged=True)
     try:
-        created = create(session.repository(app, Side.HOST), ready.options, How(on_progress=on_progress))
+        created = make(session, app, session.repository(app, Side.HOST), ready.options, How(on_progress=on_progress))
     except ContentError as error:
         raise ALL[source].explained(app, error) from error
     learnt = ready.learn(created)
@@ -69,6 +70,7 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
         archive_id=created.id,
         said=warnings,
         details={**_details(ready.options), **learnt.details},
+        met=created.met,
     )
 
 

@@ -1,11 +1,13 @@
 """Files of a host, over SFTP or on this machine: the few things that records, keys and marks need."""
 
 import errno
+import os
 import posixpath
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -15,22 +17,25 @@ from tasks.errors import AppError
 from tasks.remote import pipelined
 
 ANSWER = 60.0  # seconds in which a server must answer
+UNFINISHED = ".part"  # ends the name of a file that is being written
+PASSING = (EOFError, TimeoutError, ConnectionError, paramiko.SSHException)  # what becomes of a lost connection
 Result = TypeVar("Result")
 
 
 class FilesError(AppError):
     """A file of a host could not be read or written. `missing` tells that it is not there."""
 
-    def __init__(self, what: str, *, missing: bool = False) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, *, missing: bool = False, transient: bool = False) -> None:
+        super().__init__(what, transient=transient)
         self.missing = missing
 
 
 class Files(Protocol):
     """Paths are the host's; relative ones start in the account's home. Everything raises FilesError.
 
-    `read_each` and `names_each` return for each path what `read` and `names` return, or the fault of this path; over a
-    network they take few round trips however many paths there are.
+    `write_new` writes a file whole or not at all, and never over one that is there; a write that was cut off leaves a
+    file whose name ends in `UNFINISHED`. `read_each` and `names_each` return for each path what `read` and `names`
+    return, or the fault of this path; over a network they take few round trips however many paths there are.
     """
 
     def read(self, path: str, most: int | None = None) -> bytes: ...
@@ -80,7 +85,7 @@ class SftpFiles:
                 found = pipelined.read_all(channel, steps, wanted)
         except (OSError, EOFError, paramiko.SSHException) as error:
             channel.close()  # answers that nobody waits for would be taken for those to the next questions
-            raise _fault(self._host, verb, f"{len(wanted)} files", error) from error
+            raise _fault(self._host, verb, f"{len(wanted)} files", error, transient=True) from error
         return {
             path: _fault(self._host, verb, path, got) if isinstance(got, OSError) else got
             for path, got in found.items()
@@ -93,10 +98,18 @@ class SftpFiles:
         return channel is None or channel.closed
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file that must not exist yet."""
-        with self._told("write", path), self._sftp.open(path, "wxb") as file:
-            file.write(data)
-            self._sftp.chmod(path, mode)
+        """Write a file that must not exist yet, whole or not at all."""
+        fresh = _unfinished(path)
+        with self._told("write", path):
+            try:
+                with self._sftp.open(fresh, "wxb") as file:
+                    file.write(data)
+                self._sftp.chmod(fresh, mode)
+                self._sftp.rename(fresh, path)  # never over another: SFTP version 3, `SSH_FXP_RENAME`
+            except OSError:  # a full disk; nothing can be removed over a lost connection
+                with suppress(OSError, EOFError, paramiko.SSHException):
+                    self._sftp.remove(fresh)
+                raise
 
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file whole or not at all, over an older one of that name."""
@@ -149,7 +162,8 @@ class SftpFiles:
             with self._turn:
                 yield
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise _fault(self._host, verb, path, error) from error
+            lost = self.closed or isinstance(error, PASSING)
+            raise _fault(self._host, verb, path, error, transient=lost) from error
 
 
 class LocalFiles:
@@ -169,11 +183,18 @@ class LocalFiles:
         return {path: _or_fault(self.names, path) for path in paths}
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file that must not exist yet."""
+        """Write a file that must not exist yet, whole or not at all."""
+        fresh = Path(_unfinished(path))
         with self._told("write", path):
-            with Path(path).open("xb") as file:
-                file.write(data)
-            Path(path).chmod(mode)
+            try:
+                with fresh.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                fresh.chmod(mode)
+                self.rename(str(fresh), path)
+            finally:
+                fresh.unlink(missing_ok=True)
 
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file whole or not at all, over an older one of that name."""
@@ -229,6 +250,10 @@ def _or_fault(read: Callable[[str], Result], path: str) -> Result | FilesError:
         return error
 
 
+def _unfinished(path: str) -> str:
+    return f"{path}.{secrets.token_hex(4)}{UNFINISHED}"
+
+
 def _ancestry(path: str) -> list[str]:
     parts = [path]
     while (above := posixpath.dirname(parts[0])) not in ("", "/", "."):
@@ -236,7 +261,7 @@ def _ancestry(path: str) -> list[str]:
     return parts
 
 
-def _fault(host: str, verb: str, path: str, error: Exception) -> FilesError:
+def _fault(host: str, verb: str, path: str, error: Exception, *, transient: bool = False) -> FilesError:
     missing = isinstance(error, FileNotFoundError) or getattr(error, "errno", None) == errno.ENOENT
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return FilesError(f"{host}: cannot {verb} {path}: {reason}", missing=missing)
+    return FilesError(f"{host}: cannot {verb} {path}: {reason}", missing=missing, transient=transient)

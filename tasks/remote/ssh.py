@@ -23,6 +23,7 @@ from tasks.remote.silence import end_when_silent
 CHANNELS = 4  # at once on one connection; OpenSSH's MaxSessions is 10 for a connection
 CONNECT_TIMEOUT = 20.0  # seconds
 DEAD_AFTER = 60  # seconds in which the other side must acknowledge what was sent, and answer what it is asked
+LOST = 1.0  # seconds in which a connection whose channel was lost is seen to be lost itself
 KEEPALIVE = 15  # seconds between two questions whether it is there
 
 
@@ -86,7 +87,9 @@ class SshHost(Host):
                 try:
                     client = paramiko.SFTPClient.from_transport(transport)
                 except (paramiko.SSHException, OSError, EOFError) as error:
-                    raise HostError(f"{self.name}: no SFTP there: {error}") from error
+                    transport.join(LOST)  # a lost connection ends its thread, a server without SFTP does not
+                    lost = isinstance(error, paramiko.ChannelException) or not transport.is_active()
+                    raise HostError(f"{self.name}: no SFTP there: {error}", transient=lost) from error
                 assert client is not None
                 self._sftp = SftpFiles(client, self.name)
             return self._sftp

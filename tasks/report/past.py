@@ -13,7 +13,7 @@ from tasks.inventory.models import App
 from tasks.report.human import moment
 from tasks.report.judge import sound
 from tasks.report.table import INDENT, printable
-from tasks.storage.ledger import INTENT
+from tasks.storage.ledger import ANNOUNCED
 from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.records import Record, Records
 from tasks.storage.session import Session
@@ -48,13 +48,13 @@ def run(folder: str, options: Options) -> int:
 
 
 def chosen(records: Sequence[Record], options: Options) -> list[Record]:
-    """Return the wanted records, oldest first. What was only intended is left out: its outcome has a record as well."""
+    """Return the wanted records, oldest first. What was only announced is left out, unless asked for."""
     wanted = [
         record
         for record in records
         if options.source in ("", record.source)
         and options.action in ("", record.action)
-        and (record.action != INTENT or options.action == INTENT)
+        and (record.action not in ANNOUNCED or options.action == record.action)
     ]
     return sorted(wanted, key=lambda record: record.time)[-options.limit :]
 

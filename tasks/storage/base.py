@@ -14,7 +14,7 @@ from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
-from tasks.storage.ledger import KNOWN, history, is_milestone, wanted
+from tasks.storage.ledger import KNOWN, forgotten, history, is_milestone, wanted
 from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
@@ -64,6 +64,7 @@ class Storage(ABC):
         self.kind = kind
         self.directory = directory
         self._recording: set[str] = set()
+        self._begun: dict[tuple[str, str | None], str] = {}  # the files that announce archives, by app and archive
 
     @abstractmethod
     def url(self, app: App) -> str:
@@ -126,7 +127,26 @@ class Storage(ABC):
         self.files(app).make_directory(self.directory)
 
     def write_record(self, app: App, record: Record) -> None:
-        """Write a record; it never changes afterwards. Raises AppError."""
+        """Write a record; it never changes afterwards. What announced its archive is taken back. Raises AppError."""
+        files, path = self._write(app, record)
+        if record.archive:
+            self.withdraw(app, record.archive)
+        if record.action == UNCHANGED or is_milestone(record):
+            with suppress(AppError):  # another operator was quicker, or the next one does it
+                _tidy(files, *posixpath.split(path))
+
+    def announce(self, app: App, record: Record) -> None:
+        """Write the record of an archive that is about to be made, until `withdraw`. Raises AppError."""
+        _, self._begun[app.name, record.archive] = self._write(app, record)
+
+    def withdraw(self, app: App, archive: str) -> None:
+        """Take back that an archive of this name was begun; one that cannot be taken back does no harm."""
+        path = self._begun.pop((app.name, archive), None)
+        if path is not None:
+            with suppress(AppError):
+                self.files(app).remove(path)
+
+    def _write(self, app: App, record: Record) -> tuple[Files, str]:
         folder = self.records_folder(app)
         files = self.files(app)
         if app.name not in self._recording:  # asked once in a run: when the disk goes later, so does the folder
@@ -135,16 +155,9 @@ class Storage(ABC):
             self._recording.add(app.name)
         what = KNOWN if is_milestone(record) else record.source
         name = record_name(record.time, record.action, what, failed=record.outcome == "failed")
-        files.write_new(posixpath.join(folder, name), record.to_json().encode())
-        if record.action == UNCHANGED:
-            self._drop_older(files, folder, name)
-
-    def _drop_older(self, files: Files, folder: str, newest: str) -> None:
-        """Remove the records before `newest` of its kind: a look every five minutes leaves one record, not 100,000."""
-        for name in files.names(folder):
-            if kind(name) == kind(newest) and name < newest:
-                with suppress(FilesError):  # another operator was quicker, or the next look removes it
-                    files.remove(posixpath.join(folder, name))
+        path = posixpath.join(folder, name)
+        files.write_new(path, record.to_json().encode())
+        return files, path
 
     def read_records(self, app: App, newest: int = NEWEST, only: Collection[str] = ()) -> Records:
         """Return the app's newest records, so many of each kind (see `records.kind`), oldest first. Raises AppError.
@@ -201,6 +214,15 @@ class Storage(ABC):
     def records_folder(self, app: App) -> str:
         """Return the folder of the app's records as the storage's own files have it."""
         return posixpath.join(self.directory, "records", app.name)
+
+
+def _tidy(files: Files, folder: str, written: str) -> None:
+    """Remove what a new record makes needless: a look every five minutes leaves one file, not 100,000."""
+    names = files.names(folder)
+    older = [name for name in names if kind(name) == kind(written) and name < written]
+    for name in older if kind(written).split("-")[0] == UNCHANGED else forgotten(names, written):
+        with suppress(FilesError):
+            files.remove(posixpath.join(folder, name))
 
 
 def record_name(time: datetime, action: str, source: str | None = None, *, failed: bool = False) -> str:

@@ -3,6 +3,9 @@
 Whoever frees something says so beforehand, in a record of the action `intent` with `removing_ids`: for the time until
 the action's own record is there, and for the case that it never comes.
 
+Whoever makes an archive says so beforehand as well, in a record of the action `begun` with the archive's name, which is
+taken back once the archive has its own record (tasks/borg/making.py tells why that is safe).
+
 A milestone is a record after which nothing older need be read: it lists, in `known_ids`, every archive that should be
 there, because whoever wrote it had compared the repository with all records, or because a person said so (`--force`).
 Everything else is a set of ids, never used twice, so the order in which several operators write their records does not
@@ -13,11 +16,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from tasks.remote.files import UNFINISHED
 from tasks.storage.records import Record, Records, kind, newest_names
 
 MILESTONES = ("init", "prune", "compact", "delete", "check", "rollback", "change-passphrase")  # may be one
 KNOWN = "known"  # stands in the file name of a milestone, in the place of a source
 INTENT = "intent"
+BEGUN = "begun"
+ANNOUNCED = (INTENT, BEGUN)  # what is said beforehand; what came of it has a record of its own
 SAVING = ("backup", "create")
 LONGEST = timedelta(days=2)  # records carry the time of their beginning: who began so long before may end later
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
@@ -32,7 +38,7 @@ class Ledger:
     repository's `config` should be, None when no record tells; `counts` are the objects that lived after some
     transactions and must live still; `proven` are archives that a drill proved, `removed` those that
     we removed, `ignored` the names of broken records
-    that a person said do not matter.
+    that a person said do not matter; `begun` are the names of archives that were begun and have no record by their id.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +48,7 @@ class Ledger:
     proven: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
+    begun: frozenset[str] = frozenset()
 
 
 def ledger(records: Records) -> Ledger:
@@ -52,6 +59,7 @@ def ledger(records: Records) -> Ledger:
         made |= dict.fromkeys(known_ids(record) or (), "")
         if record.action in SAVING and record.outcome != "failed" and record.archive_id:
             made[record.archive_id] = record.archive or ""
+    begun = {record.archive for record in every if record.action == BEGUN and record.archive}
     names = {record.archive_id: record.archive for record in every if record.archive_id and record.archive}
     seen = {each for record in every for each in record.archive_ids or ()}
     gone = _removed(every)
@@ -64,6 +72,7 @@ def ledger(records: Records) -> Ledger:
         proven=frozenset(_proven(every)),
         removed=frozenset(gone),
         ignored=frozenset(name for record in every for name in _texts(record.details.get("ignored_records"))),
+        begun=frozenset(begun - set(made.values())),
     )
 
 
@@ -71,7 +80,7 @@ def history(names: Iterable[str]) -> list[str]:
     """Return the file names of the records that `ledger` needs: those since the newest milestone's, sorted."""
     every = sorted(name for name in names if name.endswith(".json"))
     milestones = [name for name in every if kind(name).endswith(f"-{KNOWN}")]
-    start = _before(milestones[-1]) if milestones else ""
+    start = before(milestones[-1]) if milestones else ""
     return [name for name in every if name >= start]
 
 
@@ -81,7 +90,13 @@ def wanted(names: Iterable[str]) -> list[str]:
     return sorted({*newest_names(every), *history(every)})
 
 
-def _before(name: str) -> str:
+def forgotten(names: Iterable[str], milestone: str) -> list[str]:
+    """Return the names that nobody needs after a milestone of this name: old records `begun`, and unfinished files."""
+    old = (name for name in names if name < before(milestone))
+    return [name for name in old if kind(name).split("-")[0] == BEGUN or name.endswith(UNFINISHED)]
+
+
+def before(name: str) -> str:
     """Return the beginning of the names of records that began `LONGEST` before the one of this name."""
     try:
         return f"{datetime.strptime(name[:_TIME], _FORMAT).replace(tzinfo=UTC) - LONGEST:{_FORMAT}}"

@@ -12,11 +12,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tasks.borg.doubts import strangers
+from tasks.borg.list import Archive
 from tasks.lab import process, programs
 from tasks.lab.lab import Lab, LabApp
+from tasks.storage.ledger import BEGUN, ledger
+from tasks.storage.records import Records
 from tests.integration.fleet.support import Operator, command_lines, eventually, make_ready, on_host, untimed
 
 # Stands before mariadb-backup on a host's PATH, tells its number, and waits while there is a pipe that nobody writes to.
@@ -99,9 +104,14 @@ class Fleet:
         return self.lab.box.home() / "cloudbackup" / app
 
     def records(self, app: str) -> list[dict[str, Any]]:
-        """Return an app's records, oldest first."""
+        """Return an app's records, oldest first; what was only announced is left out."""
+        every = (json.loads(text) for text in self.files_of_records(app).values())
+        return [record for record in every if record["action"] != BEGUN]
+
+    def files_of_records(self, app: str) -> dict[str, bytes]:
+        """Return the files in the folder of an app's records, by name."""
         folder = self.lab.box.home() / "cloudbackup/records" / app
-        return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        return {path.name: path.read_bytes() for path in sorted(folder.glob("*.json"))}
 
     def archives(self, app: str) -> dict[str, str]:
         """Return the ids of an app's archives by name, by stock borg's own listing."""
@@ -130,8 +140,8 @@ class Fleet:
         """Back both apps up, or the victim `alone`, or one `source`, with `strike` beside it; assert what must hold then.
 
         Each new archive was claimed, and the other way round; the old ones are what they were; the other app is saved;
-        nothing runs on; the exit code fits the lines. Where the fault ends the operator's own process, the code may be
-        `ended`, and what was saved just before is not claimed any more.
+        nothing runs on; the exit code fits the lines; no archive is one that nobody knows of. Where the fault ends the
+        operator's own process, the code may be `ended`, and what was saved just before is not claimed any more.
         """
         (self.host.home / "dump").unlink(missing_ok=True)
         apps = (self.victim,) if alone else (self.victim, self.other)
@@ -151,20 +161,22 @@ class Fleet:
         for app in looked:
             assert {name: now[app].get(name) for name in self.known[app]} == self.known[app], printed
             claimed = night.saved(app)
-            if ended or self.lost(app):  # the end of a borg that had just finished was not heard of
+            if ended:
                 assert set(claimed) <= set(made[app]), printed
             else:
                 assert sorted(made[app]) == sorted(claimed), printed
+            assert self.strangers(app) == [], printed
         self.known |= now
         self.beside = []
         assert night.code in (night.expected, ended), printed
         assert len(made[self.other]) == (0 if alone else 1 if source else 2), printed
         return night
 
-    def lost(self, app: str) -> bool:
-        """Tell whether an app's newest backup was tried again, for its connection was lost."""
-        retried = self.records(app)[-1].get("details", {}).get("retried", ())
-        return any("connection" in each for each in retried)
+    def strangers(self, app: str) -> list[str]:
+        """Return the archives for which a prune would refuse."""
+        known = ledger(Records.parse(self.files_of_records(app)))
+        archives = [Archive(name, id_, datetime.now(UTC)) for name, id_ in self.archives(app).items()]
+        return [archive.name for archive in strangers(archives, known)]
 
     def during(self, action: Callable[[], object]) -> Strike:
         """Return what does something while the victim's dump stands still, in the middle of its backup."""

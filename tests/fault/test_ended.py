@@ -1,18 +1,27 @@
-"""Who ends in the middle of a dump without any fault of the host's: the operator's process, and a server that restarts."""
+"""Who ends in the middle of a dump without any fault of the host's, or just when an archive is there and nobody was told."""
 
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.lab import process
-from tests.fault.fleet import Fleet, Strike
+from tasks.lab import process, programs
+from tests.fault.fleet import ROLES, Fleet, Strike
 from tests.integration.fleet.support import eventually
 
 MIDDLE = 0.5
+
+# Stands before borg on a host's PATH: tells its number once an archive is made, and then says nothing any more.
+SILENT = """#!/bin/sh
+case " $* " in *" create "*) ;; *) exec {program} "$@" ;; esac
+{program} "$@" >/dev/null 2>&1
+echo $$ >{home}/made.new && mv {home}/made.new {home}/made
+read -r _ <{home}/hold
+"""
 
 
 def stopped(fleet: Fleet, action: Callable[[int], object]) -> Strike:
@@ -61,3 +70,46 @@ def test_a_server_that_restarts_during_the_dump_is_backed_up_anew(fleet: Fleet) 
     assert night.code == 0
     retried = fleet.records(fleet.victim)[-1]["details"]["retried"]
     assert "the database server ended or was restarted" in retried[0]
+
+
+@pytest.fixture
+def made(fleet: Fleet) -> Iterator[Path]:
+    """The file that tells the process which has made an archive and goes on holding its tongue."""
+    host = fleet.host
+    borg, hold, told = host.paths.programs / "borg", host.home / "hold", host.home / "made"
+    os.mkfifo(hold)
+    borg.write_text(SILENT.format(program=programs.find("borg"), home=host.home))
+    borg.chmod(0o755)
+    yield told
+    for each in (borg, hold, told):
+        each.unlink()
+
+
+@pytest.mark.parametrize("role", ["borg", "sshd"])
+def test_an_archive_whose_end_was_not_heard_is_taken_over(fleet: Fleet, made: Path, role: str) -> None:
+    def strike() -> bool:
+        assert eventually(made.exists), "no archive was made"
+        os.kill(int(made.read_text()) if role == "borg" else min(ROLES[role](fleet, 0)), signal.SIGKILL)
+        return True
+
+    night = fleet.night(strike, "files")
+    assert night.code == 0
+    assert re.search(r" warning .*\n.*there and whole", night.line(fleet.victim, "files")), night.printed
+    record = fleet.records(fleet.victim)[-1]
+    assert (record["outcome"], [record["archive"]]) == ("warning", night.made[fleet.victim])
+    assert "retried" not in record.get("details", {})
+
+
+def test_an_archive_whose_operator_was_killed_before_the_record_is_no_stranger(fleet: Fleet, made: Path) -> None:
+    def strike() -> bool:
+        assert fleet.running
+        assert eventually(made.exists), "no archive was made"
+        os.killpg(fleet.running.pid, signal.SIGKILL)
+        return True
+
+    night = fleet.night(strike, "files", alone=True, ended=-signal.SIGKILL)
+    (archive,) = night.made[fleet.victim]
+    assert archive not in [record.get("archive") for record in fleet.records(fleet.victim)]
+    assert fleet.operator.report()[fleet.victim, "files"]["error"] is None
+    fleet.operator.done("check", "--app", fleet.victim, "--repository-only")
+    assert fleet.known[fleet.victim][archive] in fleet.records(fleet.victim)[-1]["details"]["known_ids"]

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tasks.lab.lab import LabBox
+from tasks.remote.files import FilesError
+from tasks.remote.ssh import SshHost, SshTarget
 
 from .support import Client, succeeded
 
@@ -101,6 +103,24 @@ class TestSftp:
 
         assert operator.sftp(f'put "{data}/file 0" new').returncode != 0
         assert (box.home() / "new").stat().st_size < 500_000
+
+
+def test_our_own_files_are_there_whole_or_not_at_all(operator: Client, box: LabBox) -> None:
+    host = SshHost(SshTarget(f"{operator.user}@127.0.0.1", box.port, operator.key, box.host_key))
+    for fault, passes in ((box.faults.quota, False), (box.faults.drop_after, True)):
+        fault(500_000)
+        with pytest.raises(FilesError) as caught:
+            host.files().write_new("record.json", bytes(1_000_000))
+        box.faults.clear()
+        assert caught.value.transient == passes
+        assert not host.files().exists("record.json")
+        assert passes or not any("record" in name for name in host.files().names("."))
+    host.files().write_new("record.json", bytes(1_000_000))
+    with pytest.raises(FilesError) as caught:
+        host.files().write_new("record.json", b"another")
+    assert not caught.value.transient
+    assert host.files().read("record.json") == bytes(1_000_000)
+    host.close()
 
 
 def test_scp_of_the_old_protocol_is_jailed_too(operator: Client, outside: Path, tmp_path: Path, data: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tasks.borg.freeing import vouched
 from tasks.borg.guard import Evidence, may_free
 from tasks.borg.list import Archive, Listing
 from tasks.borg.naming import ArchiveName
@@ -104,6 +105,30 @@ def test_nothing_is_freed_when_something_looks_wrong(found: Evidence, reason: st
         may_free(found)
     assert caught.value.exit_code == 5
     assert any(reason.split(" .*", maxsplit=1)[0] in told for told in may_free(found, force=True))
+
+
+LATE = archive("files", 1, "unheard")
+BEGUN = record("begun", 1, source="files", archive=LATE.name)
+
+
+def test_an_archive_whose_operator_died_before_its_record_is_known_by_what_was_announced() -> None:
+    found = evidence((*ALL, LATE), (*RECORDS, BEGUN))
+    assert may_free(found) == ()
+    vouching = record("check", 0, details=vouched(found))
+    assert LATE.id in ledger(Records((*RECORDS, BEGUN, vouching))).made
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (evidence((*ALL, archive("files", 3)), (*RECORDS, BEGUN)), "no record tells of it"),
+        (evidence((*ALL, Archive(LATE.name, "x", NOW - timedelta(days=9))), (*RECORDS, BEGUN)), "dated otherwise"),
+        (evidence((*ALL, LATE), (*RECORDS, BEGUN, saved(LATE, archive_id="its own"))), "is not the recorded one"),
+    ],
+)
+def test_what_was_announced_excuses_nothing_else(found: Evidence, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        may_free(found)
 
 
 def test_the_proven_one_must_be_among_those_that_remain() -> None:
