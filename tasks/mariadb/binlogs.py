@@ -9,16 +9,15 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from tasks.mariadb import binlog, collect, failures
 from tasks.mariadb.access import CLIENT, Access
-from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb.parts import Program
 from tasks.remote.host import Host
 from tasks.remote.script import Script, Stream, quote
 
-COLLECT, BINLOG = "COLLECT_PROGRAM", "BINLOG_READER"  # names of the environment variables that carry programs
+PROGRAM = Program(collect, (binlog,))
 HEAD = 512  # bytes of a file that hold its Format_description
 # What a statement in the binary log does not bring along, and its replay needs.
 KEPT = (
@@ -171,27 +170,8 @@ def archive(access: Access, directory: str, after: str = "") -> Stream:
         "directory": directory,
         "after": after,
     }
-    body = quote((*INTERPRETER, load(COLLECT, {BINLOG: binlog.__name__}), json.dumps(plan)))
-    return Stream(body, {**access.environment, **texts({BINLOG: binlog.__file__, COLLECT: collect.__file__})})
-
-
-def load(program: str, parts: Mapping[str, str]) -> str:
-    """Return Python that runs a program from the environment. It finds its parts by the names by which it imports them.
-
-    `program` and the keys of `parts` are names of environment variables.
-    """
-    lines = ["import os, sys, types"]
-    for variable, name in parts.items():
-        lines += [
-            f'part = sys.modules["{name}"] = types.ModuleType("{name}")',
-            f'exec(os.environ["{variable}"], part.__dict__)',
-        ]
-    return "\n".join([*lines, f'exec(os.environ["{program}"])'])
-
-
-def texts(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of programs, as they travel to a host."""
-    return {name: Path(file).read_text(encoding="utf-8") for name, file in files.items()}
+    body = quote((*PROGRAM.words, json.dumps(plan)))
+    return Stream(body, {**access.environment, **PROGRAM.environment})
 
 
 @dataclass(frozen=True)

@@ -9,26 +9,17 @@ import posixpath
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tasks.mariadb import failures, private, proof, unpack
-from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb.parts import Program
 from tasks.mariadb.server import Position
 from tasks.mariadb.unpack import OnLine
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.script import Script, Stream, quote
 
-PROOF = "PROOF_PROGRAM"  # names of the environment variables that carry the texts of the program's two parts
-PRIVATE = "PRIVATE_SERVER"
-# The second part finds the first by the name by which it imports it.
-_LOAD = f"""\
-import os, sys, types
-part = sys.modules["{private.__name__}"] = types.ModuleType("private")
-exec(os.environ["{PRIVATE}"], part.__dict__)
-exec(os.environ["{PROOF}"])
-"""
+PROGRAM = Program(proof, (private,))
 FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
 NAME = "cloudbackup-drill-"  # how the names of the directories begin
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace
@@ -81,7 +72,7 @@ def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
     plan = {"scratch": scratch, "verify": list(options.verify), "patience": PATIENCE, "version": options.version}
     data = posixpath.join(scratch, "data")
     unpacking = unpack.script(content, data, size=options.size + MARGIN, version=options.version)
-    program = quote((*INTERPRETER, _LOAD))
+    program = quote(PROGRAM.words)
     body = f"""\
 began=$(date +%s.%N)
 cleanup() {{
@@ -99,8 +90,7 @@ trap cleanup EXIT
 plan={quote((json.dumps(plan),))}
 {program} prove "${{plan%?}}, \\"began\\": $began}}"
 """
-    texts = {name: Path(str(part.__file__)).read_text("utf-8") for name, part in ((PRIVATE, private), (PROOF, proof))}
-    return Script(body, {**unpacking.environment, **texts}, grace=GRACE)
+    return Script(body, {**unpacking.environment, **PROGRAM.environment}, grace=GRACE)
 
 
 def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | None = None) -> Drilled:

@@ -9,17 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tasks.errors import RefusedError
-from tasks.mariadb import binlog, failures, private, proof, replay, unpack
-from tasks.mariadb.binlogs import BINLOG, Saved, load, texts
-from tasks.mariadb.dump import INTERPRETER
+from tasks.mariadb import binlog, cut, failures, private, proof, replay, unpack
+from tasks.mariadb.binlogs import Saved
+from tasks.mariadb.parts import Program
 from tasks.mariadb.unpack import Unpacked
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.script import Script, Stream, quote
 
-REPLAY, PRIVATE, PROOF = "REPLAY_PROGRAM", "PRIVATE_SERVER", "PROOF_PROGRAM"
-_PARTS = {BINLOG: binlog.__name__, PRIVATE: private.__name__, PROOF: proof.__name__}
-_FILES = {BINLOG: binlog.__file__, PRIVATE: private.__file__, PROOF: proof.__file__, REPLAY: replay.__file__}
+PROGRAM = Program(replay, (binlog, private, cut, proof))
 PATIENCE = 600  # seconds for the private server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
 
@@ -103,7 +101,7 @@ def script(unpacking: Script, moment: Moment, directory: str, goes_on: str | Non
         "binlog": goes_on,
         "patience": PATIENCE,
     }
-    program = quote((*INTERPRETER, load(REPLAY, _PARTS)))
+    program = quote(PROGRAM.words)
     extracting = "\n".join(
         f"{{ {stream.body}\n}} | {program} extract {quote((posixpath.join(scratch, 'logs', str(number)),))} || "
         f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
@@ -133,7 +131,7 @@ unpacked=yes
     environment = dict(unpacking.environment)
     for stream in moment.logs:
         environment.update(stream.environment)
-    return Script(body, {**environment, **texts(_FILES)}, grace=GRACE)
+    return Script(body, {**environment, **PROGRAM.environment}, grace=GRACE)
 
 
 def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovered]:

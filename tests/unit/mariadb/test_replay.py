@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tasks.mariadb import cut as cutting
 from tasks.mariadb import replay
+from tasks.mariadb.cut import Cut, Position, Refusal
 from tasks.mariadb.private import DrillFault
-from tasks.mariadb.replay import Cut, Position, Refusal
 from tests.unit.mariadb.binlogs import SERVER, Made
 
 BEGIN = 1000  # when the first binary log was made; each is open for 100 seconds
@@ -46,7 +47,7 @@ class Logs:
 
     def planned(self, at: int, position: Position, **saved: Any) -> Cut:
         plan = {"at": at, "scratch": str(self.folder), "saved": saved or None}
-        return replay.planned(plan, position)
+        return cutting.planned(plan, position)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def logs(tmp_path: Path) -> Logs:
 
 
 def taken(cut: Cut) -> list[str]:
-    return [replay.gtid(*each).rpartition("-")[2] for each in cut.numbers()]
+    return [cutting.gtid(*each).rpartition("-")[2] for each in cut.numbers()]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,8 @@ def test_a_session_with_a_clock_of_its_own_neither_ends_it_nor_is_left_out(tmp_p
     logs.archive(0, 0, 1)
     cut = logs.planned(1150, logs.position(0, 0))
     assert taken(cut) == ["1", "2", "3", "4"]
-    assert replay.outcome(cut, 1150)["odd"] == 1
-    assert replay.outcome(cut, 1150)["newest"] == 1110
+    assert cutting.outcome(cut, 1150)["odd"] == 1
+    assert cutting.outcome(cut, 1150)["newest"] == 1110
 
 
 def test_one_that_began_before_and_ended_after_is_told(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_one_that_began_before_and_ended_after_is_told(tmp_path: Path) -> None:
     logs.archive(0, 0)
     cut = logs.planned(1050, logs.position(0, 0))
     assert taken(cut) == ["1"]
-    assert replay.outcome(cut, 1050)["after"] == 1
+    assert cutting.outcome(cut, 1050)["after"] == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_names_that_came_again_after_a_restore_are_told_apart(tmp_path: Path) ->
     logs.made[0].close(2100)
     logs.archive(1, 0)
     again = Position({"name": "binlog.000000", "offset": logs.made[0].groups[0].offset, "gtid": f"0-{SERVER}-1"})
-    assert replay.shown(2010)
+    assert cutting.shown(2010)
     assert [log.facts.created for log in logs.planned(2050, again).logs] == [2000]
     first = Position({"name": "binlog.000000", "offset": old.groups[0].offset, "gtid": ""})
     assert [log.facts.created for log in logs.planned(1095, first).logs] == [1000]
