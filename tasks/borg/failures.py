@@ -58,6 +58,11 @@ FAILURES: tuple[Failure, ...] = (
         "install it there: `apt install borgbackup python3`",
         pattern=r"^(?:\S*bash|main): (?:line \d+: )?(?P<name>borg|python3|awk): command not found",
     ),
+    Failure(
+        "borg is there and cannot start: the Python that it runs on is missing on the host",
+        "install it there: `apt install borgbackup python3`",
+        pattern=r"/borg: (?:cannot execute: required file not found|.*bad interpreter)",
+    ),
     # Space
     Failure(
         "the storage is full",

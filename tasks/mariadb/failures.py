@@ -7,6 +7,7 @@ from tasks.errors import AppError
 from tasks.mariadb.access import NO_PASSWORD_CAME
 
 DOCUMENTS = "docs/mariadb.md"
+READ_REMEDY = "run the backup as root or as the server's own user (`host: root@...`)"
 
 
 class DatabaseError(AppError):
@@ -128,7 +129,7 @@ _KNOWN = (
         r"(?:Can't change dir to|cannot (?:open|access|stat)|Can't (?:open|read)) '?([^\s']+)'?[^\n]*Permission denied"
         r"|([^\s']+): Permission denied",
         "the data directory cannot be read: {0}",
-        "run the backup as root or as the server's own user (`host: root@...`)",
+        READ_REMEDY,
     ),
     Failure(
         r"(?i)Unsupported server version|unsupported redo log format|was created with (?:MariaDB|MySQL) [\d.]+"

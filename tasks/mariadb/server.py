@@ -66,6 +66,10 @@ for tool in @backup@; do
 done
 command -v mbstream >/dev/null && say mbstream yes
 say files "$(ulimit -H -n)"
+for folder in "$1" "$1"/*/; do
+  [ -d "$folder" ] || continue
+  [ -r "$folder" ] && [ -x "$folder" ] || { say unreadable "$folder"; break; }
+done
 find "$1" -type f -name '*.M[AY][DI]' -exec du -k {} + 2>/dev/null | while read -r kibibytes _; do
   say file "$kibibytes"
 done
@@ -81,6 +85,7 @@ class Tools:
     mbstream: bool
     options: frozenset[str] = frozenset()  # of those that not every mariadb-backup has
     open_files: int | None = None  # how many files a tool may open at most; None is as many as it likes
+    unreadable: str | None = None  # a folder of the data directory that the tools' account may not look into
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,9 @@ def faults(server: Server) -> list[tuple[str, str]]:
         missing = ", ".join(server.missing_grants)
         statement = f"GRANT {missing} ON *.* TO {_quoted_account(server.account)}"
         found.append((f"{_quoted_account(server.account)} may not {missing}", f"run on the server: {statement}"))
+    if server.tools.unreadable is not None:
+        what = f"the data directory cannot be read: {server.tools.unreadable}"
+        found.append((what, failures.READ_REMEDY))
     if server.tools.open_files is not None and server.tools.open_files < server.tables + SPARE_FILES:
         wanted = server.tables + SPARE_FILES
         found.append(
@@ -263,6 +271,7 @@ def _tools(rows: Sequence[Sequence[str]]) -> Tools:
         mbstream=any(key == "mbstream" for key, _ in rows),
         options=frozenset(value for key, value in rows if key == "option"),
         open_files=next((int(value) for key, value in rows if key == "files" and value.isdigit()), None),
+        unreadable=next((value for key, value in rows if key == "unreadable"), None),
     )
 
 
