@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,6 +116,43 @@ def test_files_come_back_whole(repository: Repository, tree: Path, tmp_path: Pat
     assert [(restored / each).read_text() for each in ODD_NAMES] == [each * 100 for each in ODD_NAMES]
     assert [path.name for path in (restored / "cache").iterdir()] == ["CACHEDIR.TAG"]
     assert not list(tmp_path.rglob("owned"))
+
+
+def test_rights_and_attributes_come_back(repository: Repository, tmp_path: Path) -> None:
+    """By number, whoever has that number here; ACLs and extended attributes where this file system keeps them."""
+    top = tmp_path / "srv"
+    top.mkdir()
+    file = top / "file"
+    file.write_text("file")
+    (top / "linked").hardlink_to(file)
+    if os.geteuid() == 0:
+        os.chown(file, 12345, 54321)
+    os.setxattr(file, "user.note", b"kept")
+    os.setxattr(file, "system.posix_acl_access", acl())
+    file.chmod(0o4750)
+    os.utime(file, ns=(1, 1_234_567_890_123_456_789))
+    create(repository, FilesOptions("one", (str(top),)))
+    target = tmp_path / "target"
+    target.mkdir()
+    extract(repository, ExtractOptions("one", strip=len(top.parts) - 1), str(target))
+    restored = target / "file"
+    assert facts(restored) == facts(file)
+    assert restored.samefile(target / "linked")
+
+
+def acl() -> bytes:
+    """Return a list in the kernel's form (linux/posix_acl_xattr.h): owner, one user more, group, mask, others."""
+    nobody = 0xFFFFFFFF
+    entries = ((1, 7, nobody), (2, 4, 4242), (4, 5, nobody), (16, 5, nobody), (32, 0, nobody))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def facts(file: Path) -> tuple[object, ...]:
+    """Return what a file system knows of a file beside its name and content."""
+    stat = file.stat()
+    attributes = {name: os.getxattr(file, name) for name in os.listxattr(file)}
+    assert attributes.keys() >= {"user.note", "system.posix_acl_access"}
+    return stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime_ns, stat.st_nlink, attributes
 
 
 def test_single_paths_are_extracted_by_their_very_names(repository: Repository, tree: Path, tmp_path: Path) -> None:
