@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tasks.lab import database, mariadb, tree
@@ -19,6 +19,20 @@ def test_a_line_for_each_source_and_a_summary(saved: str) -> None:
     heads = sorted(tuple(line.split()[:3]) for line in lines[:-1])
     assert heads == [(app, source, "ok") for app in ("blog", "shop") for source in ("files", "mariadb")]
     assert re.fullmatch(r"4 of 4 saved in \d+:\d\d", lines[-1])
+
+
+def test_sources_of_an_app_run_one_after_the_other_and_apps_side_by_side(lab: Lab, saved: str) -> None:
+    def spans(app: str) -> list[tuple[datetime, datetime]]:
+        """Return when the first two archives were begun and done; a record's time is in whole seconds."""
+        files = sorted((lab.box.home() / "cloudbackup/records" / app).glob("*-backup-*.json"))
+        records = [json.loads(file.read_text()) for file in files]
+        begun = [(datetime.fromisoformat(each["time"]), each["duration_seconds"]) for each in records]
+        return sorted((start, start + timedelta(seconds=seconds)) for start, seconds in begun)[:2]
+
+    shop, blog = spans("shop"), spans("blog")
+    for first, second in (shop, blog):
+        assert second[0] + timedelta(seconds=1) > first[1]
+    assert max(shop[0][0], blog[0][0]) < min(shop[1][1], blog[1][1])
 
 
 def test_restored_files_equal_saved_files(lab: Lab, operator: Operator, saved: str, tmp_path: Path) -> None:

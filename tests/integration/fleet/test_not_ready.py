@@ -111,7 +111,7 @@ def test_a_data_directory_that_may_not_be_read_fails_alone(
     assert "cannot be read" in line_of(end.stdout, "blog", "mariadb")
     assert line_of(end.stdout, "shop", "mariadb").split()[2] == "ok"
     (told,) = errors(check(other, "blog", 4))
-    folder = lab.apps["blog"].server.datadir / "mysql"
+    folder = lab.apps["blog"].server.datadir
     assert told.startswith(f"mariadb the data directory cannot be read: {folder}/ run the backup as root")
 
 
