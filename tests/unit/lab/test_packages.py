@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import CloudbackupError, UsageError
-from tasks.lab import packages
+from tasks.lab import installing, packages
 
 PLAN = """Reading package lists...
 Inst mariadb-server-core [1:10.11.18-0+deb12u1] (1:10.11.19-0+deb12u1 Debian:12/stable [amd64]) []
@@ -91,7 +91,7 @@ def test_it_says_so_first_and_installs_as_root_or_by_sudo(
     machine: Machine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: bool
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(packages.installing, "say", lambda text: said.append(f"{text} {machine.calls}"))
+    monkeypatch.setattr(installing, "say", lambda text: said.append(f"{text} {machine.calls}"))
     machine.has("apt-get")
     machine.has("dpkg")
     machine.has(
