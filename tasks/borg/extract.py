@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.borg.list import inside
-from tasks.borg.runner import PLAIN, BorgError, How, Result, environment, lock_option, run, run_script
+from tasks.borg.runner import PLAIN, UNLIMITED, BorgError, How, Result, environment, lock_option, run, run_script
 from tasks.remote.script import Script, Stream, Words, quote
 from tasks.storage.repository import Repository
 
@@ -40,7 +40,7 @@ def extract(repository: Repository, options: ExtractOptions, directory: str, how
     Returns with warnings for what could not be set (owners, when not root). Raises BorgError, also when the archive
     holds none of `paths`, and what `Host.run` raises.
     """
-    result = run(repository, extract_words(options), replace(how, directory=directory))
+    result = run(repository, extract_words(options), replace(how, directory=directory, timeout=UNLIMITED))
     return matched(repository, result)
 
 

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from tasks.borg import in_place
 from tasks.borg.extract import ExtractOptions, extract_words, matched, size
 from tasks.borg.naming import TIME_FORMAT
-from tasks.borg.runner import PLAIN, BorgError, How, borg_words, environment, run_script
+from tasks.borg.runner import PLAIN, UNLIMITED, BorgError, How, borg_words, environment, run_script
 from tasks.errors import AppError, UsageError
 from tasks.remote.script import Script
 from tasks.storage.repository import Repository
@@ -89,7 +89,7 @@ def _size(repository: Repository, archive: str, paths: Sequence[str], how: How) 
 def _run(repository: Repository, plan: Mapping[str, Any], sizes: tuple[int, int], how: How) -> Restored:
     added = {"CLOUDBACKUP_PLAN": json.dumps(plan), "CLOUDBACKUP_IN_PLACE": inspect.getsource(in_place)}
     script = Script('python3 -c "$CLOUDBACKUP_IN_PLACE"', {**environment(repository, how), **added}, grace=60)
-    result = matched(repository, run_script(repository, script, how))
+    result = matched(repository, run_script(repository, script, replace(how, timeout=UNLIMITED)))
     told = result.json()
     if "refused" in told:
         refused = UsageError if told.get("unusable") else AppError

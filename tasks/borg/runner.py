@@ -1,6 +1,7 @@
 """Running borg: words and a repository in, what borg said out. Every verb goes through `run`."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,11 @@ from tasks.borg.probe import probe
 from tasks.borg.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
+from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Environment, Script, Words, quote
 from tasks.storage.repository import Repository, Side
 
+SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
 OnProgress = Callable[[Progress], None]
 LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
 
@@ -22,9 +25,9 @@ LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "R
 class How:
     """How to run borg, beyond its words.
 
-    `lock_wait` (None: the repository's own) and `timeout` are seconds, `directory` is the working directory on the
-    host, `environment` is added to the repository's, `first` is bash that must succeed before borg starts, and
-    `on_progress` hears how far borg is (called from another thread).
+    `lock_wait` and `timeout` are seconds (None: the repository's own; UNLIMITED: no end), `directory` is the working
+    directory on the host, `environment` is added to the repository's, `first` is bash that must succeed before borg
+    starts, and `on_progress` hears how far borg is (called from another thread).
     """
 
     lock_wait: int | None = None
@@ -36,6 +39,7 @@ class How:
 
 
 PLAIN = How()
+UNLIMITED = math.inf  # for what must not be ended in the middle: a restore
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,15 @@ def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
 
 
 def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
-    """Run a script whose last command is borg, and interpret it as `run` does."""
-    output = repository.host.run(todo, how.timeout, _listener(how.on_progress))
+    """Run a script whose last command is borg, and interpret it as `run` does.
+
+    What takes longer than it may is ended on its host. Raises ScriptTimeoutError then.
+    """
+    limit = repository.time_limit if how.timeout is None else how.timeout
+    try:
+        output = repository.host.run(todo, limit, _listener(how.on_progress))
+    except ScriptTimeoutError as error:
+        raise ScriptTimeoutError(f"{repository.app}: {error.what}", SLOW) from error
     return interpret(repository, output)
 
 

@@ -195,7 +195,8 @@ class _App:
         total, _ = size(self.repository, archive.name)
         stream = content(self.repository, archive.name, database.STREAM)
         version = database.version(self.repository, archive)
-        options = DrillOptions(total, self.app.mariadb.verify, self.options.folder, version)
+        queries, limit = self.app.mariadb.verify, self.repository.time_limit
+        options = DrillOptions(total, queries, self.options.folder, version, limit)
         host = self.elsewhere or self.repository.host
         try:
             done = self._drilled(host, stream, options)

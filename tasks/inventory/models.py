@@ -128,6 +128,9 @@ class Defaults(Strict):
     lock_wait: Duration = Field(
         timedelta(minutes=5), description="how long borg waits for another run on the repository"
     )
+    time_limit: Duration = Field(
+        timedelta(hours=24), description="how long borg may take for one backup, prune or check before it is ended"
+    )
 
 
 class CloudbackupFile(Strict):

@@ -31,13 +31,15 @@ GRACE = 120.0  # seconds to remove the copy of a large database
 class DrillOptions:
     """How to drill: `verify` are queries that must each answer 1, `folder` is where the copy lies meanwhile.
 
-    `size` is the content's length in bytes, `version` that of the server that was saved, where it is known.
+    `size` is the content's length in bytes, `version` that of the server that was saved, where it is known,
+    `time_limit` are the seconds that a drill may take, None for any number.
     """
 
     size: int
     verify: Sequence[str] = ()
     folder: str = FOLDER
     version: str = ""
+    time_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,11 @@ def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | 
     """Drill on `host`, which needs mariadb-backup and a server program of the backup's series, and python3.
 
     Nothing is left there, whatever happens. Raises DrillError with what is wrong with the data; unpack.ContentError
-    when the archive cannot be read; failures.DatabaseError when it cannot be unpacked there; HostError.
+    when the archive cannot be read; failures.DatabaseError when it cannot be unpacked there; HostError,
+    ScriptTimeoutError.
     """
     name = NAME + secrets.token_hex(8)
-    output = host.run(drill_script(content, options, name), on_stderr=on_stderr)
+    output = host.run(drill_script(content, options, name), options.time_limit, on_stderr)
     told = _told(output)
     if "fault" in told:
         raise DrillError(f"{host.name}: {told['fault']}", str(told.get("remedy", "")))

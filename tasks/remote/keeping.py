@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import AppError, UsageError
-from tasks.remote.secret import COMMAND_TIMEOUT, Secret
+from tasks.remote.secret import COMMAND_TIMEOUT, Secret, answered
 
 BYTES = 32  # of randomness; 43 characters of A-Z a-z 0-9 - _, which every keyboard, shell and locale can give
 
@@ -39,9 +39,7 @@ def keep_by_command(words: Sequence[str], secret: Secret) -> None:
     """Give `secret` to a command's standard input. Raises UsageError when the command fails."""
     shown = shlex.join(words)
     try:
-        done = subprocess.run(
-            words, input=secret.reveal().encode() + b"\n", capture_output=True, timeout=COMMAND_TIMEOUT, check=False
-        )
+        done = answered(words, secret.reveal().encode() + b"\n")
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"the command `{shown}` did not end within {COMMAND_TIMEOUT:.0f} seconds") from error
     except OSError as error:

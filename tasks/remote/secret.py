@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,9 +84,7 @@ def _from_file(path: Path, purpose: str) -> bytes:
 def _from_command(words: Sequence[str], purpose: str) -> bytes:
     shown = shlex.join(words)
     try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_TIMEOUT, check=False
-        )
+        done = answered(words)
     except subprocess.TimeoutExpired as error:
         raise UsageError(
             f"{purpose}: the command `{shown}` gave no answer within {COMMAND_TIMEOUT:.0f} seconds",
@@ -99,6 +98,35 @@ def _from_command(words: Sequence[str], purpose: str) -> bytes:
             f"{purpose}: the command `{shown}` failed with exit code {done.returncode}", said[-1] if said else ""
         )
     return done.stdout
+
+
+def answered(words: Sequence[str], data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run a command that gives or takes a secret, `data` being its standard input, for no more than COMMAND_TIMEOUT.
+
+    Then all that it started is ended. At a terminal it is the command alone: there it must stay in the foreground to be
+    able to ask a person, who can press Ctrl-C. Raises OSError, subprocess.TimeoutExpired.
+    """
+    alone = not _has_terminal()
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=alone
+    ) as process:
+        try:
+            told, said = process.communicate(data, COMMAND_TIMEOUT)
+        except BaseException:
+            if alone:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, told, said)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _checked(value: str | bytes, where: str) -> str:

@@ -48,6 +48,7 @@ class Client:
     passphrase: Secret
     base: str | None = None  # BORG_BASE_DIR: where borg keeps its cache; None leaves borg's own choice
     lock_wait: int = LOCK_WAIT  # seconds for which borg waits for another borg
+    time_limit: float | None = None  # seconds that borg may take for one command
 
 
 class Storage(ABC):
@@ -108,7 +109,16 @@ class Storage(ABC):
         if client.base is not None:
             environment["BORG_BASE_DIR"] = client.base
         environment |= self.reach(app, client)
-        return Repository(app.name, self.name, self.url(app), client.host, environment, client.side, client.lock_wait)
+        return Repository(
+            app=app.name,
+            storage=self.name,
+            url=self.url(app),
+            host=client.host,
+            environment=environment,
+            side=client.side,
+            lock_wait=client.lock_wait,
+            time_limit=client.time_limit,
+        )
 
     def place(self, app: App) -> str:
         """Return the folder that borg itself writes to, on the machine that has it."""

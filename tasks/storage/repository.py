@@ -23,8 +23,9 @@ class Repository:
 
     `environment` holds BORG_REPO, BORG_PASSPHRASE and whatever else borg needs to reach it, so that a command names
     the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4). `lock_wait` is for
-    how many seconds borg waits for another borg there. `publication` is there for a repository that lies in `staging`:
-    what changes in it must be published.
+    how many seconds borg waits for another borg there, `time_limit` how many it may take for one command, None for as
+    long as it likes. `publication` is there for a repository that lies in `staging`: what changes in it must be
+    published.
     """
 
     app: str
@@ -34,4 +35,5 @@ class Repository:
     environment: Environment
     side: Side
     lock_wait: int = LOCK_WAIT
+    time_limit: float | None = None
     publication: Publication | None = None

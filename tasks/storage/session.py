@@ -82,9 +82,10 @@ class Session:
         """Return the passphrase of the app's repository. Raises UsageError."""
         return resolve(app.passphrase, f"the passphrase of {app.name}")
 
-    @property
-    def _lock_wait(self) -> int:
-        return round(self.inventory.defaults.lock_wait.total_seconds())
+    def _client(self, app: App, side: Side, host: Host, base: str | None = None) -> Client:
+        defaults = self.inventory.defaults
+        lock_wait, limit = round(defaults.lock_wait.total_seconds()), defaults.time_limit.total_seconds()
+        return Client(side, host, self.passphrase(app), base, lock_wait, limit)
 
     def repository(self, app: App, side: Side) -> Repository:
         """Return the app's repository as one side sees it. Raises UsageError, HostError."""
@@ -93,15 +94,13 @@ class Session:
         base = None
         if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
             base = str(self.inventory.cache / "borg" / storage.name / app.name)
-        return storage.repository(app, Client(side, host, self.passphrase(app), base, self._lock_wait))
+        return storage.repository(app, self._client(app, side, host, base))
 
     def without_host(self, app: App) -> Repository:
         """Return the app's repository as this machine reaches it without the app's host. Raises AppError."""
         storage = self.storage_of(app)
         if isinstance(storage, Staged):
-            return storage.without_host(
-                app, Client(Side.OPERATOR, self.operator, self.passphrase(app), lock_wait=self._lock_wait)
-            )
+            return storage.without_host(app, self._client(app, Side.OPERATOR, self.operator))
         return self.repository(app, Side.OPERATOR)
 
     @contextmanager
@@ -115,7 +114,7 @@ class Session:
             yield self.on_this_machine(app) if here else self.repository(app, Side.HOST)
             return
         side, host = (Side.OPERATOR, self.operator) if here else (Side.HOST, self.host(app))
-        with storage.fetched(app, Client(side, host, self.passphrase(app), lock_wait=self._lock_wait)) as repository:
+        with storage.fetched(app, self._client(app, side, host)) as repository:
             yield repository
 
     def on_this_machine(self, app: App) -> Repository:

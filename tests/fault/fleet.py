@@ -151,7 +151,7 @@ class Fleet:
         self.strikes.append(struck)
         printed = "".join(untimed(each.communicate(timeout=120)[0]) for each in (self.running, *self.beside))
         assert "Traceback" not in printed, printed
-        assert eventually(lambda: not self._dumping()), "the dump runs on"
+        assert eventually(lambda: not self.dumping()), "the dump runs on"
         assert eventually(lambda: not on_host(self.lab, self.victim)), "something runs on at the host"
         assert eventually(lambda: self.lab.box.faults.running_commands() == 0), "something runs on at the storage"
         looked = [app for app in (self.victim, self.other) if app in self.known]
@@ -184,7 +184,7 @@ class Fleet:
         os.mkfifo(hold)
 
         def strike() -> bool:
-            assert eventually(lambda: self._dumping() > 0, 60), "no dump began"
+            assert eventually(lambda: self.dumping() > 0, 60), "no dump began"
             try:
                 action()
             finally:
@@ -203,8 +203,8 @@ class Fleet:
         def strike() -> bool:
             sizes = [record.get("size") for record in self.records(self.victim) if record.get("source") == "mariadb"]
             wanted = part * next(size for size in reversed(sizes) if size)
-            assert eventually(lambda: self._dumping() > 0, 60), "no dump began"
-            dump = self._dumping()
+            assert eventually(lambda: self.dumping() > 0, 60), "no dump began"
+            dump = self.dumping()
             act = aim(dump)
             while _written(dump) < wanted:
                 time.sleep(0.001)
@@ -224,7 +224,7 @@ class Fleet:
 
         return self.at(part, aim)
 
-    def _dumping(self) -> int:
+    def dumping(self) -> int:
         """Return the number of the victim's mariadb-backup, 0 when none runs."""
         told = self.host.home / "dump"
         pid = int(told.read_text()) if told.exists() else 0

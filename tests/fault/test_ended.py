@@ -72,6 +72,16 @@ def test_a_server_that_restarts_during_the_dump_is_backed_up_anew(fleet: Fleet) 
     assert "the database server ended or was restarted" in retried[0]
 
 
+def test_a_dump_that_never_ends_is_ended_on_its_host(fleet: Fleet, tmp_path: Path) -> None:
+    strict = fleet.operator.copy(tmp_path / "strict")
+    strict.change("cloudbackup.yml", lambda values: values["defaults"].update(time_limit="5s"))
+    gone = fleet.during(lambda: eventually(lambda: not fleet.dumping(), 60))
+    night = fleet.night(gone, "mariadb", operator=strict, alone=True)
+    assert night.code == 4
+    assert re.search(r"no end after 5 seconds[^\n]*\n.*time_limit", night.line(fleet.victim, "mariadb")), night.printed
+    assert night.made[fleet.victim] == []
+
+
 @pytest.fixture
 def made(fleet: Fleet) -> Iterator[Path]:
     """The file that tells the process which has made an archive and goes on holding its tongue."""

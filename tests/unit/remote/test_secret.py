@@ -1,5 +1,7 @@
 """Secrets stay hidden, and come byte for byte from where the inventory says."""
 
+import os
+import select
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import UsageError
+from tasks.remote import secret
 from tasks.remote.script import Script, render
 from tasks.remote.secret import Secret, resolve
 
@@ -61,6 +64,22 @@ def test_what_gives_no_secret_is_told(reference: Reference, says: str) -> None:
         resolve(reference, "the passphrase of shop")
     assert "the passphrase of shop" in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret, "COMMAND_TIMEOUT", 1.0)
+    monkeypatch.setattr(secret, "_has_terminal", lambda: False)
+    os.mkfifo(tmp_path / "held")
+    held = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    hanging = ("sh", "-c", f"{{ echo runs; sleep 1000; }} >{tmp_path}/held & wait")
+    with pytest.raises(UsageError, match=r"the passphrase of shop.* gave no answer within 1 seconds"):
+        resolve(Reference(command=hanging), "the passphrase of shop")
+    assert os.read(held, 99) == b"runs\n"
+    assert select.select([held], [], [], 20)[0], "what the command started runs on"
+    assert os.read(held, 99) == b""
+    os.close(held)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
