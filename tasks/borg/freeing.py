@@ -163,12 +163,13 @@ def carry_out(intention: Intention, *, compacting: bool, step: Step = lambda _: 
     return Freed(intention.removed, space, _details(intention, after))
 
 
-def told(intention: Intention) -> Iterator[str]:
-    """Yield what is to go, a line each, and what speaks against it."""
+def told(intention: Intention, *, quiet: bool = False) -> Iterator[str]:
+    """Yield what is to go, a line each, and what speaks against it; `quiet` leaves out what is well."""
     name = intention.target.app.name
-    for source, each in intention.plans.items():
-        yield f"{name} {source}: {len(each.kept)} stay, {len(each.removed)} go"
-    yield from (f"  {archive.name}" for archive in intention.removed)
+    if not quiet:
+        for source, each in intention.plans.items():
+            yield f"{name} {source}: {len(each.kept)} stay, {len(each.removed)} go"
+        yield from (f"  {archive.name}" for archive in intention.removed)
     yield from (f"{name}: only with --force, because {reason}" for reason in intention.reasons)
 
 

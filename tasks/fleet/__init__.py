@@ -219,6 +219,8 @@ def _verify(
         "part": BACKUP_HELP["part"],
         "parallel": BACKUP_HELP["parallel"],
         "dry-run": "show what would go and change nothing",
+        "quiet": BACKUP_HELP["quiet"],
+        "verbose": BACKUP_HELP["verbose"],
         "yes": "prune without being asked",
         "force": "go on although something looks wrong; the record says so, and what is there then counts as right",
     },
@@ -233,12 +235,16 @@ def prune(
     dry_run: bool = False,
     yes: bool = False,
     force: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Drop archives that `keep` does not keep, and free their space, unless a repository looks wrong."""
     from tasks.cli import confirm
     from tasks.fleet import pruning
+    from tasks.fleet.view import Telling
 
-    options = pruning.Options(tuple(app or ()), tuple(source or ()), part or None, parallel, dry_run, force)
+    chosen = tuple(app or ()), tuple(source or ()), part or None, parallel
+    options = pruning.Options(*chosen, dry_run=dry_run, force=force, telling=Telling(quiet, verbose))
     code = pruning.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)
@@ -252,6 +258,8 @@ def prune(
         "repository-only": "look at the repositories' segments alone",
         "verify-data": "read and decrypt all data as well: as slow as a full restore",
         "max-duration": "seconds after which a check of the segments stops; the next one goes on from there",
+        "quiet": BACKUP_HELP["quiet"],
+        "verbose": BACKUP_HELP["verbose"],
     },
     iterable=["app"],
 )
@@ -263,12 +271,16 @@ def check(
     repository_only: bool = False,
     verify_data: bool = False,
     max_duration: int = 0,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Check that each app's repository is whole, and holds what the records say. Repairs nothing."""
     from tasks.borg.check import CheckOptions
     from tasks.fleet import checking
+    from tasks.fleet.view import Telling
 
     depth = CheckOptions(repository_only, verify_data=verify_data, max_duration=max_duration or None)
-    code = checking.run(c.config.inventory, checking.Options(tuple(app or ()), part or None, parallel, depth))
+    options = checking.Options(tuple(app or ()), part or None, parallel, depth, Telling(quiet, verbose))
+    code = checking.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)

@@ -1,7 +1,7 @@
 """`check`: is each repository whole, and what our records say? Repairs nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tasks.borg.runner import How
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
-from tasks.fleet.view import View
+from tasks.fleet.view import Telling, View
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.storage.loop import PARALLEL, over_apps
@@ -26,12 +26,13 @@ WHOLE_CHECK = CheckOptions()
 
 @dataclass(frozen=True)
 class Options:
-    """What to check: the named apps (none: all), of these the part I/N, and how deep."""
+    """What to check: the named apps (none: all), of these the part I/N, how deep, and how much is told meanwhile."""
 
     apps: Sequence[str] = ()
     part: str | None = None
     parallel: int = PARALLEL
     depth: CheckOptions = WHOLE_CHECK
+    telling: Telling = field(default_factory=Telling)
 
 
 def run(folder: str, options: Options) -> int:
@@ -41,7 +42,7 @@ def run(folder: str, options: Options) -> int:
         apps = session.inventory.select(options.apps, options.part)
         scope = Scope(apps, not options.apps and not options.part)
         with Notices(session.inventory, "check", "whole", scope) as notices:
-            with View(apps) as view:
+            with View(apps, options.telling) as view:
                 work = notices.each(lambda app: [_checked(session, app, options, view)])
                 outcomes = [outcome for each in over_apps(session, apps, options.parallel, work) for outcome in each]
                 view.summary(outcomes, "whole")

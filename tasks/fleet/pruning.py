@@ -1,7 +1,7 @@
 """`prune`: drop what `keep` lets go and free its space, over all apps, behind the guard."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tasks.errors import UsageError
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
-from tasks.fleet.view import View
+from tasks.fleet.view import Telling, View
 from tasks.inventory import load
 from tasks.inventory.models import SOURCES, App
 from tasks.mariadb.chain import needed_by_chain
@@ -25,7 +25,10 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """What to prune: the named apps (none: all), of these the part I/N, and the named sources (none: all)."""
+    """What to prune: the named apps (none: all), of these the part I/N, and the named sources (none: all).
+
+    `telling` is how much is told: quietly, what goes is not, unless nothing but that is wanted (`dry_run`).
+    """
 
     apps: Sequence[str] = ()
     sources: Sequence[str] = ()
@@ -33,6 +36,7 @@ class Options:
     parallel: int = PARALLEL
     dry_run: bool = False
     force: bool = False
+    telling: Telling = field(default_factory=Telling)
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
@@ -42,7 +46,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     """
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
-        with View(apps) as view:
+        with View(apps, options.telling) as view:
             jobs = over_apps(session, apps, options.parallel, lambda app: _Job(session, app, options, view).planned())
         failed = [job.outcome for job in jobs if job.outcome is not None]
         chosen = [job for job in jobs if job.intention is not None and job.intention.removed]
@@ -69,7 +73,7 @@ def _carried_out(
 ) -> list[Outcome]:
     by_app = {(job.app.storage, job.app.name): job for job in chosen}
     apps = [job.app for job in chosen]
-    with View(apps) as view:
+    with View(apps, options.telling) as view:
         done = over_apps(session, apps, options.parallel, lambda app: by_app[app.storage, app.name].carry_out(view))
         view.summary([*failed, *done], "pruned")
     return done
@@ -82,7 +86,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if app.keep is not None)
     for app in apps:
-        if app.keep is None:
+        if app.keep is None and not options.telling.quiet:
             print(f"{app.name} has no `keep`: nothing of it is ever pruned")
     if not chosen:
         raise UsageError(
@@ -117,8 +121,9 @@ class _Job:
         return self
 
     def tell(self) -> None:
-        """Print what is to go."""
-        for line in freeing.told(self.intention) if self.intention else ():
+        """Print what is to go, quietly only what speaks against it."""
+        quiet = self.options.telling.quiet and not self.options.dry_run
+        for line in freeing.told(self.intention, quiet=quiet) if self.intention else ():
             print(line)
 
     def nothing(self) -> Outcome:

@@ -121,5 +121,8 @@ def test_an_archive_whose_operator_was_killed_before_the_record_is_no_stranger(f
     (archive,) = night.made[fleet.victim]
     assert archive not in [record.get("archive") for record in fleet.records(fleet.victim)]
     assert fleet.operator.report()[fleet.victim, "files"]["error"] is None
-    fleet.operator.done("check", "--app", fleet.victim, "--repository-only")
+    assert archive in fleet.operator.done("report.history", "--app", fleet.victim, "--action", "begun")
+    assert (
+        fleet.operator.done("check", "--app", fleet.victim, "--max-duration", "600", "--part", "1/1", "--quiet") == ""
+    )
     assert fleet.known[fleet.victim][archive] in fleet.records(fleet.victim)[-1]["details"]["known_ids"]

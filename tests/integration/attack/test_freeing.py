@@ -10,13 +10,15 @@ from tasks.borg.list import archives
 from tasks.borg.runner import BorgError
 from tasks.errors import RefusedError
 from tasks.fleet import checking, pruning
+from tasks.fleet.view import Telling
 from tasks.remote.secret import Secret
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
 
 
-def prune(scene: Scene, *, answer: bool = True, force: bool = False) -> int:
-    return pruning.run(str(scene.lab.inventory), pruning.Options(force=force), lambda _: answer)
+def prune(scene: Scene, *, answer: bool = True, force: bool = False, quiet: bool = False) -> int:
+    options = pruning.Options(force=force, telling=Telling(quiet=quiet))
+    return pruning.run(str(scene.lab.inventory), options, lambda _: answer)
 
 
 def newest_record(scene: Scene, action: str) -> dict[str, object]:
@@ -36,7 +38,9 @@ def test_a_prune_shows_what_goes_asks_and_says_what_it_freed(scene: Scene, capsy
     assert "1 removed, " in capsys.readouterr().out
     row = scene.row()
     assert (row.status, row.error, row.archives) == ("ok", None, 2)
-    assert prune(scene) == 0
+    capsys.readouterr()
+    assert prune(scene, quiet=True) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_two_operators_at_once_are_no_thieves(scene: Scene) -> None:
