@@ -1,6 +1,7 @@
 """A real Prometheus, with the examples' own configuration and rules, watches the lab."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -41,11 +43,13 @@ class Watched:
 
     def clears(self, *alert: str) -> bool:
         """Tell whether an alert ends before long, while Prometheus answers."""
-        return eventually(lambda: alert not in self.alerts() and bool(self.up()), PATIENCE)
+        return eventually(lambda: alert not in self.alerts() and bool(self.answer("up")), PATIENCE)
 
-    def up(self) -> list[Any]:
-        """Return what Prometheus knows of its target."""
-        result: list[Any] = ask(self.prometheus, "/api/v1/query?query=up").get("data", {}).get("result", [])
+    def answer(self, query: str) -> list[Any]:
+        """Return what Prometheus answers to a query; nothing while it does not answer. Asserts that it understands it."""
+        said = ask(self.prometheus, "/api/v1/query?" + urlencode({"query": query}))
+        assert said.get("status") != "error", (query, said)
+        result: list[Any] = said["data"].get("result", [])
         return result
 
 
@@ -99,8 +103,22 @@ def quick(folder: Path, port: int) -> Path:
     return file
 
 
+def check_dashboard(watched: Watched) -> None:
+    """Assert that each of the dashboard's queries is one, and finds something where all its metrics have samples."""
+    dashboard = json.loads((EXAMPLES / "grafana-dashboard.json").read_text())
+    queries = [
+        target["expr"].replace("$app", "shop|.*") for panel in dashboard["panels"] for target in panel["targets"]
+    ]
+    found = [query for query in queries if watched.answer(query)]
+    for query in queries:
+        there = [bool(watched.answer(name)) for name in re.findall(r"\bcloudbackup_\w+(?!\w*=)", query)]
+        assert query in found or not all(there), query
+    assert len(found) > len(queries) / 2
+
+
 def test_faults_of_the_lab_make_alerts_fire_and_their_end_clears_them(lab: Lab, watched: Watched) -> None:
     assert watched.fires("CloudbackupNeverRan", "new files")
+    check_dashboard(watched)
     quiet = {("CloudbackupNeverRan", "new files"), ("CloudbackupKeyNotEscrowed", "new")}
     assert {each for each in watched.alerts() if each[0] != "CloudbackupNeverProven"} <= quiet
 
