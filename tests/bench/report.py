@@ -2,7 +2,8 @@
 
 In one run, with the same repositories behind a real SSH server: `borg list --json` one after another, borgmatic's
 `repo-list --json`, our first report, our report when nothing changed, and when three changed; then all of it again with 20 ms
-more for each round trip. Prints seconds and ratios; exits 1 when a limit is not kept.
+more for each round trip. Then how long `report.serve` takes for a scrape and for its page, of the same repositories. Prints
+seconds and ratios; exits 1 when a limit is not kept.
 """
 
 import argparse
@@ -14,14 +15,17 @@ import time
 import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
 
+from tasks.lab.process import free_port
 from tests.bench.repositories import Fleet, name_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-P", str(CHECKOUT / "tasks/program.py"), "--search-root", str(CHECKOUT))
 LATENCY = 20  # ms for a round trip
 CHANGED = 3
+SCRAPES = 50
 MEBIBYTE = 1 << 20
 
 
@@ -41,6 +45,7 @@ class Limits:
     changed: float = 6.0
     unchanged_ratio: float = 50.0
     first_ratio: float = 2.0
+    scrape: float = 1.0  # seconds for the longest answer of report.serve
     memory: int = 150 * MEBIBYTE
 
 
@@ -57,6 +62,21 @@ def measured(words: Sequence[str], environment: Mapping[str, str]) -> Cost:
     if child.returncode:
         raise SystemExit(f"{words[:3]} ended with {child.returncode}: {said[1].decode(errors='replace')[-2000:]}")
     return Cost(seconds, peak)
+
+
+def _asked(port: int, path: str) -> tuple[int, float]:
+    """Return the status of an answer, 0 when there is none, and its seconds."""
+    began = time.perf_counter()
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except OSError:
+        return 0, 0.0
+    finally:
+        connection.close()
+    return answer.status, time.perf_counter() - began
 
 
 def _peak(pid: int) -> int:
@@ -111,6 +131,30 @@ class Bench:
         environment = {**clean(), "INVOKE_INVENTORY": str(self.inventory)}
         return measured((*PROGRAM, "report", "--format", "json"), environment)
 
+    def served(self) -> dict[str, list[float]]:
+        """Return the seconds of each answer of `report.serve`, by path, while it makes reports one after another."""
+        port = free_port()
+        words = (*PROGRAM, "report.serve", "--port", str(port), "--interval", "1")
+        environment = {**clean(), "INVOKE_INVENTORY": str(self.inventory)}
+        with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as exporter:
+            try:
+                while _asked(port, "/-/ready")[0] != 200:
+                    time.sleep(0.2)
+                return {path: [_asked(port, path)[1] for _ in range(SCRAPES)] for path in ("/metrics", "/")}
+            finally:
+                exporter.terminate()
+
+    def show_served(self, limits: Limits) -> bool:
+        """Measure and print what `report.serve` takes; tell whether the limit is kept."""
+        found = self.served()
+        for path, seconds in found.items():
+            print(
+                f"report.serve, {self.fleet.count} apps, {path:8} {statistics.median(seconds):.3f} s, "
+                f"the longest of {SCRAPES} {max(seconds):.3f} s  (at most {limits.scrape:g})",
+                flush=True,
+            )
+        return max(max(seconds) for seconds in found.values()) <= limits.scrape
+
     def show(self, label: str, limits: Limits) -> bool:
         """Measure and print a table; tell whether the limits are kept."""
         stock, other = self.one_after_another(), self.by_borgmatic()
@@ -163,7 +207,9 @@ def main() -> int:
         for program in ("borg", str(borgmatic)):
             print(program.rpartition("/")[2], subprocess.check_output((program, "--version"), text=True).split()[-1])
         print(f"made in {time.perf_counter() - began:.0f} s", flush=True)
-        kept = Bench(fleet, borgmatic, options.sample).show("no latency added", Limits())
+        bench = Bench(fleet, borgmatic, options.sample)
+        kept = bench.show("no latency added", Limits())
+        kept &= bench.show_served(Limits())
         if options.latency:
             words = (sys.executable, "-m", "tests.bench.slow", str(fleet.port), str(options.latency))
             with subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as slow:

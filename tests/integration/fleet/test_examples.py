@@ -161,8 +161,8 @@ def passphrases(lab: Lab) -> str:
     return "".join(f"{app}={(secrets / app).read_text()}" for app in ("shop", "blog"))
 
 
-def in_ci(workspace: Path, lines: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a job's lines as both systems do: bash that ends at the first failure."""
+def in_ci(workspace: Path, lines: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a job's lines as both systems do: bash that ends at the first failure; `options` are more for bash."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(workspace / "home"),
@@ -170,7 +170,7 @@ def in_ci(workspace: Path, lines: str, **variables: str) -> subprocess.Completed
         "BORG_SELFTEST": "disabled",
         **variables,
     }
-    words = ("bash", "-e", "-o", "pipefail", "-c", lines)
+    words = ("bash", "-e", *options, "-c", lines)
     return subprocess.run(
         words,
         cwd=workspace / "work",
@@ -182,6 +182,12 @@ def in_ci(workspace: Path, lines: str, **variables: str) -> subprocess.Completed
     )
 
 
+def break_blog(workspace: Path) -> None:
+    """Let each backup of the blog's files fail."""
+    operator = Operator(workspace / "work/inventory")
+    operator.change("apps/blog.yml", lambda values: values["files"].update(paths=["/no/such/path"]))
+
+
 def test_the_pipeline_of_github_backs_up_and_reports(lab: Lab, workspace: Path, operator: Operator) -> None:
     jobs = pipeline("github-actions.yml")["jobs"]
     steps = {step["name"]: step["run"] for job in jobs.values() for step in job["steps"] if "name" in step}
@@ -189,33 +195,64 @@ def test_the_pipeline_of_github_backs_up_and_reports(lab: Lab, workspace: Path, 
     made = in_ci(workspace, steps["Put the keys where the inventory expects them"], **secrets)
     assert made.returncode == 0, made.stderr
     part = jobs["backup"]["strategy"]["matrix"]["part"][0]
+    back_up = steps["Back up"].replace("${{ matrix.part }}", part)
     before = len(operator.archives("blog"))
-    saved = in_ci(workspace, steps["Back up"].replace("${{ matrix.part }}", part))
+    saved = in_ci(workspace, back_up)
     assert (saved.returncode, "2 of 2 saved" in saved.stdout) == (0, True), saved.stdout + saved.stderr
     assert len(operator.archives("blog")) == before + 2
-    summary = workspace / "summary.md"
+    summary, page = workspace / "summary.md", workspace / "work/page/index.html"
     reported = in_ci(workspace, steps["Report"], GITHUB_STEP_SUMMARY=str(summary))
     assert reported.returncode == 0, reported.stdout + reported.stderr
     assert "| blog" in summary.read_text()
-    assert "blog" in (workspace / "work/page/index.html").read_text()
+    assert "blog" in page.read_text()
+
+    shutil.rmtree(page.parent)
+    summary.unlink()
+    break_blog(workspace)
+    assert in_ci(workspace, back_up).returncode == 3
+    for job in (jobs["report"], jobs["page"], jobs["report"]["steps"][-1]):
+        assert job["if"] == "always()"  # the run goes on to the report, and publishes it
+    assert jobs["report"]["steps"][-1]["with"]["path"] == "page"
+    assert in_ci(workspace, steps["Report"], GITHUB_STEP_SUMMARY=str(summary)).returncode == 3
+    assert "none of the paths to back up exists" in summary.read_text()
+    assert "none of the paths to back up exists" in page.read_text()
+    operator.done("backup", "--app", "blog", "--source", "files")
 
 
-def test_the_pipeline_of_gitlab_backs_up_and_reports(lab: Lab, workspace: Path) -> None:
+def test_the_pipeline_of_gitlab_backs_up_and_reports(lab: Lab, workspace: Path, operator: Operator) -> None:
     jobs = pipeline("gitlab-ci.yml")
-    (workspace / "key").write_text(lab.operator_key.read_text())
-    (workspace / "passphrases").write_text(passphrases(lab))
+    # A variable's last line lacks its end when nobody typed one.
+    (workspace / "key").write_text(lab.operator_key.read_text().rstrip("\n"))
+    (workspace / "passphrases").write_text("".join(reversed(passphrases(lab).splitlines(keepends=True))).rstrip("\n"))
     variables = {
         "CLOUDBACKUP_SSH_KEY": str(workspace / "key"),
         "CLOUDBACKUP_PASSPHRASES": str(workspace / "passphrases"),
-        "CI_NODE_INDEX": "2",
         "CI_NODE_TOTAL": str(jobs["backup"]["parallel"]),
     }
-    lines = list(jobs["default"]["before_script"])
-    for job in ("backup", "pages", "verdict"):
-        lines += jobs[job]["script"]
-    done = in_ci(workspace, "\n".join(lines).replace("/opt/cloudbackup/", "cloudbackup/"), **variables)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 of 2 saved" in done.stdout
-    assert "| shop" in (workspace / "work/report.md").read_text()
-    assert "shop" in (workspace / "work/public/index.html").read_text()
+
+    def job(name: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run one job in a home of its own, as each has a container of its own."""
+        shutil.rmtree(workspace / "home")
+        (workspace / "home").mkdir()
+        lines = "\n".join([*jobs["default"]["before_script"], *jobs[name]["script"]])
+        lines = lines.replace("/opt/cloudbackup/", "cloudbackup/")
+        return in_ci(workspace, lines, "-o", "pipefail", **variables, **more)
+
+    saved = job("backup", CI_NODE_INDEX="2")
+    assert (saved.returncode, "2 of 2 saved" in saved.stdout) == (0, True), saved.stdout + saved.stderr
+    for name in ("pages", "verdict"):
+        done = job(name)
+        assert done.returncode == 0, (name, done.stdout, done.stderr)
+    table, page = workspace / "work/report.md", workspace / "work/public/index.html"
+    assert "| shop" in table.read_text()
+    assert "shop" in page.read_text()
     assert jobs["variables"]["INVOKE_INVENTORY"] == "$CI_PROJECT_DIR/inventory"
+
+    break_blog(workspace)
+    assert job("backup", CI_NODE_INDEX="1").returncode == 3
+    assert [jobs[name]["when"] for name in ("pages", "verdict")] == ["always", "always"]
+    assert [job(name).returncode for name in ("pages", "verdict")] == [0, 3]
+    assert "none of the paths to back up exists" in table.read_text()
+    assert "none of the paths to back up exists" in page.read_text()
+    assert jobs["pages"]["artifacts"]["paths"] == ["public", "report.md"]
+    operator.done("backup", "--app", "blog", "--source", "files")
