@@ -1,6 +1,6 @@
 """`app.add`: from a host with data to a backed up app with a proven backup. Each step is done where it is missing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tasks.inventory.models import App
 from tasks.remote.ssh import UnknownHostKeyError, fingerprint, shown_host_key
 from tasks.report.formats import Look, write
 from tasks.report.gather import gather
-from tasks.report.rows import Report
+from tasks.report.rows import Report, Row
 from tasks.storage.repository import Side
 from tasks.storage.session import Session, target
 from tasks.storage.ssh import SshServer
@@ -62,15 +62,18 @@ class _Adding:
         with self._told():
             app, inventory = self._app()
             self._check(inventory, app)
-            prepare.pin(inventory, app.storage, self.trusts, self._did)
+            for copy in app.copies:
+                prepare.pin(inventory, copy.storage, self.trusts, self._did)
             with self._session() as (session, app):
-                self._prepare(session, app)
+                for copy in app.copies:
+                    self._prepare(session, copy)
                 self._passphrase(session, app)
                 self._write_file(session.inventory)
             with self._session() as (session, app):
-                self._repository(session, app)
+                for copy in app.copies:
+                    self._repository(session, copy)
                 self._prove(session, app)
-                self.say(_table(gather(session, [app])))
+                self.say(_table(gather(session, app.copies)))
 
     @contextmanager
     def _session(self) -> Iterator[tuple[Session, App]]:
@@ -135,9 +138,7 @@ class _Adding:
             return
         if passphrase.place(store, app.name) != app.passphrase:
             session.passphrase(app)  # raises, and says why it cannot be had
-        storage = session.storage_of(app)
-        there = storage.files(app).exists(f"{storage.path(app)}/config")
-        passphrase.make(store, app.name, repository_there=there)
+        passphrase.make(store, app.name, repository_there=any(_has_repository(session, copy) for copy in app.copies))
         self._did(f"{app.name}: passphrase made, kept in {passphrase.told(app.passphrase)}")
 
     def _write_file(self, inventory: Inventory) -> None:
@@ -155,14 +156,14 @@ class _Adding:
 
     def _prove(self, session: Session, app: App) -> None:
         """Make the first backup of each source, and drill what was never drilled."""
-        report = gather(session, [app])
+        report = gather(session, app.copies)
         unlisted = [row for row in report.apps if row.archives is None]
         if unlisted:
             raise AppError(f"{app.name}: {unlisted[0].error}")
-        unsaved = [row.source for row in report.apps if not row.archives and row.source in sources.ALL]
+        unsaved = _sources(row for row in report.apps if not row.archives and row.source in sources.ALL)
         if unsaved and saving.run(str(self.folder), saving.Options((app.name,), unsaved)):
             raise AppError(f"{app.name}: the first backup failed, as said above")
-        unproven = [row.source for row in report.apps if row.proven is None and row.source in verifying.VERIFIABLE]
+        unproven = _sources(row for row in report.apps if row.proven is None and row.source in verifying.VERIFIABLE)
         if unproven and verifying.run(str(self.folder), verifying.Options((app.name,), unproven)):
             raise AppError(f"{app.name}: saved, but its first restore drill failed, as said above")
         self.done += [f"{app.name}: {source} saved" for source in unsaved]
@@ -189,6 +190,16 @@ class _Adding:
         if not self.done:
             return "nothing was changed"
         return "what was done so far stays: run the same command again, and it goes on from there"
+
+
+def _has_repository(session: Session, app: App) -> bool:
+    storage = session.storage_of(app)
+    return storage.files(app).exists(f"{storage.path(app)}/config")
+
+
+def _sources(rows: Iterable[Row]) -> list[str]:
+    """Return the sources of some rows, each once: of several copies of an app too."""
+    return list(dict.fromkeys(row.source for row in rows))
 
 
 def _table(report: Report) -> str:

@@ -1,5 +1,6 @@
 """`app.remove`: an app leaves the inventory and its host loses its key. Nothing that was saved is touched."""
 
+import posixpath
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,10 +9,13 @@ from tasks.app.passphrase import told
 from tasks.borg.key_export import escrow_path
 from tasks.errors import AppError
 from tasks.inventory import load
+from tasks.inventory.models import App
 from tasks.remote.secret import Secret
+from tasks.storage.base import Storage
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
+from tasks.storage.staged import Staged
 from tasks.storagebox.install import remove_app_keys
 
 Say = Callable[[str], None]
@@ -35,9 +39,9 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
                 say(f"{name}: its key opens {storage.path(copy)} no more")
         repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
         say(f"{name}: moved to {_moved(session.inventory.folder, name)}")
-        for repository in repositories:
+        for copy, repository in zip(app.copies, repositories, strict=True):
             escrow = escrow_path(session.inventory.escrow, repository.storage, name)
-            for line in _kept(repository, escrow, told(app.passphrase)):
+            for line in (*_kept(repository, escrow, told(app.passphrase)), *_published(session.storage_of(copy), copy)):
                 say(line)
 
 
@@ -64,3 +68,10 @@ def _kept(repository: Repository, escrow: Path, secret: str) -> Iterator[str]:
     yield f"  {' '.join(words)} borg delete" + (
         f"    # on {repository.host.name}" if repository.host.name != "local" else ""
     )
+
+
+def _published(storage: Storage, app: App) -> Iterator[str]:
+    """Yield where else the archives are: borg on the host deletes nothing of the copy that was published."""
+    if isinstance(storage, Staged):
+        place = posixpath.join(storage.root, storage.path(app))
+        yield f"  and then the published copy, which borg does not reach: all below {place} in {storage.name}"

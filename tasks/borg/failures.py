@@ -189,6 +189,11 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure("no passphrase reached borg", "give the app a `passphrase`", msgid="NoPassphraseFailure"),
     Failure(
+        "the repository's manifest cannot be read: somebody overwrote it, or a newer borg wrote it",
+        "unless you use a newer borg there, look who has access; `inv borg.rollback` brings the one before back",
+        pattern=r"Unsupported payload type|Unsupported manifest envelope",
+    ),
+    Failure(
         "the repository was made by a newer borg",
         "use the same series on both ends: `borg: borg-1.4` for the storage, borg 1.4 on the host",
         pattern=r"is not supported by this borg version|newer version (?:of Borg )?is (?:required|needed)|"
@@ -248,7 +253,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "the key inside the repository is missing or damaged",
         "bring it back from the escrow folder: `borg key import`; then look who wrote there",
-        pattern=r"No key entry found|No key file for repository|Invalid key data|in decrypt_key_file\n",
+        pattern=r"No key entry found|No key file for repository|Invalid key data|in (?:decrypt_key_file|_load)\n",
     ),
     Failure(
         "the repository is damaged",

@@ -79,3 +79,9 @@ def test_an_sftp_account_may_have_a_password(bench: Bench, tmp_path: Path) -> No
         storage.make_directory(app)
         storage.files(app).write_new("elsewhere/file", b"content")
         assert (box.home() / "elsewhere/file").read_bytes() == b"content"
+    (tmp_path / "password").write_text("another")
+    with Session(load(inventory)) as session:
+        shop = Sides(session, session.inventory.app("shop"))
+        for act in (shop.listed, shop.save, lambda: shop.storage.read_records(shop.app)):
+            told = fault(act)
+            print("TOLD", told.what, told.remedy)

@@ -6,11 +6,14 @@ import pty
 import stat
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tasks.borg.list import archives
+from tasks.borg.runner import BorgError
 from tasks.inventory import load
 from tasks.lab import tree
 from tasks.lab.lab import Lab, LabApp, scratch_folder
@@ -18,6 +21,7 @@ from tasks.lab.plan import AppPlan, BoxPlan
 from tasks.remote.agent import public_key
 from tasks.remote.script import Script, quote
 from tasks.remote.ssh import fingerprint
+from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tests.integration.fleet.support import PROGRAM, Operator
 
@@ -161,6 +165,10 @@ def test_a_served_key_stays_here_and_opens_one_repository(lab: Lab, operator: Op
         assert host.run(Script("! ssh-add -D; ssh-add -L"), timeout=20).text == listed.text
         assert "Permission denied" in host.run(Script(f"{trusting} {quote(elsewhere)}"), timeout=20).error_text
         assert "ssh-ed25519" not in host.run(Script(f"{trusting} {quote(box)}"), timeout=20).text
+        own = session.repository(session.inventory.app("blog"), Side.HOST)
+        others = {**own.environment, "BORG_REPO": own.url.replace("/blog", "/shop")}
+        with pytest.raises(BorgError, match="reach another repository only"):
+            archives(replace(own, environment=others))
     operator.done("restore", "--app", "blog", "--target", str(tmp_path / "restored"))
     assert (
         tree.differences(
@@ -197,3 +205,9 @@ def test_an_app_is_taken_out_and_keeps_what_it_saved(lab: Lab, operator: Operato
     (operator.inventory / "removed/blog.yml").rename(operator.inventory / "apps/blog.yml")
     operator.done("app.add", "--app=blog")
     assert len(operator.archives("blog")) == 1
+
+    (line,) = (line for line in printed.splitlines() if line.endswith(" borg delete"))
+    yes = {"BORG_PASSPHRASE": (operator.inventory.parent / "secrets/blog").read_text().strip()}
+    yes |= {"BORG_DELETE_I_KNOW_WHAT_I_AM_DOING": "YES"}
+    subprocess.run(("bash", "-c", line), env={**operator.environment(), **yes}, check=True, capture_output=True)
+    assert [path.name for path in (lab.box.home() / "cloudbackup").iterdir() if path.name != "records"] == ["shop"]

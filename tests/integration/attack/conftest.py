@@ -33,7 +33,8 @@ def stage() -> Iterator[Scene]:
                 scene = Scene(lab, session, {}, 0)
                 list(work.initialise(scene.opened))
                 for number in range(3):
-                    (lab.apps["shop"].files / "new").write_bytes(os.urandom(50_000 + number))
+                    Path(scene.new).write_bytes(os.urandom(50_000 + number))
+                    scene.content = scene.content or Path(scene.new).read_bytes()
                     assert saving.run(str(lab.inventory), saving.Options()) == 0
                     scene.before = scene.listed()
                 scene.transaction = session.storage_of(scene.opened.app).state(scene.opened.app).transaction or 0

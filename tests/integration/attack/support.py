@@ -34,12 +34,20 @@ with RemoteRepository(Location(os.environ["BORG_REPO"]), args=args, exclusive=Tr
 
 @dataclass
 class Scene:
-    """A repository with three archives, all well, as it was before each attack."""
+    """A repository with three archives, all well, as it was before each attack.
+
+    `content` is what the first of them has of the file `new`.
+    """
 
     lab: Lab
     session: Session
     before: dict[str, str]
     transaction: int
+    content: bytes = b""
+
+    @property
+    def new(self) -> str:
+        return str(self.lab.apps["shop"].files / "new")
 
     @property
     def opened(self) -> Opened:

@@ -7,6 +7,7 @@ Whatever it does shows in the next report and in `app.check`, nothing that the o
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +15,14 @@ from tasks.app.checks import checks
 from tasks.borg import freeing, work
 from tasks.borg.compact import compact
 from tasks.borg.delete import delete
-from tasks.borg.runner import run
+from tasks.borg.extract import ExtractOptions, extract
+from tasks.borg.guard import Evidence
+from tasks.borg.runner import BorgError, run
 from tasks.errors import RefusedError
-from tasks.fleet import saving
+from tasks.fleet import checking, saving
 from tasks.remote.secret import Secret
 from tests.integration.attack.support import QUICK, Scene
+from tests.integration.fleet.support import Operator
 
 MANIFEST = "repository.put(bytes(32), b'rubbish' * 20); repository.commit(compact=False)"
 CHUNK = (
@@ -72,9 +76,14 @@ def overwrite_manifest(scene: Scene) -> None:
     scene.raw(MANIFEST)
 
 
-def change_passphrase(scene: Scene) -> None:
-    given = replace(scene.host, environment={**scene.host.environment, "BORG_NEW_PASSPHRASE": Secret("mine")})
+def change_passphrase(scene: Scene, new: str | Secret = Secret("mine")) -> None:  # noqa: B008
+    given = replace(scene.host, environment={**scene.host.environment, "BORG_NEW_PASSPHRASE": new})
     run(given, ("key", "change-passphrase"), QUICK)
+
+
+def change_passphrase_to_the_same(scene: Scene) -> None:
+    """Borg opens the repository as before: only what `config` holds is another one."""
+    change_passphrase(scene, scene.host.environment["BORG_PASSPHRASE"])
 
 
 def replace_key(scene: Scene) -> None:
@@ -93,6 +102,11 @@ def everything(scene: Scene) -> None:
 Attack = Callable[[Scene], None]
 
 
+NO_KEY = "the repository's key is not the one in"
+# What `app.check` says where it is not what the report says: borg no longer opens these repositories.
+CHECKED: dict[Attack, str] = {change_passphrase: NO_KEY, replace_key: NO_KEY, everything: NO_KEY}
+
+
 @pytest.mark.parametrize(
     ("attack", "told"),
     [
@@ -102,35 +116,122 @@ Attack = Callable[[Scene], None]
         (forge_in_place, "is not the recorded one"),
         (forge_ahead_and_before, "dated in the future"),
         (overwrite_chunk, "overwritten or deleted"),
-        (overwrite_manifest, ""),
+        (overwrite_manifest, "manifest cannot be read: somebody overwrote it"),
         (change_passphrase, "key was changed"),
+        (change_passphrase_to_the_same, "key was changed"),
         (replace_key, "key was changed"),
         (everything, "key was changed"),
     ],
 )
-def test_it_shows_is_never_made_final_and_is_undone(scene: Scene, attack: Attack, told: str) -> None:
+def test_it_shows_is_never_made_final_and_is_undone(
+    scene: Scene, attack: Attack, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     attack(scene)
 
     row = scene.row()
     assert row.status != "ok"
+    said = [each.text for each in checks(scene.session, scene.opened.app) if each.level == "error"]
     assert told in (row.error or "")
-    assert any(each.level == "error" for each in checks(scene.session, scene.opened.app))
+    assert any(CHECKED.get(attack, told) in each for each in said), said
     data = scene.lab.box.home() / "cloudbackup/shop/data"
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
-    with pytest.raises(RefusedError, match="nothing is freed") as caught:
-        freeing.intend_compact(scene.target)
-    assert caught.value.exit_code == 5
+    with monkeypatch.context() as patch:
+        patch.setattr(freeing, "look", once(freeing.look))  # what one of them sees, all of them see
+        for intend in (freeing.intend_compact, freeing.intend_prune, lambda target: freeing.intend_delete(target, [])):
+            with pytest.raises(RefusedError, match="nothing is freed") as caught:
+                intend(scene.target)
+            assert caught.value.exit_code == 5
     assert {path: path.read_bytes() for path in before} == before
 
     said = list(work.roll_back(scene.opened, scene.transaction, None, ask=lambda _: True))
     again = freeing.intend_compact(scene.target)
     assert {each.name: each.id for each in again.found.listing.archives} == scene.before, said
     assert again.reasons == ()
+    extract(scene.opened.repository, ExtractOptions(first(scene), [scene.new]), str(tmp_path), QUICK)
+    assert (tmp_path / scene.new.lstrip("/")).read_bytes() == scene.content
 
 
-def test_the_row_is_well_again_after_a_rollback(scene: Scene) -> None:
+def once(look: Callable[[freeing.Target], Evidence]) -> Callable[[freeing.Target], Evidence]:
+    """Return a look that is had once, and given again, refusals too."""
+    had: list[Evidence | RefusedError] = []
+
+    def again(target: freeing.Target) -> Evidence:
+        if not had:
+            try:
+                had.append(look(target))
+            except RefusedError as error:
+                had.append(error)
+        if isinstance(had[0], RefusedError):
+            raise had[0]
+        return had[0]
+
+    return again
+
+
+def test_a_rollback_at_the_command_line_and_the_next_backup(scene: Scene) -> None:
+    operator = Operator(scene.lab.inventory)
     delete_all(scene)
     assert scene.row().status == "missing"
-    list(work.roll_back(scene.opened, scene.transaction, None, ask=lambda _: True))
+    asked = operator.inv("borg.rollback", "--app=shop", f"--to={scene.transaction}")
+    assert (asked.returncode, "--yes" in asked.stderr, scene.listed()) == (2, True, {})
+    said = operator.done("borg.rollback", "--app=shop", f"--to={scene.transaction}", "--yes")
+    assert all(f"comes back: {name}" in said for name in scene.before)
     row = scene.row()
     assert (row.status, row.error) == ("ok", None)
+    assert "1 of 1 saved" in operator.done("backup")
+    row = scene.row()
+    assert (row.status, row.error, row.archives) == ("ok", None, 4)
+
+
+def test_neither_a_backup_nor_a_check_makes_an_attack_good(scene: Scene) -> None:
+    forge_before(scene)
+    overwrite_chunk(scene)
+    folder = str(scene.lab.inventory)
+    assert checking.run(folder, checking.Options()) == 4
+    assert saving.run(folder, saving.Options()) == 0
+    row = scene.row()
+    assert row.status == "failed"
+    assert "overwritten or deleted" in (row.error or "")
+    assert "no record tells of it" in (row.error or "")
+    with pytest.raises(RefusedError, match=r"overwritten or deleted.*no record tells of it"):
+        freeing.intend_compact(scene.target)
+
+
+def test_the_key_verbs_do_not_take_a_thiefs_key_for_ours(scene: Scene) -> None:
+    escrow = scene.session.inventory.escrow / "box-shop.key"
+    kept = escrow.read_bytes()
+    change_passphrase_to_the_same(scene)
+    config = scene.lab.box.home() / "cloudbackup/shop/config"
+    changed = config.read_bytes()
+    with pytest.raises(RefusedError, match="changed already, and not by us"):
+        list(work.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
+    with pytest.raises(RefusedError, match="is not the one in"):
+        list(work.export_key(scene.opened, replace=False))
+    assert (config.read_bytes(), escrow.read_bytes()) == (changed, kept)
+
+
+def test_what_the_key_cannot_do_at_all(scene: Scene) -> None:
+    """Also with borg's own questions answered, and with another server command asked for."""
+    other = scene.host.url.replace("/shop", "/other")
+    far = {"BORG_REPO": other}
+    yes = {"BORG_DELETE_I_KNOW_WHAT_I_AM_DOING": "YES", "BORG_CHECK_I_KNOW_WHAT_I_AM_DOING": "YES"}
+    files, serve = str(scene.lab.apps["shop"].files), "borg-1.4 serve --restrict-to-path /home"
+    pool = scene.lab.box.home() / "cloudbackup"
+    before = {path: path.read_bytes() for path in (pool / "shop").rglob("*") if path.is_file()}
+    for words, environment, told in (
+        (("init", "--encryption=none"), far, "another repository only"),
+        (("create", "::x", "--", files), far, "another repository only"),
+        (("delete",), far, "another repository only"),
+        (("list",), {**far, "BORG_REMOTE_PATH": serve}, ""),
+        (("list",), {**far, "BORG_REMOTE_PATH": f"{serve};"}, ""),
+        (("init", "--encryption=repokey"), {}, "there is already a repository"),
+        (("delete",), {}, "this key may only append"),
+        (("check", "--repair"), {}, "this key may only append"),
+    ):
+        mine = replace(scene.host, environment={**scene.host.environment, **yes, **environment})
+        with pytest.raises(BorgError, match=told):
+            run(mine, words, QUICK)
+    run(scene.host, ("break-lock",), QUICK)
+    assert {path.name for path in pool.iterdir()} == {"shop", "records"}
+    assert {path: path.read_bytes() for path in before} == before
+    assert scene.row().error is None

@@ -1,6 +1,8 @@
 """What the operator frees, checks and changes: told beforehand, recorded, and never mistaken for a theft."""
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tasks.errors import RefusedError
 from tasks.fleet import checking, pruning
 from tasks.fleet.view import Telling
 from tasks.remote.secret import Secret
+from tests.contract.support import size_of
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
 
@@ -29,13 +32,22 @@ def newest_record(scene: Scene, action: str) -> dict[str, object]:
 
 
 def test_a_prune_shows_what_goes_asks_and_says_what_it_freed(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is left of unfinished archives goes as well, once it is a day old."""
+    old, young = (f"{name}.checkpoint" for name in sorted(scene.before)[:2])
+    scene.forge(old, f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%dT%H:%M:%S}")
+    scene.forge(young, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}")
     middle = sorted(scene.before)[1]  # of one day: the newest stays, and the oldest until there are seven days
     assert prune(scene, answer=False) == 0
     assert scene.listed() == scene.before
-    assert f"shop files: 2 stay, 1 go\n  {middle}\n" in capsys.readouterr().out
+    assert f"shop files: 2 stay, 1 go\n  {middle}\n  {old}\n" in capsys.readouterr().out
+    before = size_of(scene.lab.box.home() / "cloudbackup/shop/data")
     assert prune(scene) == 0
     assert set(scene.before) - set(scene.listed()) == {middle}
-    assert "1 removed, " in capsys.readouterr().out
+    assert [each.name for each in archives(scene.opened.repository, how=QUICK).checkpoints] == [young]
+    freed = re.search(r"2 removed, ([\d.]+) kB freed", capsys.readouterr().out)
+    assert freed, "what only the middle one had of the file `new` is some 50 kB"
+    after = size_of(scene.lab.box.home() / "cloudbackup/shop/data")
+    assert float(freed[1]) * 1000 == pytest.approx(before - after, abs=5000)
     row = scene.row()
     assert (row.status, row.error, row.archives) == ("ok", None, 2)
     capsys.readouterr()

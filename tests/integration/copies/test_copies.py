@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.app import adding
 from tasks.app.checks import checks
+from tasks.app.wanted import Wanted
 from tasks.borg.init import init
 from tasks.errors import UsageError
 from tasks.fleet import restoring, saving
@@ -131,3 +133,19 @@ def test_a_restore_takes_the_named_copy(inventory: Path, tmp_path: Path, capsys:
 
 def test_parts_keep_copies_together(inventory: Path) -> None:
     assert [copy.storage for copy in load(inventory).select((), "1/1")] == ["near", "far"]
+
+
+def test_adding_mends_every_copy(inventory: Path) -> None:
+    """A storage that is new in the app's file, and a key's copy that was lost, of another one."""
+    names = {name: {"kind": "local", "directory": str(inventory.parent / name)} for name in ("near", "far", "third")}
+    change(inventory / "cloudbackup.yml", "storages", names)
+    change(inventory / "apps/shop.yml", "storage", ["near", "far", "third"])
+    (inventory.parent / "escrow/far-shop.key").unlink()
+    said: list[str] = []
+    adding.run(str(inventory), Wanted("shop"), lambda *_: False, said.append)
+    made = [line for line in said if " made (" in line]
+    assert [line.startswith(f"shop: repository {inventory.parent}/third/shop made") for line in made] == [True]
+    rows = report(inventory).apps
+    assert [(row.storage, row.status, row.error, row.proven is None) for row in rows] == [
+        (name, "ok", None, False) for name in names
+    ]

@@ -141,6 +141,22 @@ def test_a_moment_comes_back_in_a_folder_and_in_place(clock: Lab, operator: Oper
     assert base["gtid"]
 
 
+def test_a_prune_keeps_the_logs_that_a_kept_base_goes_on_with(clock: Lab, operator: Operator) -> None:
+    """It takes the other base, by rules of the database's own; those of the logs alone would leave one log."""
+    operator.change("apps/clock.yml", lambda app: app.update(keep={"mariadb": {"last": 1}, "binlog": {"last": 1}}))
+    names = operator.archives("clock")
+    assert len([name for name in names if "-binlog-" in name]) > 2
+    older, _ = (name for name in names if "-mariadb-" in name)
+    assert "1 removed, " in operator.done("prune", "--yes")
+    assert operator.archives("clock") == [name for name in names if name != older]
+    newest = query(clock, "SELECT MAX(at) FROM clock.ticks")
+    at, target = datetime.fromtimestamp(int(newest[0][0]) + 1, UTC), clock.folder / "pruned"
+    operator.done("restore", "--app", "clock", "--at", f"{at:%Y-%m-%dT%H:%M:%SZ}", "--target", str(target))
+    with mariadb.serving(target) as copy:
+        assert mariadb.query(copy, "SELECT MAX(at) FROM clock.ticks") == newest
+    shutil.rmtree(target)
+
+
 def test_the_check_names_the_rights_that_the_account_lacks(clock: Lab) -> None:
     with Session(load(clock.inventory)) as session:
         app = session.inventory.select(("clock",), None)[0]
