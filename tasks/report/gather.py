@@ -14,6 +14,7 @@ from tasks.report.cache import Cache
 from tasks.report.judge import Evidence, judge, sound
 from tasks.report.looking import Found
 from tasks.report.rows import Report, StorageRow, expected
+from tasks.storage.growth import daily_growth
 from tasks.storage.ledger import ledger
 from tasks.storage.loop import spread
 from tasks.storage.records import NEWEST, Records
@@ -50,7 +51,18 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
         wanted=tuple(source for app in apps for source in expected(app)),
         records=tuple(record for each in evidence for record in sound(each.records)),
         escrowed={key: fault is None for key, fault in (faults or {}).items()},
+        growth=_growth(apps, evidence, now),
     )
+
+
+def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) -> dict[str, float]:
+    """Return how many bytes a day backups add, by storage: of an app with several, each copy's records are its own."""
+    found: dict[str, float] = {}
+    for app, each in zip(apps, evidence, strict=True):
+        growth = daily_growth({(app.name, source) for source in app.sources}, sound(each.records), now)
+        if growth is not None:
+            found[app.storage] = found.get(app.storage, 0) + growth
+    return found
 
 
 def _key_fault(folder: Path, one: Found) -> str | None:

@@ -36,7 +36,7 @@ def _table(report: Report, look: Look) -> Iterator[str]:
 def _storages(report: Report) -> Iterator[str]:
     if report.storages:
         yield ""
-    yield from (f"- {escaped(space(row))}" for row in report.storages)
+    yield from (f"- {escaped(space(row, report))}" for row in report.storages)
 
 
 def _line(cells: tuple[str, ...]) -> str:

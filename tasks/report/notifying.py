@@ -17,4 +17,4 @@ def tell(report: Report, inventory: Inventory) -> None:
 def _body(report: Report) -> str:
     wrong = [row for row in report.apps if row.status != "ok" or row.error]
     lines = [f"{row.app}  {row.source}  {row.status}  {printable(row.error or '')}".rstrip() for row in wrong]
-    return "\n".join([*lines, *([""] if lines else []), *map(space, report.storages)])
+    return "\n".join([*lines, *([""] if lines else []), *(space(row, report) for row in report.storages)])

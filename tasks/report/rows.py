@@ -70,6 +70,7 @@ class Report:
 
     Beside the rows stands what some formats show: what the inventory wants, the apps' records (oldest first), and
     whether the escrow folder holds a good copy of a repository's key, by storage and app; none on a machine without it.
+    `growth` is how many bytes a day the backups add to a storage, where they tell.
     """
 
     generated: datetime
@@ -78,6 +79,7 @@ class Report:
     wanted: tuple[Expected, ...] = ()
     records: tuple[Record, ...] = ()
     escrowed: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    growth: Mapping[str, float] = field(default_factory=dict)
 
 
 def expected(app: App) -> tuple[Expected, ...]:

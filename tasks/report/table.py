@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tasks import human
+from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
 from tasks.report.human import age, ago, moment
 from tasks.report.rows import Report, Row, StorageRow
@@ -15,7 +16,7 @@ INDENT = " " * 6
 
 def write(report: Report, look: Look) -> str:
     """Return the report as lines for a terminal or a log."""
-    return "\n".join([*_table(report, look), *map(space, report.storages)])
+    return "\n".join([*_table(report, look), *(space(row, report) for row in report.storages)])
 
 
 def _table(report: Report, look: Look) -> Iterator[str]:
@@ -71,14 +72,16 @@ def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
     )
 
 
-def space(row: StorageRow) -> str:
-    """Return the line of a storage: how much of it is used."""
+def space(row: StorageRow, report: Report) -> str:
+    """Return the line of a storage: how much of it is used, and when it will be full if nothing were pruned."""
     if row.used is None:
         return f"{row.storage}: space unknown: {printable(row.error or 'it could not be asked')}"
     text = f"{row.storage}: {human.size(row.used)} used"
     if row.size:
         text = f"{row.storage}: {human.size(row.used)} of {human.size(row.size)} used ({row.used / row.size:.0%})"
-    return text.replace("%", " %") + (f": {printable(row.error)}" if row.error else "")
+    days = days_left(row, report)
+    text = text.replace("%", " %") + ("" if days is None else f", {told(days)}")
+    return text + (f": {printable(row.error)}" if row.error else "")
 
 
 def printable(text: str) -> str:

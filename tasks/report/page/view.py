@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, tzinfo
 from typing import get_args
 
 from tasks import human
+from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
 from tasks.report.human import age, ago, moment, utc
 from tasks.report.page.charts import Calendar, Growth, calendar, growth
-from tasks.report.page.forecast import daily_growth, days_left
 from tasks.report.rows import Report, Row, Status, StorageRow, verdict
 
 STATES: tuple[Status, ...] = get_args(Status)
@@ -21,7 +21,6 @@ HISTORY = timedelta(days=400)
 CLOCKS_DIFFER = timedelta(days=1)
 FULL_SOON = 30  # days
 NEARLY_FULL = 0.85
-CENTURIES = 36500  # days beyond which a forecast says nothing
 
 
 @dataclass(frozen=True)
@@ -200,16 +199,15 @@ def _space(row: StorageRow, report: Report) -> Space:
     if row.used is None:
         return Space(row, None, "unknown", "space unknown", (row.error or "it could not be asked",))
     share = row.used / row.size if row.size else None
-    growth = daily_growth(report.wanted, report.records, row.storage, report.generated)
-    left = days_left(row, growth)
+    growth, left = report.growth.get(row.storage), days_left(row, report)
     soon = left is not None and left < FULL_SOON
     level = "failed" if share is not None and share >= 0.95 else "late" if soon or (share or 0) >= NEARLY_FULL else "ok"
     of = f" of {human.size(row.size)}" if row.size else ""
     notes = [row.error] if row.error else []
     if growth is not None:
         notes.append(f"backups add about {human.size(int(growth))} a day")
-    if left is not None and left < CENTURIES:
-        notes.append(f"full in about {left} day{'' if left == 1 else 's'} if nothing were pruned")
+    if left is not None:
+        notes.append(f"{told(left)} if nothing were pruned")
     return Space(row, None if share is None else round(100 * share, 1), level, human.size(row.used) + of, tuple(notes))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tasks.report.formats import Look
 from tasks.report.gather import gather
 from tasks.report.rows import Report
 from tasks.report.table import write
+from tasks.storage.records import Record
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tests.integration.local import local_inventory
@@ -133,6 +135,16 @@ def test_a_restore_takes_the_named_copy(inventory: Path, tmp_path: Path, capsys:
 
 def test_parts_keep_copies_together(inventory: Path) -> None:
     assert [copy.storage for copy in load(inventory).select((), "1/1")] == ["near", "far"]
+
+
+def test_what_a_storage_grows_by_is_of_its_own_copy(inventory: Path) -> None:
+    now = datetime.now(UTC)
+    with Session(load(inventory)) as session:
+        for copy in session.inventory.select():
+            for days, stored in ((4, 10), (1, 1_000_000)):
+                record = Record("shop", "backup", now - timedelta(days=days), "ok", "files", stored=stored)
+                session.storage_of(copy).write_record(copy, record)
+    assert report(inventory).growth == pytest.approx({"near": 250_000, "far": 250_000}, rel=0.02)
 
 
 def test_adding_mends_every_copy(inventory: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from tasks.inventory.models import Source
 from tasks.report.rows import Expected, Report, Row, Status, StorageRow
+from tasks.storage.growth import daily_growth
 from tasks.storage.records import Outcome, Record
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
@@ -82,7 +83,9 @@ def fleet() -> Report:
         StorageRow("vault", "ssh", error="connection refused"),
     )
     escrowed = {(row.storage, row.app): row.app != "labor" for row in rows}
-    return Report(NOW, tuple(rows), storages, tuple(wanted), tuple(records), escrowed)
+    of_box = {(each.app, each.source) for each in wanted if each.storage == "box"}
+    growth = {"box": daily_growth(of_box, records, NOW) or 0}
+    return Report(NOW, tuple(rows), storages, tuple(wanted), tuple(records), escrowed, growth)
 
 
 def _history(app: str, source: Source, days: int, chance: random.Random) -> Iterator[Record]:

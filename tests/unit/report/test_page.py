@@ -7,16 +7,17 @@ from html import unescape
 
 import pytest
 
+from tasks.report.forecast import days_left
 from tasks.report.formats import Look, write
 from tasks.report.page.charts import HEIGHT, WEEKS, WIDTH, calendar, growth
-from tasks.report.page.forecast import daily_growth, days_left
 from tasks.report.page.view import view
-from tasks.report.rows import Expected, Report, StorageRow
+from tasks.report.rows import Report, StorageRow
+from tasks.report.table import space
+from tasks.storage.growth import daily_growth
 from tasks.storage.records import Record
 from tests.unit.report.fleet import NOW, fleet
 
 UTC_LOOK = Look(zone=UTC)
-SHOP = Expected("shop", "shop", "box", "files", timedelta(hours=26))
 
 
 def saved(days: float, size: int | None = 100, stored: int | None = 10, source: str = "files") -> Record:
@@ -57,13 +58,14 @@ def test_the_calendar_has_a_cell_for_each_day_up_to_today() -> None:
     assert drawn.told == "Runs since 20 Jul: 1 day without a failure, 2 with one, 122 without a backup"
 
 
-def test_the_forecast_leaves_out_the_first_backup_and_other_storages() -> None:
+def test_the_growth_leaves_out_the_first_backup_and_other_sources() -> None:
+    files = {("shop", "files")}
     records = [saved(10, stored=10**12), saved(5, stored=60), saved(0, stored=40), saved(1, stored=7, source="mariadb")]
 
-    assert daily_growth([SHOP], records, "box", NOW) == 10
-    assert daily_growth([SHOP], records, "vault", NOW) is None
-    assert daily_growth([SHOP], records[1:2], "box", NOW) is None  # one backup tells no growth
-    assert daily_growth([SHOP], [saved(1), saved(0.5)], "box", NOW) is None  # nor does one day
+    assert daily_growth(files, records, NOW) == 10
+    assert daily_growth({("blog", "files")}, records, NOW) is None
+    assert daily_growth(files, records[1:2], NOW) is None  # one backup tells no growth
+    assert daily_growth(files, [saved(1), saved(0.5)], NOW) is None  # nor does one day
 
 
 @pytest.mark.parametrize(
@@ -76,10 +78,15 @@ def test_the_forecast_leaves_out_the_first_backup_and_other_storages() -> None:
         (None, 100, 1.0, None),
         (50, 100, None, None),
         (50, 100, 0.0, None),
+        (50, 100, 0.0001, None),
     ],
 )
 def test_days_left(used: int | None, size: int | None, growth_: float | None, left: int | None) -> None:
-    assert days_left(StorageRow("box", "ssh", used, size), growth_) == left
+    growths = {"vault": 1000.0} | ({} if growth_ is None else {"box": growth_})
+    row = StorageRow("box", "ssh", used, size)
+    report = Report(NOW, (), (row,), growth=growths)
+    assert days_left(row, report) == left
+    assert (f", full in about {left} days" in space(row, report)) == (left is not None)
 
 
 def test_the_verdict() -> None:
