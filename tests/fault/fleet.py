@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,24 +17,15 @@ from typing import Any
 
 from tasks.borg.doubts import strangers
 from tasks.borg.list import Archive
-from tasks.lab import process, programs
+from tasks.lab import process
 from tasks.lab.lab import Lab, LabApp
 from tasks.storage.ledger import BEGUN, ledger
 from tasks.storage.records import Records
+from tests.fault.gate import Gate
 from tests.integration.fleet.support import Operator, command_lines, eventually, make_ready, on_host, untimed
 
-# Stands before mariadb-backup on a host's PATH, tells its number, and waits while there is a pipe that nobody writes to.
-TELLS = """#!/bin/sh
-case " $* " in *" --backup "*)
-    echo $$ >{home}/dump.new && mv {home}/dump.new {home}/dump
-    [ ! -p {home}/hold ] || read -r _ <{home}/hold ;;
-esac
-exec {program} "$@"
-"""
-ENDED = 1 << 60  # as a count of bytes: more than any dump
-
 Strike = Callable[[], bool]
-"""A fault, beside a running backup; tells whether the dump was under way when it struck."""
+"""A fault, beside a running backup; tells whether there was anything to strike."""
 
 
 @dataclass(frozen=True)
@@ -70,25 +60,22 @@ class Night:
 class Fleet:
     """The lab, its operator, and whose turn it is to be harmed."""
 
-    def __init__(self, lab: Lab, operator: Operator) -> None:
+    def __init__(self, lab: Lab, operator: Operator, gates: dict[str, Gate]) -> None:
         self.lab = lab
         self.operator = operator
         self.victim, self.other = "blog", "shop"
+        self.gates = gates
         self.known = {app: self.archives(app) for app in lab.apps}
-        self.strikes: list[bool] = []  # of all nights, whether the fault struck
         self.running: subprocess.Popen[str] | None = None  # the night's backup
         self.beside: list[subprocess.Popen[str]] = []  # other backups of the night, started by the fault
 
     @classmethod
     def ready(cls, lab: Lab) -> "Fleet":
         """Return a fleet whose apps are saved once."""
-        for app in lab.apps.values():
-            tells = app.paths.programs / "mariadb-backup"
-            tells.write_text(TELLS.format(home=app.home, program=programs.find("mariadb-backup")))
-            tells.chmod(0o755)
+        gates = {name: Gate(app) for name, app in lab.apps.items()}
         operator = make_ready(lab)
         operator.done("backup")
-        return cls(lab, operator)
+        return cls(lab, operator, gates)
 
     def turn(self) -> None:
         """Let the other app be the victim."""
@@ -143,15 +130,14 @@ class Fleet:
         nothing runs on; the exit code fits the lines; no archive is one that nobody knows of. Where the fault ends the
         operator's own process, the code may be `ended`, and what was saved just before is not claimed any more.
         """
-        (self.host.home / "dump").unlink(missing_ok=True)
+        self.gate.forget()
         apps = (self.victim,) if alone else (self.victim, self.other)
         words = [word for app in apps for word in ("--app", app)] + (["--source", source] if source else [])
         self.running = (operator or self.operator).start("backup", *words)
         struck = strike()
-        self.strikes.append(struck)
         printed = "".join(untimed(each.communicate(timeout=120)[0]) for each in (self.running, *self.beside))
         assert "Traceback" not in printed, printed
-        assert eventually(lambda: not self.dumping()), "the dump runs on"
+        assert eventually(lambda: not self.gate.dump()), "the dump runs on"
         assert eventually(lambda: not on_host(self.lab, self.victim)), "something runs on at the host"
         assert eventually(lambda: self.lab.box.faults.running_commands() == 0), "something runs on at the storage"
         looked = [app for app in (self.victim, self.other) if app in self.known]
@@ -178,79 +164,36 @@ class Fleet:
         archives = [Archive(name, id_, datetime.now(UTC)) for name, id_ in self.archives(app).items()]
         return [archive.name for archive in strangers(archives, known)]
 
+    @property
+    def gate(self) -> Gate:
+        """The gate in the victim's dump."""
+        return self.gates[self.victim]
+
     def during(self, action: Callable[[], object]) -> Strike:
         """Return what does something while the victim's dump stands still, in the middle of its backup."""
-        hold = self.host.home / "hold"
-        os.mkfifo(hold)
+        return self.at(0, lambda _dump: action())
 
-        def strike() -> bool:
-            assert eventually(lambda: self.dumping() > 0, 60), "no dump began"
-            try:
-                action()
-            finally:
-                hold.rename(hold.with_name("held"))
-                _release(hold.with_name("held"))
-            return True
+    def at(self, part: float, action: Callable[[int], object]) -> Strike:
+        """Return what does something while the victim's dump stands still at a part of its data: 0.5 is the middle.
 
-        return strike
-
-    def at(self, part: float, aim: Callable[[int], Callable[[], object] | None]) -> Strike:
-        """Return what strikes when the victim's dump has come so far: 0.5 is half of its data.
-
-        `aim` gets the number of the dump's process when it begins, and returns what to do then; None when that is gone.
+        `action` gets the number of the dump's process.
         """
+        gate = self.gate
+        gate.close(part)
 
         def strike() -> bool:
-            sizes = [record.get("size") for record in self.records(self.victim) if record.get("source") == "mariadb"]
-            wanted = part * next(size for size in reversed(sizes) if size)
-            assert eventually(lambda: self.dumping() > 0, 60), "no dump began"
-            dump = self.dumping()
-            act = aim(dump)
-            while _written(dump) < wanted:
-                time.sleep(0.001)
-            under_way = _written(dump) < ENDED
-            if act and under_way:
-                act()
-            return act is not None and under_way
+            try:
+                assert eventually(gate.reached, 60), "no dump came so far"
+                action(gate.dump())
+            finally:
+                gate.open()
+            return True
 
         return strike
 
     def kill(self, role: str, part: float) -> Strike:
         """Return what kills the process of a role when the victim's dump has come so far."""
-
-        def aim(dump: int) -> Callable[[], object] | None:
-            target = min(ROLES[role](self, dump), default=0)
-            return (lambda: os.kill(target, signal.SIGKILL)) if target else None
-
-        return self.at(part, aim)
-
-    def dumping(self) -> int:
-        """Return the number of the victim's mariadb-backup, 0 when none runs."""
-        told = self.host.home / "dump"
-        pid = int(told.read_text()) if told.exists() else 0
-        return pid if pid and _written(pid) < ENDED else 0
-
-
-def _release(pipe: Path) -> None:
-    """Let whoever waits for the pipe go on, and remove it."""
-
-    def opened() -> bool:
-        try:
-            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # nobody reads yet, or any more
-            return False
-        return True
-
-    eventually(opened, 2)
-    pipe.unlink()
-
-
-def _written(pid: int) -> int:
-    """Return how many bytes a process has written, ENDED when it is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0])
-    except (OSError, IndexError):
-        return ENDED
+        return self.at(part, lambda dump: os.kill(min(ROLES[role](self, dump)), signal.SIGKILL))
 
 
 def _borg(fleet: Fleet, dump: int) -> list[int]:
