@@ -45,6 +45,11 @@ ABANDONED = 3 * 86400.0  # seconds after which such a folder is of a drill that 
 CAUSE = re.compile(
     r"dial tcp .*|api error .*|(?<=: )(?:InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied).*|ssh: .*"
 )
+# Codes of S3 servers (Ceph, AWS, MinIO), and what a system says of a disk or a quota.
+FULL = re.compile(
+    rb"QuotaExceeded|InsufficientStorage|XMinioStorageFull|no space left on device|dis[ck] quota exceeded",
+    re.IGNORECASE,
+)
 RCLONE = ("rclone", "--config=", "--contimeout=20s", "--timeout=2m")
 ASKING = ("--retries=1", "--low-level-retries=2")  # a storage out of reach is told at once
 SENDING = ("--retries=3", "--low-level-retries=5")
@@ -70,7 +75,7 @@ class Remote:
         except FileNotFoundError:
             raise Stopped("rclone is not installed", "install it where this ran: `apt install rclone`") from None
         if done.returncode:
-            raise Stopped(f"rclone: {reason(done.stderr)}", "correct what it says, and run it again")
+            raise failed(done.stderr)
         return done.stdout
 
     def require(self, oldest: list[int]) -> None:
@@ -143,6 +148,16 @@ class Remote:
 def sizes(listing: bytes) -> Sizes:
     """Return the size of each object by its path, of what rclone lists."""
     return {entry["Path"]: entry["Size"] for entry in json.loads(listing or b"[]")}
+
+
+def failed(errors: bytes) -> Stopped:
+    """Return what rclone's errors mean. What a full SFTP server says of itself is no more than that it failed."""
+    if FULL.search(errors):
+        return Stopped(f"the storage is full: {reason(errors)}", "make room there; the next backup publishes the rest")
+    remedy = "correct what it says, and run it again"
+    if b"SSH_FX_FAILURE" in errors:
+        remedy = "the server does not say why: most often its disk or the account's quota is full"
+    return Stopped(f"rclone: {reason(errors)}", remedy)
 
 
 def reason(errors: bytes) -> str:

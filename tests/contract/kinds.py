@@ -1,6 +1,7 @@
 """The kinds of storage that the contract holds for. A further kind is one line in KINDS, and its `Place`."""
 
 import os
+import resource
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -193,6 +194,7 @@ class Staged(OnDisk):
         "keys": "the host writes the published copy itself, so nothing there can be kept from that host",
     }
     directory = "my backups"
+    daemon: process.Process
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -212,6 +214,16 @@ class Staged(OnDisk):
     @property
     def _staged(self) -> Values:
         return {"staging": str(self.staging)}
+
+    @contextmanager
+    def no_large_files(self, most: int) -> Iterator[None]:
+        """Let the server write no file of more than `most` bytes: the S3 server fails, the SFTP session is killed."""
+        before = resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (most, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, before)
 
     def cut(self) -> None:
         """Kill borg."""

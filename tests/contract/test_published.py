@@ -1,17 +1,23 @@
 """Storages that are published to: what is checked beforehand, and who is let in."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tasks.app import adding
 from tasks.app.checks import checks
+from tasks.app.wanted import Wanted
+from tasks.borg.list import archives
 from tasks.fleet import verifying
 from tasks.inventory import load
 from tasks.lab.plan import MAIN_ACCOUNT
+from tasks.report.gather import gather
 from tasks.storage.session import Session
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS, Staged
 from tests.contract.place import Values
+from tests.contract.support import QUICK
 from tests.contract.test_faults import fault
 
 published = pytest.mark.parametrize("bench", [kind for kind in KINDS if issubclass(KINDS[kind], Staged)], indirect=True)
@@ -47,6 +53,40 @@ def test_a_drill_on_the_host_proves_the_published_copy(bench: Bench, shop: Sides
     assert drilled() == 4  # though the host's own repository is whole
     flip(largest)
     assert not list((bench.place.folder / ".cloudbackup/shop").glob("drill-*"))
+
+
+@published
+def test_a_publishing_that_ends_in_the_middle_leaves_the_copy_as_it_was(bench: Bench, shop: Sides) -> None:
+    before = shop.ids()
+    more = bench.app("shop").files / "more.bin"
+    more.write_bytes(os.urandom(1_000_000))
+    assert isinstance(bench.place, Staged)
+    with bench.place.no_large_files(300_000):
+        told = fault(shop.save)
+        assert told.what.startswith("shop: the published copy: rclone: ")
+        assert "is full" in told.remedy or bench.kind == "s3"  # all that a full SFTP server says is that it failed
+        assert "not published yet" in fault(shop.listed).what
+    more.unlink()
+    copy = shop.session.without_host(shop.app)
+    assert [archive.id for archive in archives(copy, how=QUICK).archives] == before
+    made = shop.save()
+    assert shop.ids()[: len(before)] == before
+    assert shop.ids()[-1] == made.id
+    assert len(shop.ids()) == len(before) + 2  # what was not sent then comes first
+
+
+@pytest.mark.parametrize("bench", ["s3"], indirect=True)
+def test_an_app_is_added_proven_and_mended(bench: Bench) -> None:
+    wanted, said = Wanted("fresh"), list[str]()
+    adding.run(str(bench.inventory), wanted, lambda *_: False, said.append)
+    key = bench.escrow / "store-fresh.key"
+    whole = key.read_bytes()
+    key.unlink()
+    adding.run(str(bench.inventory), wanted, lambda *_: False, said.append)
+    assert key.read_bytes() == whole
+    with bench.session() as session:
+        rows = gather(session, [session.inventory.app("fresh")]).apps
+    assert [(row.status, row.error, row.archives, row.proven is None) for row in rows] == [("ok", None, 1, False)]
 
 
 @pytest.mark.parametrize("bench", ["s3"], indirect=True)

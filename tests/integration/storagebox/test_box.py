@@ -1,5 +1,6 @@
 """The Storage Box itself, by tasks alone: sub-accounts, keys, snapshots, switches, space."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 from tasks.lab.lab import Lab, scratch_folder
 from tasks.lab.plan import AppPlan
+from tests.contract.support import size_of
 from tests.integration.fleet.support import Operator, make_ready
 
 
@@ -151,6 +153,27 @@ def test_what_is_wrong_with_a_box_is_told(lab: Lab, operator: Operator, fault: s
     finally:
         lab.box.faults.clear()
     assert (end.returncode, cause in end.stderr, remedy in end.stderr) == (3, True, True), end.stderr
+
+
+def test_a_box_that_snapshots_fill_has_room_again_as_the_message_says(lab: Lab, operator: Operator) -> None:
+    """Neither a deletion nor a prune gives room while a snapshot holds what was deleted."""
+    old = lab.box.home() / "old"
+    old.write_bytes(b"x" * 3_000_000)
+    name = operator.done("storagebox.snapshots", "--create").split()[2]
+    old.unlink()
+    (lab.apps["shop"].files / "more").write_bytes(os.urandom(500_000))
+    lab.box.faults.quota(size_of(lab.box.home()) + 3_000_000 + 100_000)
+    try:
+        end = operator.inv("borg.create", "--app", "shop")
+        assert (end.returncode, "the storage is full" in end.stderr, "Remove snapshots" in end.stderr) == (
+            3,
+            True,
+            True,
+        )
+        operator.done("storagebox.snapshots", "--delete", name, "--yes")
+        assert "MB  +" in operator.done("borg.create", "--app", "shop")
+    finally:
+        lab.box.faults.clear()
 
 
 def test_a_borg_that_the_box_does_not_have_is_told(operator: Operator, tmp_path: Path) -> None:
