@@ -1,8 +1,11 @@
 """The image as `docker run` uses it: the main job of a fleet over SSH, a restore, a drill, the report."""
 
 import json
+import re
+import shlex
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,52 @@ from tasks.lab import mariadb, tree
 from tasks.lab.lab import Lab
 from tests.images.building import SERIES, Image
 from tests.images.container import Bind, Container, stop
-from tests.integration.fleet.support import eventually
+from tests.integration.fleet.support import Operator, eventually
+from tests.unit.examples.objects import CHECKOUT
+
+README = (CHECKOUT / "examples/docker-backup/README.md").read_text()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A `docker run` with options that this knows, and no others; `volumes` are source, target and whether read-only."""
+
+    flags: frozenset[str]
+    tmpfs: tuple[str, ...]
+    volumes: tuple[tuple[Path, str, bool], ...]
+    image: str
+    command: tuple[str, ...]
+
+    @classmethod
+    def of_readme(cls, folder: Path) -> "Line":
+        """Return the only one of README.md, typed in that folder."""
+        (text,) = re.findall(r"^docker run (.*)$", README, re.MULTILINE)
+        words = shlex.split(text.replace("$PWD", str(folder)))
+        flags, given = set(), []
+        while words[0].startswith("--"):
+            option = words.pop(0)
+            if option in ("--rm", "--read-only"):
+                flags.add(option)
+            else:
+                given.append((option, words.pop(0)))
+        assert ("--cap-drop", "ALL") in given
+        volumes = [value.split(":") for option, value in given if option == "--volume"]
+        tmpfs = tuple(value for option, value in given if option == "--tmpfs")
+        assert len(given) == 1 + len(volumes) + len(tmpfs), given
+        mounts = tuple((Path(source), target, mode == ["ro"]) for source, target, *mode in volumes)
+        return cls(frozenset(flags), tmpfs, mounts, words[0], tuple(words[1:]))
 
 
 @pytest.fixture
 def fleet(image: Image, lab: Lab, tmp_path: Path) -> Container:
-    """Return what `docker run --read-only --cap-drop ALL -v ...:/inventory:ro` would be, with the lab's own inventory.
+    """Return what the `docker run` of README.md is, with the lab's own inventory in the folder where it is typed.
 
     The secrets are where that inventory names them, for the image's user to read.
     """
+    # An overlay that another file's test set up gave the hosts' keys to repositories of its own.
+    Operator(lab.inventory).done("storagebox.setup")
+    line = Line.of_readme(tmp_path)
+    assert line.image == "cloudbackup:13"  # as the Dockerfile's build is called in docs/containers.md
     for name in ("home", "tmp", "escrow", "cache"):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(0o777)
@@ -35,15 +75,13 @@ def fleet(image: Image, lab: Lab, tmp_path: Path) -> Container:
     shutil.copytree(lab.inventory, inventory)
     for file in (inventory / "apps").iterdir():
         file.write_text(file.read_text().replace("host: 127.0.0.1\nssh", "host: root@127.0.0.1\nssh"))
-    binds = (
-        Bind(inventory, "/inventory", read_only=True),
-        Bind(tmp_path / "home", "/home/cloudbackup"),
-        Bind(tmp_path / "tmp", "/tmp"),
-        Bind(operator, place, read_only=True),
-    )
+    binds = [Bind(source, target, read_only) for source, target, read_only in line.volumes]
+    binds += [Bind(tmp_path / "tmp", target) for target in line.tmpfs]
+    binds.append(Bind(operator, place, read_only=True))
     for name in ("escrow", "cache"):
         (operator / name).mkdir()
-    return Container(image, (*binds, *(Bind(tmp_path / name, f"{place}/{name}") for name in ("escrow", "cache"))))
+    binds += [Bind(tmp_path / name, f"{place}/{name}") for name in ("escrow", "cache")]
+    return Container(image, binds, read_only="--read-only" in line.flags)
 
 
 def test_what_the_image_says_of_itself(image: Image) -> None:
@@ -73,7 +111,7 @@ def test_nothing_of_the_machine_that_built_it_is_in_it(image: Image) -> None:
 
 
 def test_the_main_job_a_restore_a_drill_and_the_report(fleet: Container, lab: Lab, tmp_path: Path) -> None:
-    printed = fleet.done("backup")
+    printed = fleet.done(*Line.of_readme(tmp_path).command)
     assert "4 of 4 saved" in printed
     report = json.loads(fleet.done("report", "--format", "json", "--strict"))
     assert {row["status"] for row in report["apps"]} == {"ok"}
