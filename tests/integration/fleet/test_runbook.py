@@ -5,13 +5,19 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.borg.delete import delete
+from tasks.borg.list import archives
+from tasks.inventory import load
 from tasks.lab import keys, tree
 from tasks.lab.lab import Lab, scratch_folder
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
 from tests.integration.fleet.support import CHECKOUT, PROGRAM, Operator
 
 BLOCK = re.compile(r"<!-- a test runs these lines: ([\w-]+) -->\n```bash\n(.*?)```", re.DOTALL)
@@ -67,9 +73,8 @@ def test_every_block_of_commands_is_run_by_a_test() -> None:
 def test_a_host_that_is_gone_comes_back_here_and_on_another_host(lab: Lab, person: Person) -> None:
     shop, other = lab.apps["shop"], lab.apps["blog"]
     person.follow("host-gone")
-    here = person.home / "restored/files" / str(shop.files).lstrip("/")
+    check_files(lab, person.home / "restored")
     wanted = tree.fingerprint(shop.files, excluding_caches=True)
-    assert tree.differences(wanted, tree.fingerprint(here, excluding_caches=True)) == []
 
     def moved(values: dict[str, Any]) -> None:
         values["ssh"].update(port=other.port, host_key=other.host_key)
@@ -127,6 +132,59 @@ def test_a_new_storage_takes_everything(lab: Lab, person: Person) -> None:
     assert "1 of 1 proven" in person.follow("storage-gone")
 
 
-def test_what_is_listed_is_looked_at(lab: Lab, person: Person) -> None:
+def check_files(lab: Lab, folder: Path) -> None:
+    """Assert that a folder holds shop's files as they are on its host."""
+    files = lab.apps["shop"].files
+    wanted = tree.fingerprint(files, excluding_caches=True)
+    found = tree.fingerprint(folder / "files" / str(files).lstrip("/"), excluding_caches=True)
+    assert tree.differences(wanted, found) == []
+
+
+def listed(operator: Operator) -> dict[str, str]:
+    """Return the ids of shop's archives by name."""
+    with Session(load(operator.inventory)) as session:
+        repository = session.repository(session.inventory.app("shop"), Side.OPERATOR)
+        return {each.name: each.id for each in archives(repository).archives}
+
+
+@pytest.fixture
+def saved_last(lab: Lab, person: Person) -> dict[str, str]:
+    """Return shop's archives, the newest of which holds a file that no other has."""
+    former = listed(person.operator)
+    (lab.apps["shop"].files / "since the last backup").write_text("and in no other archive")
+    person.operator.done("backup", "--app", "shop")
+    everything = listed(person.operator)
+    assert former.items() < everything.items()
+    return everything
+
+
+def test_what_a_host_deleted_comes_back(lab: Lab, person: Person, saved_last: dict[str, str]) -> None:
+    operator = person.operator
+    whole = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+    kept = [min(name for name in saved_last if f"-{source}-" in name) for source in ("files", "mariadb")]
+    with Session(load(operator.inventory)) as session:
+        delete(session.repository(session.inventory.app("shop"), Side.HOST), sorted(saved_last.keys() - set(kept)))
+
     printed = person.follow("deleted")
-    assert "shop-files-" in printed
+    assert re.search(r"^shop +files +failed.*\n +.*recorded, and are not in the repository", printed, re.MULTILINE), printed
+    assert sorted(listed(operator)) == sorted(kept)
+    assert (person.home / "rescued/mariadb/ibdata1").is_file()
+
+    printed = person.follow("rollback", ("--before 2026-11-22T03:00", f"--before {whole} --yes"))
+    assert listed(operator) == saved_last
+    assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
+    check_files(lab, person.home / "restored")
+
+
+def test_a_snapshot_brings_back_what_a_wrong_prune_freed(lab: Lab, person: Person, saved_last: dict[str, str]) -> None:
+    operator = person.operator
+    name = operator.done("storagebox.snapshots", "--create").split()[2]
+    careless = operator.copy(person.home / "careless")
+    careless.change("apps/shop.yml", lambda values: values.update(keep={"daily": 1}))
+    careless.done("prune", "--app", "shop", "--yes", "--force")
+    assert len(listed(operator)) < len(saved_last)
+
+    printed = person.follow("wrong-prune", ("2026-11-22T02-00-00", f"{name} --yes"))
+    assert saved_last.items() < listed(operator).items()
+    assert "4 of 4 saved" in printed
+    operator.done("storagebox.snapshots", "--delete", name, "--yes")
