@@ -42,7 +42,7 @@ def demo(_c: Any) -> None:
 @task(
     help={
         "only": "paths below tests/, or options of pytest; repeat it for several; none means all tests and checks",
-        "images": "build the container images and run tests/images, and nothing else: root, some 15 minutes, 4 GB",
+        "images": "build the container images and run tests/images, and nothing else: root, 20 minutes or more, 4 GB",
     },
     iterable=["only"],
 )

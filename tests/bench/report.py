@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from collections.abc import Mapping, Sequence
@@ -51,16 +52,19 @@ class Limits:
 
 def measured(words: Sequence[str], environment: Mapping[str, str]) -> Cost:
     """Run a command that must succeed. The memory is that of its own process, without its children's."""
-    began = time.perf_counter()
-    child = subprocess.Popen(words, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    peak = 0
-    while child.poll() is None:
-        peak = max(peak, _peak(child.pid))
-        time.sleep(0.02)
-    seconds = time.perf_counter() - began
-    said = child.communicate()
-    if child.returncode:
-        raise SystemExit(f"{words[:3]} ended with {child.returncode}: {said[1].decode(errors='replace')[-2000:]}")
+    # Into a file: the report of 100 apps is more than a pipe holds that nobody reads meanwhile.
+    with tempfile.TemporaryFile() as said:
+        began = time.perf_counter()
+        child = subprocess.Popen(words, env=dict(environment), stdout=subprocess.DEVNULL, stderr=said)
+        peak = 0
+        while child.poll() is None:
+            peak = max(peak, _peak(child.pid))
+            time.sleep(0.02)
+        seconds = time.perf_counter() - began
+        said.seek(0)
+        if child.returncode:
+            text = said.read().decode(errors="replace")
+            raise SystemExit(f"{words[:3]} ended with {child.returncode}: {text[-2000:]}")
     return Cost(seconds, peak)
 
 

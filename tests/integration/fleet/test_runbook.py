@@ -166,7 +166,9 @@ def test_what_a_host_deleted_comes_back(lab: Lab, person: Person, saved_last: di
         delete(session.repository(session.inventory.app("shop"), Side.HOST), sorted(saved_last.keys() - set(kept)))
 
     printed = person.follow("deleted")
-    assert re.search(r"^shop +files +failed.*\n +.*recorded, and are not in the repository", printed, re.MULTILINE), printed
+    assert re.search(r"^shop +files +failed.*\n +.*recorded, and are not in the repository", printed, re.MULTILINE), (
+        printed
+    )
     assert sorted(listed(operator)) == sorted(kept)
     assert (person.home / "rescued/mariadb/ibdata1").is_file()
 
