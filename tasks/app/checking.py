@@ -18,19 +18,19 @@ def run(folder: str, names: Sequence[str]) -> int:
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
         found = over_apps(session, apps, 4, lambda app: list(checks(session, app)))
-    for each in found:
+    for app, each in zip(apps, found, strict=True):
         for check in each:
-            _show(check)
+            _show(app.label, check)
     bad = sum(any(check.level == "error" for check in each) for each in found)
     warnings = sum(check.level == "warning" for each in found for check in each)
     print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {warnings} warnings" if warnings else ""))
     return 0 if not bad else 4 if bad == len(found) else 3
 
 
-def _show(check: Check) -> None:
+def _show(label: str, check: Check) -> None:
     level = f"{check.level:7}"
     if wants_colour(sys.stdout):
         level = f"\033[{COLOURS[check.level]}m{level}\033[0m"
-    print(f"{check.app}  {level}  {check.name:10}  {check.text}")
+    print(f"{label}  {level}  {check.name:10}  {check.text}")
     if check.remedy and check.level != "ok":
         print(f"      {check.remedy}")

@@ -12,6 +12,7 @@ from tasks.cli import APP_HELP, confirm, task
 
 ONE_APP_HELP = "name of the app in the inventory"
 ARCHIVE_HELP = "name of an archive, or `latest`: the newest of the files (of the database, for an app without files)"
+STORAGE_HELP = "the storage, of an app that has a repository in several"
 FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
 PATH_HELP = "only this path and what is below it; repeat it for several"
 
@@ -55,14 +56,20 @@ def show_info(c: Any, app: Any = None, archive: str = "") -> None:
 
 @task(
     name="diff",
-    help={"app": ONE_APP_HELP, "first": ARCHIVE_HELP, "second": "the later archive, or `latest`", "path": PATH_HELP},
+    help={
+        "app": ONE_APP_HELP,
+        "first": ARCHIVE_HELP,
+        "second": "the later archive, or `latest`",
+        "path": PATH_HELP,
+        "storage": STORAGE_HELP,
+    },
     iterable=["path"],
 )
-def show_diff(c: Any, app: str, first: str, second: str = "latest", path: Any = None) -> None:
+def show_diff(c: Any, app: str, first: str, second: str = "latest", path: Any = None, storage: str = "") -> None:
     """Show what changed from one archive of an app to another."""
     from tasks.borg import apps, work
 
-    apps.each(c.config.inventory, (app,), lambda opened: work.show_diff(opened, first, second, path or ()))
+    apps.one(c.config.inventory, app, storage, lambda opened: work.show_diff(opened, first, second, path or ()))
 
 
 @task(
@@ -72,36 +79,44 @@ def show_diff(c: Any, app: str, first: str, second: str = "latest", path: Any = 
         "target": "a new or empty folder on this machine (for a storage of kind local: on the app's host)",
         "archive": ARCHIVE_HELP,
         "path": PATH_HELP,
+        "storage": STORAGE_HELP,
     },
     iterable=["path"],
 )
-def extract_archive(c: Any, app: str, target: str, archive: str = "latest", path: Any = None) -> None:
+def extract_archive(
+    c: Any, app: str, target: str, archive: str = "latest", path: Any = None, storage: str = ""
+) -> None:
     """Extract an archive, or some paths of it, into a new folder (`inv restore` puts data back in its place)."""
     from pathlib import Path
 
     from tasks.borg import apps, work
 
     place = str(Path(target).expanduser().absolute())
-    apps.each(c.config.inventory, (app,), lambda opened: work.extract_to(opened, archive, place, path or ()))
+    apps.one(c.config.inventory, app, storage, lambda opened: work.extract_to(opened, archive, place, path or ()))
 
 
 @task(
     name="mount",
-    help={"app": ONE_APP_HELP, "folder": "where to mount, on this machine", "archive": "only this archive"},
+    help={
+        "app": ONE_APP_HELP,
+        "folder": "where to mount, on this machine",
+        "archive": "only this archive",
+        "storage": STORAGE_HELP,
+    },
 )
-def mount_archives(c: Any, app: str, folder: str, archive: str = "") -> None:
+def mount_archives(c: Any, app: str, folder: str, archive: str = "", storage: str = "") -> None:
     """Mount an app's archives as folders on this machine. Backups of the app wait until it is unmounted."""
     from tasks.borg import apps, work
 
-    apps.each(c.config.inventory, (app,), lambda opened: work.mount_on(opened, folder, archive))
+    apps.one(c.config.inventory, app, storage, lambda opened: work.mount_on(opened, folder, archive))
 
 
-@task(name="umount", help={"app": ONE_APP_HELP, "folder": "where it is mounted"})
-def umount_archives(c: Any, app: str, folder: str) -> None:
+@task(name="umount", help={"app": ONE_APP_HELP, "folder": "where it is mounted", "storage": STORAGE_HELP})
+def umount_archives(c: Any, app: str, folder: str, storage: str = "") -> None:
     """Unmount what `borg.mount` mounted."""
     from tasks.borg import apps, work
 
-    apps.each(c.config.inventory, (app,), lambda opened: work.umount_from(opened, folder))
+    apps.one(c.config.inventory, app, storage, lambda opened: work.umount_from(opened, folder))
 
 
 @task(
@@ -160,17 +175,20 @@ def prune_archives(c: Any, app: Any = None, dry_run: bool = False, yes: bool = F
         "archive": "name of an archive to drop; repeat it for several",
         "yes": "delete without being asked",
         "force": FORCE_HELP,
+        "storage": STORAGE_HELP,
     },
     iterable=["archive"],
 )
-def delete_archives(c: Any, app: str, archive: Any = None, yes: bool = False, force: bool = False) -> None:
+def delete_archives(
+    c: Any, app: str, archive: Any = None, yes: bool = False, force: bool = False, storage: str = ""
+) -> None:
     """Drop named archives. Until `borg.compact`, they can be brought back."""
     from tasks.borg import apps, work
 
     def act(opened: apps.Opened) -> work.Lines:
         return work.delete_archives(opened, archive or (), force=force, ask=lambda question: confirm(question, yes=yes))
 
-    apps.each(c.config.inventory, (app,), act)
+    apps.one(c.config.inventory, app, storage, act)
 
 
 @task(
@@ -195,9 +213,10 @@ def compact_repository(c: Any, app: Any = None, yes: bool = False, force: bool =
         "to": "number of the transaction to go back to; without --to and --before all are shown",
         "before": "go back to the last transaction before this time, as 2026-11-22T03:00 (UTC unless it names a zone)",
         "yes": "go back without being asked",
+        "storage": STORAGE_HELP,
     },
 )
-def roll_back(c: Any, app: str, to: int = -1, before: str = "", yes: bool = False) -> None:
+def roll_back(c: Any, app: str, to: int = -1, before: str = "", yes: bool = False, storage: str = "") -> None:
     """Undo what was done to an app's repository since a transaction. Deletes nothing: what came later is kept aside."""
     from tasks.borg import apps, given, work
 
@@ -207,7 +226,7 @@ def roll_back(c: Any, app: str, to: int = -1, before: str = "", yes: bool = Fals
         number = to if to >= 0 else None
         return work.roll_back(opened, number, moment, ask=lambda question: confirm(question, yes=yes))
 
-    apps.each(c.config.inventory, (app,), act)
+    apps.one(c.config.inventory, app, storage, act)
 
 
 @task(

@@ -37,6 +37,22 @@ class Opened:
 Act = Callable[[Opened], Iterable[str]]
 
 
+def one(folder: str, name: str, storage: str, act: Act) -> None:
+    """Print what `act` returns for one repository of an app, by the operator's side: the one in `storage`, or the only
+    one.
+
+    Transactions and archives are of one repository: the same number means something else in another one. Raises
+    UsageError where an app has several and none is named, and what `act` raises.
+    """
+    with Session(load(Path(folder))) as session:
+        copies = session.inventory.copies(name, storage or None)
+        if len(copies) > 1:
+            storages = " and ".join(copy.storage for copy in copies)
+            raise UsageError(f"{name} has a repository in {storages}", "say which one by --storage")
+        for line in act(Opened(session, copies[0], session.repository(copies[0], Side.OPERATOR))):
+            print(line)
+
+
 def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
     """Print what `act` returns for each named app, or for all when none is named.
 

@@ -165,7 +165,7 @@ def carry_out(intention: Intention, *, compacting: bool, step: Step = lambda _: 
 
 def told(intention: Intention, *, quiet: bool = False) -> Iterator[str]:
     """Yield what is to go, a line each, and what speaks against it; `quiet` leaves out what is well."""
-    name = intention.target.app.name
+    name = intention.target.app.label
     if not quiet:
         for source, each in intention.plans.items():
             yield f"{name} {source}: {len(each.kept)} stay, {len(each.removed)} go"

@@ -45,8 +45,8 @@ def initialise(opened: Opened) -> Lines:
     """Make the repository and bring its key into escrow."""
     made = take_into_use(opened)
     what = "made" if made.created else "was there already, and opens"
-    yield f"{opened.app.name}: repository {opened.repository.url} {what} ({made.encryption})"
-    yield f"{opened.app.name}: key in {made.escrow.key}, to print in {made.escrow.paper}"
+    yield f"{opened.app.label}: repository {opened.repository.url} {what} ({made.encryption})"
+    yield f"{opened.app.label}: key in {made.escrow.key}, to print in {made.escrow.paper}"
 
 
 def _vouch(opened: Opened, note: Note) -> None:
@@ -77,19 +77,21 @@ def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> L
         wanted = _archive(opened, archive)
         yield from map(_entry, contents(opened.repository, wanted.name, paths))
         return
+    if opened.app.label != opened.app.name:
+        yield f"{opened.app.label}:"
     found = archives(opened.repository).archives
     width = max((len(each.name) for each in found), default=0)
     yield from (f"{each.name:{width}}  {_time(each.start)}  {each.id[:12]}" for each in found)
     if not found:
-        yield f"{opened.app.name}: no archives"
+        yield f"{opened.app.label}: no archives"
 
 
 def show_info(opened: Opened, archive: str = "") -> Lines:
     """Show sizes of the repository or of one archive."""
     if not archive:
         info = repository_info(opened.repository)
-        yield f"{opened.app.name}: {info.location} ({info.encryption}), last changed {_time(info.changed)}"
-        yield f"{opened.app.name}: {size(info.size)} in all archives, {size(info.stored)} stored"
+        yield f"{opened.app.label}: {info.location} ({info.encryption}), last changed {_time(info.changed)}"
+        yield f"{opened.app.label}: {size(info.size)} in all archives, {size(info.stored)} stored"
         return
     one = archive_info(opened.repository, _archive(opened, archive).name)
     yield f"{one.name}: {_time(one.start)} to {_time(one.end)}, on {one.host}, id {one.id}"
@@ -124,7 +126,7 @@ def show_check(opened: Opened, options: CheckOptions) -> Lines:
         note.add(details)
         yield from done.problems
         refuse_damaged(opened.app, done)
-    yield f"{opened.app.name}: whole, looked at in {done.seconds:.0f} s"
+    yield f"{opened.app.label}: whole, looked at in {done.seconds:.0f} s"
 
 
 def prune_sources(opened: Opened, *, dry_run: bool, force: bool, ask: Ask) -> Lines:
@@ -134,7 +136,7 @@ def prune_sources(opened: Opened, *, dry_run: bool, force: bool, ask: Ask) -> Li
         return
     with noted(opened.session, opened.app, "prune") as note:
         intention = freeing.intend_prune(_target(opened), force=force)
-        yield from _carried_out(opened, intention, note, f"Prune these archives of {opened.app.name}?", ask)
+        yield from _carried_out(opened, intention, note, f"Prune these archives of {opened.app.label}?", ask)
 
 
 def delete_archives(opened: Opened, names: Sequence[str], *, force: bool, ask: Ask) -> Lines:
@@ -143,12 +145,12 @@ def delete_archives(opened: Opened, names: Sequence[str], *, force: bool, ask: A
         raise UsageError("--archive is missing", f"`inv borg.list --app {opened.app.name}` shows them")
     with noted(opened.session, opened.app, "delete") as note:
         intention = freeing.intend_delete(_target(opened), names, force=force)
-        yield from _carried_out(opened, intention, note, f"Delete these archives of {opened.app.name}?", ask)
+        yield from _carried_out(opened, intention, note, f"Delete these archives of {opened.app.label}?", ask)
 
 
 def free_space(opened: Opened, *, force: bool, ask: Ask) -> Lines:
     """Free the space of what was pruned."""
-    name = opened.app.name
+    name = opened.app.label
     with noted(opened.session, opened.app, "compact") as note:
         intention = freeing.intend_compact(_target(opened), force=force)
         yield from _carried_out(opened, intention, note, f"Free the space of pruned archives of {name} for good?", ask)
@@ -159,14 +161,14 @@ def _carried_out(opened: Opened, intention: freeing.Intention, note: Note, quest
     compacting = intention.action == "compact"
     if not (compacting or intention.removed) or not ask(question):
         note.wanted = False
-        yield f"{opened.app.name}: nothing {'freed' if compacting else 'removed'}"
+        yield f"{opened.app.label}: nothing {'freed' if compacting else 'removed'}"
         return
     done = freeing.carry_out(intention, compacting=compacting)
     note.add(dict(done.details))
     if compacting:
-        yield f"{opened.app.name}: {done.space} freed"
+        yield f"{opened.app.label}: {done.space} freed"
     else:
-        yield f"{opened.app.name}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
+        yield f"{opened.app.label}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
 
 
 def roll_back(opened: Opened, to: int | None, before: datetime | None, *, ask: Ask) -> Lines:
@@ -178,8 +180,8 @@ def roll_back(opened: Opened, to: int | None, before: datetime | None, *, ask: A
 def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
     """Give the repository's key another passphrase, and bring the new form of the key into escrow."""
     app = opened.app
-    if not ask(f"Change the passphrase of {app.name}? The old one opens the repository no more."):
-        yield f"{app.name}: nothing was changed"
+    if not ask(f"Change the passphrase of {app.label}? The old one opens the repository no more."):
+        yield f"{app.label}: nothing was changed"
         return
     with noted(opened.session, app, "change-passphrase") as note:
         before = look(opened.session, app, opened.repository)
@@ -189,8 +191,8 @@ def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
         if not before.doubts:
             note.add(freeing.seen(replace(before, state=state)) | freeing.vouched(before))
         escrow = key_export(changed, opened.session.inventory.escrow, replace=True)
-    yield f"{app.name}: the passphrase is changed; name the new one in apps/{app.name}.yml"
-    yield f"{app.name}: key in {escrow.key}, to print in {escrow.paper}; the former one is kept in {escrow.kept}"
+    yield f"{app.label}: the passphrase is changed; name the new one in apps/{app.name}.yml"
+    yield f"{app.label}: key in {escrow.key}, to print in {escrow.paper}; the former one is kept in {escrow.kept}"
 
 
 def _target(opened: Opened) -> freeing.Target:
@@ -200,9 +202,9 @@ def _target(opened: Opened) -> freeing.Target:
 def export_key(opened: Opened, *, replace: bool) -> Lines:
     """Bring the repository's key into the escrow folder."""
     escrow = key_export(opened.repository, opened.session.inventory.escrow, replace=replace)
-    yield f"{opened.app.name}: key in {escrow.key}, to print in {escrow.paper}"
+    yield f"{opened.app.label}: key in {escrow.key}, to print in {escrow.paper}"
     if escrow.kept:
-        yield f"{opened.app.name}: the former, different key is kept in {escrow.kept}"
+        yield f"{opened.app.label}: the former, different key is kept in {escrow.kept}"
 
 
 def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
@@ -211,14 +213,14 @@ def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
     storage = opened.session.storage_of(app)
     found = lock.holders(*storage.lock_place(app))
     if not found:
-        yield f"{app.name}: nobody holds the repository"
-    yield from (f"{app.name}: locked by {holder.told(repository.url)}" for holder in found)
+        yield f"{app.label}: nobody holds the repository"
+    yield from (f"{app.label}: locked by {holder.told(repository.url)}" for holder in found)
     lock.refuse_alive(repository, found)
-    if not ask(f"Break the lock of {app.name}? If a backup is running, it can destroy the repository."):
-        yield f"{app.name}: the lock stays"
+    if not ask(f"Break the lock of {app.label}? If a backup is running, it can destroy the repository."):
+        yield f"{app.label}: the lock stays"
         return
     lock.break_lock(repository)
-    yield f"{app.name}: lock removed"
+    yield f"{app.label}: lock removed"
 
 
 def mount_on(opened: Opened, folder: str, archive: str = "") -> Lines:
@@ -226,15 +228,16 @@ def mount_on(opened: Opened, folder: str, archive: str = "") -> Lines:
     place = Path(folder).expanduser().absolute()
     place.mkdir(parents=True, exist_ok=True)
     mount(opened.repository, str(place), _archive(opened, archive).name if archive else None)
-    yield f"{opened.app.name}: mounted on {place}. Backups of {opened.app.name} wait until you unmount it:"
-    yield f"  inv borg.umount --app {opened.app.name} --folder {place}"
+    yield f"{opened.app.label}: mounted on {place}. Backups of {opened.app.name} wait until you unmount it:"
+    of = f" --storage {opened.app.storage}" if opened.app.label != opened.app.name else ""
+    yield f"  inv borg.umount --app {opened.app.name}{of} --folder {place}"
 
 
 def umount_from(opened: Opened, folder: str) -> Lines:
     """Unmount again."""
     place = Path(folder).expanduser().absolute()
     umount(opened.repository, str(place))
-    yield f"{opened.app.name}: unmounted from {place}"
+    yield f"{opened.app.label}: unmounted from {place}"
 
 
 def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:

@@ -1,8 +1,11 @@
 """The report's summary for those whom the inventory names: what is wrong, and how full the storages are."""
 
+from collections import Counter
+from collections.abc import Collection
+
 from tasks.inventory.inventory import Inventory
 from tasks.notify.telling import Circle, News
-from tasks.report.rows import Report, verdict
+from tasks.report.rows import Report, Row, verdict
 from tasks.report.table import printable, space
 
 
@@ -14,7 +17,15 @@ def tell(report: Report, inventory: Inventory) -> None:
     Circle("all apps", inventory.notify).ended(news)
 
 
+def _label(row: Row, several: Collection[tuple[str, str]]) -> str:
+    """Return the app's name, with the storage where it has several."""
+    return f"{row.app} on {row.storage}" if (row.app, row.source) in several else row.app
+
+
 def _body(report: Report) -> str:
     wrong = [row for row in report.apps if row.status != "ok" or row.error]
-    lines = [f"{row.app}  {row.source}  {row.status}  {printable(row.error or '')}".rstrip() for row in wrong]
+    several = {app for app, count in Counter((row.app, row.source) for row in report.apps).items() if count > 1}
+    lines = [
+        f"{_label(row, several)}  {row.source}  {row.status}  {printable(row.error or '')}".rstrip() for row in wrong
+    ]
     return "\n".join([*lines, *([""] if lines else []), *(space(row, report) for row in report.storages)])

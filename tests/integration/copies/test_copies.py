@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.app import adding
-from tasks.app.checks import checks
+from tasks.app import adding, checking
 from tasks.app.wanted import Wanted
 from tasks.borg.init import init
 from tasks.errors import UsageError
@@ -22,6 +21,7 @@ from tasks.report.table import write
 from tasks.storage.records import Record
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
+from tests.integration.fleet.support import Operator
 from tests.integration.local import local_inventory
 
 
@@ -87,7 +87,7 @@ def test_each_storage_has_an_archive_and_a_row(inventory: Path, capsys: pytest.C
     ]
 
 
-def test_the_copy_of_each_key_is_judged_by_itself(inventory: Path) -> None:
+def test_the_copy_of_each_key_is_judged_by_itself(inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Not only that it is there: by its form, by the repository's id, by the key that the repository has now."""
     keys = inventory.parent / "escrow"
     good = {name: (keys / f"{name}-shop.key").read_bytes() for name in ("near", "far")}
@@ -102,10 +102,10 @@ def test_the_copy_of_each_key_is_judged_by_itself(inventory: Path) -> None:
         shown = report(inventory)
         assert [told in (row.error or "") for row in shown.apps] == [False, True], (told, shown.apps)
         assert shown.escrowed == {("near", "shop"): True, ("far", "shop"): False}
-        if copy in (None, other):  # `app.check` holds it against a fresh export
-            with Session(load(inventory)) as session:
-                of_far = checks(session, session.inventory.select()[1])
-                assert [each.level for each in of_far if each.name == "key"] == ["error"]
+    # `app.check` holds it against a fresh export, and says of which copy it speaks.
+    assert checking.run(str(inventory), ()) == 3
+    lines = [line.split()[:5] for line in capsys.readouterr().out.splitlines() if " key " in line]
+    assert lines == [["shop", "on", "near", "ok", "key"], ["shop", "on", "far", "error", "key"]]
     keys.rename(keys.with_name("lost"))
     assert ["no copy of any" in (each.error or "") for each in report(inventory).storages] == [True, True]
     keys.with_name("lost").rename(keys)
@@ -135,6 +135,19 @@ def test_a_restore_takes_the_named_copy(inventory: Path, tmp_path: Path, capsys:
 
 def test_parts_keep_copies_together(inventory: Path) -> None:
     assert [copy.storage for copy in load(inventory).select((), "1/1")] == ["near", "far"]
+
+
+def test_what_is_of_one_repository_asks_which(inventory: Path) -> None:
+    """The same number of a transaction is another state in another repository."""
+    operator = Operator(inventory)
+    for words in (("borg.rollback", "--to=1", "--yes"), ("borg.delete", "--archive=x", "--yes")):
+        end = operator.inv(*words, "--app=shop")
+        assert (end.returncode, "in near and far" in end.stderr, "by --storage" in end.stderr) == (2, True, True)
+    (newest, *_) = sorted(operator.archives("shop"), reverse=True)
+    assert "go back there" in operator.inv("borg.rollback", "--app=shop", "--storage=far", "--to=9999").stderr
+    end = operator.inv("borg.delete", "--app=shop", "--storage=far", f"--archive={newest}")
+    assert "Delete these archives of shop on far?" in end.stderr + end.stdout
+    assert operator.done("borg.list").splitlines()[0] == "shop on near:"
 
 
 def test_what_a_storage_grows_by_is_of_its_own_copy(inventory: Path) -> None:
