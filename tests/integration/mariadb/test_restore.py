@@ -266,6 +266,16 @@ def test_data_elsewhere_is_refused_by_name_before_anything_changes(
     with pytest.raises(RefusedError) as caught:
         restore.in_place(host, own_shop.access(), Wanted(backup))
     assert f"aria_log_dir_path is {logs}, log_bin_basename is {logs}" in caught.value.what
+
+    own_shop.stop()
+    for file in (*own_shop.server.datadir.glob("ib_logfile*"), *own_shop.server.datadir.glob("undo*")):
+        file.rename(logs / file.name)
+    with own_shop.server.configuration.open("a") as options:
+        options.write(f"innodb_log_group_home_dir={logs}\ninnodb_undo_directory={logs}\n")
+    own_shop.start()
+    with pytest.raises(RefusedError) as caught:
+        restore.in_place(host, own_shop.access(), Wanted(backup))
+    assert f"innodb_log_group_home_dir is {logs}, innodb_undo_directory is {logs}" in caught.value.what
     assert leftovers(own_shop) == []
 
 
