@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+SETTLED = 5  # seconds
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -45,8 +46,18 @@ def run(
     wall = time.monotonic() - began
     if process.returncode:
         raise RuntimeError(f"{' '.join(words)[:200]} ended with {process.returncode}:\n{output[-3000:]}")
+    settle(daemons)
     cpu = resources.ru_utime + resources.ru_stime + sum(map(used, daemons)) - before
     return Cost(wall, cpu, resources.ru_maxrss * 1024, output)
+
+
+def settle(daemons: Sequence[int]) -> None:
+    """Wait until daemons have collected what worked for a command: its CPU time is theirs only then."""
+    end = time.monotonic() + SETTLED
+    while any(Path(f"/proc/{pid}/task/{pid}/children").read_text() for pid in daemons):
+        if time.monotonic() > end:
+            return  # one that works on
+        time.sleep(0.02)
 
 
 def used(pid: int) -> float:
