@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tasks.borg import guard, rollback
+from tasks.borg import escrow, guard, rollback
 from tasks.borg.check import CheckOptions, check
 from tasks.borg.examining import refuse_damaged
 from tasks.borg.freeing import Target, seen
@@ -15,7 +15,6 @@ from tasks.borg.list import archives
 from tasks.borg.noting import Note
 from tasks.borg.rollback import Point
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
-from tasks.remote.files import Files
 from tasks.storage import memory
 from tasks.storage.ledger import Ledger, ledger
 from tasks.storage.repository import Side
@@ -60,8 +59,9 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
     with rollback.locked(files, folder, f"cloudbackup-rollback.{os.getpid()}-0"):
         moved = rollback.move_aside(files, folder, point.transaction, aside)
     yield f"{name}: {len(moved)} segments moved to {aside}; remove it when you need it no more"
-    yield from _forgotten(target, files, folder)
-    yield from _key(target)
+    identity = memory.repository_id(files.read(posixpath.join(folder, "config")))
+    yield from _forgotten(target, identity)
+    yield from _key(target, identity)
     refuse_damaged(target.app, check(target.repository, CheckOptions(), target.how))
     note.add(_details(target, point, known))
     yield f"{name}: is as it was, and whole; change the passphrase and the host's key if the host was not yours"
@@ -90,9 +90,8 @@ def _foretold(target: Target, point: Point, known: Ledger) -> Iterator[str]:
     yield from (f"  comes back: {known.made.get(key) or key[:12]}" for key in back)
 
 
-def _forgotten(target: Target, files: Files, folder: str) -> Iterator[str]:
+def _forgotten(target: Target, identity: str) -> Iterator[str]:
     """Let both sides forget the newer state. A host that cannot be reached is told of."""
-    identity = memory.repository_id(files.read(posixpath.join(folder, "config")))
     memory.forget(target.repository, identity)
     try:
         host = target.session.repository(target.app, Side.HOST)
@@ -108,15 +107,14 @@ def _forgotten(target: Target, files: Files, folder: str) -> Iterator[str]:
         )
 
 
-def _key(target: Target) -> Iterator[str]:
+def _key(target: Target, identity: str) -> Iterator[str]:
     """Bring the key back from escrow where the repository's is another one."""
-    name = target.app.name
-    path = escrow_path(target.session.inventory.escrow, target.repository.storage, name)
-    try:
-        kept = path.read_bytes()
-    except OSError:
-        yield f"{name}: no copy of the key in {path}: the one in the repository stays"
+    name, folder = target.app.name, target.session.inventory.escrow
+    path = escrow_path(folder, target.repository.storage, name)
+    if fault := escrow.fault(folder, target.repository.storage, name, identity, None):
+        yield f"{name}: the key in the repository stays: {fault}"
         return
+    kept = path.read_bytes()
     try:
         same = exported(target.repository, how=target.how) == kept
     except InterruptedRunError:
