@@ -14,7 +14,7 @@ import pytest
 from tasks.borg.delete import delete
 from tasks.borg.list import archives
 from tasks.inventory import load
-from tasks.lab import keys, tree
+from tasks.lab import database, keys, tree
 from tasks.lab.lab import Lab, scratch_folder
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
@@ -176,6 +176,30 @@ def test_what_a_host_deleted_comes_back(lab: Lab, person: Person, saved_last: di
     assert listed(operator) == saved_last
     assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
     check_files(lab, person.home / "restored")
+
+
+def test_what_was_encrypted_on_a_host_comes_back_from_before(lab: Lab, person: Person) -> None:
+    shop, operator = lab.apps["shop"], person.operator
+    operator.done("backup", "--app", "shop")
+    wanted, rows = tree.fingerprint(shop.files, excluding_caches=True), database.fingerprint(shop.server)
+    names = sorted(operator.archives("shop"), key=lambda name: name[-19:])
+    files, mariadb = (next(name for name in reversed(names) if f"-{each}-" in name) for each in ("files", "mariadb"))
+    shop.change(seed=23)
+    for file in [each for each in shop.files.rglob("*") if each.is_file() and not each.is_symlink()]:
+        file.write_bytes(bytes(byte ^ 0x5A for byte in file.read_bytes()[:1000]))
+    operator.done("backup", "--app", "shop")
+
+    files_only = ("shop-files-2026-11-20T03-00-00 --to", f"{files} --to")
+    in_place = ("shop-files-2026-11-20T03-00-00\n", f"{files} --yes\n")
+    printed = person.follow(
+        "ransomware", files_only, in_place, ("shop-mariadb-2026-11-20T03-00-04", f"{mariadb} --yes")
+    )
+
+    assert "2 of 2 saved" in printed
+    before = person.home / "before" / str(shop.files).lstrip("/")
+    for found in (before, shop.files):
+        assert tree.differences(wanted, tree.fingerprint(found, excluding_caches=True)) == []
+    assert tree.differences(rows, database.fingerprint(shop.server)) == []
 
 
 def test_a_snapshot_brings_back_what_a_wrong_prune_freed(lab: Lab, person: Person, saved_last: dict[str, str]) -> None:
