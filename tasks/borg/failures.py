@@ -83,6 +83,12 @@ FAILURES: tuple[Failure, ...] = (
         # A traceback through borg's cache that never comes to the repository.
         pattern=r"(?s)\A(?!.*/repository\.py)(?=.*\[Errno 28\]).*/cache\.py",
     ),
+    Failure(
+        "a file system is read-only: {path} cannot be written",
+        "below ~/.cache or ~/.config it is the host's, otherwise the storage's: a disk that had errors is mounted so, "
+        "and a sub-account of a Storage Box may be (`inv storagebox.accounts`)",
+        pattern=r"Read-only file system: b?'(?P<path>[^']+)'",
+    ),
     Failure("the storage is full", FULL_REMEDY, pattern=r"\[Errno 28\]|No space left on device"),
     Failure("no room for temporary files where borg runs", FULL_REMEDY, pattern=r"No usable temporary directory"),
     # The way to the storage

@@ -24,7 +24,7 @@ from tasks.storage.records import Record, operator_name
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 
-ASKING = How(lock_wait=30, timeout=60)  # a borg that lost its operator has ended by then, and let go of its lock
+ASKING = How(lock_wait=20, timeout=60)  # a borg that lost its operator has ended by then, and let go of its lock
 EXISTS = "Archive.AlreadyExists"
 
 

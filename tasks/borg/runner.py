@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.borg.failures import explain, explain_lost
@@ -18,6 +19,7 @@ from tasks.storage.repository import Repository, Side
 
 SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
 OnProgress = Callable[[Progress], None]
+_CACHE_DAMAGED = re.compile(r"(?s)\A(?!.*/repository\.py).*/cache\.py.*\nValueError: Incorrect")
 LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
 
 
@@ -142,17 +144,32 @@ def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Resul
     """
     publication = repository.publication
     if publication is None:
-        return run_script(repository, todo, how)
+        return _with_cache(repository, todo, how)
     publication.publish(early=True)
     result = _with_refill(repository, todo, how)
     publication.publish()
     return result
 
 
+def _with_cache(repository: Repository, todo: Script, how: How) -> Result:
+    """Run; when borg cannot read its own cache, drop the cache, which borg makes anew, and run again.
+
+    A disk that was full leaves such a cache, and every run after it would fail (tried, 1.2.4 and 1.4.5). What borg remembers
+    of the repository's key and age lies elsewhere and stays.
+    """
+    try:
+        return run_script(repository, todo, how)
+    except BorgError as error:
+        if not any(_CACHE_DAMAGED.search(message.text) for message in error.result.messages):
+            raise
+    run(repository, ("delete", "--cache-only"), replace(how, first="", on_progress=None))
+    return run_script(repository, todo, how)
+
+
 def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
     """Run; when the host lost the repository, bring it back from the published copy and run again."""
     try:
-        return run_script(repository, todo, how)
+        return _with_cache(repository, todo, how)
     except BorgError as error:
         if error.msgid not in LOST_REPOSITORY or repository.side is not Side.HOST or not refill(repository, how):
             raise

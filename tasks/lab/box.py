@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class Box:
     def seat(self, account: Account) -> commands.Seat:
         """Return what a session of that account works with."""
         pool = Pool(str(self.paths.pool), str(self.paths.limits))
+        account = replace(account, readonly=account.readonly or self.faults.readonly)
         return commands.Seat(
             account,
             Jail(self.home(account)),
@@ -112,6 +113,8 @@ class Box:
             self.change(question.get("set", {}))
             if question.get("drop"):
                 answer["dropped"] = self.network.drop()
+            if question.get("recount"):
+                answer["most"] = self.network.recount()
         except (ValueError, AttributeError) as error:
             answer["error"] = str(error)
         answer |= {"open": len(self.network.links), "commands": len(self.children)}

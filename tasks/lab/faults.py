@@ -1,7 +1,7 @@
 """Faults of a box that a test switches while the box runs.
 
 A unix socket in the box's folder takes one line of JSON and answers with one, once the change holds: `{"set": {...}}`
-with fields of `FaultState`, `{"drop": true}`, or `{}` to ask. `Faults` has one function for each.
+with fields of `FaultState`, `{"drop": true}`, `{"recount": true}`, or `{}` to ask. `Faults` has one function for each.
 """
 
 import json
@@ -25,6 +25,7 @@ class FaultState:
     other_host_key: bool = False
     refuse_logins: bool = False
     quota: int | None = None
+    readonly: bool = False
     api_busy: int = 0
 
 
@@ -41,6 +42,10 @@ class Faults:
     def quota(self, size: int | None) -> None:
         """Set the pool's size in bytes; None restores the one it was started with."""
         self._set(quota=size)
+
+    def readonly(self, on: bool = True) -> None:
+        """Let no login from now on write anything, as a sub-account that is read-only."""
+        self._set(readonly=on)
 
     def drop_connections(self) -> int:
         """Cut all open connections at once, without goodbye. Returns how many there were."""
@@ -81,6 +86,10 @@ class Faults:
     def open_connections(self) -> int:
         """Return how many connections are open."""
         return int(self._ask({})["open"])
+
+    def most_connections(self) -> int:
+        """Return how many connections were open at once since this was asked last."""
+        return int(self._ask({"recount": True})["most"])
 
     def running_commands(self) -> int:
         """Return how many programs (such as `borg serve`) the box runs for its clients."""

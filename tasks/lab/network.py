@@ -78,6 +78,7 @@ class Network:
         self.state = state
         self.links: set[Link] = set()
         self._cap = cap
+        self._most = 0
         self.reachable = True
         self._refuse_early = refuse_early
         self._flowing = asyncio.Event()
@@ -102,6 +103,7 @@ class Network:
         server = Stream(*await asyncio.open_connection(sock=ours, limit=PIECE))
         link = Link(client, server, self)
         self.links.add(link)
+        self._most = max(self._most, len(self.links))
         try:
             if not self.reachable or (self._refuse_early and self.crowded):
                 theirs.close()
@@ -126,6 +128,11 @@ class Network:
             self._flowing.set()
         for link in self.links:
             link.count_from_now()
+
+    def recount(self) -> int:
+        """Return how many connections were open at once at most, and count anew."""
+        most, self._most = self._most, len(self.links)
+        return most
 
     def drop(self) -> int:
         """Cut all connections; return how many there were."""
