@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.lab import disk
 from tasks.lab.lab import Lab, LabApp
+from tests.fault.test_surroundings import added
 from tests.integration.fleet.support import Operator
 from tests.integration.fleet.test_faults import line_of
 
@@ -26,21 +27,9 @@ fi
 
 
 @contextmanager
-def sessions_begin(app: LabApp, lines: str) -> Iterator[None]:
-    """Have each session on an app's host begin with lines of a shell."""
-    start = app.home / ".bashrc"
-    before = start.read_text()
-    start.write_text(f"{before}{lines}\n")
-    try:
-        yield
-    finally:
-        start.write_text(before)
-
-
-@contextmanager
 def without(app: LabApp, *programs: str) -> Iterator[None]:
     """Have an app's host know all programs of this machine but some, given as a shell's patterns."""
-    with sessions_begin(app, ELSEWHERE.format(change=f"rm {' '.join(programs)}")):
+    with added(app.home / ".bashrc", ELSEWHERE.format(change=f"rm {' '.join(programs)}")):
         yield
 
 
