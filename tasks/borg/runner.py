@@ -154,8 +154,8 @@ def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Resul
 def _with_cache(repository: Repository, todo: Script, how: How) -> Result:
     """Run; when borg cannot read its own cache, drop the cache, which borg makes anew, and run again.
 
-    A disk that was full leaves such a cache, and every run after it would fail (tried, 1.2.4 and 1.4.5). What borg remembers
-    of the repository's key and age lies elsewhere and stays.
+    A disk that was full leaves such a cache, and every run after it would fail (tried, 1.2.4 and 1.4.5). What borg
+    remembers of the repository's key and age lies elsewhere and stays.
     """
     try:
         return run_script(repository, todo, how)

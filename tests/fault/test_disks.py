@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,5 +82,6 @@ def test_a_storage_that_takes_no_record_fails_no_good_backup_and_says_so(fleet: 
     assert night.code == 0
     assert "no record could be written" in night.line(fleet.victim, "files")
     (archive,) = night.made[fleet.victim]
-    fleet.operator.done("borg.delete", "--app", fleet.victim, "--archive", archive, "--force", "--yes")
+    words = ("borg", "delete", f"{fleet.repository(fleet.victim)}::{archive}")  # or it would be a stranger for good
+    subprocess.run(words, env={**os.environ, **fleet.stock(fleet.victim)}, check=True)
     del fleet.known[fleet.victim][archive]
