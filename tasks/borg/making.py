@@ -2,9 +2,11 @@
 
 An archive is there from borg's commit on; that it is ours, only a record tells, and that is written later. So two
 things are done. Where borg's end was not heard, the repository is asked for that very archive, and one that is there is
-taken over: borg gives an archive its name when it is whole. And before borg starts, a record of the action `begun` says
-which name is coming; it is taken back once the archive has its own record. An operator who dies in between leaves it,
-and then an archive of that name is no stranger (`doubts.strangers`): the next prune or check vouches for it by its id.
+taken over: borg gives an archive its name when it is whole. Where borg told that it failed, it is believed, whatever is
+listed: a new archive may share a damaged chunk with older ones, which borg finds when it reads its own work. And before
+borg starts, a record of the action `begun` says which name is coming; it is taken back once the archive has its own
+record. An operator who dies in between leaves it, and then an archive of that name is no stranger
+(`doubts.strangers`): the next prune or check vouches for it by its id.
 
 A stolen host wins nothing by a name so left behind. It could have put any bytes into that archive while the backup ran.
 One that it forges later must be dated as its name says, or it is told; it takes no place in `keep` but the one that the
@@ -26,6 +28,7 @@ from tasks.storage.session import Session
 
 ASKING = How(lock_wait=20, timeout=60)  # a borg that lost its operator has ended by then, and let go of its lock
 EXISTS = "Archive.AlreadyExists"
+SIGNALLED = 128  # exit codes above it are a shell's for a signal; borg 1.4 gives its own up to 107, and 128 + n as well
 
 
 def make(session: Session, app: App, repository: Repository, options: Options, how: How = PLAIN) -> Created:
@@ -43,7 +46,8 @@ def make(session: Session, app: App, repository: Repository, options: Options, h
             session.storage_of(app).withdraw(app, options.archive)
             raise
         # Of a published repository only what was published is saved: the next backup does that first.
-        found = None if repository.publication else _look(session, app, options.archive)
+        asked = _unheard(error) and repository.publication is None
+        found = _look(session, app, options.archive) if asked else None
         if found is None:
             raise
         return _taken_over(app, found, error)
@@ -69,6 +73,11 @@ def _announce(session: Session, app: App, archive: str) -> None:
 def _ours_is_not_there(error: CloudbackupError) -> bool:
     """Tell whether borg itself said that there is no such archive of ours, or that it is not whole."""
     return isinstance(error, ContentError | IncompleteError) or (isinstance(error, BorgError) and error.msgid == EXISTS)
+
+
+def _unheard(error: CloudbackupError) -> bool:
+    """Tell whether borg did not say how it ended: a connection was lost, its time was over, or a signal ended it."""
+    return not isinstance(error, BorgError) or error.transient or error.result.code > SIGNALLED
 
 
 def _look(session: Session, app: App, name: str) -> Archive | None:

@@ -27,7 +27,8 @@ from tests.integration.fleet.support import Operator
 MANIFEST = "repository.put(bytes(32), b'rubbish' * 20); repository.commit(compact=False)"
 CHUNK = (
     "ids = [each for each in repository.list(limit=50) if each != bytes(32)]; "
-    "repository.put(ids[0], b'rubbish' * 20); repository.commit(compact=False)"
+    "content = max(ids, key=lambda each: len(repository.get(each))); "
+    "repository.put(content, b'rubbish' * 20); repository.commit(compact=False)"
 )
 KEY = "repository.save_key(b'rubbish')"
 
