@@ -33,8 +33,10 @@ PACKAGE_OF = {
     "chromium-headless-shell": "chromium-headless-shell",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "faketime": "faketime",
+    "fish": "fish",
 }
-TESTS = ("fusermount3", "systemd-analyze", "chromium-headless-shell", "prometheus", "promtool")
+TESTS = ("fusermount3", "systemd-analyze", "chromium-headless-shell", "prometheus", "promtool", "faketime", "fish")
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)
 """The commands of the demo and of `lab.up`."""
