@@ -10,7 +10,8 @@ from tasks.borg import making
 from tasks.borg.create import FilesOptions, IncompleteError
 from tasks.borg.list import Archive
 from tasks.borg.runner import BorgError, ContentError, Result
-from tasks.errors import CloudbackupError, HostError
+from tasks.errors import CloudbackupError
+from tasks.remote.running import HostError
 
 NAME = "shop-files-2026-11-24T03-00-00"
 FOUND = Archive(NAME, "ab" * 32, datetime(2026, 11, 24, 3, tzinfo=UTC))
