@@ -111,6 +111,12 @@ _KNOWN = (
         "set `exec` of the app, so that mariadb-backup runs where the server does",
     ),
     Failure(
+        # OpenSSL has no error of its own to tell: the other side closed the connection (11.8.9, a server killed then).
+        r"SSL connection error: error:0+:",
+        "no database server answers: it closed the connection during the login",
+        "start the server, or look into its error log",
+    ),
+    Failure(
         r"(SSL connection error: [^\n]+|TLS/SSL error: [^\n]+)",
         "the server and the tool do not agree on TLS: {0}",
         "use the socket, or set ssl-verify-server-cert and ssl-ca in the app's defaults_file",

@@ -11,10 +11,12 @@ from typing import Any
 
 from tasks.errors import AppError
 from tasks.remote.host import Host
+from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Environment, Script
 from tasks.storage import publishing
 
 INSTALL = "install rclone: `apt install rclone`, or the newest from rclone.org"
+SLOW = "look at the way to the storage: the next backup sends the rest; `defaults: time_limit` is how long it may take"
 WAIT = 300  # seconds for which a publishing waits for another one, and for a borg that is at work
 
 
@@ -22,12 +24,15 @@ WAIT = 300  # seconds for which a publishing waits for another one, and for a bo
 class Way:
     """How rclone reaches the copy from one side: where it runs, its name of the copy, and its settings with secrets.
 
-    `first` is bash that must run before it, `oldest` the first version of it that may be there.
+    `time_limit` are the seconds that one publishing may take: rclone has no limit for a whole run, and was seen to wait
+    on an SFTP server whose sessions died. `first` is bash that must run before it, `oldest` the first version of it
+    that may be there.
     """
 
     host: Host
     address: str
     environment: Environment
+    time_limit: float
     first: str = ""
     oldest: tuple[int, int] = (1, 60)
 
@@ -86,13 +91,19 @@ class Publication:
 
 
 def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Let `publishing` do something, and return its answer. Raises AppError and what `Host.run` raises."""
+    """Let `publishing` do something, and return its answer.
+
+    Raises AppError, ScriptTimeoutError once it was ended on its host, and what else `Host.run` raises.
+    """
     plan = {**values, "remote": way.address, "repository": folders.repository, "keep": folders.keep}
     plan["oldest"] = way.oldest
     program = {"CLOUDBACKUP_PLAN": json.dumps(plan), "CLOUDBACKUP_PUBLISHING": inspect.getsource(publishing)}
     body = "\n".join(filter(None, (way.first, 'python3 -I -S -c "$CLOUDBACKUP_PUBLISHING"')))
     script = Script(body, {**way.environment, **program})
-    output = way.host.run(script)
+    try:
+        output = way.host.run(script, way.time_limit)
+    except ScriptTimeoutError as error:
+        raise ScriptTimeoutError(f"{app}: the published copy: {error.what}", SLOW) from error
     try:
         answer: Mapping[str, Any] = json.loads(output.text)
     except ValueError:

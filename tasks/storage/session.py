@@ -69,7 +69,8 @@ class Session:
             return SshServer(name, config, self.inventory.agent_keys, self.cancelled)
         if isinstance(config, configured.LocalStorage):
             return Directory(name, config, self.host)
-        means = Means(self.host, self.operator, self.inventory.cache)
+        limit = self.inventory.defaults.time_limit.total_seconds()
+        means = Means(self.host, self.operator, self.inventory.cache, limit)
         return (
             Bucket(name, config, means) if isinstance(config, configured.S3Storage) else SftpServer(name, config, means)
         )

@@ -37,11 +37,15 @@ OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered
 
 @dataclass(frozen=True)
 class Means:
-    """What a staged storage works with: an app's host, the operator's machine, and the operator's cache folder."""
+    """What a staged storage works with: an app's host, the operator's machine, and the operator's cache folder.
+
+    `time_limit` are the seconds that one publishing may take.
+    """
 
     host_of: Callable[[App], Host]
     operator: Host
     cache: Path
+    time_limit: float
 
 
 class Staged(Storage):
@@ -202,11 +206,12 @@ class Staged(Storage):
     def _hosts(self, app: App) -> Way:
         environment = self._environment(Side.HOST, app)
         host, address = self.means.host_of(app), self.address(self.path(app))
-        return Way(host, address, environment, self.first(Side.HOST), self.oldest)
+        return Way(host, address, environment, self.means.time_limit, self.first(Side.HOST), self.oldest)
 
     def _operators(self, path: str) -> Way:
         environment = {**self._environment(Side.OPERATOR, None), "PATH": operator_path()}
-        return Way(self.means.operator, self.address(path), environment, self.first(Side.OPERATOR))
+        means = self.means
+        return Way(means.operator, self.address(path), environment, means.time_limit, self.first(Side.OPERATOR))
 
     def _environment(self, side: Side, app: App | None) -> Environment:
         return {f"RCLONE_CONFIG_{REMOTE.upper()}_{name}": value for name, value in self.settings(side, app).items()}

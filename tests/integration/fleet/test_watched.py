@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tasks.lab import mariadb
+from tasks.lab import mariadb, process
 from tasks.lab.lab import Lab
 from tasks.lab.packages import find
 from tests.integration.fleet.support import CHECKOUT, Operator, eventually
@@ -81,9 +81,9 @@ def watched(lab: Lab, all_well: None, tmp_path: Path) -> Iterator[Watched]:
     words += [f"--web.listen-address=127.0.0.1:{own}", "--log.level=error"]
     prometheus = subprocess.Popen([find("prometheus") or "", *words], cwd=tmp_path)
     yield Watched(operator, exporter, f"127.0.0.1:{own}")
-    for process in (prometheus, exporter):
-        process.terminate()
-        process.wait(30)
+    for each in (prometheus, exporter):
+        each.terminate()
+        each.wait(30)
     shutil.rmtree(lab.box.home() / "cloudbackup/new")
 
 
@@ -128,7 +128,7 @@ def test_faults_of_the_lab_make_alerts_fire_and_their_end_clears_them(lab: Lab, 
     assert watched.operator.inv("backup", "--app", "shop").returncode == 3
     assert watched.fires("CloudbackupFailed", "shop mariadb")
     assert ("CloudbackupFailed", "shop files") not in watched.alerts()
-    subprocess.run([shop.home / "start-mariadb"], check=True)
+    mariadb.start(shop.server, shop.home, {process.MARKER: str(lab.folder)})
     watched.operator.done("backup", "--app", "shop")
     assert watched.clears("CloudbackupFailed", "shop mariadb")
 

@@ -66,8 +66,11 @@ def disk(folder: Path) -> Iterator[Taken]:
 
 
 def data_alone(taken: Taken) -> bool:
-    """Tell whether nothing but what is there at the end was ever on the disk; the padding is some KiB a table."""
-    return 12_000_000 < taken.end <= taken.most < taken.end + 4_000_000
+    """Tell whether a second copy was never on the disk, which would double what is there at the end.
+
+    What InnoDB makes for itself while it prepares comes on top: 21 MB beside 83 MB with MariaDB 11.8.9.
+    """
+    return 12_000_000 < taken.end <= taken.most < 1.5 * taken.end
 
 
 def on_disk(folder: Path) -> int:

@@ -41,6 +41,9 @@ CASES = [
     (("[00] 2026-11-23 00:48:19 Failed to connect to MariaDB server: SSL connection error: SSL is required, but the "
      "server does not support it."),
      "TLS", "ssl-verify-server-cert"),
+    (("[00] 2026-11-24 21:53:09 Failed to connect to MariaDB server: SSL connection error: "
+     "error:00000000:lib(0)::reason(0)."),
+     "no database server answers", "start the server"),
     ("InnoDB: Operating system error number 24 in a file operation.\nToo many open files",
      "enough files", "ulimit"),
     (("bash: 4711 Done                    printf '%s\\n' \"$PASSWORD\"\n     4712 Killed                  | sh -c 'IFS= read "

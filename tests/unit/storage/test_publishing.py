@@ -1,4 +1,4 @@
-"""What a publishing does before it sends anything, and how it tells a full storage."""
+"""What a publishing does before it sends anything, and how it tells a full storage and one that never answers."""
 
 import os
 import time
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tasks.remote.host import LocalHost
+from tasks.remote.running import ScriptTimeoutError
+from tasks.storage.publication import Folders, Publication, Way
 from tasks.storage.publishing import ABANDONED, failed, swept
 
 
@@ -32,3 +35,11 @@ def test_a_full_storage_is_told(said: str) -> None:
     assert what.startswith("the storage is full: ")
     assert "make room" in remedy
     assert failed(b"AccessDenied: no").args[0].startswith("rclone: ")
+
+
+def test_one_that_never_ends_is_ended_on_its_host(tmp_path: Path) -> None:
+    way = Way(LocalHost(), "store:shop", {}, time_limit=0.5, first=f"echo $BASHPID >{tmp_path}/pid; sleep 300")
+    folders = Folders(str(tmp_path), str(tmp_path), str(tmp_path))
+    with pytest.raises(ScriptTimeoutError, match=r"shop: the published copy: .*\n.*the next backup sends the rest"):
+        Publication("shop", way, way, folders).confirm()
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
