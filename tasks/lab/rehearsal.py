@@ -21,9 +21,15 @@ def folder_of(folder: str) -> Path:
 def up(folder: str) -> None:
     """Start a lab, and make its storage and its repositories ready by the tool's own tasks."""
     packages.ensure(*packages.LAB, why="the lab")
-    lab = Lab.start(folder_of(folder), progress=lambda text: print(f"  {text}", flush=True))
+    lab = Lab.start(folder_of(folder), progress=show)
     make_ready(lab)
     print(f"The lab runs. Every task works on it with:\n  export INVOKE_INVENTORY={lab.inventory}")
+
+
+def show(text: str) -> None:
+    """Print what was started. One write for a whole line: the parts of a lab start side by side."""
+    sys.stdout.write(f"  {text}\n")
+    sys.stdout.flush()
 
 
 def make_ready(lab: Lab) -> None:

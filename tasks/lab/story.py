@@ -8,7 +8,7 @@ from tasks.errors import CloudbackupError
 from tasks.human import clock
 from tasks.lab import database, mariadb, packages, tree
 from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.rehearsal import inv
+from tasks.lab.rehearsal import inv, show
 
 
 def run() -> None:
@@ -20,7 +20,7 @@ def run() -> None:
     began = time.monotonic()
     folder = scratch_folder()
     say("A lab on this machine: a Storage Box emulator, two app hosts with files and a MariaDB server each")
-    lab = Lab.start(folder, progress=lambda text: print(f"  {text}", flush=True))
+    lab = Lab.start(folder, progress=show)
     try:
         tell(lab)
     finally:

