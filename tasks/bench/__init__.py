@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @task(
     help={
-        "only": "a part: growth, filter, task, restore or tables; repeat it for several; none means all",
+        "only": "a part: growth, filter, task, restore, binlog or tables; repeat it for several; none means all",
         "megabytes": "size of the database",
     },
     iterable=["only"],

@@ -27,9 +27,7 @@ import io
 import os
 import struct
 import sys
-import threading
 import zlib
-from queue import SimpleQueue
 from typing import NoReturn
 
 PADDING = b"cloudbackup_padding"  # restoring deletes the file of this name
@@ -39,8 +37,9 @@ LAST_FILES = (b"checkpoints", b"info")  # after xtrabackup_ (10.11) or mariadb_b
 POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # where the backup stands; told on standard error as well
 TOLD = "cloudbackup position"
 LONGEST_PATH = 4096
-PIECE = 1 << 20
-PIECES = 4  # pieces in memory at one time
+PIPE = 1 << 20  # the most that an ordinary user may ask for
+PIECE = PIPE // 2  # short enough to be in the processor's cache when its CRC is taken and it is written
+HEADS = 1 << 16  # read ahead for the short parts of the stream
 
 HEAD = struct.Struct("<8sBcI")
 DATA = struct.Struct("<QQI")
@@ -48,39 +47,6 @@ DATA = struct.Struct("<QQI")
 
 class StreamError(Exception):
     """The stream is not a whole backup."""
-
-
-class Checker:
-    """Computes CRCs in a thread of its own (zlib lets others run meanwhile) and hands out the pieces' memory."""
-
-    def __init__(self) -> None:
-        self.fault = ""
-        self.free: SimpleQueue[memoryview] = SimpleQueue()
-        self.work: SimpleQueue[tuple[memoryview, int, int, int, str] | None] = SimpleQueue()
-        for _ in range(PIECES):
-            self.free.put(memoryview(bytearray(PIECE)))
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self) -> None:
-        """Check until told to end. A piece is (memory, length, bytes that follow, expected CRC, where it stands)."""
-        crc = 0
-        while True:
-            item = self.work.get()
-            if item is None:
-                return
-            memory, length, following, expected, where = item
-            crc = zlib.crc32(memory[:length], crc)
-            self.free.put(memory)
-            if not following:
-                if crc != expected and not self.fault:
-                    self.fault = "wrong checksum of the data of " + where
-                crc = 0
-
-    def end(self) -> None:
-        """Wait for the last CRC."""
-        self.work.put(None)
-        self.thread.join()
 
 
 class Aligner:
@@ -98,18 +64,15 @@ class Aligner:
         self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
         self.ended: set[bytes] = set()  # which of LAST_FILES came
         self.positions: dict[bytes, bytes] = {}  # which of POSITIONS came, and their texts
-        self.checker = Checker()
+        self.memory = memoryview(bytearray(PIECE))
 
     def run(self) -> None:
         """Copy until the input ends. Raises StreamError, OSError."""
-        try:
-            while True:
-                head = self.source.read(HEAD.size)
-                if not head:
-                    break
-                self.chunk(head)
-        finally:
-            self.checker.end()
+        while True:
+            head = self.source.read(HEAD.size)
+            if not head:
+                break
+            self.chunk(head)
         self.complete()
         if self.padding:
             self.put(HEAD.pack(MAGIC, 0, b"E", len(PADDING)) + PADDING)
@@ -157,23 +120,23 @@ class Aligner:
         self.copy(length, crc, path)
 
     def copy(self, length: int, crc: int, path: bytes) -> None:
-        """Copy `length` bytes of data by pieces."""
+        """Copy `length` bytes of data by pieces, and check them."""
         where, name = printable(path), own(path)
+        found = 0
         while True:
-            memory = self.checker.free.get()
-            count = min(length, PIECE)
-            if self.source.readinto(memory[:count]) != count:
+            piece = self.memory[: min(length, PIECE)]
+            if self.source.readinto(piece) != len(piece):
                 raise StreamError(f"the stream is cut in the data of {where}")
-            length -= count
-            self.taken += count
-            if name in POSITIONS and length == 0:  # files of a line; a longer one is none
-                self.positions[name] = bytes(memory[:count])
-            self.checker.work.put((memory, count, length, crc, where))
-            self.put(memory[:count])
-            if self.checker.fault:
-                raise StreamError(self.checker.fault)
+            length -= len(piece)
+            self.taken += len(piece)
+            found = zlib.crc32(piece, found)
+            self.put(piece)
             if not length:
                 break
+        if found != crc:
+            raise StreamError(f"wrong checksum of the data of {where}")
+        if name in POSITIONS:
+            self.positions[name] = bytes(piece)  # a file of a line
 
     def pad(self, following: int) -> None:
         """Write padding so that the byte after `following` bytes more is the first of one of borg's chunks."""
@@ -196,8 +159,6 @@ class Aligner:
 
     def complete(self) -> None:
         """Raise StreamError unless the stream is a whole backup."""
-        if self.checker.fault:
-            raise StreamError(self.checker.fault)
         if self.open:
             raise StreamError(f"the stream ends before the end of {printable(min(self.open))}")
         for name in LAST_FILES:
@@ -241,11 +202,11 @@ def printable(path: bytes) -> str:
 
 
 def widen(number: int) -> None:
-    """Make the pipe hold a whole piece, where the system allows it: fewer switches between processes."""
+    """Make the pipe hold much, where the system allows it: fewer switches between processes."""
     try:
         import fcntl
 
-        fcntl.fcntl(number, 1031, PIECE)  # F_SETPIPE_SZ of Linux, which Python 3.8 has no name for
+        fcntl.fcntl(number, 1031, PIPE)  # F_SETPIPE_SZ of Linux, which Python 3.8 has no name for
     except (ImportError, OSError):
         pass
 
@@ -255,8 +216,8 @@ def main() -> NoReturn:
     size = int(sys.argv[1])
     for number in (0, 1):
         widen(number)
-    source: io.BufferedReader = io.BufferedReader(io.FileIO(0, "r", closefd=False), PIECE // 4)
-    target: io.BufferedWriter = io.BufferedWriter(io.FileIO(1, "w", closefd=False), PIECE // 4)
+    source: io.BufferedReader = io.BufferedReader(io.FileIO(0, "r", closefd=False), HEADS)
+    target: io.BufferedWriter = io.BufferedWriter(io.FileIO(1, "w", closefd=False), HEADS)
     aligner = Aligner(source, target, size)
     try:
         aligner.run()

@@ -4,7 +4,6 @@ import threading
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 
 from tasks.errors import CloudbackupError
 from tasks.remote.secret import Secret
@@ -38,6 +37,8 @@ def ping(address: Secret, state: str, body: str) -> None:
 
 def _posted(address: Secret, state: str, body: str) -> tuple[bool, str] | None:
     """Return None, or whether asking again is in vain, and what went wrong."""
+    import urllib.request  # a backup without pings does not wait for it
+
     try:
         parts = urllib.parse.urlsplit(address.reveal())
         if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -25,7 +25,7 @@ class ScriptTimeoutError(AppError):
 class Running:
     """One program on a host, read by a thread of its own until it ends.
 
-    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error.
+    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error that is not empty.
     """
 
     def __init__(self, channel: Channel, host: str, rendered: Rendered | None, on_stderr: OnLine | None = None) -> None:
@@ -82,22 +82,23 @@ class Running:
     def _tell(self, *, last: bool = False) -> None:
         if self._on_stderr is None:
             return
-        text = self._after_begin(STDERR)
-        if self._rendered is not None and text.endswith(b"\n" + self._rendered.end + b"\n"):
-            text = text[: -len(self._rendered.end) - 2]
-        upto = len(text) if last else text.rfind(b"\n") + 1
-        fresh, self._told = text[self._told : upto], max(upto, self._told)
+        fresh = self._after_begin(STDERR, self._told)
+        if not last:
+            fresh = fresh[: fresh.rfind(b"\n") + 1]
+        self._told += len(fresh)
+        end = self._rendered.end if self._rendered else None
         for line in fresh.splitlines():
-            self._on_stderr(line.decode(errors="replace"))
+            if line and line != end:
+                self._on_stderr(line.decode(errors="replace"))
 
-    def _after_begin(self, stream: int) -> bytes:
+    def _after_begin(self, stream: int, skipped: int = 0) -> bytes:
         text = self._streams[stream]
         if self._rendered is not None and stream not in self._starts:
             at = text.find(self._rendered.begin + b"\n")
             if at < 0:
                 return b""
             self._starts[stream] = at + len(self._rendered.begin) + 1
-        return bytes(text[self._starts.get(stream, 0) :])
+        return bytes(text[self._starts.get(stream, 0) + skipped :])
 
     def wait_for(self, line: bytes, timeout: float) -> bool:
         """Wait until `line` stands in standard output; tell whether it does (the program may end first)."""

@@ -136,9 +136,9 @@ def growth(bench: Bench, folder: Path) -> None:
     redo = [size(phase["staging directory, borg's chunks"].redo) for phase in (first, nothing, updated, inserted)]
     data = first["aligned 16 KiB"]
     print(f"| the redo log in each copy | {' | '.join(redo)} |")
-    told("the filter's share of a first backup's CPU", f"{data.filter_cpu / data.cost.cpu:.0%}", "15 %")
+    told("the filter's share of a first backup's CPU", f"{data.filter_cpu / data.cost.cpu:.1%}", "15 %")
     second = updated["aligned 16 KiB"]
-    told("of a second backup's", f"{second.filter_cpu / second.cost.cpu:.0%}", "25 %")
+    told("of a second backup's", f"{second.filter_cpu / second.cost.cpu:.1%}", "25 %")
 
 
 def filter_alone(bench: Bench, folder: Path) -> None:
@@ -236,7 +236,7 @@ def beside(what: str, ours: Sequence[Cost], baseline: str, theirs: Sequence[Cost
     """Print two lines: the medians' difference in wall time and CPU."""
     for name, pick in {"wall": lambda cost: cost.wall, "CPU": lambda cost: cost.cpu}.items():
         mine, other = (statistics.median(map(pick, costs)) for costs in (ours, theirs))
-        told(f"{what}, {name}", f"{mine:.1f} s against {other:.1f} s of {baseline}: {mine / other:.2f} x", target)
+        told(f"{what}, {name}", f"{mine:.2f} s against {other:.2f} s of {baseline}: {mine / other:.2f} x", target)
 
 
 def told(what: str, figure: str, target: str) -> None:

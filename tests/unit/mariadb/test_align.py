@@ -78,7 +78,7 @@ def test_a_changed_byte_of_data_fails(chunks: list[Chunk], draw: st.DataObject) 
 
 
 def test_data_longer_than_the_filters_memory_comes_through_checked() -> None:
-    content = os.urandom(align.PIECE * (align.PIECES + 2) + 12345)
+    content = os.urandom(align.PIECE * 6 + 12345)
     good = joined([data(b"d/t.ibd", 0, content), end(b"d/t.ibd"), *LAST])
     assert content in aligned(good, 16384)
     at = good.index(content[:64]) + align.PIECE * 2
