@@ -25,7 +25,8 @@ class ScriptTimeoutError(AppError):
 class Running:
     """One program on a host, read by a thread of its own until it ends.
 
-    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error that is not empty.
+    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error but
+    empty ones.
     """
 
     def __init__(self, channel: Channel, host: str, rendered: Rendered | None, on_stderr: OnLine | None = None) -> None:
