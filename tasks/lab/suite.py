@@ -27,7 +27,7 @@ def run(only: Sequence[str] = (), *, images: bool = False) -> None:
     the code of the first that failed, UsageError or CloudbackupError when something cannot be installed.
     """
     _require_own_environment()
-    more = IMAGES if images else ("python3-pyfuse3",)
+    more = IMAGES if images else ("python3-pyfuse3", "galera-4")
     packages.ensure(*packages.LAB, *(() if images else packages.TESTS), packages=more, why="the tests")
     _ensure_development_packages()
     environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}

@@ -1,7 +1,6 @@
 """A replica's place in its master's binary log comes with its backup, and its SQL thread goes on afterwards."""
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,9 @@ from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream
 from tests.integration.fleet.support import Operator, eventually
 from tests.integration.local import local_inventory
-from tests.integration.mariadb.conftest import PASSWORD, Running, make
+from tests.integration.mariadb.conftest import PASSWORD, Running, free_port, make
 
+GALERA = "/usr/lib/galera/libgalera_smm.so"  # of Debian's package galera-4
 MASTER = "CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='repl', master_password='r'"
 
 
@@ -39,6 +39,26 @@ def pair(filled: Path) -> Iterator[tuple[Running, Running]]:
 
 
 @pytest.fixture
+def node(filled: Path) -> Iterator[Running]:
+    """The one node of a Galera cluster (wsrep's options: MariaDB's "Configuring MariaDB Galera Cluster")."""
+    ports = free_port(), free_port()
+    options = {
+        "wsrep_on": "ON",
+        "wsrep_provider": GALERA,
+        "wsrep_cluster_address": "gcomm://",
+        "wsrep_node_address": "127.0.0.1",
+        "wsrep_provider_options": '"gmcast.listen_addr=tcp://127.0.0.1:{};ist.recv_addr=127.0.0.1:{}"'.format(*ports),
+        "binlog_format": "ROW",
+        "innodb_autoinc_lock_mode": 2,
+    }
+    running = make(Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp")), filled, **options)
+    try:
+        yield running
+    finally:
+        running.remove()
+
+
+@pytest.fixture
 def scratch() -> Iterator[Path]:
     """A folder for a drill that an ordinary user may pass through."""
     with tempfile.TemporaryDirectory(prefix="cb-drill-", dir="/tmp") as name:
@@ -54,6 +74,20 @@ def replicated(master: Running, replica: Running) -> str:
     return expected
 
 
+def onboarded(running: Running, folder: Path) -> tuple[Operator, tuple[str, str]]:
+    """Return an operator with an inventory of this server, its repository made, and how its app is chosen."""
+    inventory = local_inventory(folder, folder / "fault")
+    (folder / "password").write_text(PASSWORD)
+    app = yaml.safe_load((inventory / "apps/new.yml").read_text())
+    del app["files"]
+    password = {"file": str(folder / "password")}
+    app["mariadb"] = {"socket": str(running.server.socket), "user": "backup", "password": password}
+    (inventory / "apps/replica.yml").write_text(yaml.safe_dump(app))
+    operator, chosen = Operator(inventory), ("--app", "replica")
+    operator.done("borg.init", *chosen)
+    return operator, chosen
+
+
 def test_the_masters_position_is_saved_and_comes_back(
     pair: tuple[Running, Running], host: LocalHost, tmp_path: Path
 ) -> None:
@@ -64,7 +98,7 @@ def test_the_masters_position_is_saved_and_comes_back(
     asked = server.ask(host, access)
     assert asked.replica is True
     content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False, replica=True))
-    backup, more, new = tmp_path / "backup", tmp_path / "more", tmp_path / "new"
+    backup, new = tmp_path / "backup", tmp_path / "new"
     made = host.run(Script(f"({content.body}) >{backup}", content.environment))
     assert made.ok, made.error_text
     position = dump.positions(made.error_text.splitlines())["slave_info"]
@@ -73,12 +107,8 @@ def test_the_masters_position_is_saved_and_comes_back(
     threads = mariadb.query(replica.server, "SHOW ALL SLAVES STATUS")[0]
     assert threads.count("Yes") >= 2
 
-    (tmp_path / "xtrabackup_galera_info").write_text("cafe:42\x1b[2J\n")  # as of a node of a cluster, and no good one
-    with more.open("wb") as file:
-        subprocess.run(("mbstream", "-c", "xtrabackup_galera_info"), stdout=file, cwd=tmp_path, check=True)
-    unpacked = unpack.to_directory(host, Stream(f"cat {backup} {more}"), str(new))
+    unpacked = unpack.to_directory(host, Stream(f"cat {backup}"), str(new))
     assert unpacked.replica == " ".join(position.splitlines())
-    assert unpacked.galera == "cafe:42\N{REPLACEMENT CHARACTER}[2J"
 
 
 def test_who_restores_or_drills_a_replica_reads_where_it_stood(
@@ -86,15 +116,7 @@ def test_who_restores_or_drills_a_replica_reads_where_it_stood(
 ) -> None:
     """And what is said is what makes a new replica of the restored data, which goes on from there."""
     master, replica = pair
-    inventory = local_inventory(tmp_path, tmp_path / "fault")
-    (tmp_path / "password").write_text(PASSWORD)
-    app = yaml.safe_load((inventory / "apps/new.yml").read_text())
-    del app["files"]
-    password = {"file": str(tmp_path / "password")}
-    app["mariadb"] = {"socket": str(replica.server.socket), "user": "backup", "password": password}
-    (inventory / "apps/replica.yml").write_text(yaml.safe_dump(app))
-    operator, chosen = Operator(inventory), ("--app", "replica")
-    operator.done("borg.init", *chosen)
+    operator, chosen = onboarded(replica, tmp_path)
     expected = replicated(master, replica)
     operator.done("mariadb.backup", *chosen)
     mariadb.query(master.server, "INSERT INTO shop.news VALUES (2)")
@@ -111,3 +133,17 @@ def test_who_restores_or_drills_a_replica_reads_where_it_stood(
     with mariadb.serving(tmp_path / "new") as copy:
         mariadb.query(copy, f"{MASTER.format(master.server.port)}; {statements}; START SLAVE")
         assert eventually(lambda: mariadb.query(copy, "SELECT a FROM shop.news ORDER BY a") == [["1"], ["2"]])
+
+
+def test_who_restores_or_drills_a_node_of_galera_reads_its_state(node: Running, tmp_path: Path, scratch: Path) -> None:
+    operator, chosen = onboarded(node, tmp_path)
+    mariadb.query(node.server, "CREATE TABLE shop.news (a INT PRIMARY KEY); INSERT INTO shop.news VALUES (1)")
+    status = dict(mariadb.query(node.server, "SHOW STATUS LIKE 'wsrep%'"))
+    assert status["wsrep_cluster_status"] == "Primary"
+    operator.done("mariadb.backup", *chosen)
+    mariadb.query(node.server, "INSERT INTO shop.news VALUES (2)")
+    state = f"{status['wsrep_cluster_state_uuid']}:{status['wsrep_last_committed']}"
+    assert state in operator.done("mariadb.verify", *chosen, "--scratch", str(scratch))
+    assert state in operator.done("mariadb.restore", *chosen, "--target", str(tmp_path / "new"))
+    with mariadb.serving(tmp_path / "new") as copy:
+        assert mariadb.query(copy, "SELECT a FROM shop.news") == [["1"]]
