@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -42,7 +43,7 @@ def pair(filled: Path) -> Iterator[tuple[Running, Running]]:
 def node(filled: Path) -> Iterator[Running]:
     """The one node of a Galera cluster (wsrep's options: MariaDB's "Configuring MariaDB Galera Cluster")."""
     ports = free_port(), free_port()
-    options = {
+    options: dict[str, Any] = {
         "wsrep_on": "ON",
         "wsrep_provider": GALERA,
         "wsrep_cluster_address": "gcomm://",
