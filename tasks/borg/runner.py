@@ -19,7 +19,13 @@ from tasks.storage.repository import Repository, Side
 
 SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
 OnProgress = Callable[[Progress], None]
-_CACHE_DAMAGED = re.compile(r"(?s)\A(?!.*/repository\.py).*/cache\.py.*\nValueError: Incorrect")
+# All of it is read at the opening, before borg does anything else: an archive of the same name cannot be there already.
+# Tried (1.2.4, 1.4.5): each file of a cache cut, emptied, zeroed or overwritten, before a create and in its middle.
+_CACHE_DAMAGED = re.compile(
+    r'(?s)\A(?!.*/repository\.py).*/cache\.py", line \d+, in (?:_do_open|load|_check_upgrade)\n.*'
+    r"\n(?:ValueError|UnicodeDecodeError|binascii\.Error|configparser\.|[\w.]*FileIntegrityError|"
+    r"Exception: .* does not look like a Borg cache)"
+)
 LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
 
 
@@ -127,8 +133,22 @@ def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
 def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
     """Run a script whose last command is borg, and interpret it as `run` does.
 
-    What takes longer than it may is ended on its host. Raises ScriptTimeoutError then.
+    When borg cannot read its own cache, the cache is dropped, which borg makes anew, and it runs again: a disk that was
+    full or a machine that lost power leaves such a cache, and every run after it would fail. What borg remembers of the
+    repository's key and age lies elsewhere and stays. What takes longer than it may is ended on its host. Raises
+    ScriptTimeoutError then.
     """
+    try:
+        return _once(repository, todo, how)
+    except BorgError as error:
+        if not any(_CACHE_DAMAGED.search(message.text) for message in error.result.messages):
+            raise
+    dropping = replace(how, first="", directory=None, on_progress=None)
+    _once(repository, script(repository, ("delete", "--cache-only"), dropping), dropping)
+    return _once(repository, todo, how)
+
+
+def _once(repository: Repository, todo: Script, how: How) -> Result:
     limit = repository.time_limit if how.timeout is None else how.timeout
     try:
         output = repository.host.run(todo, limit, _listener(how.on_progress))
@@ -144,32 +164,17 @@ def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Resul
     """
     publication = repository.publication
     if publication is None:
-        return _with_cache(repository, todo, how)
+        return run_script(repository, todo, how)
     publication.publish(early=True)
     result = _with_refill(repository, todo, how)
     publication.publish()
     return result
 
 
-def _with_cache(repository: Repository, todo: Script, how: How) -> Result:
-    """Run; when borg cannot read its own cache, drop the cache, which borg makes anew, and run again.
-
-    A disk that was full leaves such a cache, and every run after it would fail (tried, 1.2.4 and 1.4.5). What borg
-    remembers of the repository's key and age lies elsewhere and stays.
-    """
-    try:
-        return run_script(repository, todo, how)
-    except BorgError as error:
-        if not any(_CACHE_DAMAGED.search(message.text) for message in error.result.messages):
-            raise
-    run(repository, ("delete", "--cache-only"), replace(how, first="", on_progress=None))
-    return run_script(repository, todo, how)
-
-
 def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
     """Run; when the host lost the repository, bring it back from the published copy and run again."""
     try:
-        return _with_cache(repository, todo, how)
+        return run_script(repository, todo, how)
     except BorgError as error:
         if error.msgid not in LOST_REPOSITORY or repository.side is not Side.HOST or not refill(repository, how):
             raise

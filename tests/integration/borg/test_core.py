@@ -234,3 +234,18 @@ def test_times_are_utc_whatever_the_zone(repository: Repository, tree: Path, mon
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     create(repository, FilesOptions("one", (str(tree),)))
     assert abs(archives(repository).archives[0].start - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_damaged_cache_is_made_anew(repository: Repository, tree: Path, tmp_path: Path) -> None:
+    """As a full disk, lost power or a sick disk leaves it; each archive is made, and listed, once."""
+    create(repository, FilesOptions("first", (str(tree),)))
+    (cache,) = (tmp_path / "base/.cache/borg").glob("*/chunks")
+    made = ["first"]
+    for name, damage in (("chunks", "cut"), ("chunks", "emptied"), ("chunks", "zeroed"), ("config", "emptied")):
+        file = cache.with_name(name)
+        whole = file.read_bytes()
+        file.write_bytes({"cut": whole[: len(whole) // 2], "emptied": b"", "zeroed": bytes(len(whole))}[damage])
+        create(repository, FilesOptions(f"{name}-{damage}", (str(tree),)))
+        made.append(f"{name}-{damage}")
+    cache.with_name("config").write_bytes(bytes(500))
+    assert [archive.name for archive in archives(repository).archives] == made
