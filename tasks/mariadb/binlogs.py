@@ -13,8 +13,8 @@ from typing import Any
 
 from tasks.mariadb import binlog, collect, failures
 from tasks.mariadb.access import CLIENT, Access
-from tasks.mariadb.parts import Program
 from tasks.remote.host import Host
+from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 
 PROGRAM = Program(collect, (binlog,))

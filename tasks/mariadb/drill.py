@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.mariadb import failures, private, proof, unpack
-from tasks.mariadb.parts import Program
 from tasks.mariadb.server import Position
 from tasks.mariadb.unpack import OnLine
 from tasks.remote.host import Host
 from tasks.remote.output import Output
+from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 
 PROGRAM = Program(proof, (private,))

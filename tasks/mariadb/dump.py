@@ -7,10 +7,10 @@ from pathlib import Path
 from tasks.mariadb import align
 from tasks.mariadb.access import BACKUP, Access
 from tasks.mariadb.server import Tools
+from tasks.remote.program import INTERPRETER
 from tasks.remote.script import Stream, Words, quote
 
 FILTER = "ALIGN_FILTER"  # name of the environment variable that carries the filter's text
-INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: it must run everywhere alike
 
 # mariadb-backup's exit code 0 alone is no success: its last line must say so as well. When it misses a privilege, it
 # shows SHOW GRANTS with the hash of the account's password, which must not get into logs.

@@ -11,10 +11,10 @@ from typing import Any
 from tasks.errors import RefusedError
 from tasks.mariadb import binlog, cut, failures, private, proof, replay, unpack
 from tasks.mariadb.binlogs import Saved
-from tasks.mariadb.parts import Program
 from tasks.mariadb.unpack import Unpacked
 from tasks.remote.host import Host
 from tasks.remote.output import Output
+from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 
 PROGRAM = Program(replay, (binlog, private, cut, proof))

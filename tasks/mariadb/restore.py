@@ -9,11 +9,11 @@ from pathlib import Path
 from tasks.errors import RefusedError, UsageError
 from tasks.mariadb import failures, recover, server, swap, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
-from tasks.mariadb.dump import INTERPRETER
 from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.server import Server
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
+from tasks.remote.program import INTERPRETER
 from tasks.remote.script import Script, Stream, Words, quote
 
 SWAP = "SWAP_PROGRAM"  # name of the environment variable that carries the program's text

@@ -1,6 +1,5 @@
 """A repository's published copy: what `publishing` does for it, on the app's host or on the operator's side."""
 
-import inspect
 import json
 import os
 import sys
@@ -11,11 +10,13 @@ from typing import Any
 
 from tasks.errors import AppError
 from tasks.remote.host import Host
+from tasks.remote.program import Program
 from tasks.remote.running import ScriptTimeoutError
-from tasks.remote.script import Environment, Script
-from tasks.storage import publishing
+from tasks.remote.script import Environment, Script, quote
+from tasks.storage import publishing, publishing_plan, rclone, refilling, segments
 
 INSTALL = "install rclone: `apt install rclone`, or the newest from rclone.org"
+PROGRAM = Program(publishing, (rclone, segments, publishing_plan, refilling))
 SLOW = "look at the way to the storage: the next backup sends the rest; `defaults: time_limit` is how long it may take"
 WAIT = 300  # seconds for which a publishing waits for another one, and for a borg that is at work
 
@@ -97,9 +98,8 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> Mapp
     """
     plan = {**values, "remote": way.address, "repository": folders.repository, "keep": folders.keep}
     plan["oldest"] = way.oldest
-    program = {"CLOUDBACKUP_PLAN": json.dumps(plan), "CLOUDBACKUP_PUBLISHING": inspect.getsource(publishing)}
-    body = "\n".join(filter(None, (way.first, 'python3 -I -S -c "$CLOUDBACKUP_PUBLISHING"')))
-    script = Script(body, {**way.environment, **program})
+    body = "\n".join(filter(None, (way.first, quote(PROGRAM.words))))
+    script = Script(body, {**way.environment, **PROGRAM.environment, "CLOUDBACKUP_PLAN": json.dumps(plan)})
     try:
         output = way.host.run(script, way.time_limit)
     except ScriptTimeoutError as error:

@@ -8,7 +8,7 @@ from tasks.remote.files import FilesError
 from tasks.remote.output import Output
 from tasks.remote.script import Script, quote
 from tasks.storage.publication import Way
-from tasks.storage.publishing import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, sizes
+from tasks.storage.rclone import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, sizes
 
 TIMEOUT = 300.0  # seconds
 NOT_THERE = ("directory not found", "object not found", "doesn't exist")

@@ -10,7 +10,7 @@ from tasks.remote.files import FilesError
 from tasks.remote.script import Environment
 from tasks.remote.secret import resolve
 from tasks.storage.base import Usage
-from tasks.storage.publishing import ASKING
+from tasks.storage.rclone import ASKING
 from tasks.storage.repository import Side
 from tasks.storage.staged import Means, Staged
 

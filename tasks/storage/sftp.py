@@ -12,7 +12,7 @@ from tasks.remote.secret import Secret, resolve
 from tasks.remote.ssh import host_key_name
 from tasks.storage.base import Usage
 from tasks.storage.publication import INSTALL, operator_path
-from tasks.storage.publishing import ASKING
+from tasks.storage.rclone import ASKING
 from tasks.storage.repository import Side
 from tasks.storage.ssh import host_key_path
 from tasks.storage.staged import Means, Staged

@@ -24,10 +24,12 @@ from tasks.remote.host import Host
 from tasks.remote.script import Environment, Script, quote
 from tasks.storage.base import NOTHING, Client, Storage
 from tasks.storage.publication import Folders, Publication, Way, operator_path, run
-from tasks.storage.publishing import DRILL, STATE, Sizes, data_of, number
+from tasks.storage.publishing import DRILL
+from tasks.storage.rclone import STATE, Sizes
 from tasks.storage.rclone_files import RcloneFiles
 from tasks.storage.records import newest_names
 from tasks.storage.repository import Repository, Side
+from tasks.storage.segments import data_of, number
 from tasks.storage.survey import Choose, Mark, Seen
 
 REMOTE = "published"  # rclone's name of the storage; its settings are RCLONE_CONFIG_PUBLISHED_*

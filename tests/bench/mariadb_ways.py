@@ -10,8 +10,9 @@ from pathlib import Path
 from tasks.inventory.models import MariaDB
 from tasks.mariadb import server
 from tasks.mariadb.access import Access
-from tasks.mariadb.dump import INTERPRETER, DumpOptions, dump
+from tasks.mariadb.dump import DumpOptions, dump
 from tasks.remote.host import LocalHost
+from tasks.remote.program import INTERPRETER
 from tasks.remote.script import quote
 from tests.bench import measure
 from tests.bench.measure import Cost

@@ -18,7 +18,7 @@ import yaml
 
 from tasks.inventory import load
 from tasks.lab import keys, process, s3, sshd
-from tasks.storage.publishing import STATE
+from tasks.storage.rclone import STATE
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 from tasks.storage.staged import Staged

@@ -17,7 +17,7 @@ from tasks.errors import AppError
 from tasks.lab import s3
 from tasks.report.gather import gather
 from tasks.report.rows import Row
-from tasks.storage.publishing import JUMP
+from tasks.storage.refilling import JUMP
 from tasks.storage.repository import Side
 from tests.fault.published.conftest import BORGS
 from tests.fault.published.site import KINDS, Moment, Site, checksum, digest, restorable, sent

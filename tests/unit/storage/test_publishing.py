@@ -9,7 +9,8 @@ import pytest
 from tasks.remote.host import LocalHost
 from tasks.remote.running import ScriptTimeoutError
 from tasks.storage.publication import Folders, Publication, Way
-from tasks.storage.publishing import ABANDONED, failed, swept
+from tasks.storage.publishing import ABANDONED, swept
+from tasks.storage.rclone import failed
 
 
 def test_only_what_drills_left_long_ago_goes(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from tasks.mariadb.dump import INTERPRETER
 from tasks.remote.script import Environment, Words
+
+INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: it must run everywhere alike
 
 
 @dataclass(frozen=True)

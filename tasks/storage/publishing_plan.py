@@ -1,0 +1,65 @@
+"""What a run of `publishing` is asked to do, what it remembers of the copy, and the lock that it holds.
+
+Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator  # noqa: UP035  # for the Python that a host has
+
+from tasks.storage.rclone import STATE, Remote, Stopped
+from tasks.storage.segments import Look
+
+
+class Plan:
+    """What is to be done, and where."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.remote = Remote(values["remote"])
+        self.repository = Path(values["repository"])
+        self.keep = Path(values["keep"])
+        self.memory = self.keep / STATE
+
+    def known(self) -> dict[str, Any]:
+        """Return what this side remembers: the copy's state, all `objects` there, and the run that it `intends`."""
+        try:
+            return dict(json.loads(self.memory.read_text()))
+        except FileNotFoundError:
+            return {"state": None, "objects": {}, "intends": None}
+
+    def remember(self, values: dict[str, Any]) -> None:
+        """Write it down."""
+        fresh = self.memory.with_suffix(".new")
+        fresh.write_text(json.dumps(values))
+        fresh.replace(self.memory)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock that one publishing at a time takes; it ends with the process."""
+        self.keep.mkdir(0o700, parents=True, exist_ok=True)
+        with (self.keep / "lock").open("w") as file:
+            until = time.monotonic() + self.values.get("wait", 0)
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise Stopped("another run publishes this repository", "wait for it to end") from None
+                    time.sleep(0.5)
+            yield
+
+    def settled(self) -> Look:
+        """Return the repository as a finished transaction left it; waits for a borg that is at work."""
+        until = time.monotonic() + self.values.get("wait", 0)
+        while True:
+            look = Look(self.repository)
+            if look.settled or time.monotonic() > until:
+                return look
+            time.sleep(0.5)
