@@ -37,12 +37,22 @@ KEYS = "file_key_management"  # the one plugin for keys that is known here
 NEEDED = ("innodb_checksum_algorithm", "innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
 
 
+SHARE = 8  # a part of the memory that is free: a check of a table that does not fit in takes many times longer
+LEAST, MOST = 64 << 20, 1 << 30  # bytes of the buffer pool, all the same
+
+
 class DrillFault(Exception):  # noqa: N818 (what a drill finds)
     """The drill failed."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what)
         self.remedy = remedy
+
+
+def pool() -> int:
+    """Return the size of the buffer pool in bytes: a small share of what the host has free, proc(5)."""
+    found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+    return min(max(int(found[1]) * 1024 // SHARE if found else 0, LEAST), MOST)
 
 
 class Private:
@@ -115,7 +125,7 @@ class Private:
             "--skip-slave-start",
             "--event-scheduler=OFF",
             "--innodb-undo-directory=.",
-            "--innodb-buffer-pool-size=64M",
+            f"--innodb-buffer-pool-size={pool()}",
             "--innodb-log-file-size=16M",
             "--innodb-buffer-pool-load-at-startup=OFF",
             "--innodb-buffer-pool-dump-at-shutdown=OFF",

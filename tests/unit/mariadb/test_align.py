@@ -1,6 +1,11 @@
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -131,6 +136,39 @@ def test_as_a_program_it_fails_with_one_line_when_nobody_reads() -> None:
     done = subprocess.run([*FILTER, "16384"], input=stream, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"align: whoever reads the aligned stream ended early\n")
+
+
+@contextmanager
+def started(stream: bytes) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the filter on a stream, its output in a pipe."""
+    with tempfile.TemporaryFile() as file:
+        file.write(stream)
+        file.seek(0)
+        words = [*FILTER, "16384"]
+        with subprocess.Popen(words, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+            yield process
+
+
+def test_as_a_program_it_fails_when_the_reader_of_a_full_pipe_ends() -> None:
+    with started(joined([data(b"d/t", 0, bytes(8 << 20)), end(b"d/t"), *LAST])) as filtering:
+        assert filtering.stdout is not None
+        assert filtering.stderr is not None
+        while (
+            int.from_bytes(fcntl.ioctl(filtering.stdout, termios.FIONREAD, bytes(4)), sys.byteorder) < align.PIPE // 2
+        ):
+            assert filtering.poll() is None
+        filtering.stdout.close()
+        assert filtering.stderr.read() == b"align: whoever reads the aligned stream ended early\n"
+    assert filtering.returncode == 1
+
+
+def test_as_a_program_it_passes_all_to_a_slow_reader() -> None:
+    stream = joined([data(b"d/t", 0, os.urandom(3 << 20)), end(b"d/t"), *LAST])
+    with started(stream) as filtering:
+        assert filtering.stdout is not None
+        number = filtering.stdout.fileno()
+        assert b"".join(iter(lambda: os.read(number, 1000), b"")) == aligned(stream, 16384)
+    assert filtering.returncode == 0
 
 
 def test_a_full_disk_fails_with_one_line() -> None:
