@@ -54,16 +54,17 @@ def serve(c: Any, host: str = "127.0.0.1", port: int = 9190, interval: int = 300
 @task(
     help={
         "app": APP_HELP,
+        "storage": "only this storage, of apps that have several",
         "source": "only files, mariadb or binlog",
         "action": "only this, such as backup, verify or prune",
         "limit": "how many of the newest records",
     },
     iterable=["app"],
 )
-def history(c: Any, app: Any = None, source: str = "", action: str = "", limit: int = 20) -> None:
+def history(c: Any, app: Any = None, storage: str = "", source: str = "", action: str = "", limit: int = 20) -> None:
     """Show what was done to apps, when, by whom and how it went, from any machine."""
     from tasks.report import past
 
-    code = past.run(c.config.inventory, past.Options(tuple(app or ()), source, action, limit))
+    code = past.run(c.config.inventory, past.Options(tuple(app or ()), storage, source, action, limit))
     if code:
         raise Exit(code=code)

@@ -17,7 +17,7 @@ from tasks.report.rows import Report, StorageRow, expected
 from tasks.storage.growth import daily_growth
 from tasks.storage.ledger import ledger
 from tasks.storage.loop import spread
-from tasks.storage.records import NEWEST, Records
+from tasks.storage.records import NEWEST, Record, Records, daily_names
 from tasks.storage.session import Session
 
 LOOKS = 16  # storages, and hosts that have a directory for one, looked at together
@@ -38,7 +38,8 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     done = spread(session, jobs, LOOKS, lambda job: job())
     found = looking.complete(session, [each for each in done if isinstance(each, list)], cache)
     now = datetime.now(UTC)
-    evidence = [_evidence(found[looking.key(app)]) for app in apps]
+    told = {key: _evidence(one) for key, one in found.items()}
+    evidence = [told[looking.key(app)] for app in apps]
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
     folder = session.inventory.escrow
     faults = {key: _key_fault(folder, one) for key, one in found.items()} if folder.is_dir() else None
@@ -49,7 +50,7 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
         rows,
         tuple(storages if faults is not None else keys.without_folder(storages, rows, folder)),
         wanted=tuple(source for app in apps for source in expected(app)),
-        records=tuple(record for each in evidence for record in sound(each.records)),
+        records={key: _past(one, told[key], newest) for key, one in found.items()},
         escrowed={key: fault is None for key, fault in (faults or {}).items()},
         growth=_growth(apps, evidence, now),
     )
@@ -63,6 +64,19 @@ def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) ->
         if growth is not None:
             found[app.storage] = found.get(app.storage, 0) + growth
     return found
+
+
+def _past(one: Found, told: Evidence, newest: int) -> list[Record]:
+    """Return a repository's records, oldest first; where more than the newest are wanted, of the backups of each day.
+
+    Those that come every few minutes are too many to be read: of older ones their files' names tell enough.
+    """
+    read = sound(told.records)
+    if newest <= NEWEST or one.seen is None or isinstance(one.seen.records, CloudbackupError):
+        return read
+    unread = (name for name in daily_names(one.seen.names) if name not in one.seen.records)
+    named = [record for name in unread if (record := Record.from_name(one.app.name, name))]
+    return sorted([*read, *named], key=lambda record: record.time)
 
 
 def _key_fault(folder: Path, one: Found) -> str | None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from tasks import human
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.inventory import load
+from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.report.human import moment
 from tasks.report.judge import sound
 from tasks.report.table import INDENT, printable
 from tasks.storage.ledger import ANNOUNCED
 from tasks.storage.loop import PARALLEL, over_apps
-from tasks.storage.records import Record, Records
+from tasks.storage.records import Record
 from tasks.storage.session import Session
 
 HEADERS = ("time", "app", "action", "source", "outcome", "took", "size", "added", "archive", "by")
@@ -23,12 +24,21 @@ HEADERS = ("time", "app", "action", "source", "outcome", "took", "size", "added"
 
 @dataclass(frozen=True)
 class Options:
-    """Which records: of the named apps (none: all), of one source or action (empty: all), the newest `limit`."""
+    """The newest `limit` records of the named apps (none: all), of one storage, source or action (empty: all)."""
 
     apps: Sequence[str] = ()
+    storage: str = ""
     source: str = ""
     action: str = ""
     limit: int = 20
+
+
+@dataclass(frozen=True)
+class Told:
+    """A record, and what people call the copy of the app that it is about: a record does not say where it lies."""
+
+    label: str
+    record: Record
 
 
 def run(folder: str, options: Options) -> int:
@@ -36,10 +46,13 @@ def run(folder: str, options: Options) -> int:
     if options.limit < 1:
         raise UsageError(f"--limit {options.limit} shows nothing", "give a number from 1 on")
     with Session(load(Path(folder))) as session:
-        apps = session.inventory.select(options.apps)
+        apps = [app for app in session.inventory.select(options.apps) if options.storage in ("", app.storage)]
+        if not apps:
+            known = nearest(options.storage, {app.storage for app in session.inventory.select(options.apps)})
+            raise UsageError(f"none of these apps is in the storage `{options.storage}`{known}")
         read = over_apps(session, apps, PARALLEL, lambda app: _read(session, app, options.limit))
     failed = [each for each in read if isinstance(each, CloudbackupError)]
-    found = [record for each in read if isinstance(each, Records) for record in sound(each)]
+    found = [told for each in read if not isinstance(each, CloudbackupError) for told in each]
     for line in lines(chosen(found, options), datetime.now(UTC)):
         print(line)
     for error in failed:
@@ -47,42 +60,41 @@ def run(folder: str, options: Options) -> int:
     return 3 if failed else 0
 
 
-def chosen(records: Sequence[Record], options: Options) -> list[Record]:
+def chosen(records: Sequence[Told], options: Options) -> list[Told]:
     """Return the wanted records, oldest first. What was only announced is left out, unless asked for."""
     wanted = [
-        record
-        for record in records
-        if options.source in ("", record.source)
-        and options.action in ("", record.action)
-        and (record.action not in ANNOUNCED or options.action == record.action)
+        told
+        for told in records
+        if options.source in ("", told.record.source)
+        and options.action in ("", told.record.action)
+        and (told.record.action not in ANNOUNCED or options.action == told.record.action)
     ]
-    return sorted(wanted, key=lambda record: record.time)[-options.limit :]
+    return sorted(wanted, key=lambda told: told.record.time)[-options.limit :]
 
 
-def lines(records: Sequence[Record], now: datetime) -> Iterator[str]:
+def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
     """Yield a table's lines, below each record what went wrong or was forced."""
     from tabulate import tabulate
 
     if not records:
         yield "no records"
         return
-    text = tabulate(
-        [_cells(record, now) for record in records], headers=HEADERS, tablefmt="plain", disable_numparse=True
-    )
+    text = tabulate([_cells(told, now) for told in records], headers=HEADERS, tablefmt="plain", disable_numparse=True)
     header, *rows = text.splitlines()
     yield header.rstrip()
-    for record, row in zip(records, rows, strict=True):
+    for told, row in zip(records, rows, strict=True):
         yield row.rstrip()
-        forced = record.details.get("forced")
+        record, forced = told.record, told.record.details.get("forced")
         notes = [record.error, *(f"forced, although {each}" for each in (forced if isinstance(forced, list) else ()))]
         yield from (INDENT + printable(note) for note in notes if note)
 
 
-def _cells(record: Record, now: datetime) -> tuple[str, ...]:
+def _cells(told: Told, now: datetime) -> tuple[str, ...]:
+    record = told.record
     took = record.duration_seconds
     texts = (
         moment(record.time, now),
-        record.app,
+        told.label,
         record.action,
         record.source or "",
         record.outcome,
@@ -99,9 +111,9 @@ def _whole(number: int | None) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _read(session: Session, app: App, limit: int) -> Records | CloudbackupError:
+def _read(session: Session, app: App, limit: int) -> list[Told] | CloudbackupError:
     try:
-        return session.storage_of(app).read_records(app, newest=limit)
+        return [Told(app.label, record) for record in sound(session.storage_of(app).read_records(app, newest=limit))]
     except InterruptedRunError:
         raise
     except CloudbackupError as error:

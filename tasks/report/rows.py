@@ -1,6 +1,6 @@
 """The report's content: one row for each app and configured source, always, and one for each storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -68,8 +68,8 @@ class StorageRow:
 class Report:
     """All of it, as of the moment `generated`.
 
-    Beside the rows stands what some formats show: what the inventory wants, the apps' records (oldest first), and
-    whether the escrow folder holds a good copy of a repository's key, by storage and app; none on a machine without it.
+    Beside the rows stands what some formats show: what the inventory wants; by storage and app the records of each
+    repository (oldest first), and whether the escrow folder holds a good copy of its key, none on a machine without it.
     `growth` is how many bytes a day the backups add to a storage, where they tell.
     """
 
@@ -77,9 +77,14 @@ class Report:
     apps: tuple[Row, ...]
     storages: tuple[StorageRow, ...] = ()
     wanted: tuple[Expected, ...] = ()
-    records: tuple[Record, ...] = ()
+    records: Mapping[tuple[str, str], Sequence[Record]] = field(default_factory=dict)
     escrowed: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     growth: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def with_copies(self) -> bool:
+        """Whether some app has several storages, so that a row says which one it is about."""
+        return len({(row.app, row.source) for row in self.apps}) < len(self.apps)
 
 
 def expected(app: App) -> tuple[Expected, ...]:

@@ -45,7 +45,7 @@ def columns(report: Report, look: Look) -> tuple[tuple[str, ...], list[tuple[str
     """
     width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
     headers, lines = HEADERS[:width], [_cells(row, report, look)[:width] for row in report.apps]
-    if len({(row.app, row.source) for row in report.apps}) == len(report.apps):
+    if not report.with_copies:
         return headers, lines
     named = zip(report.apps, lines, strict=True)
     return (*headers[:3], "storage", *headers[3:]), [(*line[:3], row.storage, *line[3:]) for row, line in named]

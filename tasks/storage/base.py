@@ -15,7 +15,7 @@ from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
 from tasks.storage.ledger import KNOWN, forgotten, history, is_milestone, wanted
-from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names
+from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
 from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
@@ -227,10 +227,10 @@ class Storage(ABC):
 
 
 def _tidy(files: Files, folder: str, written: str) -> None:
-    """Remove what a new record makes needless: a look every five minutes leaves one file, not 100,000."""
+    """Remove what a new record makes needless: a look every five minutes leaves one file a day."""
     names = files.names(folder)
-    older = [name for name in names if kind(name) == kind(written) and name < written]
-    for name in older if kind(written).split("-")[0] == UNCHANGED else forgotten(names, written):
+    look = kind(written).split("-")[0] == UNCHANGED
+    for name in superseded(names, written) if look else forgotten(names, written):
         with suppress(FilesError):
             files.remove(posixpath.join(folder, name))
 

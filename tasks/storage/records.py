@@ -10,11 +10,15 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from tasks.inventory.models import SOURCES
+
 VERSION = 1
 NEWEST = 30  # records of each kind that are read unless told otherwise
 HISTORY = 130  # of each kind for what shows history: daily backups of some four months
-UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest such record stands for all
-_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-(?P<kind>.+)-[0-9a-f]{4}\.json")
+UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest of a day stands for all
+_NAME = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(?P<kind>.+)-[0-9a-f]{4}\.json")
+_SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(SOURCES)})(?P<failed>-failed)?")
+_DAY = len("2026-11-22")
 Outcome = Literal["ok", "warning", "failed"]
 
 
@@ -70,6 +74,22 @@ class Record:
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no record: {error}") from error
 
+    @classmethod
+    def from_name(cls, app: str, name: str) -> "Record | None":
+        """Return what the name of a file alone tells of a backup or a look; None for that of any other record.
+
+        Whether it went well or with a warning a name does not tell: it is taken for well.
+        """
+        found = _NAME.fullmatch(name)
+        saving = _SAVING.fullmatch(found["kind"]) if found else None
+        if not found or not saving:
+            return None
+        try:
+            time = datetime.strptime(found["time"], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return cls(app, saving["action"], time, "failed" if saving["failed"] else "ok", saving["source"])
+
 
 @dataclass(frozen=True)
 class Records:
@@ -114,6 +134,27 @@ def newest_names(names: Iterable[str], newest: int = NEWEST) -> list[str]:
         if name.endswith(".json"):
             kinds.setdefault(kind(name), []).append(name)
     return sorted(name for each in kinds.values() for name in each[-newest:])
+
+
+def daily_names(names: Iterable[str], days: int = HISTORY) -> list[str]:
+    """Return of each kind the names of the first and the last record of each of the newest `days` days (UTC) with any.
+
+    Whatever the zone: a day of it with any record has one of these.
+    """
+    ends: dict[str, dict[str, tuple[str, str]]] = {}
+    for name in sorted(names):
+        if name.endswith(".json"):
+            of_kind = ends.setdefault(kind(name), {})
+            first, _ = of_kind.get(name[:_DAY], (name, name))
+            of_kind[name[:_DAY]] = (first, name)
+    return sorted({name for of_kind in ends.values() for both in list(of_kind.values())[-days:] for name in both})
+
+
+def superseded(names: Iterable[str], written: str) -> list[str]:
+    """Return the names of looks that a new one makes needless: all but the last of each of `HISTORY` days."""
+    of_kind = sorted({written, *(name for name in names if kind(name) == kind(written))})
+    last = list({name[:_DAY]: name for name in of_kind}.values())[-HISTORY:]
+    return [name for name in of_kind if name < written and name not in last]
 
 
 def operator_name() -> str:

@@ -171,7 +171,8 @@ class Staged(Storage):
         """As every storage, by two calls of rclone; the mark is that of the published copy, while it is whole."""
         files = self.files()
         there = files.tree(self.directory)
-        wanted = {app.name: choose(list(_below(f"records/{app.name}", there))) for app in apps}
+        names = {app.name: list(_below(f"records/{app.name}", there)) for app in apps}
+        wanted = {app: choose(all_of) for app, all_of in names.items()}
         old = {app.name: known.get(app.name, {}) for app in apps}
         paths = [f"records/{app}/{name}" for app, all_of in wanted.items() for name in all_of if name not in old[app]]
         read = files.read_all(self.directory, [*_told_of(apps), *paths])
@@ -180,7 +181,7 @@ class Staged(Storage):
             app: {name: found[f"records/{app}/{name}"] for name in all_of if f"records/{app}/{name}" in found}
             for app, all_of in wanted.items()
         }
-        return [Seen(_mark(app, there, read), records[app.name]) for app in apps]
+        return [Seen(_mark(app, there, read), records[app.name], names[app.name]) for app in apps]
 
     def marks(self, apps: Sequence[App]) -> list[Mark | None]:
         """Return the marks of the published copies. Raises AppError."""

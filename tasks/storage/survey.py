@@ -41,10 +41,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found of one app. No mark: there is no repository, or one that is in the middle of a change."""
+    """What was found of one app. No mark: there is no repository, or one that is in the middle of a change.
+
+    `names` are the files in the folder of records, also of those that were not wanted.
+    """
 
     mark: Mark | None
     records: Mapping[str, bytes] | AppError
+    names: Sequence[str] = ()
 
 
 def survey(files: Files, places: Sequence[Place], choose: Choose) -> list[Seen]:
@@ -55,7 +59,7 @@ def survey(files: Files, places: Sequence[Place], choose: Choose) -> list[Seen]:
     names = files.names_each(folder for place in places for folder in (place.repository, place.records))
     wanted = [_Wanted(place, names, choose) for place in places]
     read = files.read_each(path for each in wanted for path in each.paths())
-    return [Seen(each.mark(read), each.found_records(read)) for each in wanted]
+    return [Seen(each.mark(read), each.found_records(read), each.names) for each in wanted]
 
 
 def marks(files: Files, repositories: Sequence[str]) -> list[Mark | None]:
@@ -73,8 +77,9 @@ class _Wanted:
         self.place = place
         self.transaction = _transaction(names[place.repository])
         self.records = names[place.records]
+        self.names: Sequence[str] = ()
         if not isinstance(self.records, FilesError):
-            self.records = choose(self.records)
+            self.names, self.records = self.records, choose(self.records)
 
     def paths(self) -> list[str]:
         """Return them."""

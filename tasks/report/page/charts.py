@@ -1,18 +1,21 @@
-"""Drawings of an app's history: what they show in figures, and where their lines run. Sizes are the drawing's units."""
+"""Drawings of a repository's history: what they show, and where their lines run. Sizes are the drawing's units."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
 from tasks import human
 from tasks.report.human import MONTHS
-from tasks.storage.records import Record
+from tasks.storage.records import UNCHANGED, Record
 
 WIDTH, HEIGHT = 320.0, 96.0  # of a growth chart's area
 WEEKS = 18  # of a calendar
 PITCH, CELL = 13, 11  # of a calendar's days
 DAYS = 7
-ACTIONS = ("backup", "verify", "check", "prune")  # whose failures are shown; a restore's says nothing of backups
+SAVING = ("backup", UNCHANGED)
+ACTIONS = (*SAVING, "verify", "check", "prune")  # whose failures are shown; a restore's says nothing of backups
+MARKED = ("failed", "partly", "warned")  # kinds of days of which there is more to tell
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -40,9 +43,10 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A day on which something failed: where it is drawn, and what a pointer over it shows."""
+class Day:
+    """A day of which there is more to tell: its kind, where it is drawn, and what a pointer over it shows."""
 
+    kind: str
     x: int
     y: int
     told: str
@@ -50,14 +54,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Calendar:
-    """The days of the last weeks, a column each week, Monday first. `saved` and `empty` are SVG paths of days."""
+    """The days of the last weeks, a column each week, Monday first. `saved` and `empty` are SVG paths of days.
+
+    A day is `failed` when anything failed, `partly` when not every source was saved, `warned` when all were, and one
+    with a warning, `saved` when all were, and `empty` when none was.
+    """
 
     width: int
     height: int
     saved: str
-    warned: str
     empty: str
-    failures: tuple[Failure, ...]
+    marked: tuple[Day, ...]
     months: tuple[tuple[int, str], ...]
     told: str
 
@@ -95,43 +102,54 @@ def _line(source: str, points: Sequence[tuple[datetime, int]], places: Sequence[
     return Line(source, path, area, places[-1], human.size(new), change)
 
 
-def calendar(records: Iterable[Record], today: date, zone: tzinfo | None) -> Calendar:
-    """Return the calendar of what was done to an app's backups, up to `today` in `zone`."""
+def calendar(records: Iterable[Record], sources: Collection[str], today: date, zone: tzinfo | None) -> Calendar:
+    """Return the calendar of what was done to a repository's backups of all `sources`, up to `today` in `zone`."""
     start = today - timedelta(days=today.weekday() + DAYS * (WEEKS - 1))
     days = [start + timedelta(days=number) for number in range((today - start).days + 1)]
     done: dict[date, list[Record]] = {}
     for record in records:
         if record.action in ACTIONS:
             done.setdefault(record.time.astimezone(zone).date(), []).append(record)
-    of_kind: dict[str, list[date]] = {"saved": [], "warned": [], "failed": [], "empty": []}
-    for day in days:
-        of_kind[_kind(done.get(day, []))].append(day)
-    gaps = [day for day in of_kind["empty"] if done and min(done) < day < today]
+    kinds = {day: _kind(done.get(day, []), sources) for day in days}
+    gaps = [day for day, kind in kinds.items() if kind == "empty" and done and min(done) < day < today]
     return Calendar(
         width=WEEKS * PITCH,
         height=DAYS * PITCH,
-        saved=_cells(of_kind["saved"], start),
-        warned=_cells(of_kind["warned"], start),
-        empty=_cells(of_kind["empty"], start),
-        failures=tuple(Failure(*_corner(day, start), _reasons(day, done[day])) for day in of_kind["failed"]),
+        saved=_cells((day for day, kind in kinds.items() if kind == "saved"), start),
+        empty=_cells((day for day, kind in kinds.items() if kind == "empty"), start),
+        marked=tuple(
+            Day(kind, *_corner(day, start), _reasons(day, done[day], sources))
+            for day, kind in kinds.items()
+            if kind in MARKED
+        ),
         months=tuple(_months(start)),
-        told=_told(start, len(of_kind["saved"]) + len(of_kind["warned"]), len(of_kind["failed"]), len(gaps)),
+        told=_told(start, Counter(kinds.values()), len(gaps)),
     )
 
 
-def _kind(done: Sequence[Record]) -> str:
+def _kind(done: Sequence[Record], sources: Collection[str]) -> str:
     if any(record.outcome == "failed" for record in done):
         return "failed"
-    saved = [record for record in done if record.action == "backup"]
-    if any(record.outcome == "warning" for record in saved):
-        return "warned"
-    return "saved" if saved else "empty"
+    saved = _saved(done)
+    if not saved:
+        return "empty"
+    if not saved.issuperset(sources):
+        return "partly"
+    return "warned" if any(record.outcome == "warning" for record in done) else "saved"
 
 
-def _reasons(day: date, done: Sequence[Record]) -> str:
-    failed = [record for record in done if record.outcome == "failed"]
-    told = (f"{record.action} {record.source or ''}".rstrip() + f": {record.error or 'failed'}" for record in failed)
-    return f"{_short(day)}: {'; '.join(told)}"
+def _saved(done: Sequence[Record]) -> set[str | None]:
+    return {record.source for record in done if record.action in SAVING and record.outcome != "failed"}
+
+
+def _reasons(day: date, done: Sequence[Record], sources: Collection[str]) -> str:
+    """Return what went wrong on a day, each fault once, and what was saved nevertheless."""
+    bad = [record for record in done if record.outcome != "ok"]
+    told = [f"{record.action} {record.source or ''}".rstrip() + f": {record.error or record.outcome}" for record in bad]
+    saved, tried = _saved(done), {record.source for record in done if record.action in SAVING}
+    told += [f"{source} saved" for source in sources if source in saved]
+    told += [f"no backup of {source} recorded" for source in sources if source not in tried]
+    return f"{_short(day)}: {'; '.join(dict.fromkeys(told))}"
 
 
 def _cells(days: Iterable[date], start: date) -> str:
@@ -150,10 +168,13 @@ def _months(start: date) -> Iterable[tuple[int, str]]:
             yield week * PITCH, MONTHS[monday.month - 1]
 
 
-def _told(start: date, saved: int, failed: int, gaps: int) -> str:
-    days = "day" if saved == 1 else "days"
-    text = f"Runs since {_short(start)}: {saved} {days} without a failure, {failed} with one"
-    return f"{text}, {gaps} without a backup" if gaps else text
+def _told(start: date, counts: Counter[str], gaps: int) -> str:
+    whole = counts["saved"] + counts["warned"]
+    told = [f"{whole} {'day' if whole == 1 else 'days'} with every source saved"]
+    told += [f"{counts['partly']} with some only"] if counts["partly"] else []
+    told += [f"{counts['failed']} with a failure"]
+    told += [f"{gaps} without a backup"] if gaps else []
+    return f"Runs since {_short(start)}: {', '.join(told)}"
 
 
 def _short(day: date) -> str:

@@ -14,15 +14,15 @@
 
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const apps = new Set();
+    const chosen = new Set();
     let count = 0;
     for (const row of rows) {
       const fits = words.every((word) => row.dataset.words.includes(word)) &&
         (!state.value || row.dataset.status === state.value);
       row.hidden = !fits;
-      if (fits) { count += 1; apps.add(row.dataset.app); }
+      if (fits) { count += 1; chosen.add(row.dataset.card); }
     }
-    for (const card of cards) card.hidden = !apps.has(card.dataset.app);
+    for (const card of cards) card.hidden = !chosen.has(card.dataset.card);
     shown.textContent = count === rows.length ? "" : `${count} of ${rows.length} shown`;
   };
 

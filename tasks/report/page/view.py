@@ -1,6 +1,6 @@
 """What the page shows, in words and figures: the template only puts it in its place."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -16,6 +16,13 @@ from tasks.report.rows import Report, Row, Status, StorageRow, verdict
 STATES: tuple[Status, ...] = get_args(Status)
 SIGNS = {"ok": "✓", "late": "◷", "failed": "✕", "missing": "∅", "unknown": "?"}
 WORST = ("failed", "missing", "unknown", "late", "ok")
+DAYS = (  # kinds of days in a calendar, and what they mean
+    ("saved", "every source saved"),
+    ("warned", "with a warning"),
+    ("partly", "some sources only"),
+    ("failed", "something failed"),
+    ("empty", "no backup recorded"),
+)
 FRESH_PROOF = timedelta(days=35)  # a monthly drill, and some days
 HISTORY = timedelta(days=400)
 CLOCKS_DIFFER = timedelta(days=1)
@@ -35,10 +42,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table."""
+    """A row of the table; `card` is the history that it belongs to."""
 
     row: Row
+    card: str
     sign: str
+    age: str
     cells: tuple[Cell, ...]
     words: str
 
@@ -61,9 +70,10 @@ class Space:
 
 @dataclass(frozen=True)
 class Card:
-    """The history of one app."""
+    """The history of one repository: `label` names it as a person does, `name` is what the rows call it."""
 
-    app: str
+    name: str
+    label: str
     host: str
     status: str
     sign: str
@@ -98,7 +108,7 @@ class View:
     headers: tuple[str, ...]
     spaces: tuple[Space, ...]
     cards: tuple[Card, ...]
-    signs: dict[str, str]
+    days: tuple[tuple[str, str], ...]
 
 
 def view(report: Report, look: Look) -> View:
@@ -119,7 +129,7 @@ def view(report: Report, look: Look) -> View:
         headers=tuple(cell.name for cell in lines[0].cells) if lines else (),
         spaces=tuple(_space(row, report) for row in report.storages),
         cards=_cards(report, look.zone),
-        signs=SIGNS,
+        days=DAYS,
     )
 
 
@@ -168,9 +178,11 @@ def _figures(report: Report) -> tuple[tuple[str, str], ...]:
 def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
     now = report.generated
     never = "never" if row.status == "missing" else ""
-    cells = [
+    old = age(row.age_seconds) if row.age_seconds is not None else ""
+    cells = [Cell("storage", row.storage, row.storage)] if report.with_copies else []
+    cells += [
         Cell("last saved", moment(row.last, now, zone) if row.last else never, _time_key(row.last)),
-        Cell("age", age(row.age_seconds) if row.age_seconds is not None else "", _key(row.age_seconds)),
+        Cell("age", old, _key(row.age_seconds)),
         Cell("archives", str(row.archives) if row.archives is not None else "", _key(row.archives), "num"),
         Cell("size", human.size(row.size), _key(row.size), "num"),
         Cell("added", human.size(row.stored), _key(row.stored), "num"),
@@ -180,7 +192,16 @@ def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
         until = moment(row.recoverable_until, now, zone) if row.recoverable_until else ""
         cells.append(Cell("recoverable until", until, _time_key(row.recoverable_until)))
     words = " ".join((row.app, row.source, row.status, row.host, row.storage, row.error or "")).lower()
-    return Line(row, SIGNS[row.status], tuple(cells), words)
+    return Line(row, _card(row, report), SIGNS[row.status], old, tuple(cells), words)
+
+
+def _card(row: Row, report: Report) -> str:
+    """Return what tells a repository's card from all others; no name in the inventory holds an @."""
+    return f"{row.app}@{row.storage}" if _has_copies(row.app, report) else row.app
+
+
+def _has_copies(app: str, report: Report) -> bool:
+    return len({row.storage for row in report.apps if row.app == app}) > 1
 
 
 def _proven(row: Row, now: datetime) -> str:
@@ -213,14 +234,24 @@ def _space(row: StorageRow, report: Report) -> Space:
 
 def _cards(report: Report, zone: tzinfo | None) -> tuple[Card, ...]:
     today = report.generated.astimezone(zone).date()
-    records = defaultdict(list)
-    for record in sorted(report.records, key=lambda record: record.time):
-        if -HISTORY < record.time - report.generated < CLOCKS_DIFFER:  # a forged date would stretch every chart
-            records[record.app].append(record)
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for row in report.apps:
+        rows.setdefault((row.storage, row.app), []).append(row)
     cards = []
-    for app in dict.fromkeys(row.app for row in report.apps):
-        rows = [row for row in report.apps if row.app == app]
-        status = min((row.status for row in rows), key=WORST.index)
-        own = records[app]
-        cards.append(Card(app, rows[0].host, status, SIGNS[status], growth(own, zone), calendar(own, today, zone)))
+    for (storage, app), own in rows.items():
+        # A forged date would stretch every chart.
+        earliest, latest = report.generated - HISTORY, report.generated + CLOCKS_DIFFER
+        past = [each for each in report.records.get((storage, app), ()) if earliest < each.time < latest]
+        status = min((row.status for row in own), key=WORST.index)
+        cards.append(
+            Card(
+                name=_card(own[0], report),
+                label=f"{app} on {storage}" if _has_copies(app, report) else app,
+                host=own[0].host,
+                status=status,
+                sign=SIGNS[status],
+                growth=growth(past, zone),
+                calendar=calendar(past, [row.source for row in own], today, zone),
+            )
+        )
     return tuple(cards)

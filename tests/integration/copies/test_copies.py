@@ -1,5 +1,6 @@
 """An app in several storages: each has an archive of its own, and one that is away does not stop the other."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,12 @@ from tasks.borg.init import init
 from tasks.errors import UsageError
 from tasks.fleet import restoring, saving
 from tasks.inventory import load
+from tasks.report import page
 from tasks.report.formats import Look
 from tasks.report.gather import gather
 from tasks.report.rows import Report
 from tasks.report.table import write
-from tasks.storage.records import Record
+from tasks.storage.records import HISTORY, NEWEST, Record
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tests.integration.fleet.support import Operator
@@ -60,9 +62,9 @@ def away(inventory: Path, storage: str) -> Iterator[None]:
         place.with_name("away").rename(place)
 
 
-def report(inventory: Path) -> Report:
+def report(inventory: Path, newest: int = NEWEST) -> Report:
     with Session(load(inventory)) as session:
-        return gather(session, session.inventory.select())
+        return gather(session, session.inventory.select(), newest=newest)
 
 
 def restored(inventory: Path, folder: Path, storage: str | None = None) -> int:
@@ -158,6 +160,30 @@ def test_what_a_storage_grows_by_is_of_its_own_copy(inventory: Path) -> None:
                 record = Record("shop", "backup", now - timedelta(days=days), "ok", "files", stored=stored)
                 session.storage_of(copy).write_record(copy, record)
     assert report(inventory).growth == pytest.approx({"near": 250_000, "far": 250_000}, rel=0.02)
+
+
+def test_the_history_of_each_copy_is_its_own(inventory: Path) -> None:
+    """A record does not say in which storage it lies."""
+    long_ago = datetime.now(UTC) - timedelta(days=20)
+    with Session(load(inventory)) as session:
+        far = session.inventory.copies("shop", "far")[0]
+        record = Record("shop", "backup", long_ago, "failed", "files", error="it was full")
+        session.storage_of(far).write_record(far, record)
+    drawn = page.write(report(inventory, HISTORY), Look())
+    cards = dict(re.findall(r"<h3>(shop on \w+) (.*?)</article>", drawn, flags=re.DOTALL))
+    assert {label: "it was full" in text for label, text in cards.items()} == {
+        "shop on near": False,
+        "shop on far": True,
+    }
+    operator = Operator(inventory)
+    lines = operator.done("report.history", "--app=shop", "--limit=99").splitlines()
+    (told,) = (number for number, line in enumerate(lines) if "it was full" in line)
+    assert "shop on far " in lines[told - 1]
+    assert any("shop on near " in line for line in lines)
+    printed = operator.done("report.history", "--storage=near", "--limit=99")
+    assert ["shop on near" in printed, "shop on far" in printed, "it was full" in printed] == [True, False, False]
+    end = operator.inv("report.history", "--storage=fra")
+    assert (end.returncode, "none of these apps is in the storage `fra`; did you mean far" in end.stderr) == (2, True)
 
 
 def test_adding_mends_every_copy(inventory: Path) -> None:

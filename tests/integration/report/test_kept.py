@@ -221,6 +221,26 @@ def test_history_is_read_where_it_is_shown_and_then_kept(place: Place) -> None:
 
     def count(newest: int) -> int:
         with Session(load(place.folder / "inventory")) as session:
-            return len(gather(session, session.inventory.select(), newest=newest).records)
+            return len(gather(session, session.inventory.select(), newest=newest).records["disk", "shop"])
 
     assert [count(NEWEST), count(HISTORY), count(NEWEST)] == [NEWEST + 1, HISTORY + 1, HISTORY + 1]
+
+
+def test_of_records_that_come_every_few_minutes_each_day_is_shown(place: Place) -> None:
+    """They are not all read: the names of their files tell of older days."""
+    folder = place.folder / "disk/records/shop"
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    for number in range(12 * 30):  # every two hours, for 30 days
+        record = Record("shop", "backup", now - timedelta(hours=2 * number), "ok", "files", size=number, stored=1)
+        (folder / record_name(record.time, "backup", "files")).write_text(record.to_json())
+    milestone = Record("shop", "prune", now, "ok", details={"known_ids": []})
+    (folder / record_name(milestone.time, "prune", KNOWN)).write_text(milestone.to_json())
+
+    with Session(load(place.folder / "inventory")) as session:
+        shown = gather(session, session.inventory.select(), newest=HISTORY)
+
+    records = [each for each in shown.records["disk", "shop"] if each.action == "backup"]
+    assert len({each.time.date() for each in records}) >= 30
+    assert sum(each.size is not None for each in records) == HISTORY
+    assert shown.growth == pytest.approx({"disk": 12}, rel=0.01)

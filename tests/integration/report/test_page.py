@@ -12,12 +12,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tasks.lab.packages import find
 from tasks.report.formats import Look, write
 from tasks.report.rows import Report
-from tests.unit.report.fleet import fleet
+from tests.unit.report.fleet import fleet, with_copy
 
 PHONE, NARROWEST, TABLET, DESK = 390, 320, 1000, 1280
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 HOSTILE = "<script>window.hacked = 1</script>\"'><img src=x onerror=window.hacked=1>{{7*7}}"
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
+KINDS = "days => days.map(day => day.classList[1])"
 Open = Callable[..., Page]
 
 
@@ -64,7 +65,8 @@ def shown(page: Page) -> list[str]:
 def test_axe_finds_no_fault(opened: Open, width: int, scheme: str) -> None:
     report = fleet()
     some = {row.app for row in report.apps if row.status != "ok"} | {"shop"}
-    page = opened(replace(report, apps=tuple(r for r in report.apps if r.app in some)), width, color_scheme=scheme)
+    chosen = replace(report, apps=tuple(row for row in report.apps if row.app in some))
+    page = opened(with_copy(chosen, "shop", "vault"), width, color_scheme=scheme)
 
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -72,22 +74,25 @@ def test_axe_finds_no_fault(opened: Open, width: int, scheme: str) -> None:
     assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in found["violations"]] == []
 
 
-@pytest.mark.parametrize("width", [DESK, 1152, 1151, 1089, TABLET, PHONE, NARROWEST])
+@pytest.mark.parametrize("width", [DESK, 1152, 1151, 1137, TABLET, PHONE, NARROWEST])
 def test_nothing_has_to_be_scrolled_sideways(opened: Open, width: int) -> None:
     report = fleet()
     long = replace(report.apps[0], app="a" * 64, host="b" * 90, error="c" * 300)
     words = replace(report.apps[2], app="-".join(["vereinigte"] * 6), size=123 * 10**15, stored=98 * 10**15)
     many = replace(report.apps[1], recoverable_until=report.generated, archives=1_234_567)
 
-    page = opened(replace(report, apps=(long, words, many, *report.apps[3:9])), width)
+    rows = (long, words, many, *report.apps[3:9])
+    page = opened(replace(report, apps=(*rows, *(replace(row, storage="disk-in-the-cellar") for row in rows))), width)
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_a_row_of_a_desk_is_one_line(opened: Open) -> None:
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_row_of_a_desk_is_one_line(opened: Open, copies: bool) -> None:
     report = fleet()
+    report = replace(report, apps=report.apps[:40])
 
-    page = opened(replace(report, apps=report.apps[:40]))
+    page = opened(with_copy(report, "blog", "disk") if copies else report)
 
     heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
     assert max(heights) - min(heights) <= 2
@@ -117,6 +122,56 @@ def test_sorting_and_filtering(opened: Open) -> None:
     assert sorted(shown(page)) == sorted(inventory)
 
 
+def test_each_copy_of_an_app_is_told_apart(opened: Open) -> None:
+    """Rows, links, the filter, charts and calendars."""
+    page = opened(with_copy(fleet(), "shop", "vault"))
+    cards = page.locator("article")
+
+    assert [" ".join(text.split()) for text in cards.locator("h3").all_inner_texts()[:2]] == [
+        "shop on box ✓ ok",
+        "shop on vault ✕ failed",
+    ]
+    assert cards.nth(0).locator("path.line").first.get_attribute("d") != cards.nth(1).locator(
+        "path.line"
+    ).first.get_attribute("d")
+    kinds = [cards.nth(each).locator("svg.calendar .day").evaluate_all(KINDS)[-4:] for each in (0, 1)]
+    assert kinds[1] == ["partly", "failed", "failed", "failed"]
+    assert kinds[0] != kinds[1]
+    page.locator("tbody th a").nth(2).click()
+    assert page.locator("article:target h3").inner_text().startswith("shop on vault")
+    page.locator("#search").fill("shop vault")
+    assert [text.split()[:5] for text in page.locator("tbody tr:visible").all_inner_texts()] == [
+        ["shop", "files", "✕", "failed", "vault"],
+        ["shop", "mariadb", "✕", "failed", "vault"],
+    ]
+    assert [text.split()[:3] for text in page.locator("article:visible h3").all_inner_texts()] == [
+        ["shop", "on", "vault"]
+    ]
+
+
+def test_days_differ_by_more_than_their_colour(opened: Open) -> None:
+    """In the legend and in the calendars: a day that was saved in part has a shape of its own, and says what is missing."""
+    page = opened(fleet())
+
+    legend = [text.strip() for text in page.locator(".key > span").all_inner_texts()]
+    assert legend == [
+        "every source saved",
+        "with a warning",
+        "some sources only",
+        "something failed",
+        "no backup recorded",
+    ]
+    for place in (".key", "svg.calendar"):
+        shapes = {
+            kind: page.locator(f"{place} .day.{kind} > path").first.get_attribute("d")
+            for kind in ("warned", "partly", "failed")
+        }
+        assert len({*shapes.values(), None}) == 4
+    told = page.locator("svg.calendar .day.partly title").all_text_contents()
+    assert told
+    assert all("no backup of" in text and " saved" in text for text in told)
+
+
 def test_without_javascript_all_is_there(opened: Open) -> None:
     report = fleet()
 
@@ -131,10 +186,11 @@ def test_without_javascript_all_is_there(opened: Open) -> None:
 def test_names_with_markup_do_no_harm(opened: Open) -> None:
     row = replace(fleet().apps[0], app=HOSTILE, host=HOSTILE, storage=HOSTILE, status="failed", error=HOSTILE)
     report = fleet()
-    records = tuple(replace(record, app=HOSTILE, outcome="failed", error=HOSTILE) for record in report.records[:9])
+    (records, *_) = report.records.values()
+    bad = {(HOSTILE, HOSTILE): [replace(each, app=HOSTILE, outcome="failed", error=HOSTILE) for each in records[-9:]]}
     storage = replace(report.storages[1], storage=HOSTILE, error=HOSTILE)
 
-    page = opened(replace(report, apps=(row,), records=records, storages=(storage,)))
+    page = opened(replace(report, apps=(row,), records=bad, storages=(storage,)))
 
     assert page.evaluate("window.hacked") is None
     assert page.locator("img").count() == 0

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tasks.inventory.models import Source
@@ -61,7 +62,8 @@ DAYS = 130
 
 def fleet() -> Report:
     """Return the report."""
-    rows, records, wanted = [], [], []
+    rows, wanted = [], []
+    records: dict[tuple[str, str], list[Record]] = {}
     for number, app in enumerate(APPS):
         chance = random.Random(app)  # noqa: S311
         sources: tuple[Source, ...] = ("files",) if number % 4 == 2 else ("files", "mariadb")
@@ -76,7 +78,7 @@ def fleet() -> Report:
             if proven:
                 history.append(Record(app, "verify", proven, "ok", source, 61.0))
             wanted.append(Expected(app, f"root@{app}.example.org", storage, source, timedelta(hours=26)))
-            records.extend(history)
+            records.setdefault((storage, app), []).extend(history)
             rows.append(_row(wanted[-1], good, proven))
     storages = (
         StorageRow("box", "storagebox", used=952_000_000_000, size=1_100_000_000_000),
@@ -84,8 +86,30 @@ def fleet() -> Report:
     )
     escrowed = {(row.storage, row.app): row.app != "labor" for row in rows}
     of_box = {(each.app, each.source) for each in wanted if each.storage == "box"}
-    growth = {"box": daily_growth(of_box, records, NOW) or 0}
-    return Report(NOW, tuple(rows), storages, tuple(wanted), tuple(records), escrowed, growth)
+    every = [record for own in records.values() for record in own]
+    growth = {"box": daily_growth(of_box, every, NOW) or 0}
+    records = {key: sorted(own, key=lambda record: record.time) for key, own in records.items()}
+    return Report(NOW, tuple(rows), storages, tuple(wanted), records, escrowed, growth)
+
+
+def with_copy(report: Report, app: str, storage: str) -> Report:
+    """Return the report with a second copy of an app in another storage, which was away in the last three days.
+
+    The day before, only the app's files came there.
+    """
+    away = report.generated - timedelta(days=3)
+    files = report.generated - timedelta(days=4)
+    ((key, own),) = ((key, own) for key, own in report.records.items() if key[1] == app)
+    copy = [each for each in own if each.time < (away if each.source == "files" else files)]
+    lost = "the storage is not there"
+    copy += [Record(app, "backup", each.time, "failed", each.source, 2.0, lost) for each in own if each.time >= away]
+    rows: list[Row] = []
+    for row in report.apps:
+        rows.append(row)
+        if row.app == app and report.apps[report.apps.index(row) + 1].app != app:
+            rows += [replace(each, storage=storage, status="failed", error=lost) for each in rows if each.app == app]
+    assert key != (storage, app)
+    return replace(report, apps=tuple(rows), records={**report.records, (storage, app): copy})
 
 
 def _history(app: str, source: Source, days: int, chance: random.Random) -> Iterator[Record]:

@@ -15,7 +15,7 @@ from tasks.report.rows import Report, StorageRow
 from tasks.report.table import space
 from tasks.storage.growth import daily_growth
 from tasks.storage.records import Record
-from tests.unit.report.fleet import NOW, fleet
+from tests.unit.report.fleet import NOW, fleet, with_copy
 
 UTC_LOOK = Look(zone=UTC)
 
@@ -49,13 +49,66 @@ def test_growth_of_little() -> None:
 
 def test_the_calendar_has_a_cell_for_each_day_up_to_today() -> None:
     today = date(2026, 11, 22)  # a Sunday
-    drawn = calendar([saved(3), saved(2), failed(2), failed(1, "check"), failed(0, "restore"), saved(9999)], today, UTC)
+    records = [saved(3), saved(2), failed(2), failed(1, "check"), failed(0, "restore"), saved(9999)]
+    drawn = calendar(records, ["files"], today, UTC)
 
     assert drawn.saved == "M221 39h11v11h-11z"  # Thursday of the last week
-    assert [(failure.x, failure.y) for failure in drawn.failures] == [(221, 52), (221, 65)]
-    assert drawn.failures[0].told == "20 Nov: backup files: no space"
+    assert [(day.kind, day.x, day.y) for day in drawn.marked] == [("failed", 221, 52), ("failed", 221, 65)]
+    assert [day.told for day in drawn.marked] == [
+        "20 Nov: backup files: no space; files saved",
+        "21 Nov: check files: no space; no backup of files recorded",
+    ]
     assert len(re.findall("M", drawn.empty)) == WEEKS * 7 - 3
-    assert drawn.told == "Runs since 20 Jul: 1 day without a failure, 2 with one, 122 without a backup"
+    assert drawn.told == "Runs since 20 Jul: 1 day with every source saved, 2 with a failure, 122 without a backup"
+
+
+def test_a_day_is_saved_when_every_source_was() -> None:
+    records = [
+        *(saved(6, source=source) for source in ("files", "mariadb", "binlog")),
+        saved(5),
+        *(saved(4, source=source) for source in ("files", "mariadb")),
+        replace(saved(4, source="binlog"), action="unchanged"),  # nothing new: all of it is there
+        *(
+            replace(saved(3, source=source), outcome="warning", error="odd")
+            for source in ("files", "mariadb", "binlog")
+        ),
+        saved(2),
+        *[replace(failed(2), source="mariadb", error="may not RELOAD")] * 2,
+        *(saved(1, source=source) for source in ("mariadb", "binlog")),
+    ]
+    drawn = calendar(records, ["files", "mariadb", "binlog"], NOW.date(), UTC)
+
+    assert len(re.findall("M", drawn.saved)) == 2
+    assert [(day.kind, day.told) for day in drawn.marked] == [
+        ("partly", "17 Nov: files saved; no backup of mariadb recorded; no backup of binlog recorded"),
+        (
+            "warned",
+            "19 Nov: backup files: odd; backup mariadb: odd; backup binlog: odd; files saved; mariadb saved; binlog saved",
+        ),
+        ("failed", "20 Nov: backup mariadb: may not RELOAD; files saved; no backup of binlog recorded"),
+        ("partly", "21 Nov: mariadb saved; binlog saved; no backup of files recorded"),
+    ]
+    assert drawn.told == "Runs since 20 Jul: 3 days with every source saved, 2 with some only, 1 with a failure"
+
+
+def test_each_copy_of_an_app_has_its_own_history() -> None:
+    report = with_copy(fleet(), "shop", "vault")
+
+    of_box, of_vault, other = view(report, UTC_LOOK).cards[:3]
+
+    assert [card.label for card in (of_box, of_vault, other)] == ["shop on box", "shop on vault", "blog"]
+    assert of_box == replace(view(fleet(), UTC_LOOK).cards[0], name="shop@box", label="shop on box")
+    assert [(day.kind, day.told[:6]) for day in of_vault.calendar.marked][-4:] == [
+        ("partly", "19 Nov"),
+        ("failed", "20 Nov"),
+        ("failed", "21 Nov"),
+        ("failed", "22 Nov"),
+    ]
+    assert [card.growth.newest for card in (of_box, of_vault) if card.growth] == ["22 Nov", "19 Nov"]
+    lines = view(report, UTC_LOOK).lines
+    assert [line.card for line in lines[:5]] == ["shop@box", "shop@box", "shop@vault", "shop@vault", "blog"]
+    assert [line.cells[0].text for line in lines[:4]] == ["box", "box", "vault", "vault"]
+    assert "storage" not in view(fleet(), UTC_LOOK).headers
 
 
 def test_the_growth_leaves_out_the_first_backup_and_other_sources() -> None:
@@ -119,12 +172,12 @@ def test_storages_say_when_they_are_full() -> None:
 
 def test_a_forged_date_neither_breaks_nor_stretches_the_page() -> None:
     report = fleet()
-    forged = [
-        replace(report.records[0], time=time) for time in (NOW.min.replace(tzinfo=UTC), NOW.max.replace(tzinfo=UTC))
-    ]
+    key = ("box", "shop")
+    own = report.records[key]
+    forged = [replace(own[0], time=time) for time in (NOW.min.replace(tzinfo=UTC), NOW.max.replace(tzinfo=UTC))]
     before = view(report, UTC_LOOK).cards[0]
 
-    assert view(replace(report, records=(*report.records, *forged)), UTC_LOOK).cards[0] == before
+    assert view(replace(report, records={**report.records, key: [*own, *forged]}), UTC_LOOK).cards[0] == before
 
 
 def test_the_page_is_one_file_that_asks_no_network() -> None:

@@ -3,24 +3,25 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tasks.report.past import Options, chosen, lines
+from tasks.report.past import Options, Told, chosen, lines
 from tests.unit.report.support import NOW, ago, archive, failed, saved
 
 NEW = archive(ago(hours=1))
-SAVED = saved(NEW, operator="anna@laptop")
-PRUNED = replace(
-    failed(ago(hours=2), None, action="prune", source=None), outcome="ok", details={"forced": ["it is late"]}
+SAVED = Told("shop", saved(NEW, operator="anna@laptop"))
+PRUNED = Told(
+    "shop",
+    replace(failed(ago(hours=2), None, action="prune", source=None), outcome="ok", details={"forced": ["it is late"]}),
 )
-BROKEN = failed(ago(hours=3), "no\nspace \x1b[2J")
-INTENT = failed(ago(hours=2), None, action="intent", source=None)
+BROKEN = Told("shop on far", failed(ago(hours=3), "no\nspace \x1b[2J"))
+INTENT = Told("shop", failed(ago(hours=2), None, action="intent", source=None))
 
 
 def test_a_record_is_a_line_and_what_went_wrong_stands_below() -> None:
     text = list(lines(chosen([SAVED, PRUNED, BROKEN, INTENT], Options()), NOW + timedelta(days=1)))
-    assert [line.split()[4:7] for line in text[1:] if not line.startswith("      ")] == [
-        ["shop", "backup", "files"],
-        ["shop", "prune", "ok"],
-        ["shop", "backup", "files"],
+    assert [" ".join(line.split()[4:9]) for line in text[1:] if not line.startswith("      ")] == [
+        "shop on far backup files",
+        "shop prune ok",
+        "shop backup files ok 0:07",
     ]
     assert [line.strip() for line in text if line.startswith("      ")] == [
         "no space �[2J",

@@ -1,13 +1,13 @@
 """Records outlive the version that wrote them."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.storage.base import record_name
-from tasks.storage.records import Record, Records, newest_names
+from tasks.storage.records import Record, Records, daily_names, newest_names, superseded
 
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001
 RECORDS = st.builds(
@@ -68,3 +68,51 @@ def test_frequent_records_push_no_others_out() -> None:
     frequent = [record_name(start + timedelta(minutes=5 * each), "backup", "binlog") for each in range(300)]
     kept = newest_names([*frequent, *rare, "notes.txt"], 60)
     assert kept == sorted(rare + frequent[-60:])
+
+
+@given(st.lists(st.integers(0, 6 * 24 * 60), max_size=50), st.integers(-12, 14))
+def test_whatever_the_zone_each_day_with_a_record_keeps_one(minutes: list[int], hours: int) -> None:
+    def days(names: list[str]) -> set[date]:
+        found = [Record.from_name("shop", name) for name in names]
+        return {record.time.astimezone(timezone(timedelta(hours=hours))).date() for record in found if record}
+
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    names = [record_name(start + timedelta(minutes=each), "backup", "binlog") for each in minutes]
+    assert days(daily_names(names, 400)) == days(names)
+
+
+def test_of_each_kind_so_many_days_and_two_records_of_one_at_most() -> None:
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    frequent = [record_name(start + timedelta(minutes=5 * each), "backup", "binlog") for each in range(3 * 288)]
+    rare = [record_name(start, "backup", "files"), "notes.txt"]
+    assert daily_names([*frequent, *rare], 2) == sorted([rare[0], *(frequent[each] for each in (288, 575, 576, 863))])
+
+
+def test_what_a_name_tells() -> None:
+    time = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    told = [
+        Record.from_name("shop", record_name(time, action, source, failed=failed))
+        for action, source, failed in (
+            ("backup", "files", False),
+            ("backup", "binlog", True),
+            ("unchanged", "binlog", False),
+        )
+    ]
+    assert told == [
+        Record("shop", "backup", time, "ok", "files"),
+        Record("shop", "backup", time, "failed", "binlog"),
+        Record("shop", "unchanged", time, "ok", "binlog"),
+    ]
+    others = [record_name(time, *words) for words in (("verify", "files"), ("backup",), ("prune", "known"))]
+    assert [
+        Record.from_name("shop", name) for name in (*others, "2026-13-41T00-00-00-backup-files-00ff.json", "x")
+    ] == [None] * 5
+
+
+def test_a_look_leaves_the_last_of_each_day_before_it() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    looks = [record_name(start + timedelta(hours=6 * each), "unchanged", "binlog") for each in range(4 * 140)]
+    other = record_name(start, "unchanged", "files")
+    gone = superseded([other, *looks], looks[-1])
+    assert sorted(set(looks) - set(gone)) == looks[4 * 10 + 3 :: 4]
+    assert superseded([other, *sorted(set(looks) - set(gone))], looks[-1]) == []
