@@ -262,23 +262,23 @@ def test_data_elsewhere_is_refused_by_name_before_anything_changes(
     logs = own_shop.server.folder / "logs"
     logs.mkdir()
     shutil.chown(logs, own_shop.server.datadir.stat().st_uid)
-    own_shop.stop()
-    with own_shop.server.configuration.open("a") as options:
-        options.write(f"log_bin={logs}/binlog\naria_log_dir_path={logs}\n")
-    own_shop.start()
-    with pytest.raises(RefusedError) as caught:
-        restore.in_place(host, own_shop.access(), Wanted(backup))
-    assert f"aria_log_dir_path is {logs}, log_bin_basename is {logs}" in caught.value.what
+
+    def refused(options: str) -> str:
+        with own_shop.server.configuration.open("a") as configuration:
+            configuration.write(options)
+        own_shop.start()
+        with pytest.raises(RefusedError) as caught:
+            restore.in_place(host, own_shop.access(), Wanted(backup))
+        own_shop.stop()
+        return caught.value.what
 
     own_shop.stop()
+    said = refused(f"log_bin={logs}/binlog\naria_log_dir_path={logs}\n")
+    assert f"aria_log_dir_path is {logs}, log_bin_basename is {logs}" in said
     for file in (*own_shop.server.datadir.glob("ib_logfile*"), *own_shop.server.datadir.glob("undo*")):
         file.rename(logs / file.name)
-    with own_shop.server.configuration.open("a") as options:
-        options.write(f"innodb_log_group_home_dir={logs}\ninnodb_undo_directory={logs}\n")
-    own_shop.start()
-    with pytest.raises(RefusedError) as caught:
-        restore.in_place(host, own_shop.access(), Wanted(backup))
-    assert f"innodb_log_group_home_dir is {logs}, innodb_undo_directory is {logs}" in caught.value.what
+    said = refused(f"innodb_log_group_home_dir={logs}\ninnodb_undo_directory={logs}\n")
+    assert f"innodb_log_group_home_dir is {logs}, innodb_undo_directory is {logs}" in said
     assert leftovers(own_shop) == []
 
 

@@ -42,34 +42,25 @@ def _kind(kind: str, spec: Schema) -> Schema:
     )
 
 
+def _each(of: Schema, *names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names, of)
+
+
 _RELABELING = _object(
-    action=TEXT,
-    regex=TEXT,
-    replacement=TEXT,
-    separator=TEXT,
-    sourceLabels=_list(TEXT),
-    targetLabel=TEXT,
+    (), sourceLabels=_list(TEXT), **_each(TEXT, "action", "regex", "replacement", "separator", "targetLabel")
 )
 _ENDPOINT = _object(
-    port=TEXT,
-    path=TEXT,
-    scheme=TEXT,
-    interval=DURATION,
-    scrapeTimeout=DURATION,
-    honorLabels=BOOLEAN,
-    honorTimestamps=BOOLEAN,
-    relabelings=_list(_RELABELING),
-    metricRelabelings=_list(_RELABELING),
+    (),
+    **_each(TEXT, "port", "path", "scheme"),
+    **_each(DURATION, "interval", "scrapeTimeout"),
+    **_each(BOOLEAN, "honorLabels", "honorTimestamps"),
+    **_each(_list(_RELABELING), "relabelings", "metricRelabelings"),
 )
 _RULE = _object(
     ("expr",),
-    alert=TEXT,
-    record=TEXT,
-    expr=TEXT,
-    annotations=TEXTS,
-    labels=TEXTS,
-    keep_firing_for=DURATION,
-    **{"for": DURATION},
+    **_each(TEXT, "alert", "record", "expr"),
+    **_each(TEXTS, "annotations", "labels"),
+    **_each(DURATION, "for", "keep_firing_for"),
 )
 SCHEMAS = {
     "ServiceMonitor": _kind(
