@@ -12,7 +12,7 @@ from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet import sources
 from tasks.fleet.hooks import around
 from tasks.fleet.outcome import Outcome, attempted
-from tasks.fleet.recording import confirmed, recorded
+from tasks.fleet.recording import alarmed, confirmed, recorded
 from tasks.fleet.view import View
 from tasks.inventory.models import App
 from tasks.report.looking import last_size
@@ -31,6 +31,7 @@ class AppBackup:
         self.retries = session.inventory.defaults.retries
         self.faults: dict[str, tuple[str, ...]] = {}  # what each source met in the tries before
         self.tried: list[Outcome] = []
+        self.doubts: set[str] = set()  # what was said to look wrong in the repository
 
     def save(self) -> list[Outcome]:
         """Return an outcome for each source; no fault is raised but an interruption.
@@ -85,6 +86,7 @@ class AppBackup:
     def _ended(self, outcome: Outcome) -> None:
         """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
         outcome = recorded(self.session, self.app, confirmed(self.session, self.app, [outcome]))[0]
+        outcome = alarmed(outcome, self.doubts)
         self.tried.append(outcome)
         self.view.done(outcome)
 

@@ -7,23 +7,25 @@ from tasks.borg.runner import How
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
-from tasks.report.looking import looked_anew
+from tasks.report.looking import Anew, looked_anew
 from tasks.storage.records import UNCHANGED, Record, operator_name
 from tasks.storage.session import Session
-from tasks.storage.state import State
+
+DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
 
 
 def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return the outcomes held against a listing of the repository: a new archive that is not there was not saved.
 
     The listing is the operator's own, so that a host cannot vouch for itself. Where it cannot be had the outcome is a
-    warning: the host's borg said that the archive is whole.
+    warning: the host's borg said that the archive is whole. What else looks wrong in the repository is kept in the
+    details, as `doubts`.
     """
     if not any(outcome.archive for outcome in outcomes):
         return list(outcomes)
     try:
-        listing, state = looked_anew(session, app, How(lock_wait=60, timeout=300))
-        ids = tuple(archive.id for archive in listing.archives)
+        made = {outcome.archive_id: outcome.archive or "" for outcome in outcomes if outcome.archive_id}
+        found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
@@ -31,12 +33,15 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
             _doubted(outcome, f"saved, but the repository could not be listed afterwards: {error.what}")
             for outcome in outcomes
         ]
-    return [_compared(outcome, ids, state) for outcome in outcomes]
+    return [_compared(outcome, found) for outcome in outcomes]
 
 
-def _compared(outcome: Outcome, ids: tuple[str, ...], state: State) -> Outcome:
+def _compared(outcome: Outcome, found: Anew) -> Outcome:
+    ids, state = tuple(archive.id for archive in found.listing.archives), found.state
     details = {**outcome.details, "transaction": state.transaction, "objects": state.objects}
     details["config_sha256"] = state.config_sha256
+    if found.doubts:
+        details[DOUBTS] = [doubt.text for doubt in found.doubts]
     if outcome.source != "binlog":  # they come every few minutes, and each record would hold the ids of all of them
         details["archive_ids"] = ids
     if outcome.archive_id is None or outcome.archive_id in ids:
@@ -47,6 +52,19 @@ def _compared(outcome: Outcome, ids: tuple[str, ...], state: State) -> Outcome:
 
 def _doubted(outcome: Outcome, why: str) -> Outcome:
     return outcome if outcome.failed else replace(outcome, status="warning", said=(*outcome.said, why))
+
+
+def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
+    """Return the outcome with a warning of what looks wrong in the repository, of which `told` was said before.
+
+    Not in the record's error, which stands in the report while the archive is the newest, also when all is mended.
+    """
+    new = [text for text in outcome.details.get(DOUBTS, ()) if text not in told]
+    if not new:
+        return outcome
+    told.update(new)
+    what = f"the repository looks wrong: {'; '.join(new)}; `inv app.check --app {outcome.app}` tells more"
+    return replace(outcome, status="failed" if outcome.failed else "warning", said=(*outcome.said, what))
 
 
 def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:

@@ -6,8 +6,10 @@ since they were listed last, and no others.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import groupby
 
+from tasks.borg.doubts import Doubt, doubts
 from tasks.borg.list import Listing, archives
 from tasks.borg.runner import How
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError
@@ -15,9 +17,9 @@ from tasks.inventory.models import App
 from tasks.remote.running import HostError
 from tasks.report.cache import NOTHING, Cache, Kept
 from tasks.storage.base import Storage
-from tasks.storage.ledger import history
+from tasks.storage.ledger import history, ledger
 from tasks.storage.loop import over_apps
-from tasks.storage.records import HISTORY, Records, newest_names
+from tasks.storage.records import HISTORY, NEWEST, Records, newest_names
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.state import State
@@ -184,18 +186,58 @@ def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
     return marks
 
 
-def looked_anew(session: Session, app: App, how: How) -> tuple[Listing, State]:
-    """List one repository whatever is kept of it, and keep that for the next report. Raises CloudbackupError."""
+@dataclass(frozen=True)
+class Anew:
+    """One repository as it is just now; `doubts` is what looks wrong in it, none also where that could not be told."""
+
+    listing: Listing
+    state: State
+    doubts: Sequence[Doubt] = ()
+
+
+def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -> Anew:
+    """List one repository whatever is kept of it, and keep that for the next report. Raises CloudbackupError.
+
+    `made` are archives that have no record yet, by id, with their names. Nothing looks wrong in a repository that
+    changed meanwhile: another operator works on it, and may write what happened later.
+    """
     storage = session.storage_of(app)
     before = _marks(session, [app]).get(key(app))
     listing = archives(session.repository(app, Side.OPERATOR), how=how)
     state = storage.state(app)
-    if before is not None and _marks(session, [app]).get(key(app)) == before:
-        cache = Cache(session.inventory)
-        kept = cache.load(storage.name, app.name, _address(storage, app))
-        fresh = replace(kept, mark=before, listing=listing, state=state)
-        cache.store(storage.name, app.name, _address(storage, app), fresh)
-    return listing, state
+    cache = Cache(session.inventory)
+    kept = cache.load(storage.name, app.name, _address(storage, app))
+    seen = _surveyed(session, app, kept.records)
+    if before is None or seen is None or seen.mark != before:
+        return Anew(listing, state)
+    found, records = _doubted(seen, listing, state, made), kept.records
+    if found and (again := _surveyed(session, app, kept.records)):
+        # What announced an archive may have gone, between the names and the reading, for the archive's own record.
+        seen, found = again, _doubted(again, listing, state, made)
+    if not isinstance(seen.records, AppError):
+        records = seen.records
+    fresh = replace(kept, mark=before, listing=listing, state=state, records=records)
+    cache.store(storage.name, app.name, _address(storage, app), fresh)
+    return Anew(listing, state, found)
+
+
+def _surveyed(session: Session, app: App, known: Mapping[str, bytes]) -> Seen | None:
+    """Return what a look at one app shows; None when its storage cannot be looked at."""
+    try:
+        return session.storage_of(app).survey((app,), {app.name: known}, _choice([known], NEWEST))[0]
+    except InterruptedRunError:
+        raise
+    except CloudbackupError:
+        return None
+
+
+def _doubted(seen: Seen, listing: Listing, state: State, made: Mapping[str, str]) -> list[Doubt]:
+    if isinstance(seen.records, AppError):
+        return []
+    told = Records.parse(seen.records)
+    known = ledger(told)
+    known = replace(known, made={**known.made, **made})
+    return doubts(listing.archives, state, known, datetime.now(UTC)) if told.all else []
 
 
 def last_size(session: Session, app: App, source: str) -> int | None:

@@ -4,10 +4,13 @@ Whatever it does shows in the next report and in `app.check`, nothing that the o
 `borg.rollback` brings back every archive. What the key cannot do at all is tried in tests/contract/test_host_key.py.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +21,12 @@ from tasks.borg.delete import delete
 from tasks.borg.extract import ExtractOptions, extract
 from tasks.borg.guard import Evidence
 from tasks.borg.runner import BorgError, run
-from tasks.errors import RefusedError
+from tasks.errors import AppError, RefusedError
 from tasks.fleet import checking, saving
+from tasks.fleet.view import Telling
 from tasks.remote.secret import Secret
+from tasks.report.looking import looked_anew
+from tasks.storage.survey import Seen
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
 
@@ -184,7 +190,8 @@ def test_a_rollback_at_the_command_line_and_the_next_backup(scene: Scene) -> Non
     assert all(f"comes back: {name}" in said for name in scene.before)
     row = scene.row()
     assert (row.status, row.error) == ("ok", None)
-    assert "1 of 1 saved" in operator.done("backup")
+    printed = operator.done("backup")
+    assert ("1 of 1 saved" in printed, "looks wrong" in printed) == (True, False)
     row = scene.row()
     assert (row.status, row.error, row.archives) == ("ok", None, 4)
 
@@ -201,6 +208,56 @@ def test_neither_a_backup_nor_a_check_makes_an_attack_good(scene: Scene) -> None
     assert "no record tells of it" in (row.error or "")
     with pytest.raises(RefusedError, match=r"overwritten or deleted.*no record tells of it"):
         freeing.intend_compact(scene.target)
+
+
+def test_a_backup_says_what_looks_wrong_and_saves_all_the_same(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for attack in (delete_one_lazily, forge_ahead_and_before, overwrite_chunk, change_passphrase_to_the_same):
+        attack(scene)
+    folder = str(scene.lab.inventory)
+    assert saving.run(folder, saving.Options(telling=Telling(quiet=True))) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("the repository looks wrong: ") == 1
+    for told in (
+        f"{first(scene)} was recorded, and is not in the repository",
+        "shop-files-2020-01-01T00-00-00 and shop-files-2036-01-01T00-00-00 are in the repository, and no record tells",
+        "shop-files-2036-01-01T00-00-00: dated in the future",
+        "the repository's key was changed",
+        "overwritten or deleted",
+        "; `inv app.check --app shop` tells more",
+    ):
+        assert told in printed
+    record = scene.session.storage_of(scene.opened.app).read_records(scene.opened.app).newest("backup", "files")
+    assert record is not None
+    assert (record.outcome, record.error, len(record.details["doubts"])) == ("ok", None, 5)
+    assert record.archive in scene.listed()
+
+
+def test_a_record_that_comes_while_it_looks_raises_no_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What announced an archive goes when its own record is there: who read the names before misses both."""
+    assert saving.run(str(scene.lab.inventory), saving.Options()) == 0
+    app = scene.opened.app
+    storage = scene.session.storage_of(app)
+    survey = storage.survey
+
+    def told(hidden: int) -> list[str]:
+        """Return what is doubted when so many looks miss the newest backup's record."""
+        looks = count(1)
+
+        def look(*given: Any) -> list[Seen]:
+            (seen,) = survey(*given)
+            assert not isinstance(seen.records, AppError)
+            newest = max(name for name in seen.records if "-backup-" in name)
+            rest = {name: text for name, text in seen.records.items() if name != newest}
+            return [replace(seen, records=rest) if next(looks) <= hidden else seen]
+
+        monkeypatch.setattr(storage, "survey", look)
+        shutil.rmtree(scene.session.inventory.cache / "report", ignore_errors=True)
+        return [doubt.text for doubt in looked_anew(scene.session, app, QUICK, {}).doubts]
+
+    assert [told(0), told(1)] == [[], []]
+    assert "no record tells of it" in told(2)[0]
 
 
 def test_the_key_verbs_do_not_take_a_thiefs_key_for_ours(scene: Scene) -> None:

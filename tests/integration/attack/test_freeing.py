@@ -57,9 +57,10 @@ def test_a_prune_shows_what_goes_asks_and_says_what_it_freed(scene: Scene, capsy
 
 def test_two_operators_at_once_are_no_thieves(scene: Scene) -> None:
     operator = Operator(scene.lab.inventory)
-    runs = [operator.start(*words) for words in (("backup",), ("prune", "--yes"), ("prune", "--yes"))]
+    runs = [operator.start(*words) for words in (("backup",), ("prune", "--yes"), ("prune", "--yes"), ("backup",))]
     ended = [(each.communicate(timeout=200)[0], each.returncode) for each in runs]
-    assert [code for _, code in ended] == [0, 0, 0], ended
+    assert [code for _, code in ended] == [0, 0, 0, 0], ended
+    assert not any("looks wrong" in said for said, _ in ended), ended
     row = scene.row()
     assert (row.status, row.error) == ("ok", None)
     assert prune(scene) == 0
