@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import re
 import stat
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,10 @@ if TYPE_CHECKING:
     from asyncssh import SSHKey
 
 AUTHORIZED_KEYS = ".ssh/authorized_keys"
+SFTP_PORT, SHELL_PORT = 22, 23
+SFTP_PORT_KINDS = ("ssh-rsa", "ecdsa-")
 RFC4716_BEGIN, RFC4716_END = "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2 PUBLIC KEY ----"
+_BLOCK = re.compile(rf"^{RFC4716_BEGIN}\s*\n(.*?)^{RFC4716_END}\s*$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,23 +40,29 @@ class Admission:
     command: str | None
 
 
-def admit(home: Path, key: "SSHKey") -> Admission | None:
-    """Look a client's key up as OpenSSH does: the first line with this key decides, None when there is none.
+def admit(home: Path, key: "SSHKey", port: int) -> Admission | None:
+    """Look a client's key up on port 22 or 23, each with its own form of keys; None when it may not log in.
 
+    Port 23 reads one-line keys as OpenSSH does: the first line with this key decides. Port 22 reads blocks of RFC 4716,
+    RSA and ECDSA alone, which cannot force a key to anything (https://docs.hetzner.com/robot/storage-box/backup-space-ssh-keys).
     Refuses, as `StrictModes yes` does, when home, `.ssh` or `authorized_keys` can be written by others.
     """
     path = home / AUTHORIZED_KEYS
     try:
         if any(place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) for place in (home, path.parent, path)):
             return None
-        lines = path.read_text(errors="replace").splitlines()
+        text = path.read_text(errors="replace")
     except OSError:
         return None
-    for line in lines:
-        admission = _admission(line, key)
-        if admission is not None:
-            return admission
-    return None
+    if port == SFTP_PORT:
+        return _admission_to_sftp(text, key)
+    return next(filter(None, (_admission(line, key) for line in text.splitlines())), None)
+
+
+def _admission_to_sftp(text: str, key: "SSHKey") -> Admission | None:
+    own = base64.b64encode(key.public_data).decode()
+    known = any(own == line.split()[1] for line in _block_lines(text))
+    return Admission(None) if known and key.get_algorithm().startswith(SFTP_PORT_KINDS) else None
 
 
 def _admission(line: str, key: "SSHKey") -> Admission | None:
@@ -63,10 +74,23 @@ def _admission(line: str, key: "SSHKey") -> Admission | None:
         options = import_authorized_keys(line).validate(key, "127.0.0.1", "127.0.0.1")
     except ValueError:  # also asyncssh's KeyImportError: lines of an RFC4716 block, broken lines
         return None
-    if options is None:
+    if options is None or _expired(options.get("expiry-time")):
         return None
     command = options.get("command")
     return Admission(None if command is None else str(command))
+
+
+def _expired(told: object) -> bool:
+    """Tell whether an `expiry-time` has passed: YYYYMMDD[HHMM[SS]][Z], else of the box's zone, which is UTC here."""
+    if told is None:
+        return False
+    digits = str(told[0] if isinstance(told, list) else told).removesuffix("Z")
+    for form in ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S"):
+        try:
+            return datetime.strptime(digits, form).replace(tzinfo=UTC) <= datetime.now(UTC)
+        except ValueError:
+            continue
+    return True
 
 
 def install_keys(home: Path, text: str) -> str:
@@ -101,19 +125,13 @@ def install_keys(home: Path, text: str) -> str:
 
 def _public_lines(text: str) -> list[str]:
     """Return the keys of `text` as OpenSSH lines, RFC4716 blocks converted."""
-    found: list[str] = []
-    block: list[str] | None = None
-    for line in (raw.strip() for raw in text.splitlines()):
-        if line == RFC4716_BEGIN:
-            block = []
-        elif line == RFC4716_END and block is not None:
-            found.extend(_from_rfc4716(block))
-            block = None
-        elif block is not None:
-            block.append(line)
-        elif line and not line.startswith("#") and len(line.split()) > 1:
-            found.append(line)
-    return found
+    lines = [line.strip() for line in _BLOCK.sub("", text).splitlines()]
+    return [*_block_lines(text), *(line for line in lines if not line.startswith("#") and len(line.split()) > 1)]
+
+
+def _block_lines(text: str) -> list[str]:
+    """Return the keys in RFC4716 blocks as OpenSSH lines."""
+    return [line for block in _BLOCK.findall(text) for line in _from_rfc4716(block.splitlines())]
 
 
 def _from_rfc4716(lines: list[str]) -> list[str]:

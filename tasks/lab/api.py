@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tasks.lab.estate import Estate, Refusal
+from tasks.lab.estate import Estate
+from tasks.lab.refusal import Refusal, Values
 
-Values = dict[str, Any]
-ROOT, BOXES = "/v1", "/storage_boxes"
+ROOT, BOXES, TYPES = "/v1", "/storage_boxes", "/storage_box_types"
 SUBACCOUNT, SNAPSHOT = r"/subaccounts/(?P<id>\d+)", r"/snapshots/(?P<id>\d+)"
 
 
@@ -31,6 +30,9 @@ class Request:
     id: int = 0
 
 
+Route = tuple[str, str, Callable[[Request], Values]]  # method, pattern of the path, answer
+
+
 class Api:
     """The answers. `estate` is the box; `busy()` tells whether to put the client off as too many requests do."""
 
@@ -41,28 +43,53 @@ class Api:
         self._lock = threading.Lock()
         self._actions: list[str] = []
         box = f"{BOXES}/{estate.id}"
-        self._routes: list[tuple[str, str, Callable[[Request], Values]]] = [
+        snapshots, subaccounts = estate.snapshots, estate.subaccounts
+        self._routes: list[Route] = [
+            ("GET", TYPES, lambda request: _page("storage_box_types", [estate.type()], request)),
+            ("GET", f"{TYPES}/{estate.type()['id']}", lambda _: {"storage_box_type": estate.type()}),
             ("GET", BOXES, self._list_boxes),
             ("GET", box, lambda _: {"storage_box": estate.box()}),
-            (
-                "GET",
-                rf"(?:{BOXES})?/actions/(?P<id>\d+)",
-                lambda request: {"action": self._action(request.id, "success")},
-            ),
-            ("POST", f"{box}/actions/update_access_settings", self._does("update_access_settings", estate.switch)),
-            ("POST", f"{box}/actions/enable_snapshot_plan", self._does("enable_snapshot_plan", estate.plan)),
-            ("POST", f"{box}/actions/disable_snapshot_plan", self._does("disable_snapshot_plan", estate.no_plan)),
-            ("POST", f"{box}/actions/rollback_snapshot", self._does("rollback_snapshot", estate.roll_back)),
-            ("GET", f"{box}/snapshots", self._lists("snapshots", estate.snapshots, ("name",))),
-            ("POST", f"{box}/snapshots", self._makes("snapshot", estate.make_snapshot)),
-            ("GET", box + SNAPSHOT, lambda request: {"snapshot": estate.snapshot(request.id)}),
-            ("DELETE", box + SNAPSHOT, self._drops("delete_snapshot", estate.drop_snapshot)),
-            ("GET", f"{box}/subaccounts", self._lists("subaccounts", estate.subaccounts, ("name", "username"))),
-            ("POST", f"{box}/subaccounts", self._makes("subaccount", estate.make_subaccount)),
-            ("GET", box + SUBACCOUNT, lambda request: {"subaccount": estate.subaccount(request.id)}),
-            ("DELETE", box + SUBACCOUNT, self._drops("delete_subaccount", estate.drop_subaccount)),
+            ("PUT", box, lambda it: {"storage_box": estate.update(it.body)}),
             ("DELETE", box, self._protected),
+            ("GET", f"{box}/folders", lambda request: {"folders": estate.folders(request.query.get("path", ""))}),
+            ("GET", rf"(?:{BOXES})?/actions/(?P<id>\d+)", lambda it: {"action": self._action(it.id, "success")}),
+            *self._actions_on_the_box(f"{box}/actions"),
+            ("GET", f"{box}/snapshots", self._lists("snapshots", snapshots.every, ("name", "is_automatic"))),
+            ("POST", f"{box}/snapshots", self._makes("snapshot", snapshots.make)),
+            ("GET", box + SNAPSHOT, lambda it: {"snapshot": self._of_box(snapshots.one(it.id))}),
+            ("PUT", box + SNAPSHOT, lambda it: {"snapshot": self._of_box(snapshots.update(it.id, it.body))}),
+            ("DELETE", box + SNAPSHOT, self._drops("delete_snapshot", snapshots.drop)),
+            ("GET", f"{box}/subaccounts", self._lists("subaccounts", subaccounts.every, ("name", "username"))),
+            ("POST", f"{box}/subaccounts", self._makes("subaccount", subaccounts.make)),
+            ("GET", box + SUBACCOUNT, lambda it: {"subaccount": self._of_box(subaccounts.one(it.id))}),
+            (
+                "PUT",
+                box + SUBACCOUNT,
+                lambda it: {"subaccount": self._of_box(subaccounts.update(it.id, it.body))},
+            ),
+            ("DELETE", box + SUBACCOUNT, self._drops("delete_subaccount", subaccounts.drop)),
+            *self._actions_on_subaccounts(f"{box}{SUBACCOUNT}/actions"),
         ]
+
+    def _actions_on_the_box(self, path: str) -> list[Route]:
+        estate = self._estate
+        verbs: dict[str, Callable[[Values], None]] = {
+            "update_access_settings": estate.switch,
+            "reset_password": estate.reset_password,
+            "enable_snapshot_plan": estate.snapshots.begin_plan,
+            "disable_snapshot_plan": estate.snapshots.end_plan,
+            "rollback_snapshot": estate.snapshots.roll_back,
+        }
+        return [("POST", f"{path}/{verb}", self._does(verb, _without_id(act))) for verb, act in verbs.items()]
+
+    def _actions_on_subaccounts(self, path: str) -> list[Route]:
+        subaccounts = self._estate.subaccounts
+        verbs = {
+            "change_home_directory": subaccounts.move,
+            "reset_subaccount_password": subaccounts.reset_password,
+            "update_access_settings": subaccounts.switch,
+        }
+        return [("POST", f"{path}/{verb}", self._does(verb, act)) for verb, act in verbs.items()]
 
     def answer(self, method: str, target: str, token: str, body: Values) -> tuple[int, Values]:
         """Return the status and the JSON of one request."""
@@ -109,9 +136,12 @@ class Api:
             "error": None,
         }
 
-    def _does(self, command: str, act: Callable[[Values], None]) -> Callable[[Request], Values]:
+    def _of_box(self, values: Values) -> Values:
+        return {**values, "storage_box": self._estate.id}
+
+    def _does(self, command: str, act: Callable[[int, Values], None]) -> Callable[[Request], Values]:
         def run(request: Request) -> Values:
-            act(request.body)
+            act(request.id, request.body)
             return {"action": self._begun(command)}
 
         return run
@@ -121,7 +151,7 @@ class Api:
 
         def run(request: Request) -> Values:
             made = make(request.body)
-            return {kind: {key: made[key] for key in ("id", "storage_box")}, "action": self._begun(f"create_{kind}")}
+            return {kind: self._of_box({"id": made["id"]}), "action": self._begun(f"create_{kind}")}
 
         return run
 
@@ -136,8 +166,9 @@ class Api:
         self, name: str, every: Callable[[], list[Values]], filters: tuple[str, ...]
     ) -> Callable[[Request], Values]:
         def run(request: Request) -> Values:
-            asked = {key: request.query[key] for key in filters if key in request.query}
-            return {name: [each for each in every() if asked.items() <= each.items()]}  # these come without pages
+            asked = {key: request.query[key].lower() for key in filters if key in request.query}
+            found = [each for each in every() if all(str(each[key]).lower() == asked[key] for key in asked)]
+            return {name: [self._of_box(each) for each in found]}  # these come without pages
 
         return run
 
@@ -148,6 +179,10 @@ class Api:
 
     def _protected(self, _: Request) -> Values:
         raise Refusal(423, "protected", "Storage Box deletion is protected")
+
+
+def _without_id(act: Callable[[Values], None]) -> Callable[[int, Values], None]:
+    return lambda _, values: act(values)
 
 
 def _page(name: str, every: list[Values], request: Request) -> Values:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from tasks.lab import accounts, copying, disk, shell
+from tasks.lab import accounts, copying, disk, rsync, shell
 from tasks.lab.accounts import Account
-from tasks.lab.jail import VISIBLE_HOME, Jail
-from tasks.lab.quota.storage_pool import Pool
+from tasks.lab.jail import SNAPSHOTS, VISIBLE_HOME, Jail
+from tasks.lab.quota.storage_pool import DiscQuotaExceededError, Pool
 from tasks.lab.settings import BoxPaths
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def run_line(line: str, original: str, seat: Seat, client: "SSHServerProce
     """
     call = shell.parse(line)
     if call is None:
-        client.stdout.write(shell.REFUSAL.encode())
+        client.stdout.write(shell.refusal(line).encode())
         return shell.REFUSED_STATUS
     try:
         return await _run(call, original, seat, client)
@@ -77,6 +77,8 @@ def _reason(error: OSError) -> str:
 async def _run(call: shell.Call, original: str, seat: Seat, client: "SSHServerProcess[bytes]") -> int:
     if call.name in shell.BORG_NAMES:
         return await _run_borg(call, original, seat, client)
+    if call.name == "rsync":
+        return await _run_rsync(call, seat, client)
     special = _SPECIAL.get(call.name)
     if special is not None:
         await special(call, seat, client)
@@ -98,11 +100,25 @@ async def _run_borg(call: shell.Call, original: str, seat: Seat, client: "SSHSer
         "PYTHONPATH": str(QUOTA_HOOK),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CLOUDBACKUP_BOX_HOME": os.path.realpath(home),
+        "CLOUDBACKUP_BOX_SNAPSHOTS": os.path.realpath(seat.jail.snapshots) if seat.jail.snapshots else "",
         "CLOUDBACKUP_BOX_POOL": str(seat.paths.pool),
         "CLOUDBACKUP_BOX_LIMITS": str(seat.paths.limits),
         "CLOUDBACKUP_BOX_READONLY": "1" if seat.account.readonly else "0",
     }
     return await _run_program((program, *_inside_jail(call.arguments, seat.jail)), environment, seat, client)
+
+
+async def _run_rsync(call: shell.Call, seat: Seat, client: "SSHServerProcess[bytes]") -> int:
+    """Serve the client's rsync. What a client sends is taken for what is written: it is never less by much."""
+    job = rsync.job(call.arguments, seat.jail)
+    if isinstance(job, str):
+        raise Complaint(job)
+    if job.sends:
+        return await _run_program(job.words, _plain_environment(), seat, client)
+    if seat.account.readonly:
+        raise Complaint("rsync: [Receiver] Read-only file system (30)\n")
+    seat.pool.claim(0)
+    return await _run_program(job.words, _plain_environment(), seat, client, claiming=True)
 
 
 def _inside_jail(arguments: Sequence[str], jail: Jail) -> list[str]:
@@ -135,26 +151,42 @@ def _file_words(call: shell.Call, seat: Seat) -> list[str]:
     if shutil.which(program[0]) is None:
         raise Complaint(f"{call.name}: this machine has no {program[0]}\n")
     kept = [operands.pop(0)] if call.name == "chmod" and operands else []
-    return [*program, *options, "--", *kept, *(_place(call.name, word, seat) for word in operands)]
+    unchanged = operands[:-1] if call.name == "cp" else [] if call.name in CHANGES else operands
+    changed = operands[len(unchanged) :]
+    places = [_place(call.name, word, seat, changed=False) for word in unchanged]
+    places += [_place(call.name, word, seat, changed=True) for word in changed]
+    return [*program, *options, "--", *kept, *places]
 
 
-def _place(name: str, visible: str, seat: Seat) -> str:
+def _place(name: str, visible: str, seat: Seat, *, changed: bool) -> str:
+    """Return where an operand lies, from the home on; `changed` tells whether the command makes or changes it."""
     jail = seat.jail
-    if name in NEW_NAMES:
+    if changed and name in NEW_NAMES:
         jail.locate_new(visible)
+    elif changed:
+        jail.locate_changed(visible, follow=name == "chmod")
     else:
-        jail.locate(visible, follow=name not in ("rm", "mv", "rmdir"))
-    if name == "cp":
         source = jail.locate(visible)
-        if source.exists():
+        if name == "cp" and source.exists():
             seat.pool.claim(source.stat().st_size if source.is_file() else disk.used_by(source))
     relative = jail.relative(visible)
+    if relative == SNAPSHOTS:
+        relative += "/"  # for `ls -l`: what it leads to is a folder for the account
     return relative if relative == "." else f"./{relative}"
 
 
 async def _run_program(
-    words: Sequence[str], environment: Mapping[str, str], seat: Seat, client: "SSHServerProcess[bytes]"
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    seat: Seat,
+    client: "SSHServerProcess[bytes]",
+    *,
+    claiming: bool = False,
 ) -> int:
+    """Run a program with the client's input and output.
+
+    `claiming` ends it when what the client sends does not fit into the pool.
+    """
     child = await asyncio.create_subprocess_exec(
         *words,
         stdin=asyncio.subprocess.PIPE,
@@ -167,7 +199,7 @@ async def _run_program(
         preexec_fn=_die_with_the_box,
     )
     seat.children.add(child.pid)
-    feeding = asyncio.create_task(_feed(client, child))
+    feeding = asyncio.create_task(_feed(client, child, seat.pool if claiming else None))
     try:
         await asyncio.gather(_carry(child.stdout, client.stdout), _carry(child.stderr, client.stderr))
         return await child.wait()
@@ -180,13 +212,21 @@ def _die_with_the_box() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def _feed(client: "SSHServerProcess[bytes]", child: asyncio.subprocess.Process) -> None:
-    """Carry the client's input to the child; end it when the client ends or is lost, as sshd does."""
+async def _feed(client: "SSHServerProcess[bytes]", child: asyncio.subprocess.Process, pool: Pool | None) -> None:
+    """Carry the client's input to the child; end it when the client ends or is lost, as sshd does.
+
+    What does not fit into `pool` is told, and the child ended.
+    """
     assert child.stdin is not None
     try:
         while piece := await client.stdin.read(_PIECE):
+            if pool is not None:
+                pool.claim(len(piece))
             child.stdin.write(piece)
             await child.stdin.drain()
+    except DiscQuotaExceededError as full:
+        client.stderr.write(f"write failed: {full.strerror}\n".encode())  # first: the client goes when the child does
+        child.terminate()  # rsync removes the file that it was writing
     except (OSError, asyncssh.Error):
         pass
     finally:

@@ -1,12 +1,14 @@
 """Faults of a box that a test switches while the box runs.
 
 A unix socket in the box's folder takes one line of JSON and answers with one, once the change holds: `{"set": {...}}`
-with fields of `FaultState`, `{"drop": true}`, `{"recount": true}`, or `{}` to ask. `Faults` has one function for each.
+with fields of `FaultState`, `{"drop": true}`, `{"time": "2026-11-23T03:30"}`, `{"recount": true}`, or `{}` to ask.
+`Faults` has one function for each.
 """
 
 import json
 import socket
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,14 @@ class Faults:
     def api_busy(self, requests: int) -> None:
         """Put the next so many requests to the API off with "rate limit exceeded"."""
         self._set(api_busy=requests)
+
+    def time(self, now: datetime) -> str | None:
+        """Let that minute (UTC) come for the plan of snapshots; return the name of the one it made, None when not due.
+
+        The box has no other clock for its plan, so that no snapshot comes unasked.
+        """
+        made = self._ask({"time": now.isoformat()})["snapshot"]
+        return None if made is None else str(made)
 
     def clear(self) -> None:
         """End all faults."""

@@ -34,6 +34,11 @@ class LabBox:
         """Port on 127.0.0.1 that stands for port 23."""
         return self.settings.port
 
+    @property
+    def sftp_port(self) -> int:
+        """Port on 127.0.0.1 that stands for port 22."""
+        return self.settings.sftp_port
+
     def account(self, name: str = "") -> Account:
         """Return an account, the main one when no name is given. Raises UsageError."""
         for account in self.settings.accounts:

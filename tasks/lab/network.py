@@ -87,8 +87,12 @@ class Network:
     @property
     def crowded(self) -> bool:
         """Whether more connections are open than the box allows."""
-        limit = self._cap if self.state.connections is None else self.state.connections
-        return len(self.links) > limit
+        return len(self.links) > self.limit
+
+    @property
+    def limit(self) -> int:
+        """How many connections may be open at a time."""
+        return self._cap if self.state.connections is None else self.state.connections
 
     async def listen(self, port: int, serve: Callable[[socket.socket], Awaitable[object]]) -> asyncio.Server:
         """Accept clients on 127.0.0.1; `serve` gets the server's end of each connection."""

@@ -35,8 +35,18 @@ PACKAGE_OF = {
     "promtool": "prometheus",
     "faketime": "faketime",
     "fish": "fish",
+    "rsync": "rsync",
 }
-TESTS = ("fusermount3", "systemd-analyze", "chromium-headless-shell", "prometheus", "promtool", "faketime", "fish")
+TESTS = (
+    "fusermount3",
+    "systemd-analyze",
+    "chromium-headless-shell",
+    "prometheus",
+    "promtool",
+    "faketime",
+    "fish",
+    "rsync",
+)
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)
 """The commands of the demo and of `lab.up`."""
@@ -48,8 +58,8 @@ _APT = "apt-get install --yes --no-install-recommends"
 # Run as root with the packages as its arguments. invoke-rc.d and deb-systemd-invoke ask /usr/sbin/policy-rc.d before
 # they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so
 # one that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
-# openssh-server and prometheus come enabled: unless they were here before, they are disabled again, or the next boot
-# would start them.
+# openssh-server, prometheus and rsync come enabled: unless they were here before, they are disabled again, or the next
+# boot would start them. update-rc.d fails for a service that has no script in /etc/init.d.
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
 mark='put here by cloudbackup while apt installs'
@@ -64,7 +74,7 @@ else
     chmod 755 "$policy"
 fi
 fresh=
-for package in openssh-server prometheus; do
+for package in openssh-server prometheus rsync; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || fresh="$fresh $package"
 done
 export DEBIAN_FRONTEND=noninteractive
@@ -72,7 +82,7 @@ apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends --no-re
 for package in $fresh; do
     case " $* " in *" $package "*) ;; *) continue ;; esac
     case $package in openssh-server) service=ssh ;; *) service=$package ;; esac
-    update-rc.d "$service" disable || exit
+    update-rc.d "$service" disable || deb-systemd-helper disable "$service.service" || exit
 done
 """
 

@@ -52,13 +52,25 @@ class BoxPlan:
     quota: int = BX11
     connections: int = 10
     refusal: Literal["before-banner", "after-login"] = "before-banner"
+    scope: Literal["box", "account"] = "box"
     operator_key: bool = True
 
-    def settings(self, port: int, api_port: int) -> BoxSettings:
+    def settings(self, port: int, sftp_port: int, api_port: int) -> BoxSettings:
         """Return the settings of the server, with a new token for its API. UsageError without a borg here."""
         installed = programs.find("borg")
         names = dict.fromkeys(("borg", "borg-1.2"), installed)
         names["borg-1.4"] = os.environ.get(BORG_1_4_VARIABLE) or installed
         names |= self.borg or {}
         token = secrets.token_urlsafe(48)
-        return BoxSettings(port, self.accounts, names, self.quota, self.connections, self.refusal, api_port, token)
+        return BoxSettings(
+            port,
+            sftp_port,
+            self.accounts,
+            names,
+            self.quota,
+            self.connections,
+            self.refusal,
+            self.scope,
+            api_port,
+            token,
+        )

@@ -13,17 +13,20 @@ BX11 = 1 << 40  # bytes of the smallest box that is sold
 class BoxSettings:
     """What a box is.
 
-    `borg` maps the names of the restricted shell to programs of this machine; `quota` is the pool's size in bytes;
-    `connections` may be open at a time, the next one is refused, `before-banner` or `after-login`. Hetzner's API of it
-    answers at `api_port` to whoever has `api_token`.
+    `port` stands for its port 23 and `sftp_port` for its port 22. `borg` maps the names of the restricted shell to
+    programs of this machine; `quota` is the pool's size in bytes; `connections` may be open at a time in a `scope`, the
+    `box` or each `account`; the next one is refused, `before-banner` or `after-login` (always so when the scope is an
+    account). Hetzner's API of it answers at `api_port` to whoever has `api_token`.
     """
 
     port: int
+    sftp_port: int
     accounts: tuple[Account, ...]
     borg: dict[str, str] = field(default_factory=dict)
     quota: int = BX11
     connections: int = 10
     refusal: str = "before-banner"
+    scope: str = "box"
     api_port: int = 0
     api_token: str = ""
 

@@ -3,12 +3,13 @@
 import errno
 import os
 import posixpath
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from tasks.lab.jail import VISIBLE_HOME, Jail
+from tasks.lab.jail import SNAPSHOTS, VISIBLE_HOME, Jail
 from tasks.lab.quota.storage_pool import Pool
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class BoxSftp(asyncssh.SFTPServer):
         self._jail = jail
         self._pool = pool
         self._readonly = readonly
+
+    def exit(self) -> None:
+        """End well, as OpenSSH's server does: scp takes the session's exit status for its own."""
+        self.channel.exit(0)
 
     def map_path(self, path: bytes) -> bytes:
         """Return the place of a path; asyncssh calls it before every operation."""
@@ -49,10 +54,20 @@ class BoxSftp(asyncssh.SFTPServer):
         self._pool.claim(len(data))
         return super().write(file_obj, offset, data)
 
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        """List a folder; the snapshots are a folder and no link."""
+        async for entry in super().scandir(path):
+            if entry.filename == os.fsencode(SNAPSHOTS):
+                entry.attrs = asyncssh.SFTPAttrs.from_local(self.lstat(posixpath.join(path, entry.filename)))
+            yield entry
+
     def lstat(self, path: bytes) -> Any:
         """Tell about a name itself, also of a link that leads outside; what is above the home looks like the home."""
-        if posixpath.normpath(posixpath.join(VISIBLE_HOME, os.fsdecode(path))) == "/":
+        visible = posixpath.normpath(posixpath.join(VISIBLE_HOME, os.fsdecode(path)))
+        if visible == "/":
             return os.lstat(self._jail.home)
+        if visible == f"{VISIBLE_HOME}/{SNAPSHOTS}":
+            return self._jail.locate(visible).stat()
         return os.lstat(self._jail.locate(os.fsdecode(path), follow=False))
 
     def readlink(self, path: bytes) -> bytes:
@@ -61,7 +76,7 @@ class BoxSftp(asyncssh.SFTPServer):
 
     def remove(self, path: bytes) -> None:
         """Remove a file or a link."""
-        self._change(path)
+        self._change(path, follow=False)
         self._jail.locate(os.fsdecode(path), follow=False).unlink()
 
     def mkdir(self, path: bytes, attrs: "SFTPAttrs") -> Any:
@@ -81,7 +96,7 @@ class BoxSftp(asyncssh.SFTPServer):
 
     def lsetstat(self, path: bytes, attrs: "SFTPAttrs") -> Any:
         """Change a link's own attributes."""
-        self._change(path)
+        self._change(path, follow=False)
         return super().lsetstat(path, attrs)
 
     def fsetstat(self, file_obj: object, attrs: "SFTPAttrs") -> Any:
@@ -105,24 +120,28 @@ class BoxSftp(asyncssh.SFTPServer):
         self._change(newpath, new=True)
         target, place = os.fsdecode(oldpath), os.fsdecode(newpath)
         if target.startswith("/"):
-            target = os.path.relpath(self._jail.locate(target), self._jail.locate(place).parent)
+            self._jail.locate(target)
+            target = posixpath.relpath(self._jail.relative(target), posixpath.dirname(self._jail.relative(place)))
         else:
             self._jail.locate(posixpath.join(posixpath.dirname(place), target))
         self._jail.locate_new(place).symlink_to(target)
 
     def link(self, oldpath: bytes, newpath: bytes) -> Any:
-        """Make a hard link."""
+        """Make a hard link; none to a snapshot's file, which is on another file system for a box."""
+        self._change(oldpath)
         self._change(newpath, new=True)
         return super().link(oldpath, newpath)
 
     def _renamable(self, oldpath: bytes, newpath: bytes) -> Path:
-        self._change(oldpath)
+        self._change(oldpath, follow=False)
         return self._jail.locate_new(os.fsdecode(newpath))
 
-    def _change(self, path: bytes, new: bool = False) -> None:
+    def _change(self, path: bytes, new: bool = False, follow: bool = True) -> None:
         """Judge a change of a name before it is made. Raises OSError."""
         self._refuse_readonly()
-        if new:
+        if not new:
+            self._jail.locate_changed(os.fsdecode(path), follow)
+        else:
             self._jail.locate_new(os.fsdecode(path))
             self._pool.claim(0, path)
 

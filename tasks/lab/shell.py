@@ -10,6 +10,15 @@ from dataclasses import dataclass
 
 REFUSAL = "Command not found. Use 'help' to get a list of available commands.\n"  # on standard output
 REFUSED_STATUS = 8
+# What the box says to `ssh-copy-id` is known to be boxed and to name `-s`; its words are not.
+COPY_ID_HINT = "".join(
+    f"{line}\n"
+    for line in (
+        "+" + "-" * 62 + "+",
+        "| Keys are installed by: ssh-copy-id -p 23 -s                  |",
+        "+" + "-" * 62 + "+",
+    )
+)
 # name -> one-letter options that the emulator passes on; FreeBSD's tools know no long ones
 FILE_COMMANDS = {
     "ls": "1AFRSTadhilnrtu",
@@ -58,9 +67,16 @@ def parse(line: str) -> Call | None:
     name, *arguments = words
     if name in BORG_NAMES:
         return Call(name, tuple(arguments)) if arguments and arguments[0] in ("serve", "--version") else None
+    if name == "rsync":
+        return Call(name, tuple(arguments)) if arguments and arguments[0] == "--server" else None
     if name in FILE_COMMANDS or name in OTHER_COMMANDS:
         return Call(name, tuple(arguments))
     return None
+
+
+def refusal(line: str) -> str:
+    """Return what the shell prints instead of running `line`."""
+    return COPY_ID_HINT if line.startswith("exec sh -c") and "authorized_keys" in line else REFUSAL
 
 
 def _split(line: str) -> list[str] | None:
@@ -85,7 +101,7 @@ def help_text() -> str:
     """Return what `help` prints: commands, then the back ends that only programs call."""
     commands = sorted({*FILE_COMMANDS, *OTHER_COMMANDS} - {"install-ssh-key"})
     lines = ["+" + "-" * 60 + "+", "Available commands:", *(f"  {name}" for name in commands)]
-    return "\n".join([*lines, "Available back ends:", "  borg", "  scp", "  sftp"]) + "\n"
+    return "\n".join([*lines, "Available back ends:", "  borg", "  rsync", "  scp", "  sftp"]) + "\n"
 
 
 def split_options(name: str, arguments: tuple[str, ...]) -> tuple[list[str], list[str]] | str:

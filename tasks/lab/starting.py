@@ -89,7 +89,7 @@ class _Start:
         if self.box.operator_key:
             accounts.install_keys(paths.pool, keys.public(self.operator_key))
         port = process.free_port()
-        settings.save(self.box.settings(port, process.free_port()), paths.settings)
+        settings.save(self.box.settings(port, process.free_port(), process.free_port()), paths.settings)
         words = (sys.executable, "-P", "-m", "tasks.lab.box", str(paths.folder))
         daemon = process.spawn(words, paths.log, {**self.environment, "PYTHONPATH": str(CHECKOUT)}, CHECKOUT)
         self.record("box", daemon)

@@ -20,6 +20,7 @@ import storage_pool  # type: ignore[import-not-found]  # beside this file
 # (https://github.com/borgbackup/borg/issues/8329), so they do not lie in the pool.
 TEMPORARY = os.path.realpath(os.environ["TMPDIR"])
 HOME = os.environ["CLOUDBACKUP_BOX_HOME"]
+SNAPSHOTS = os.environ.get("CLOUDBACKUP_BOX_SNAPSHOTS", "")
 READONLY = os.environ["CLOUDBACKUP_BOX_READONLY"] == "1"
 POOL = storage_pool.Pool(os.environ["CLOUDBACKUP_BOX_POOL"], os.environ["CLOUDBACKUP_BOX_LIMITS"])
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -56,6 +57,8 @@ def _judge(path: Any, folder: Any, new: bool) -> None:
     whole = os.path.join(os.path.realpath(parent), name)  # noqa: PTH118
     if whole == os.devnull or _below(whole, TEMPORARY):
         return
+    if whole == os.path.join(HOME, ".zfs") or (SNAPSHOTS and _below(whole, SNAPSHOTS)):  # noqa: PTH118
+        raise OSError(errno.EROFS, "Read-only file system", path)
     if not _below(whole, HOME):
         raise PermissionError(errno.EACCES, "Permission denied", path)
     if READONLY:

@@ -1,8 +1,9 @@
 """Real clients of a lab's box: OpenSSH's ssh and sftp, and borg through them."""
 
 import os
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Client:
     user: str
     key: Path | None = None
     password: str = ""
+    sftp_port: bool = False  # use what stands for port 22
 
     def with_new_key(self, name: str, options: str = "") -> "Client":
         """Return a client with a key of its own that the account admits, with options such as `command="..."`."""
@@ -31,10 +33,11 @@ class Client:
 
     def options(self) -> list[str]:
         """Return ssh's options: this key or password alone, the pinned host key, no file of the user's."""
-        known = self.folder / f"known-hosts-{self.box.port}"
-        known.write_text(f"[127.0.0.1]:{self.box.port} {self.box.host_key}\n")
+        port = self.box.sftp_port if self.sftp_port else self.box.port
+        known = self.folder / f"known-hosts-{port}"
+        known.write_text(f"[127.0.0.1]:{port} {self.box.host_key}\n")
         chosen = {
-            "Port": self.box.port,
+            "Port": port,
             "UserKnownHostsFile": known,
             "StrictHostKeyChecking": "yes",
             "IdentitiesOnly": "yes",
@@ -81,19 +84,21 @@ class Client:
 
     def sftp(self, *commands: str) -> Done:
         """Run SFTP commands; the first that fails ends the batch unless a dash precedes it."""
-        words = ("sftp", "-q", "-b", "-", *self.options(), f"{self.user}@127.0.0.1")
+        words = ("sftp", "-q", *self.options(), "-b", "-", f"{self.user}@127.0.0.1")  # -b alone asks no password
         batch = "".join(f"{command}\n" for command in commands).encode()
         return subprocess.run(words, input=batch, capture_output=True, check=False, env=self.environment(), timeout=60)
 
-    def scp(self, *words: str) -> Done:
-        """Run scp over its old protocol."""
-        return subprocess.run(
-            ("scp", "-O", "-q", *self.options(), *words),
-            capture_output=True,
-            check=False,
-            env=self.environment(),
-            timeout=60,
-        )
+    def scp(self, *words: str, old: bool = True) -> Done:
+        """Run scp over its old protocol, or over SFTP; the box is written `BOX:`."""
+        return self._copy(("scp", *(("-O",) if old else ()), "-q", *self.options()), words)
+
+    def rsync(self, *words: str) -> Done:
+        """Run rsync; the box is written `BOX:`."""
+        return self._copy(("rsync", "-e", shlex.join(("ssh", *self.options()))), words)
+
+    def _copy(self, program: Sequence[str], words: Sequence[str]) -> Done:
+        placed = [word.replace("BOX:", f"{self.user}@127.0.0.1:") for word in words]
+        return subprocess.run((*program, *placed), capture_output=True, check=False, env=self.environment(), timeout=60)
 
     def borg_words(self, *words: str, path: str = "./repository") -> tuple[str, ...]:
         """Return a borg command; a word that is `REPOSITORY` or begins so gets the repository's address."""

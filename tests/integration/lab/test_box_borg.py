@@ -96,7 +96,8 @@ class TestForcedKey:
         assert b"repository" not in done.stdout.replace(b"Remote", b"")
         assert (box.home() / "repository").is_dir()
         assert host.sftp("ls").returncode != 0
-        assert host.scp(f"{host.user}@127.0.0.1:repository/config", str(host.folder / "stolen")).returncode != 0
+        assert host.scp("BOX:repository/config", str(host.folder / "stolen")).returncode != 0
+        assert host.rsync("BOX:repository/config", str(host.folder / "stolen")).returncode != 0
         assert not (host.folder / "stolen").exists()
 
     def test_the_client_still_chooses_the_log_level(self, host: Client) -> None:

@@ -4,10 +4,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tasks.errors import CloudbackupError
+from tasks.lab.accounts import Account
 from tasks.lab.faults import Faults
 from tasks.lab.lab import Lab, LabBox, scratch_folder
 from tasks.lab.plan import BoxPlan
@@ -60,16 +62,25 @@ class TestConnections:
         box.faults.connections(None)
         succeeded(operator.ssh("pwd"))
 
-    def test_a_box_may_refuse_only_after_the_login(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("scope", ["box", "account"])
+    def test_a_box_may_refuse_only_after_the_login_and_count_for_each_account(
+        self, tmp_path: Path, scope: Literal["box", "account"]
+    ) -> None:
         folder = scratch_folder()
-        lab = Lab.start(folder, apps=(), box=BoxPlan(refusal="after-login", connections=1))
+        sub = Account("u100001-sub1", "sub", directory="sub1")
+        plan = BoxPlan(accounts=(Account("u100001", "main"), sub), refusal="after-login", connections=1, scope=scope)
+        lab = Lab.start(folder, apps=(), box=plan)
         try:
             client = Client(lab.box, tmp_path, "u100001", lab.operator_key)
             held = login_and_wait(client)
+            other = Client(lab.box, tmp_path, sub.name, password=sub.password)
+            assert (other.ssh("pwd").returncode == 0) is (scope == "account")
             done = client.ssh("pwd")
             assert done.returncode == 255
             assert b"Too many connections" in done.stderr
             end(held)
+            wait_for(lambda: lab.box.faults.open_connections() == 0)
+            succeeded(client.ssh("pwd"))
         finally:
             lab.remove()
             folder.rmdir()

@@ -125,12 +125,11 @@ def test_our_own_files_are_there_whole_or_not_at_all(operator: Client, box: LabB
 
 def test_scp_of_the_old_protocol_is_jailed_too(operator: Client, outside: Path, tmp_path: Path, data: Path) -> None:
     assert outside.exists()
-    box_path = f"{operator.user}@127.0.0.1:"
-    succeeded(operator.scp(str(data / "file 0"), f"{box_path}copied"))
-    succeeded(operator.scp(f"{box_path}copied", str(tmp_path / "back")))
+    succeeded(operator.scp(str(data / "file 0"), "BOX:copied"))
+    succeeded(operator.scp("BOX:copied", str(tmp_path / "back")))
 
     assert (tmp_path / "back").read_bytes() == (data / "file 0").read_bytes()
-    assert operator.scp(f"{box_path}../outside", str(tmp_path / "stolen")).returncode != 0
+    assert operator.scp("BOX:../outside", str(tmp_path / "stolen")).returncode != 0
     assert not (tmp_path / "stolen").exists()
 
 

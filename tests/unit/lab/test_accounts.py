@@ -39,7 +39,7 @@ def test_installs_both_forms_once_with_safe_modes(tmp_path: Path, key: asyncssh.
 def test_takes_the_rfc4716_form_that_ssh_keygen_writes(tmp_path: Path, key: asyncssh.SSHKey) -> None:
     accounts.install_keys(tmp_path, key.export_public_key("rfc4716").decode())
 
-    assert accounts.admit(tmp_path, key) == Admission(None)
+    assert accounts.admit(tmp_path, key, 23) == Admission(None)
 
 
 def test_adds_the_newline_that_a_file_lacks(tmp_path: Path, key: asyncssh.SSHKey) -> None:
@@ -53,7 +53,7 @@ def test_adds_the_newline_that_a_file_lacks(tmp_path: Path, key: asyncssh.SSHKey
 def test_a_forced_key_is_stored_in_no_form_that_would_free_it(tmp_path: Path, key: asyncssh.SSHKey) -> None:
     accounts.install_keys(tmp_path, f'command="borg serve",restrict {line(key)}')
 
-    assert accounts.admit(tmp_path, key) == Admission("borg serve")
+    assert accounts.admit(tmp_path, key, 23) == Admission("borg serve")
     assert "SSH2" not in (tmp_path / AUTHORIZED_KEYS).read_text()
 
 
@@ -63,13 +63,13 @@ def test_the_first_line_with_a_key_decides(tmp_path: Path, key: asyncssh.SSHKey)
     path = tmp_path / AUTHORIZED_KEYS
     path.write_text(f'{broken}command="borg serve \\"x\\"",restrict {line(key)}\n{line(key)}\n')
 
-    assert accounts.admit(tmp_path, key) == Admission('borg serve "x"')
+    assert accounts.admit(tmp_path, key, 23) == Admission('borg serve "x"')
 
 
 def test_an_unknown_key_and_a_missing_file_admit_nobody(tmp_path: Path, key: asyncssh.SSHKey) -> None:
-    assert accounts.admit(tmp_path, key) is None
+    assert accounts.admit(tmp_path, key, 23) is None
     accounts.install_keys(tmp_path, line(public_key("other")))
-    assert accounts.admit(tmp_path, key) is None
+    assert accounts.admit(tmp_path, key, 23) is None
 
 
 @pytest.mark.parametrize("place", [".", ".ssh", AUTHORIZED_KEYS])
@@ -77,4 +77,27 @@ def test_what_others_can_write_admits_nobody(tmp_path: Path, key: asyncssh.SSHKe
     accounts.install_keys(tmp_path, line(key))
     (tmp_path / place).chmod((tmp_path / place).stat().st_mode | 0o020)
 
-    assert accounts.admit(tmp_path, key) is None
+    assert accounts.admit(tmp_path, key, 23) is None
+
+
+def test_each_port_has_a_form_of_its_own(tmp_path: Path, key: asyncssh.SSHKey) -> None:
+    rsa = asyncssh.generate_private_key("ssh-rsa", key_size=2048).convert_to_public()
+    accounts.install_keys(tmp_path, line(rsa))
+    path = tmp_path / AUTHORIZED_KEYS
+    both = path.read_text()
+    assert [accounts.admit(tmp_path, rsa, port) for port in (22, 23)] == [Admission(None)] * 2
+    path.write_text(line(rsa) + "\n")
+    assert [accounts.admit(tmp_path, rsa, port) for port in (22, 23)] == [None, Admission(None)]
+    path.write_text(both.removeprefix(line(rsa) + "\n"))
+    assert [accounts.admit(tmp_path, rsa, port) for port in (22, 23)] == [Admission(None), None]
+    accounts.install_keys(tmp_path, line(key))
+    assert [accounts.admit(tmp_path, key, port) for port in (22, 23)] == [None, Admission(None)]  # no ED25519 on 22
+
+
+@pytest.mark.parametrize(
+    ("time", "admitted"), [("20200101", False), ("202001011200Z", False), ("29990101120000", True), ("soon", False)]
+)
+def test_an_expired_key_admits_nobody(tmp_path: Path, key: asyncssh.SSHKey, time: str, admitted: bool) -> None:
+    accounts.install_keys(tmp_path, f'expiry-time="{time}" {line(key)}')
+
+    assert (accounts.admit(tmp_path, key, 23) is not None) is admitted

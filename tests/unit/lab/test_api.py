@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hcloud import APIException
-from hcloud.storage_boxes import BoundStorageBox
+from hcloud.storage_boxes import BoundStorageBox, StorageBoxSnapshotPlan, StorageBoxSubaccountAccessSettings
 
 from tasks.errors import AppError
 from tasks.lab.accounts import Account
 from tasks.lab.api import Api, serve
 from tasks.lab.estate import BOX_ID, Estate
 from tasks.lab.process import free_port
+from tasks.lab.snapshots import due
 from tasks.remote.hetzner import client, told
 from tasks.remote.secret import Secret
 
@@ -22,6 +24,7 @@ class Served:
     endpoint: str
     accounts: dict[str, Account]
     pool: Path
+    estate: Estate
     busy: int = 0
 
     def box(self) -> BoundStorageBox:
@@ -36,10 +39,10 @@ class Served:
 def served(tmp_path: Path) -> Iterator[Served]:
     port = free_port()
     accounts = {"u1": Account("u1", "password")}
-    served = Served(f"http://127.0.0.1:{port}/v1", accounts, tmp_path / "pool")
-    served.pool.mkdir()
-    (tmp_path / "kept").mkdir()
-    estate = Estate(served.pool, tmp_path / "kept", accounts, lambda: 1 << 40, lambda: None)
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    estate = Estate(pool, tmp_path / "kept", accounts, lambda: 1 << 40, lambda: None)
+    served = Served(f"http://127.0.0.1:{port}/v1", accounts, pool, estate)
     server = serve(Api(estate, "right", served.is_busy), port)
     yield served
     server.shutdown()
@@ -113,3 +116,60 @@ def test_a_box_is_protected_and_too_many_requests_are_repeated(served: Served, m
 def test_an_api_out_of_reach_is_told() -> None:
     with pytest.raises(AppError, match="cannot be reached"), told("box"):
         client(Secret("t"), f"http://127.0.0.1:{free_port()}/v1").storage_boxes.get_all()
+
+
+def test_what_was_made_can_be_changed(served: Served) -> None:
+    box = served.box()
+    made = box.create_subaccount(home_directory="old/", password="first").subaccount
+    made.reload()
+    assert made.update(name="shop", labels={"for": "shop"}).name == "shop"
+    made.change_home_directory("new").wait_until_finished()
+    made.reset_password("second").wait_until_finished()
+    switches = StorageBoxSubaccountAccessSettings(ssh_enabled=True, readonly=True)
+    made.update_access_settings(switches).wait_until_finished()
+    assert served.accounts["u1-sub1"] == Account("u1-sub1", "second", "new", readonly=True, ssh_enabled=True)
+    made.reload()
+    assert (made.home_directory, made.labels, made.access_settings and made.access_settings.readonly) == (
+        "new",
+        {"for": "shop"},
+        True,
+    )
+    assert box.get_folders().folders == ["new", "old"]
+    assert box.get_folders(path="../").folders == []
+    snapshot = box.create_snapshot().snapshot
+    snapshot.reload()
+    assert snapshot.update(description="kept").description == "kept"
+    box.reset_password("third").wait_until_finished()
+    assert served.accounts["u1"].password == "third"
+    assert box.update(name="renamed").name == "renamed"
+    kinds = client(Secret("right"), served.endpoint).storage_box_types.get_all()
+    assert [(each.name, each.snapshot_limit, each.size) for each in kinds] == [("bx11", 10, 1 << 40)]
+
+
+def test_a_plan_has_its_own_limit_beside_what_is_made_by_hand(served: Served) -> None:
+    box = served.box()
+    for _ in range(10):
+        box.create_snapshot()
+    with pytest.raises(APIException, match="snapshot limit exceeded"):
+        box.create_snapshot()
+    box.enable_snapshot_plan(StorageBoxSnapshotPlan(30, 3, 0)).wait_until_finished()
+    for day in range(1, 13):
+        assert served.estate.snapshots.come(datetime(2026, 11, day, 3, tzinfo=UTC)) == f"2026-11-{day:02}T03-00-00"
+    assert [each.name for each in box.get_snapshot_all(is_automatic=True)] == [
+        f"2026-11-{day:02}T03-00-00" for day in range(3, 13)
+    ]
+    assert len(box.get_snapshot_all(is_automatic=False)) == 10
+
+
+@pytest.mark.parametrize(
+    ("plan", "days"),
+    [
+        ({"day_of_week": 7}, [1, 8, 15, 22, 29]),
+        ({"day_of_month": 31}, [31]),
+        ({"hour": 4}, []),
+        ({"minute": 1}, []),
+    ],
+)
+def test_a_plan_is_due_at_its_minute_of_its_days(plan: dict[str, int], days: list[int]) -> None:
+    wanted = {"hour": 3, "minute": 0, "day_of_week": None, "day_of_month": None, **plan}
+    assert [day for day in range(1, 32) if due(wanted, datetime(2026, 3, day, 3, tzinfo=UTC))] == days

@@ -57,3 +57,30 @@ def test_shows_places_as_the_account_knows_them(jail: Jail) -> None:
     assert jail.show(jail.home) == "/home"
     with pytest.raises(PermissionError):
         jail.show(jail.home.parent)
+
+
+class TestSnapshots:
+    @pytest.fixture
+    def jail(self, jail: Jail, tmp_path: Path) -> Jail:
+        """A jail that shows one snapshot."""
+        (tmp_path / "kept/snapshot/one").mkdir(parents=True)
+        (tmp_path / "kept/snapshot/one/file").touch()
+        (jail.home / ".zfs").symlink_to(tmp_path / "kept")
+        return Jail(jail.home, tmp_path / "kept")
+
+    def test_can_be_read_by_their_name(self, jail: Jail, tmp_path: Path) -> None:
+        assert jail.locate("/home/.zfs/snapshot/one/file").samefile(tmp_path / "kept/snapshot/one/file")
+        assert jail.show(jail.locate(".zfs/snapshot/one/file")) == "/home/.zfs/snapshot/one/file"
+        assert jail.show(jail.locate(".zfs")) == "/home/.zfs"
+
+    @pytest.mark.parametrize("visible", [".zfs", ".zfs/new", ".zfs/snapshot/one/file", ".zfs/snapshot/one/new"])
+    @pytest.mark.parametrize("follow", [True, False])
+    def test_cannot_be_changed(self, jail: Jail, visible: str, follow: bool) -> None:
+        with pytest.raises(OSError, match="Read-only file system"):
+            jail.locate_changed(visible, follow)
+        with pytest.raises(OSError, match="Read-only file system"):
+            jail.locate_new(visible)
+
+    def test_of_another_home_are_outside(self, jail: Jail) -> None:
+        with pytest.raises(PermissionError):
+            Jail(jail.home).locate(".zfs/snapshot/one/file")

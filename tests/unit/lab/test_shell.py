@@ -23,6 +23,7 @@ from tasks.lab.shell import Call
             "borg-1.4 serve --append-only --restrict-to-repository cloudbackup/shop",
             Call("borg-1.4", ("serve", "--append-only", "--restrict-to-repository", "cloudbackup/shop")),
         ),
+        ("rsync --server --sender -re.LsfxCIvu . x", Call("rsync", ("--server", "--sender", "-re.LsfxCIvu", ".", "x"))),
         ("cat # not a comment", Call("cat", ("#", "not", "a", "comment"))),
     ],
 )
@@ -58,6 +59,9 @@ def test_takes_one_simple_command(line: str, call: Call) -> None:
         "borg-9 serve",
         "borg list x",
         "borg",
+        "rsync",
+        "rsync --daemon",
+        "rsync -a x y",
         "ls 'unbalanced",
         "(ls)",
     ],
@@ -78,7 +82,7 @@ def test_quoted_words_arrive_as_they_are(words: list[str]) -> None:
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_line_is_taken_or_refused(line: str) -> None:
     call = shell.parse(line)
-    assert call is None or call.name in {*shell.FILE_COMMANDS, *shell.OTHER_COMMANDS, *shell.BORG_NAMES}
+    assert call is None or call.name in {*shell.FILE_COMMANDS, *shell.OTHER_COMMANDS, *shell.BORG_NAMES, "rsync"}
 
 
 @pytest.mark.parametrize(
