@@ -16,6 +16,7 @@ from tasks.storagebox.select import one
 
 Ask = Callable[[str], bool]
 PORTS = ("22", "23", "both")
+PORT_22_KINDS = ("ssh-rsa", "ecdsa-")  # https://docs.hetzner.com/robot/storage-box/backup-space-ssh-keys
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def run(folder: str, storage: str, account: str, change: Change, ask: Ask) -> It
         if key is not None:
             new = rewrite_keys(files, lambda text: with_key(text, key, change.port), file)
             yield f"{name}: {key.fingerprint} {'may log in' if new else 'was there already'} ({_ports(change.port)})"
+            if change.port != "23" and not key.kind.startswith(PORT_22_KINDS):
+                yield f"  port 22 is documented for RSA and ECDSA keys alone: {key.kind} may be refused there"
         elif change.remove:
             yield from _remove(files, file, server, change.remove, ask)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tasks.borg.delete import delete
 from tasks.borg.list import archives
@@ -94,9 +95,19 @@ def test_a_host_that_is_gone_comes_back_here_and_on_another_host(lab: Lab, perso
     assert tree.differences(wanted, tree.fingerprint(there, excluding_caches=True)) == []
 
 
-def test_a_new_machine_sees_everything_and_locks_the_stolen_key_out(lab: Lab, person: Person) -> None:
+def to_the_box(lab: Lab, key: Path) -> tuple[tuple[str, str], ...]:
+    """Return what makes the runbook's sftp reach the lab's box with a key."""
     box = lab.box
-    account = box.account()
+    pinned = f"KnownHostsCommand=/bin/echo [127.0.0.1]:{box.port} {box.host_key}"
+    return (
+        ("sftp", f"sftp -i {key} -o UserKnownHostsFile=/dev/null -o '{pinned}'"),
+        ("-P 23", f"-P {box.port}"),
+        ("u123456@u123456.your-storagebox.de", f"{box.account().name}@127.0.0.1"),
+    )
+
+
+def test_a_new_machine_sees_everything_and_locks_the_stolen_key_out(lab: Lab, person: Person) -> None:
+    account = lab.box.account()
     new = person.home / ".ssh/id_ed25519"
 
     def other_machine(values: dict[str, Any]) -> None:
@@ -108,14 +119,7 @@ def test_a_new_machine_sees_everything_and_locks_the_stolen_key_out(lab: Lab, pe
     assert re.search(r"^shop +mariadb +ok", printed, re.MULTILINE)
     assert len(list((person.home / "keys").glob("*.key"))) == 2
     old = keys.public(lab.operator_key).split()[1]
-    options = f"sftp -i {new} -o UserKnownHostsFile=/dev/null -o 'KnownHostsCommand=/bin/echo [127.0.0.1]:{box.port} {box.host_key}'"
-    person.follow(
-        "stolen-key",
-        ("sftp", options),
-        ("-P 23", f"-P {box.port}"),
-        ("u123456@u123456.your-storagebox.de", f"{account.name}@127.0.0.1"),
-        ("AAAAC3NzaC1lZDI1NTE5AAAAIOLDKEY", old),
-    )
+    person.follow("stolen-key", *to_the_box(lab, new), ("AAAAC3NzaC1lZDI1NTE5AAAAIOLDKEY", old))
     refused = Operator(lab.inventory).inv("storagebox.usage")
     assert (refused.returncode, "the login was refused" in refused.stderr) == (3, True), refused.stderr
     assert "box" in person.operator.done("storagebox.usage")
@@ -176,6 +180,37 @@ def test_what_a_host_deleted_comes_back(lab: Lab, person: Person, saved_last: di
     assert listed(operator) == saved_last
     assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
     check_files(lab, person.home / "restored")
+
+
+def test_a_damaged_repository_comes_back_out_of_a_snapshot(lab: Lab, person: Person) -> None:
+    operator, repository = person.operator, lab.box.home() / "cloudbackup/shop"
+    everything = listed(operator)
+    files = max(name for name in everything if "-files-" in name)
+    name = operator.done("storagebox.snapshots", "--create").split()[2]
+    segments = [path for path in (repository / "data").rglob("*") if path.is_file()]
+    max(segments, key=lambda path: path.stat().st_size).write_bytes(b"ruined")
+    assert operator.inv("borg.check", "--app", "shop").returncode != 0
+
+    secret = yaml.safe_load((operator.inventory / "apps/shop.yml").read_text())["passphrase"]["file"]
+    to_box = to_the_box(lab, lab.operator_key)
+    printed = person.follow(
+        "snapshot-folder",
+        *to_box,
+        ("2026-11-22T02-00-00", name),
+        ("shop-files-2026-11-20T03-00-00", files),
+        BORG_PASSPHRASE=Path(secret).read_text().strip(),
+    )
+    assert [line.split()[0] for line in printed.splitlines() if line.startswith("shop-")] == list(everything)
+    source = lab.apps["shop"].files
+    restored = tree.fingerprint(person.home / "from-snapshot" / str(source).lstrip("/"), excluding_caches=True)
+    assert tree.differences(tree.fingerprint(source, excluding_caches=True), restored) == []
+
+    printed = person.follow("snapshot-back", *to_box)
+    assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
+    assert listed(operator) == everything
+    operator.done("borg.create", "--app", "shop")
+    shutil.rmtree(repository.with_name("shop.damaged"))
+    operator.done("storagebox.snapshots", "--delete", name, "--yes")
 
 
 def test_what_was_encrypted_on_a_host_comes_back_from_before(lab: Lab, person: Person) -> None:

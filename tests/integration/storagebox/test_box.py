@@ -31,11 +31,24 @@ def operator(lab: Lab) -> Operator:
     return operator
 
 
+OPTIONS = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]
+OPTIONS += ["-o", "IdentitiesOnly=yes"]
+
+
 def listed(lab: Lab, account: str, key: Path) -> subprocess.CompletedProcess[str]:
     """Log in with a key and list the home."""
-    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]
-    login = ["ssh", "-i", str(key), *options, "-o", "IdentitiesOnly=yes", "-p", str(lab.box.port)]
+    login = ["ssh", "-i", str(key), *OPTIONS, "-p", str(lab.box.port)]
     return subprocess.run([*login, f"{account}@127.0.0.1", "ls"], capture_output=True, text=True, check=False)
+
+
+def ports_opened(lab: Lab, key: Path) -> list[str]:
+    """Return on which of the box's ports a key gets at the files."""
+    opened = []
+    for name, port in (("22", lab.box.sftp_port), ("23", lab.box.port)):
+        words = ["sftp", "-q", "-b", "-", "-i", str(key), *OPTIONS, "-P", str(port), "u100001@127.0.0.1"]
+        done = subprocess.run(words, input="ls cloudbackup\n", capture_output=True, text=True, check=False)
+        opened += [name] if done.returncode == 0 and "cloudbackup/shop" in done.stdout else []
+    return opened
 
 
 def test_usage_tells_what_fills_the_box(lab: Lab, operator: Operator) -> None:
@@ -87,6 +100,23 @@ def test_keys_are_listed_added_and_removed_but_the_operators_own(lab: Lab, opera
     own = next(line.split()[0] for line in shown.splitlines() if "lab operator" in line)
     end = operator.inv("storagebox.keys", "--remove", own, "--yes")
     assert (end.returncode, "the operator's own key" in end.stderr) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "opened"),
+    [("rsa", "22", "22"), ("rsa", "23", "23"), ("ecdsa", "both", "22 23"), ("ed25519", "both", "23")],
+)
+def test_a_key_opens_the_ports_that_it_was_added_for(  # noqa: PLR0917
+    lab: Lab, operator: Operator, tmp_path: Path, kind: str, port: str, opened: str
+) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "of a port", "-f", str(key)], check=True)
+    assert ports_opened(lab, key) == []
+    added = operator.done("storagebox.keys", "--add", f"{key}.pub", "--port", port)
+    assert ports_opened(lab, key) == opened.split()
+    assert ("ssh-ed25519 may be refused there" in added) is (kind == "ed25519")
+    operator.done("storagebox.keys", "--remove", added.split()[1], "--yes")
+    assert ports_opened(lab, key) == []
 
 
 def test_a_sub_account_sees_its_own_folder_alone(lab: Lab, operator: Operator, tmp_path: Path) -> None:
