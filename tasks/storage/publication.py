@@ -110,7 +110,9 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> Mapp
         said = (output.error_text.strip() or output.text.strip() or f"exit code {output.code}").splitlines()[-1]
         raise AppError(f"{app}: the published copy: {said}") from None
     if "stopped" in answer:
-        raise AppError(f"{app}: the published copy: {answer['stopped']}", answer["remedy"])
+        raise AppError(
+            f"{app}: the published copy: {answer['stopped']}", answer["remedy"], transient=answer["transient"]
+        )
     return answer
 
 

@@ -2,7 +2,7 @@
 
 Input is the environment variable CLOUDBACKUP_PLAN, a JSON object: `do` names one of the functions in VERBS, `remote` is
 rclone's name of the copy, whose credentials rclone finds in the environment, the rest is what that function reads.
-Output is one JSON object: what was done, or `stopped` with the reason, and a `remedy`.
+Output is one JSON object: what was done, or `stopped` with the reason, a `remedy`, and whether it is `transient`.
 
 The order in which the parts of a repository arrive keeps the copy restorable at every moment; it was found by
 interrupting it after each object (borg 1.2.4 and 1.4.5). `nonce` comes first, so that whoever goes on from the copy
@@ -189,9 +189,9 @@ def main() -> None:
     try:
         answer = VERBS[values["do"]](Plan(values))
     except Stopped as stopped:
-        answer = {"stopped": stopped.args[0], "remedy": stopped.args[1]}
+        answer = {"stopped": stopped.args[0], "remedy": stopped.args[1], "transient": stopped.transient}
     except OSError as error:
-        answer = {"stopped": f"{error.filename}: {error.strerror}", "remedy": ""}
+        answer = {"stopped": f"{error.filename}: {error.strerror}", "remedy": "", "transient": False}
     print(json.dumps(answer))
 
 

@@ -23,6 +23,13 @@ FULL = re.compile(
     rb"QuotaExceeded|InsufficientStorage|XMinioStorageFull|no space left on device|dis[ck] quota exceeded",
     re.IGNORECASE,
 )
+# What may be gone a little later, in the last thing that rclone says (seen with 1.60 and 1.75): an S3 server that is
+# busy or has a fault of its own, a network that gives no connection or loses it.
+PASSING = re.compile(
+    rb"status ?code: (?:429|5(?!0[157])\d\d)|\bRequestTimeout\b|dial tcp|connection reset|connection lost|broken pipe|"
+    rb"i/o timeout|net/http: (?:TLS handshake )?timeout|deadline exceeded|Client\.Timeout|unexpected EOF|: EOF\s*$",
+    re.IGNORECASE,
+)
 RCLONE = ("rclone", "--config=", "--contimeout=20s", "--timeout=2m")
 ASKING = ("--retries=1", "--low-level-retries=2")  # a storage out of reach is told at once
 SENDING = ("--retries=3", "--low-level-retries=5")
@@ -32,7 +39,14 @@ Sizes = Dict[str, int]  # noqa: UP006
 
 
 class Stopped(Exception):  # noqa: N818  # an answer rather than an error
-    """Nothing more was done, for the reason given; the second word is what to do."""
+    """Nothing more was done, for the reason given; the second word is what to do.
+
+    A `transient` reason may well be gone when the same is tried again a little later.
+    """
+
+    def __init__(self, what: str, remedy: str, *, transient: bool = False) -> None:
+        super().__init__(what, remedy)
+        self.transient = transient
 
 
 class Remote:
@@ -130,7 +144,16 @@ def failed(errors: bytes) -> Stopped:
     remedy = "correct what it says, and run it again"
     if b"SSH_FX_FAILURE" in errors:
         remedy = "the server does not say why: most often its disk or the account's quota is full"
-    return Stopped(f"rclone: {reason(errors)}", remedy)
+    passing = transient(errors)
+    if passing:
+        remedy = "look at the storage and at the way there; then run it again"
+    return Stopped(f"rclone: {reason(errors)}", remedy, transient=passing)
+
+
+def transient(errors: bytes) -> bool:
+    """Tell whether what rclone failed of may be gone a little later: not a full storage, a wrong key or bucket."""
+    last = re.split(rb"(?m)^(?=\d{4}/\d\d/\d\d )", errors)[-1]
+    return not FULL.search(errors) and PASSING.search(last) is not None
 
 
 def reason(errors: bytes) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tasks.remote.files import FilesError
 from tasks.remote.output import Output
+from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Script, quote
 from tasks.storage.publication import Way
-from tasks.storage.rclone import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, sizes
+from tasks.storage.rclone import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, sizes, transient
 
 TIMEOUT = 300.0  # seconds
 NOT_THERE = ("directory not found", "object not found", "doesn't exist")
@@ -119,7 +120,10 @@ python3 -I -S -c {quote((SHOW,))} "$into"
 
     def _script(self, body: str, **added: str) -> Output:
         whole = "\n".join(filter(None, (self._way.first, body)))
-        return self._way.host.run(Script(whole, {**self._way.environment, **added}), TIMEOUT)
+        try:
+            return self._way.host.run(Script(whole, {**self._way.environment, **added}), TIMEOUT)
+        except ScriptTimeoutError as error:  # rclone waits for ever on an SFTP session that died
+            raise FilesError(f"{self._name}: {error.what}", transient=True) from error
 
     def _told(self, verb: str, path: str, output: Output) -> Output:
         if output.ok:
@@ -128,7 +132,8 @@ python3 -I -S -c {quote((SHOW,))} "$into"
         missing = any(sign in output.error_text for sign in NOT_THERE)
         if output.code == 127:
             said = "rclone is not installed"
-        raise FilesError(f"{self._name}: cannot {verb} {path}: {said}", missing=missing)
+        what = f"{self._name}: cannot {verb} {path}: {said}"
+        raise FilesError(what, missing=missing, transient=transient(output.stderr))
 
     def _words(self, words: Sequence[str]) -> tuple[str, ...]:
         return (*RCLONE, *words)

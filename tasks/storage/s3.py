@@ -6,7 +6,6 @@ from functools import cached_property
 from tasks.errors import AppError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
-from tasks.remote.files import FilesError
 from tasks.remote.script import Environment
 from tasks.remote.secret import resolve
 from tasks.storage.base import Usage
@@ -52,8 +51,5 @@ class Bucket(Staged):
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Add up what lies below the prefix; a bucket has no size."""
-        try:
-            told = self.files().command(("size", "--json", *ASKING, self.address(self.directory)))
-        except FilesError as error:
-            raise AppError(f"storage {self.name}: {error.what}", error.remedy) from error
+        told = self.files().command(("size", "--json", *ASKING, self.address(self.directory)))
         return Usage(used=int(json.loads(told.text)["bytes"]), size=None)
