@@ -38,16 +38,17 @@ def noted(session: Session, app: App, action: str) -> Iterator[Note]:
     except (UsageError, InterruptedRunError):
         raise
     except CloudbackupError as error:
-        _write(session, app, replace(record, outcome="failed", error=error.what.removeprefix(f"{app.name}: ")), note)
+        failed = replace(record, outcome="failed", error=error.what.removeprefix(f"{app.name}: "))
+        _write(session, app, failed, note, patient=not error.transient)
         raise
     if note.wanted:
         _write(session, app, record, note)
 
 
-def _write(session: Session, app: App, record: Record, note: Note) -> None:
+def _write(session: Session, app: App, record: Record, note: Note, *, patient: bool = True) -> None:
     seconds = round((datetime.now(UTC) - record.time).total_seconds(), 1)
     whole = replace(record, duration_seconds=seconds, details=note.details, **note.values)
     try:
-        session.storage_of(app).write_record(app, whole)
+        session.write_record(app, whole, patient=patient)
     except CloudbackupError as error:
         print(f"{app.name}: no record of the {record.action} could be written: {error.what}", file=sys.stderr)

@@ -74,28 +74,13 @@ def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: st
 
 
 def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:
-    # Where the action itself failed for a storage that is away, that was waited for already.
-    retries = 0 if outcome.transient else session.inventory.defaults.retries
+    record = record_of(outcome, UNCHANGED if outcome.unchanged else action)
     try:
-        _written(session, app, record_of(outcome, UNCHANGED if outcome.unchanged else action), retries)
+        session.write_record(app, record, patient=not outcome.transient)
     except CloudbackupError as error:
         why = f"no record could be written: {error.what}"
         return replace(outcome, status=outcome.status if outcome.failed else "warning", said=(*outcome.said, why))
     return outcome
-
-
-def _written(session: Session, app: App, record: Record, retries: int) -> None:
-    """Write a record; a fault that may pass is tried again as a backup is. Raises AppError."""
-    wait = session.inventory.defaults.retry_wait.total_seconds()
-    while True:
-        try:
-            session.storage_of(app).write_record(app, record)
-        except CloudbackupError as error:
-            if not error.transient or not retries or session.cancelled.wait(wait):
-                raise
-        else:
-            return
-        retries, wait = retries - 1, wait * 2
 
 
 def record_of(outcome: Outcome, action: str) -> Record:

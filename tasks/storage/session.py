@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from tasks.errors import UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory import storages as configured
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
@@ -15,6 +15,7 @@ from tasks.remote.secret import Secret, resolve
 from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Storage
 from tasks.storage.local import Directory
+from tasks.storage.records import Record
 from tasks.storage.repository import Repository, Side
 from tasks.storage.s3 import Bucket
 from tasks.storage.sftp import SftpServer
@@ -78,6 +79,21 @@ class Session:
     def storage_of(self, app: App) -> Storage:
         """Return the app's storage."""
         return self.storage(app.storage)
+
+    def write_record(self, app: App, record: Record, *, patient: bool = True) -> None:
+        """Write a record into the app's storage. If `patient`, a fault that may pass is tried again as a backup is.
+
+        Not where the action itself met such a fault: it was waited for, or a person waits. Raises AppError.
+        """
+        defaults = self.inventory.defaults
+        retries, wait = defaults.retries if patient else 0, defaults.retry_wait.total_seconds()
+        while True:
+            try:
+                return self.storage_of(app).write_record(app, record)
+            except CloudbackupError as error:
+                if not error.transient or not retries or self.cancelled.wait(wait):
+                    raise
+            retries, wait = retries - 1, wait * 2
 
     def passphrase(self, app: App) -> Secret:
         """Return the passphrase of the app's repository. Raises UsageError."""

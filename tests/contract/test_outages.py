@@ -11,6 +11,7 @@ import pytest
 
 from tasks.borg.doubts import strangers
 from tasks.borg.list import Archive
+from tasks.borg.noting import noted
 from tasks.fleet.app_backup import AppBackup
 from tasks.fleet.outcome import Outcome
 from tasks.fleet.view import View
@@ -110,6 +111,26 @@ def test_a_short_outage_is_waited_for_and_noted(
 def unknown_archives(shop: Sides) -> list[Archive]:
     """Return the archives for which a prune would refuse."""
     return strangers(shop.listed(), ledger(shop.storage.read_history(shop.app)))
+
+
+@pytest.mark.parametrize("bench", ["storagebox", "sftp"], indirect=True)
+def test_the_record_of_a_verb_waits_for_its_storage(bench: Bench) -> None:
+    with ExitStack() as stack, bench.alone("shop") as shop:
+
+        class Pause(threading.Event):
+            """What a run waits on before a further try; the storage is back by then."""
+
+            def wait(self, _timeout: float | None = None) -> bool:
+                stack.close()
+                return self.is_set()
+
+        shop.session.cancelled = Pause()
+        with noted(shop.session, shop.app, "compact") as note:
+            note.add({"freed": 123})
+            stack.enter_context(bench.place.away())
+        record = shop.storage.read_records(shop.app).newest("compact", None)
+    assert record is not None
+    assert (record.outcome, record.details) == ("ok", {"freed": 123})
 
 
 @pytest.mark.parametrize(
