@@ -11,11 +11,12 @@ from tasks.app.wanted import Wanted
 from tasks.borg.list import archives
 from tasks.fleet import verifying
 from tasks.inventory import load
+from tasks.lab import slow_down
 from tasks.lab.plan import MAIN_ACCOUNT
 from tasks.report.gather import gather
 from tasks.storage.session import Session
 from tests.contract.bench import Bench, Sides
-from tests.contract.kinds import KINDS, Staged
+from tests.contract.kinds import KINDS, Bucket, Staged
 from tests.contract.place import Values
 from tests.contract.support import QUICK
 from tests.contract.test_faults import fault
@@ -67,12 +68,40 @@ def test_a_publishing_that_ends_in_the_middle_leaves_the_copy_as_it_was(bench: B
         assert told.what.startswith("shop: the published copy: rclone: ")
         assert "not published yet" in fault(shop.listed).what
     more.unlink()
-    copy = shop.session.without_host(shop.app)
-    assert [archive.id for archive in archives(copy, how=QUICK).archives] == before
+    assert published_ids(shop) == before
     made = shop.save()
     assert shop.ids()[: len(before)] == before
     assert shop.ids()[-1] == made.id
     assert len(shop.ids()) == len(before) + 2  # what was not sent then comes first
+
+
+@pytest.mark.parametrize("bench", ["s3"], indirect=True)
+def test_a_bucket_that_asks_to_slow_down_is_obeyed_or_told(bench: Bench, shop: Sides, tmp_path: Path) -> None:
+    before = shop.ids()
+    assert isinstance(bench.place, Bucket)
+    with slow_down.before(bench.place.server, every=3) as proxy:
+
+        def by_proxy(values: Values) -> None:
+            values["storages"]["store"]["endpoint"] = proxy.endpoint
+
+        with Session(load(bench.variant(tmp_path / "inventory", "cloudbackup.yml", by_proxy))) as session:
+            slow = Sides(session, session.inventory.app("shop"))
+            made = slow.save()
+            assert proxy.refused > 0
+            assert published_ids(shop) == [*before, made.id]
+            proxy.every, proxy.methods = 1, ("PUT",)
+            told = fault(slow.save)
+            assert "SlowDown" in told.what
+            assert published_ids(shop) == [*before, made.id]
+            proxy.every = 0
+            last = slow.save()
+    assert published_ids(shop)[: len(before) + 1] == [*before, made.id]
+    assert published_ids(shop)[-1] == last.id
+
+
+def published_ids(shop: Sides) -> list[str]:
+    """Return the archives of the published copy, without a look at the host."""
+    return [archive.id for archive in archives(shop.session.without_host(shop.app), how=QUICK).archives]
 
 
 @pytest.mark.parametrize("bench", ["s3"], indirect=True)
