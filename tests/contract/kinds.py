@@ -284,12 +284,16 @@ class Sftp(Staged):
         sshd.prepare(self.paths, self.port, keys.public(self.lab.operator_key), {})
         with (self.paths.ssh / "config").open("a") as config:
             config.write(f"ForceCommand internal-sftp -d {self.paths.home}\n")
-        with (self.paths.home / ".ssh/authorized_keys").open("a") as admitted:
-            for app, host in (("shop", "shop"), ("blog", "blog"), ("fresh", "blog")):
-                key = self.lab.apps[host].home / f".ssh/cloudbackup_{app}"
-                keys.make(key, app)
-                admitted.write(keys.public(key) + "\n")
+        for host, app in (("shop", "shop"), ("blog", "blog"), ("blog", "fresh")):
+            self.admit(host, app)
         self.daemon = self.start()
+
+    def admit(self, host: str, app: str) -> None:
+        """Make the key with which a host logs in for an app, and let it in."""
+        key = self.lab.apps[host].home / f".ssh/cloudbackup_{app}"
+        keys.make(key, app)
+        with (self.paths.home / ".ssh/authorized_keys").open("a") as admitted:
+            admitted.write(keys.public(key) + "\n")
 
     def start(self) -> process.Process:
         daemon = sshd.start(self.paths, {})
