@@ -50,7 +50,11 @@ class Gate:
         self.home = app.home
         place = app.paths.programs / "mariadb-backup"
         (self.home / "pacer.py").write_text(_PACER)
-        words = {"home": self.home, "program": programs.find("mariadb-backup"), "python": sys.executable}
+        words = {
+            "home": self.home,
+            "program": programs.find("mariadb-backup"),
+            "python": os.path.realpath(sys.executable),
+        }
         place.write_text(_DUMP.format(**words))
         place.chmod(0o755)
 
