@@ -227,7 +227,7 @@ class Paced(io.FileIO):
     def write(self, data: Any, /) -> int:
         """Wait for room and write."""
         length = memoryview(data).nbytes
-        while self.waiting() + length > PIPE and not self.ended.poll(PAUSE):
+        while (waiting := self.waiting()) and waiting + length > PIPE and not self.ended.poll(PAUSE):
             pass
         return super().write(data)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SERVER = ("mariadbd", "mysqld")
 CLIENT = ("mariadb", "mysql")
@@ -35,8 +35,6 @@ NEW_NETWORK = 0x40000000  # CLONE_NEWNET of unshare(2)
 # made the archive run a program here.
 KEYS = "file_key_management"  # the one plugin for keys that is known here
 NEEDED = ("innodb_checksum_algorithm", "innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
-
-
 SHARE = 8  # a part of the memory that is free: a check of a table that does not fit in takes many times longer
 LEAST, MOST = 64 << 20, 1 << 30  # bytes of the buffer pool, all the same
 
@@ -49,10 +47,25 @@ class DrillFault(Exception):  # noqa: N818 (what a drill finds)
         self.remedy = remedy
 
 
-def pool() -> int:
-    """Return the size of the buffer pool in bytes: a small share of what the host has free, proc(5)."""
-    found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
-    return min(max(int(found[1]) * 1024 // SHARE if found else 0, LEAST), MOST)
+def pool(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the size of the buffer pool in bytes: a small share of what this process may have of the memory.
+
+    That is what the host has free (proc(5)), and in a container or a service no more than its limit (cgroups(7)): a
+    server that grows beyond that is killed.
+    """
+    available = re.search(r"MemAvailable: *(\d+) kB", (proc / "meminfo").read_text())
+    free = [int(available[1]) * 1024] if available else [0]
+    return min(max(min([*free, *limits(proc, groups)]) // SHARE, LEAST), MOST)
+
+
+def limits(proc: Path, groups: Path) -> Iterator[int]:
+    """Yield the limits in bytes of the control groups around this process; of version 1 a container's own."""
+    own = re.search(r"^0::/(.*)$", (proc / "self/cgroup").read_text(), re.MULTILINE)
+    inner = groups / own[1] if own else groups
+    files = [folder / "memory.max" for folder in (inner, *inner.parents)]
+    for file in (*files, groups / "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # none there, or the word max
+            yield int(file.read_text())
 
 
 class Private:

@@ -162,6 +162,12 @@ def test_as_a_program_it_fails_when_the_reader_of_a_full_pipe_ends() -> None:
     assert filtering.returncode == 1
 
 
+def test_as_a_program_it_takes_chunks_larger_than_a_pipe() -> None:
+    stream = joined([data(b"d/t", 0, os.urandom(5 * align.PIPE)), end(b"d/t"), *LAST])
+    done = subprocess.run([*FILTER, str(4 * align.PIPE)], input=stream, capture_output=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (0, aligned(stream, 4 * align.PIPE))
+
+
 def test_as_a_program_it_passes_all_to_a_slow_reader() -> None:
     stream = joined([data(b"d/t", 0, os.urandom(3 << 20)), end(b"d/t"), *LAST])
     with started(stream) as filtering:
