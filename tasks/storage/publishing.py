@@ -26,7 +26,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Callable  # noqa: UP035  # for the Python that a host has
 
-from tasks.storage.publishing_plan import Plan
+from tasks.storage.publishing_plan import GOES_ON, Plan
 from tasks.storage.rclone import STATE, VERSION, Sizes, Stopped
 from tasks.storage.refilling import mirror, refill, wanted
 from tasks.storage.segments import Look, data_of, ends, number
@@ -34,7 +34,6 @@ from tasks.storage.segments import Look, data_of, ends, number
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOES_ON = "the next backup goes on from the published copy"
 DRILL = "drill-"  # how the names of folders begin into which a drill fetches the copy
 ABANDONED = 3 * 86400.0  # seconds after which such a folder is of a drill that was lost
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, Iterator  # noqa: UP035  # for the Python that a host ha
 
 from tasks.storage.rclone import STATE, Remote, Stopped
 from tasks.storage.segments import Look
+
+GOES_ON = "the next backup goes on from the published copy"
 
 
 class Plan:
@@ -32,11 +35,16 @@ class Plan:
             return dict(json.loads(self.memory.read_text()))
         except FileNotFoundError:
             return {"state": None, "objects": {}, "intends": None}
+        except (ValueError, TypeError):
+            raise Stopped(f"{self.memory} is not to be understood", f"move {self.repository} away: {GOES_ON}") from None
 
     def remember(self, values: dict[str, Any]) -> None:
-        """Write it down."""
+        """Write it down, so that it outlasts a loss of power."""
         fresh = self.memory.with_suffix(".new")
-        fresh.write_text(json.dumps(values))
+        with fresh.open("w") as file:
+            file.write(json.dumps(values))
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(self.memory)
 
     @contextmanager

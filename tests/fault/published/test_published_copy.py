@@ -17,6 +17,7 @@ from tasks.errors import AppError
 from tasks.lab import s3
 from tasks.report.gather import gather
 from tasks.report.rows import Row
+from tasks.storage.rclone import STATE
 from tasks.storage.refilling import JUMP
 from tasks.storage.repository import Side
 from tests.fault.published.conftest import BORGS
@@ -127,6 +128,24 @@ def test_what_was_interrupted_is_published_by_the_next_run(
         monkeypatch.delenv("FAIL")
     save(site, kind, "three")
     assert names(site, kind) == ["one", "two", "three"]
+
+
+@OLDEST
+@pytest.mark.parametrize("left", ["", '{"state": nu'])
+def test_what_a_host_remembers_may_be_lost_with_its_power(site: Site, tmp_path: Path, left: str) -> None:
+    kind = kind_of(site)
+    begin(site, kind, tmp_path / "escrow")
+    (memory,) = site.staging(kind).parent.rglob(STATE)
+    memory.write_text(left)
+    before = digest(site.served(kind))
+    with pytest.raises(AppError) as told:
+        save(site, kind, "two")
+    assert f"{memory} is not to be understood" in told.value.what
+    assert f"move {site.staging(kind)} away" in told.value.remedy
+    assert digest(site.served(kind)) == before
+    site.staging(kind).rename(tmp_path / "aside")  # as it says
+    save(site, kind, "three")
+    assert names(site, kind) == ["one", "three"]
 
 
 @NEWEST
