@@ -69,8 +69,8 @@ class Place(ABC):
         """Let no new data fit inside the block."""
 
     def full_once(self) -> None:
-        """Let the next large write not fit, and everything after it."""
-        raise NotImplementedError
+        """Let the next large write not fit, and everything after it; a kind that cannot has the reason in `lacks`."""
+        raise AssertionError(self.lacks["full once"])
 
     @abstractmethod
     def cut(self) -> None:
