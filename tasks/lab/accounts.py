@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from asyncssh import SSHKey
 
 AUTHORIZED_KEYS = ".ssh/authorized_keys"
+MAIN_ADDRESS = "127.0.0.1"
+SUBACCOUNTS = 100  # at most, of the smallest box (BX11)
 SFTP_PORT, SHELL_PORT = 22, 23
 SFTP_PORT_KINDS = ("ssh-rsa", "ecdsa-")
 RFC4716_BEGIN, RFC4716_END = "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2 PUBLIC KEY ----"
@@ -31,6 +33,15 @@ class Account:
     directory: str = ""
     readonly: bool = False
     ssh_enabled: bool = True
+
+
+def address(name: str) -> str:
+    """Return the address that stands for an account's host name, `<account>.your-storagebox.de` of a real box."""
+    number = name.rpartition("-sub")[2]
+    return f"127.0.0.{1 + int(number)}" if "-sub" in name and number.isdigit() else MAIN_ADDRESS
+
+
+ADDRESSES = tuple(f"127.0.0.{number}" for number in range(1, SUBACCOUNTS + 2))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.lab import snapshots, subaccounts
-from tasks.lab.accounts import Account
+from tasks.lab import snapshots
+from tasks.lab.accounts import SUBACCOUNTS, Account
 from tasks.lab.disk import used_by
 from tasks.lab.refusal import Values
 from tasks.lab.snapshots import Snapshots
@@ -74,7 +74,7 @@ class Estate:
             "size": self._size(),
             "snapshot_limit": snapshots.LIMIT,
             "automatic_snapshot_limit": snapshots.LIMIT,
-            "subaccounts_limit": subaccounts.LIMIT,
+            "subaccounts_limit": SUBACCOUNTS,
             "prices": [],
             "deprecation": None,
         }

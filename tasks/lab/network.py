@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 
+from tasks.lab.accounts import ADDRESSES
 from tasks.lab.faults import FaultState
 
 RESET = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER for no time: closing sends a reset
@@ -95,12 +96,12 @@ class Network:
         return self._cap if self.state.connections is None else self.state.connections
 
     async def listen(self, port: int, serve: Callable[[socket.socket], Awaitable[object]]) -> asyncio.Server:
-        """Accept clients on 127.0.0.1; `serve` gets the server's end of each connection."""
+        """Accept clients on the address of each account; `serve` gets the server's end of each connection."""
 
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._accepted(Stream(reader, writer), serve)
 
-        return await asyncio.start_server(accepted, "127.0.0.1", port, limit=PIECE, backlog=200)
+        return await asyncio.start_server(accepted, ADDRESSES, port, limit=PIECE, backlog=200)
 
     async def _accepted(self, client: Stream, serve: Callable[[socket.socket], Awaitable[object]]) -> None:
         ours, theirs = socket.socketpair()

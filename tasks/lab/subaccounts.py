@@ -5,10 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.lab.accounts import Account
+from tasks.lab.accounts import SUBACCOUNTS, Account, address
 from tasks.lab.refusal import Refusal, Values, limit_exceeded
 
-LIMIT = 100  # of the smallest box (BX11)
 SWITCHES = ("reachable_externally", "samba_enabled", "ssh_enabled", "webdav_enabled")
 
 
@@ -41,10 +40,10 @@ class Subaccounts:
         home, password = _home(values), values.get("password")
         if not password:
             raise _invalid("password", "is missing")
-        if len(self._known) >= LIMIT:
+        if len(self._known) >= SUBACCOUNTS:
             raise limit_exceeded("subaccount", "subaccounts_limit")
         taken = {int(each["username"].rpartition("-sub")[2]) for each in self._known.values()}
-        name = f"{self._main}-sub{next(number for number in range(1, LIMIT + 2) if number not in taken)}"
+        name = f"{self._main}-sub{next(number for number in range(1, SUBACCOUNTS + 2) if number not in taken)}"
         wanted = values.get("access_settings") or {}
         account = Account(name, password, home, bool(wanted.get("readonly")), bool(wanted.get("ssh_enabled")))
         self._settle(account)
@@ -96,7 +95,7 @@ class Subaccounts:
             "id": number,
             "name": values.get("name") or account.name,
             "username": account.name,
-            "server": "127.0.0.1",
+            "server": address(account.name),
             "description": values.get("description") or "",
             "labels": values.get("labels") or {},
             "created": datetime.now(UTC).isoformat(),

@@ -125,6 +125,7 @@ def test_a_sub_account_sees_its_own_folder_alone(lab: Lab, operator: Operator, t
     assert "u100001-sub1  /accounts/shop  SSH, external" in operator.done("storagebox.accounts")
     storages = yaml.safe_load((operator.inventory / "cloudbackup.yml").read_text())["storages"]
     assert list(storages) == ["box-shop", "box"]
+    assert (storages["box-shop"]["host"], storages["box"]["host"]) == ("127.0.0.2", "127.0.0.1")
     operator.change("apps/shop.yml", lambda values: values.update(storage="box-shop"))
     operator.done("app.add", "--app", "shop")
     assert (lab.box.home() / "accounts/shop/cloudbackup/shop/config").exists()
