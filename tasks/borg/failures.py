@@ -301,7 +301,10 @@ FAILURES: tuple[Failure, ...] = (
 LOST = Explanation(
     "the connection to the storage was lost", "run it again: what was already saved is not sent twice", transient=True
 )
-_LOST = re.compile(r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer")
+_LOST = re.compile(
+    r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer"
+    r'|remote\.py", line \d+, in write\n(?s:.*)\nBrokenPipeError'  # borg 1.2.4 says it so: by a traceback
+)
 
 
 def explain_lost(messages: Sequence[Message], ask: Callable[[], Sequence[Message]]) -> Explanation | None:

@@ -75,9 +75,9 @@ def intend_prune(
 ) -> Intention:
     """Return what `keep` lets go of the named sources, all when none is named.
 
-    The newest archive that a drill proved stays, and what `chain` says that kept backups need of the binary logs;
-    without it nothing of them goes. Raises UsageError for an
-    app without `keep`, RefusedError, BorgError, HostError.
+    What stays besides: the newest archive that a drill proved, one that a backup made whose own record is still to come
+    (it reads it back first), and what `chain` says that kept backups need of the binary logs; without it nothing of
+    them goes. Raises UsageError for an app without `keep`, RefusedError, BorgError, HostError.
     """
     app = target.app
     if app.keep is None:
@@ -88,7 +88,7 @@ def intend_prune(
         rules = app.keep.of(source)
         if rules is not None and (not sources or source in sources):
             own = found.listing.of(app.name, source)
-            plans[source] = plan(own, rules, found.now, _last_proven(own, found))
+            plans[source] = plan(own, rules, found.now, _last_proven(own, found) | _unrecorded(own, found))
     plans = _chain_kept(found, plans, chain)
     removed = [archive for each in plans.values() for archive in each.removed]
     removed += [each for each in found.listing.checkpoints if _forgotten(each, found)]
@@ -235,6 +235,10 @@ def _as_intended(intention: Intention, after: Evidence) -> None:
 def _last_proven(own: Sequence[Archive], found: Evidence) -> set[str]:
     proven = [archive for archive in own if archive.id in found.known.proven]
     return {max(proven, key=lambda archive: archive.start).id} if proven else set()
+
+
+def _unrecorded(own: Sequence[Archive], found: Evidence) -> set[str]:
+    return {archive.id for archive in own if archive.name in found.known.begun}
 
 
 def _forgotten(checkpoint: Archive, found: Evidence) -> bool:

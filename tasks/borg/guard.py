@@ -55,8 +55,8 @@ def look(session: Session, app: App, repository: Repository, how: How = PLAIN, p
     """Return what is known of an app's repository, `repository` being the operator's side of it.
 
     A backup that has just ended, of another operator, is given `patience`, in seconds, to write its record. Raises
-    RefusedError when the repository cannot be listed for a fault of its own, or the records cannot be read; BorgError,
-    HostError.
+    RefusedError when the repository cannot be listed, or the records cannot be read, for a fault that does not pass by
+    itself; BorgError, HostError, FilesError.
     """
     waited = 0.0
     while True:
@@ -96,6 +96,8 @@ def _look(session: Session, app: App, repository: Repository, how: How) -> Evide
     except InterruptedRunError:
         raise
     except CloudbackupError as error:
+        if error.transient:
+            raise
         remedy = "they tell which archives should be there: mend that first"
         raise RefusedError(f"{app.name}: nothing is freed: the records cannot be read: {error.what}", remedy) from error
     return Evidence(app, listing, storage.state(app), records, datetime.now(UTC))

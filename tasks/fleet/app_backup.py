@@ -10,6 +10,7 @@ from tasks.borg.messages import Progress
 from tasks.borg.runner import BorgError
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet import sources
+from tasks.fleet.again import RETRIED, waiting
 from tasks.fleet.hooks import around
 from tasks.fleet.outcome import Outcome, attempted
 from tasks.fleet.recording import alarmed, confirmed, recorded
@@ -81,7 +82,7 @@ class AppBackup:
             self.faults[outcome.source] = (*before, outcome.said[0])
             self.waiting.append(outcome.source)
             return
-        self._ended(replace(outcome, details={**outcome.details, "retried": before}) if before else outcome)
+        self._ended(replace(outcome, details={**outcome.details, RETRIED: before}) if before else outcome)
 
     def _ended(self, outcome: Outcome) -> None:
         """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
@@ -92,7 +93,7 @@ class AppBackup:
 
     def _pause(self, wait: timedelta) -> None:
         for source in self.waiting:
-            self.view.step(self.app.name, source, f"tried again in {wait.seconds} s: {self.faults[source][-1]}")
+            self.view.step(self.app.name, source, waiting(wait.seconds, self.faults[source][-1]))
         if self.session.cancelled.wait(wait.total_seconds()):
             raise InterruptedRunError(f"{self.app.name}: interrupted")
 

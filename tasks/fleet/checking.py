@@ -10,8 +10,9 @@ from tasks.borg.examining import examine, refuse_damaged
 from tasks.borg.freeing import Target
 from tasks.borg.messages import Progress
 from tasks.borg.runner import How
+from tasks.fleet.again import patient
 from tasks.fleet.notifying import Notices, Scope
-from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.outcome import Outcome, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import Telling, View
 from tasks.inventory import load
@@ -73,7 +74,7 @@ def _checked(session: Session, app: App, options: Options, view: View) -> Outcom
             details={**details, "depth": _depth(options.depth)},
         )
 
-    outcome = attempted(app.name, WHOLE, examined)
+    outcome = patient(session, app, WHOLE, examined, view)
     outcome = recorded(session, app, [outcome], "check")[0]
     view.done(outcome)
     return outcome

@@ -8,8 +8,9 @@ from pathlib import Path
 from tasks.borg import freeing
 from tasks.borg.freeing import Intention, Target
 from tasks.errors import UsageError
+from tasks.fleet.again import patient
 from tasks.fleet.notifying import Notices, Scope
-from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.outcome import Outcome, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import Telling, View
 from tasks.inventory import load
@@ -114,7 +115,7 @@ class _Job:
     def planned(self) -> "_Job":
         """Find out what is to go. No fault is raised but an interruption."""
         self.view.step(self.app.name, WHOLE, "is looked at")
-        outcome = attempted(self.app.name, WHOLE, self._plan)
+        outcome = patient(self.session, self.app, WHOLE, self._plan, self.view)
         if outcome.failed:
             self.outcome = outcome if self.options.dry_run else recorded(self.session, self.app, [outcome], "prune")[0]
             self.view.done(self.outcome)
@@ -133,7 +134,7 @@ class _Job:
     def carry_out(self, view: View) -> Outcome:
         """Remove and compact. No fault is raised but an interruption."""
         view.step(self.app.name, WHOLE, "starts")
-        outcome = attempted(self.app.name, WHOLE, lambda began: self._removed(view, began))
+        outcome = patient(self.session, self.app, WHOLE, lambda began: self._removed(view, began), view)
         told = () if outcome.failed else outcome.said
         outcome = recorded(
             self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "prune"

@@ -13,8 +13,9 @@ from tasks.borg.list import Archive, look_up
 from tasks.borg.read_back import read_back
 from tasks.errors import AppError, UsageError
 from tasks.fleet import database
+from tasks.fleet.again import patient
 from tasks.fleet.notifying import Notices, Scope
-from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.outcome import Outcome, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import Telling, View
 from tasks.human import clock
@@ -151,7 +152,7 @@ class _App:
 
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")
-        outcome = attempted(self.app.name, source, lambda began: self._proven(source, began))
+        outcome = patient(self.session, self.app, source, lambda began: self._proven(source, began), self.view)
         if outcome.code != UsageError.exit_code:  # what the inventory is to blame for says nothing of a backup
             outcome = self._recorded(outcome)
         self.view.done(outcome)
@@ -171,7 +172,7 @@ class _App:
             wanted = f"archive {self.options.archive}" if self.options.archive != "latest" else f"archive of {source}"
             raise AppError(f"{self.app.name} has no {wanted}", f"`inv borg.list --app {self.app.name}` shows them")
         act = self._files if source == "files" else self._database
-        outcome = attempted(self.app.name, source, lambda _: act(archive, began))
+        outcome = patient(self.session, self.app, source, lambda _: act(archive, began), self.view)
         return replace(outcome, archive=archive.name, archive_id=archive.id)
 
     def _files(self, archive: Archive, began: datetime) -> Outcome:

@@ -141,8 +141,13 @@ def _listed(session: Session, found: Sequence[Found]) -> dict[Key, Found]:
 
 def _list(session: Session, one: Found) -> Found:
     one = replace(one, state=_state(session, one.app))
+
+    def listed() -> Listing:
+        return archives(session.repository(one.app, Side.OPERATOR), how=PATIENCE)
+
     try:
-        return replace(one, listing=archives(session.repository(one.app, Side.OPERATOR), how=PATIENCE))
+        # Of a storage that was seen just now, a refused connection is one too many: of a backup that runs beside.
+        return replace(one, listing=session.patiently(listed) if one.seen else listed())
     except InterruptedRunError:
         raise
     except CloudbackupError as error:

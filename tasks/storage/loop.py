@@ -16,8 +16,8 @@ MOST = 64
 LOOK = 0.2  # seconds between two looks for Ctrl-C
 
 # A Storage Box takes 10 connections. One app has one at a time (its host's borg, later the operator's listing); the
-# operator's files are another, and one is left for a person's login. A second command beside counts its own alone: a
-# report of changed repositories beside a backup made 18 of it.
+# operator's files are another, and one is left for a person's login. A second command beside counts its own alone: what
+# it is refused then, it tries again.
 BOX_PLACES = 8
 
 Item = TypeVar("Item")

@@ -1,9 +1,10 @@
 """One run of one command: the inventory, and the hosts and storages that were opened, each once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TypeVar
 
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory import storages as configured
@@ -22,6 +23,9 @@ from tasks.storage.sftp import SftpServer
 from tasks.storage.ssh import SshServer, agent_key_path
 from tasks.storage.staged import Means, Staged
 from tasks.storage.storagebox import StorageBox
+
+Result = TypeVar("Result")
+Tell = Callable[[CloudbackupError, float], None]
 
 
 class Session:
@@ -85,13 +89,27 @@ class Session:
 
         Not where the action itself met such a fault: it was waited for, or a person waits. Raises AppError.
         """
-        defaults = self.inventory.defaults
-        retries, wait = defaults.retries if patient else 0, defaults.retry_wait.total_seconds()
+        storage = self.storage_of(app)
+        if patient:
+            self.patiently(lambda: storage.write_record(app, record))
+        else:
+            storage.write_record(app, record)
+
+    def patiently(self, act: Callable[[], Result], tell: Tell = lambda _error, _wait: None) -> Result:
+        """Return what `act` returns. A fault that may pass is tried again, as often as `defaults: retries` says.
+
+        Before each try stands a pause, twice as long as the one before; `tell` hears the fault and the pause's seconds.
+        Raises what `act` raises at last.
+        """
+        retries, wait = self.inventory.defaults.retries, self.inventory.defaults.retry_wait.total_seconds()
         while True:
             try:
-                return self.storage_of(app).write_record(app, record)
+                return act()
             except CloudbackupError as error:
-                if not error.transient or not retries or self.cancelled.wait(wait):
+                if not error.transient or not retries:
+                    raise
+                tell(error, wait)
+                if self.cancelled.wait(wait):
                     raise
             retries, wait = retries - 1, wait * 2
 

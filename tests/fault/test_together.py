@@ -1,12 +1,14 @@
 """Several operators at once, and locks: one waits for the other, or says who holds the repository. No lock is broken."""
 
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fault.fleet import ROLES, Fleet
-from tests.integration.fleet.support import Operator, eventually, on_host
+from tests.integration.fleet.support import Operator, eventually, on_host, untimed
 
 
 @pytest.fixture
@@ -44,6 +46,21 @@ def test_of_two_operators_one_waits_or_says_who_works_and_looking_disturbs_nobod
         assert f"inv borg.break-lock --app {victim}" in said
 
 
+def beside_others(fleet: Fleet, operator: Operator, *words: str, room: int) -> "subprocess.CompletedProcess[str]":
+    """Run a task while the box has `room` for so many connections, until it has refused one more."""
+    faults = fleet.lab.box.faults
+    assert eventually(lambda: faults.open_connections() == 0)
+    faults.most_connections()
+    faults.connections(room)
+    try:
+        running = operator.start(*words)
+        assert eventually(lambda: faults.most_connections() > room), "none was refused"
+    finally:
+        faults.connections(None)
+    printed, _ = running.communicate(timeout=60)
+    return subprocess.CompletedProcess(words, running.returncode, untimed(printed))
+
+
 def test_the_lock_of_a_machine_that_is_gone_is_named_and_not_broken(fleet: Fleet, hasty: Operator) -> None:
     lock = fleet.repository(fleet.victim) / "lock.exclusive"
     lock.mkdir()
@@ -53,3 +70,22 @@ def test_the_lock_of_a_machine_that_is_gone_is_named_and_not_broken(fleet: Fleet
     assert "locked by process 4711 on gone@4242" in night.line(fleet.victim, "files")
     assert [entry.name for entry in lock.iterdir()] == ["gone@4242.4711-0"]
     fleet.operator.done("borg.break-lock", "--app", fleet.victim, "--yes")
+
+
+@pytest.mark.parametrize(
+    "words", [("prune", "--yes", "--force"), ("check", "--repository-only"), ("verify", "--source", "files")]
+)
+def test_a_connection_too_many_is_tried_again(fleet: Fleet, tmp_path: Path, words: tuple[str, ...]) -> None:
+    operator, victim = fleet.operator.copy(tmp_path / "keeping"), fleet.victim
+    operator.change(f"apps/{victim}.yml", lambda values: values.update(keep={"last": 99}))
+    before = len(fleet.records(victim))
+    end = beside_others(fleet, operator, *words, "--app", victim, room=0)
+    assert end.returncode == 0, end.stdout
+    told = [record["details"]["retried"] for record in fleet.records(victim)[before:]]
+    assert all(re.search("the connection|cannot be reached", met[0]) for met in told), told
+    assert len(told) == (0 if words[0] == "prune" else 1), "nothing was to be pruned"
+
+
+def test_a_report_lists_again_what_it_was_refused(fleet: Fleet) -> None:
+    end = beside_others(fleet, fleet.operator, "report", "--fresh", "--app", fleet.victim, room=1)
+    assert end.returncode == 0, end.stdout

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import work
+from tasks.borg import naming, work
 from tasks.borg.list import archives
 from tasks.borg.runner import BorgError
 from tasks.errors import RefusedError
 from tasks.fleet import checking, pruning
 from tasks.fleet.view import Telling
 from tasks.remote.secret import Secret
+from tasks.storage.ledger import BEGUN
+from tasks.storage.records import Record
 from tests.contract.support import size_of
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
@@ -24,9 +26,12 @@ def prune(scene: Scene, *, answer: bool = True, force: bool = False, quiet: bool
     return pruning.run(str(scene.lab.inventory), options, lambda _: answer)
 
 
+def records(scene: Scene) -> list[Path]:
+    return sorted((scene.lab.box.home() / "cloudbackup/records/shop").iterdir())
+
+
 def newest_record(scene: Scene, action: str) -> dict[str, object]:
-    folder = scene.lab.box.home() / "cloudbackup/records/shop"
-    found = [path for path in sorted(folder.iterdir()) if f"-{action}" in path.name]
+    found = [path for path in records(scene) if f"-{action}" in path.name]
     values: dict[str, object] = json.loads(found[-1].read_text())
     return values
 
@@ -65,6 +70,23 @@ def test_two_operators_at_once_are_no_thieves(scene: Scene) -> None:
     assert (row.status, row.error) == ("ok", None)
     assert prune(scene) == 0
     assert scene.row().error is None
+
+
+def test_a_prune_leaves_what_a_backup_beside_it_has_yet_to_read_back(scene: Scene) -> None:
+    """The middle one of a day would go, but its backup has not written its record yet."""
+    middle = sorted(scene.before)[1]
+    own = next(path for path in records(scene) if middle in path.read_text())
+    told = own.read_bytes()
+    own.unlink()
+    storage, named = scene.session.storage_of(scene.opened.app), naming.parse(middle)
+    assert named
+    storage.announce(scene.opened.app, Record("shop", BEGUN, named.time, "ok", "files", archive=middle))
+    assert prune(scene) == 0
+    assert scene.listed() == scene.before
+    storage.withdraw(scene.opened.app, middle)
+    own.write_bytes(told)
+    assert prune(scene) == 0
+    assert set(scene.before) - set(scene.listed()) == {middle}
 
 
 def test_force_is_recorded_and_settles_what_was_doubted(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """info, diff, check, prune, compact, delete, mount, and what a broken way to the storage is told as."""
 
 import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,11 +96,36 @@ def test_mount_shows_archives_as_folders(repository: Repository, shop: Path, tmp
     assert list(place.iterdir()) == []
 
 
-def script(folder: Path, text: str) -> str:
+def script(folder: Path, text: str, program: str = "/bin/sh") -> str:
     path = folder / "rsh"
-    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.write_text(f"#!{program}\n{text}\n")
     path.chmod(0o755)
     return str(path)
+
+
+# Answers borg once; what borg writes then finds nobody who reads it.
+CLOSES = """
+import os, select, subprocess, sys
+if sys.argv[-1] == "--version":
+    sys.exit()
+serve = subprocess.Popen(sys.argv[sys.argv.index("borg"):], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+os.write(serve.stdin.fileno(), os.read(0, 65536))
+os.close(0)
+os.write(1, os.read(serve.stdout.fileno(), 65536))
+serve.kill()
+borg_ended = select.poll()
+borg_ended.register(1, 0)
+borg_ended.poll(10000)
+"""
+
+
+def test_a_connection_lost_while_borg_writes_may_be_tried_again(
+    make_repository: MakeRepository, tmp_path: Path
+) -> None:
+    repository = make_repository(url="ssh://u@box:23/./shop", BORG_RSH=script(tmp_path, CLOSES, sys.executable))
+    with pytest.raises(BorgError, match="the connection to the storage was lost") as told:
+        archives(repository)
+    assert told.value.transient
 
 
 @pytest.mark.parametrize(
