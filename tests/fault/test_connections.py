@@ -59,7 +59,12 @@ def test_a_fleet_at_work_never_has_more_connections_than_a_box_takes(crowd: tupl
     faults = lab.box.faults
     parallel = ("--parallel", str(len(APPS)))
     most = {}
-    for words in (("backup", *parallel), ("report",), ("check", "--repository-only", *parallel)):
+    for words in (
+        ("backup", *parallel),
+        ("report",),
+        ("check", "--repository-only", *parallel),
+        ("verify", *parallel),
+    ):
         faults.most_connections()
         operator.done(*words)
         most[words[0]] = faults.most_connections()
