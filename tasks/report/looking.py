@@ -7,6 +7,7 @@ since they were listed last, and no others.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 
 from tasks.borg.doubts import Doubt, doubts
@@ -141,13 +142,12 @@ def _listed(session: Session, found: Sequence[Found]) -> dict[Key, Found]:
 
 def _list(session: Session, one: Found) -> Found:
     one = replace(one, state=_state(session, one.app))
-
-    def listed() -> Listing:
-        return archives(session.repository(one.app, Side.OPERATOR), how=PATIENCE)
-
     try:
+        repository = session.repository(one.app, Side.OPERATOR)
         # Of a storage that was seen just now, a refused connection is one too many: of a backup that runs beside.
-        return replace(one, listing=session.patiently(listed) if one.seen else listed())
+        patient = one.seen is not None and repository.host is session.operator
+        listed = partial(archives, repository, how=PATIENCE)
+        return replace(one, listing=session.patiently(listed) if patient else listed())
     except InterruptedRunError:
         raise
     except CloudbackupError as error:

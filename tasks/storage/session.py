@@ -111,7 +111,7 @@ class Session:
                 tell(error, wait)
                 if self.cancelled.wait(wait):
                     raise
-            retries, wait = retries - 1, wait * 2
+                retries, wait = 0 if error.once else retries - 1, wait * 2
 
     def passphrase(self, app: App) -> Secret:
         """Return the passphrase of the app's repository. Raises UsageError."""

@@ -12,6 +12,7 @@ from tasks.fleet import app_backup, sources
 from tasks.fleet.app_backup import AppBackup
 from tasks.fleet.outcome import Outcome
 from tasks.mariadb import failures
+from tasks.storage.session import Session
 
 LOCKED = failures.error("cloudbackup: no lock after 600 s", "shop")
 REBUILT = failures.error("DDL was executed during the backup, please retry", "shop")
@@ -51,3 +52,19 @@ def test_locks_and_rebuilt_tables_are_tried_once_more_and_other_faults_of_the_da
     backup = AppBackup(cast("Any", session), cast("Any", app), ["mariadb"], cast("Any", view))
     assert [outcome.status for outcome in backup.save()] == [status]
     assert len(tried) == tries
+
+
+@pytest.mark.parametrize(("error", "waits"), [(LOST, [1, 2, 4]), (LOCKED, [1]), (FULL, [])])
+def test_pauses_grow_and_end(error: CloudbackupError, waits: list[float]) -> None:
+    defaults = SimpleNamespace(retries=3, retry_wait=timedelta(seconds=1))
+    session = Session(cast("Any", SimpleNamespace(defaults=defaults)))
+    waited: list[float] = []
+    session.cancelled = cast("Any", SimpleNamespace(wait=waited.append))
+    told: list[float] = []
+
+    def act() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        session.patiently(act, lambda _, wait: told.append(wait))
+    assert waited == told == waits
