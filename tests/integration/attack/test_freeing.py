@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import naming, work
+from tasks.borg import freeing, naming, work
+from tasks.borg.compact import Compacted, compact
 from tasks.borg.list import archives
-from tasks.borg.runner import BorgError
-from tasks.errors import RefusedError
+from tasks.borg.runner import BorgError, How, run
+from tasks.errors import AppError, RefusedError
 from tasks.fleet import checking, pruning
 from tasks.fleet.view import Telling
 from tasks.remote.secret import Secret
 from tasks.storage.ledger import BEGUN
 from tasks.storage.records import Record
+from tasks.storage.repository import Repository
 from tests.contract.support import size_of
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
@@ -87,6 +89,26 @@ def test_a_prune_leaves_what_a_backup_beside_it_has_yet_to_read_back(scene: Scen
     own.write_bytes(told)
     assert prune(scene) == 0
     assert set(scene.before) - set(scene.listed()) == {middle}
+
+
+@pytest.mark.parametrize("stolen", [False, True])
+def test_a_prune_that_is_tried_again_looks_again(scene: Scene, monkeypatch: pytest.MonkeyPatch, stolen: bool) -> None:
+    """The connection is lost between dropping archives and freeing their space; a thief may use the pause."""
+    _, middle, newest = sorted(scene.before)
+    calls = []
+
+    def compact_lost_once(repository: Repository, how: How) -> Compacted:
+        calls.append(1)
+        if len(calls) > 1:
+            return compact(repository, how)
+        if stolen:
+            run(scene.host, ("delete", f"::{newest}"), QUICK)
+        raise AppError("the connection was lost", transient=True)
+
+    monkeypatch.setattr(freeing, "compact", compact_lost_once)
+    assert prune(scene) == (5 if stolen else 0)
+    assert len(calls) == (1 if stolen else 2)
+    assert set(scene.listed()) == set(scene.before) - ({middle, newest} if stolen else {middle})
 
 
 def test_force_is_recorded_and_settles_what_was_doubted(scene: Scene) -> None:
