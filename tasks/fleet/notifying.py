@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from tasks.fleet.outcome import Outcome
+from tasks.fleet.outcome import WORST_FIRST, Outcome
 from tasks.fleet.view import line, summed
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
@@ -77,9 +77,9 @@ class Notices:
         self._all.ended(self._news(self._action, outcomes, whole=self._every))
 
     def _news(self, what: str, outcomes: Sequence[Outcome], *, whole: bool) -> News:
-        worst_first = sorted(outcomes, key=lambda outcome: ("failed", "warning", "ok").index(outcome.status))
+        worst_first = sorted(outcomes, key=lambda outcome: WORST_FIRST.index(outcome.status))
         lines = [text for outcome in worst_first for text in (line(outcome), *_said(outcome))]
-        failed = any(outcome.failed for outcome in outcomes)
+        failed = any(outcome.status != "ok" for outcome in outcomes)
         return News(self._action, f"{what}: {summed(outcomes, self._verb)}", "\n".join(lines), failed, whole)
 
 

@@ -2,18 +2,24 @@
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
+from tasks.storage.records import Record
+from tasks.storage.verdict import verdict_of
 
-Status = Literal["ok", "warning", "failed"]
+Status = Literal["ok", "warning", "suspect", "incomplete", "failed"]
+WORST_FIRST: tuple[Status, ...] = ("failed", "incomplete", "suspect", "warning", "ok")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The end of one action on one source.
+
+    `ok`: all of it is done; what `said` holds then are harmless remarks. `warning`: done, and a person has to look at
+    something. `suspect` and `incomplete` are verdicts on the archive that was made (tasks/storage/verdict.py).
 
     Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
     `code` is the exit code that belongs to the error, which is `transient` when the same may succeed a little later;
@@ -53,6 +59,17 @@ class Outcome:
         """Tell whether the source was not saved."""
         return self.status == "failed"
 
+    @property
+    def judged(self) -> "Outcome":
+        """The outcome with the verdict that its details hold, unless it is worse already."""
+        record = Record(self.app, "backup", self.began, self.status, details=self.details)
+        return self.no_better_than(verdict_of(record).status)
+
+    def no_better_than(self, status: Status, *said: str) -> "Outcome":
+        """Return the outcome with `status`, or its own where that is worse, and with more to say."""
+        worst = min(status, self.status, key=WORST_FIRST.index)
+        return replace(self, status=worst, said=(*self.said, *said))
+
 
 def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> Outcome:
     """Return the outcome of `action`, which gets the time at which it began, or of its fault.
@@ -73,14 +90,15 @@ def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> O
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 when all is well, 3 when some failed, 4 when all did.
+    """Return 0 when all is ok, 3 when some of it is not, 4 when all of it failed or is incomplete.
 
-    2 when the inventory alone is to blame for what failed, 5 when all that failed was refused for safety.
+    2 when the inventory alone is to blame for what failed, 5 when all that is not ok was refused for safety.
     """
-    failed = [outcome for outcome in outcomes if outcome.failed]
-    if not failed:
+    wrong = [outcome for outcome in outcomes if outcome.status != "ok"]
+    if not wrong:
         return 0
     for code in (UsageError.exit_code, RefusedError.exit_code):
-        if all(outcome.code == code for outcome in failed):
+        if all(outcome.code == code for outcome in wrong):
             return code
-    return 4 if len(failed) == len(outcomes) else 3
+    lost = [outcome for outcome in wrong if outcome.status in ("failed", "incomplete")]
+    return 4 if len(lost) == len(outcomes) else 3

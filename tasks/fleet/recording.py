@@ -51,7 +51,7 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
 
 
 def _doubted(outcome: Outcome, why: str) -> Outcome:
-    return outcome if outcome.failed else replace(outcome, status="warning", said=(*outcome.said, why))
+    return outcome if outcome.failed else outcome.no_better_than("warning", why)
 
 
 def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
@@ -64,7 +64,7 @@ def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
         return outcome
     told.update(new)
     what = f"the repository looks wrong: {'; '.join(new)}; `inv app.check --app {outcome.app}` tells more"
-    return replace(outcome, status="failed" if outcome.failed else "warning", said=(*outcome.said, what))
+    return outcome.no_better_than("warning", what)
 
 
 def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:
@@ -79,7 +79,7 @@ def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outc
         session.write_record(app, record, patient=not outcome.transient)
     except CloudbackupError as error:
         why = f"no record could be written: {error.what}"
-        return replace(outcome, status=outcome.status if outcome.failed else "warning", said=(*outcome.said, why))
+        return outcome.no_better_than("warning", why)
     return outcome
 
 

@@ -57,21 +57,21 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
     except ContentError as error:
         raise ALL[source].explained(app, error) from error
     learnt = ready.learn(created)
-    warnings = (*created.warnings, *learnt.warnings)
-    return Outcome(
+    done = Outcome(
         app=app.name,
         source=source,
-        status="warning" if warnings else "ok",
+        status="warning" if created.warnings else "ok",
         began=time,
         seconds=created.seconds,
         size=created.size,
         stored=created.stored,
         archive=created.archive,
         archive_id=created.id,
-        said=warnings,
+        said=(*created.warnings, *learnt.warnings),
         details={**_details(ready.options), **learnt.details},
         met=created.met,
     )
+    return done.judged
 
 
 def _details(options: Options) -> dict[str, int]:

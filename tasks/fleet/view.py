@@ -3,13 +3,14 @@
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tasks.fleet.outcome import Outcome
+from tasks.fleet.outcome import Outcome, Status
 from tasks.human import clock, size
 from tasks.inventory.models import App
 
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+COLOURS = {"ok": "green", "warning": "yellow", "suspect": "magenta", "incomplete": "red", "failed": "red"}
+NOT_OK: dict[Status, str] = {
+    "failed": "failed",
+    "incomplete": "incomplete",
+    "suspect": "suspect",
+    "warning": "with a warning",
+}
+STATUS_WIDTH = len("incomplete")
 RATED = 3.0  # seconds before a rate means anything
 
 
@@ -147,7 +155,7 @@ class View:
 def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
     """Return the line of a source that has ended, with columns at least so wide."""
     label = f"{outcome.app} on {outcome.storage}" if outcome.storage else outcome.app
-    head = f"{label:{app_width}}  {outcome.source:{source_width}}  {outcome.status:7}"
+    head = f"{label:{app_width}}  {outcome.source:{source_width}}  {outcome.status:{STATUS_WIDTH}}"
     head += f"  {clock(outcome.seconds):>5}"
     if outcome.failed:
         return f"{head}  {outcome.said[0] if outcome.said else ''}"
@@ -162,7 +170,7 @@ def _name(outcome: Outcome) -> str:
 
 def summed(outcomes: Sequence[Outcome], verb: str, seconds: float | None = None) -> str:
     """Return the last line: how many of how many, in which time."""
-    failed = sum(outcome.failed for outcome in outcomes)
-    text = f"{len(outcomes) - failed} of {len(outcomes)} {verb}"
+    counts = Counter(outcome.status for outcome in outcomes)
+    text = f"{len(outcomes) - counts['failed']} of {len(outcomes)} {verb}"
     text += f" in {clock(seconds)}" if seconds is not None else ""
-    return f"{text}, {failed} failed" if failed else text
+    return ", ".join([text, *(f"{counts[status]} {told}" for status, told in NOT_OK.items() if counts[status])])

@@ -19,7 +19,7 @@ UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: 
 _NAME = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(?P<kind>.+)-[0-9a-f]{4}\.json")
 _SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(SOURCES)})(?P<failed>-failed)?")
 _DAY = len("2026-11-22")
-Outcome = Literal["ok", "warning", "failed"]
+Outcome = Literal["ok", "warning", "suspect", "incomplete", "failed"]  # best first; see verdict.py
 
 
 @dataclass(frozen=True)
