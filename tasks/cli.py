@@ -30,7 +30,7 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
             except CloudbackupError as error:
                 raise Exit(str(error), code=error.exit_code) from error
             except KeyboardInterrupt as error:
-                raise Exit("interrupted", code=InterruptedRunError.exit_code) from error
+                raise Exit(str(error) or "interrupted", code=InterruptedRunError.exit_code) from error
 
         return invoke_task(**{"positional": (), **options})(run)
 

@@ -42,7 +42,19 @@ class RefusedError(CloudbackupError):
     exit_code = 5
 
 
-class InterruptedRunError(CloudbackupError):
-    """The operator pressed Ctrl-C or the process was told to end."""
+class InterruptedRunError(KeyboardInterrupt):
+    """The operator pressed Ctrl-C or the process was told to end.
 
-    exit_code = 130
+    No `CloudbackupError`, and no `Exception`: what goes on with the next app after any fault must not go on after this.
+    `what` and `remedy` are those of CloudbackupError.
+    """
+
+    exit_code: ClassVar[int] = 130
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.remedy}" if self.remedy else self.what

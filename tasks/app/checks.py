@@ -9,7 +9,7 @@ from tasks.borg.escrow import read_copy
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.runner import BorgError, How
-from tasks.errors import AppError, CloudbackupError, InterruptedRunError
+from tasks.errors import AppError, CloudbackupError
 from tasks.fleet import database
 from tasks.human import size
 from tasks.inventory.models import App
@@ -46,8 +46,6 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     try:
         session.passphrase(app)
         session.host(app).facts()
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         yield Check(app.name, "host", "error", error.what, error.remedy)
         yield from _tried(app, "storage", lambda: _storage(session, app))
@@ -86,8 +84,6 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
 def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     try:
         yield from check()
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         yield Check(app.name, name, "error", error.what.removeprefix(f"{app.name}: "), error.remedy)
 

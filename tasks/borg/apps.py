@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.storage.repository import Repository, Side
@@ -66,7 +66,7 @@ def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR
             try:
                 for line in act(Opened(session, app, session.repository(app, side))):
                     print(line)
-            except (UsageError, InterruptedRunError):
+            except UsageError:
                 raise
             except CloudbackupError as error:
                 if len(apps) == 1:

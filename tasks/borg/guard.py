@@ -13,7 +13,7 @@ from tasks.borg import naming
 from tasks.borg.doubts import CLOCKS_APART, Doubt, doubts, strangers
 from tasks.borg.list import Archive, Listing, archives
 from tasks.borg.runner import PLAIN, BorgError, How
-from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
+from tasks.errors import CloudbackupError, RefusedError
 from tasks.inventory.models import App
 from tasks.storage.ledger import SAVING, Ledger, ledger
 from tasks.storage.records import UNCHANGED, Records
@@ -93,8 +93,6 @@ def _look(session: Session, app: App, repository: Repository, how: How) -> Evide
         ) from error
     try:
         records = storage.read_history(app)
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         if error.transient:
             raise

@@ -19,7 +19,7 @@ from tasks.borg import naming
 from tasks.borg.create import Created, IncompleteError, Options, create
 from tasks.borg.list import Archive, archives
 from tasks.borg.runner import PLAIN, BorgError, ContentError, How
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.storage.ledger import BEGUN
 from tasks.storage.records import Record, operator_name
@@ -39,8 +39,6 @@ def make(session: Session, app: App, repository: Repository, options: Options, h
     _announce(session, app, options.archive)
     try:
         return create(repository, options, how)
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         if _ours_is_not_there(error):
             session.storage_of(app).withdraw(app, options.archive)
@@ -64,8 +62,6 @@ def _announce(session: Session, app: App, archive: str) -> None:
     record = Record(app.name, BEGUN, named.time, "ok", named.source, archive=archive, operator=operator_name())
     try:
         session.storage_of(app).announce(app, record)
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         return  # the record of the backup, later, tells a person
 
@@ -84,8 +80,6 @@ def _look(session: Session, app: App, name: str) -> Archive | None:
     """Return the archive of this name; None when there is none, or it cannot be learnt: the announcement stays."""
     try:
         listing = archives(session.repository(app, Side.OPERATOR), how=ASKING)
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         return None
     return next((archive for archive in listing.archives if archive.name == name), None)

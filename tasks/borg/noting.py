@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.models import App
 from tasks.storage.records import Record, operator_name
 from tasks.storage.session import Session
@@ -35,7 +35,7 @@ def noted(session: Session, app: App, action: str) -> Iterator[Note]:
     record = Record(app.name, action, began, "ok", operator=operator_name())
     try:
         yield note
-    except (UsageError, InterruptedRunError):
+    except UsageError:
         raise
     except CloudbackupError as error:
         failed = replace(record, outcome="failed", error=error.what.removeprefix(f"{app.name}: "))

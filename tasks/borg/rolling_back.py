@@ -14,7 +14,7 @@ from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.noting import Note
 from tasks.borg.rollback import Point
-from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
+from tasks.errors import CloudbackupError, RefusedError
 from tasks.storage import memory
 from tasks.storage.ledger import Ledger, ledger
 from tasks.storage.repository import Side
@@ -77,8 +77,6 @@ def _foretold(target: Target, point: Point, known: Ledger) -> Iterator[str]:
     yield f"{name}: back to transaction {point.transaction}, of {point.time:%Y-%m-%d %H:%M:%S} UTC"
     try:
         now = {each.id: each.name for each in archives(target.repository, how=target.how).archives}
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         yield f"{name}: now nothing can be listed: {error.what.removeprefix(f'{name}: ')}"
         now = {}
@@ -96,8 +94,6 @@ def _forgotten(target: Target, identity: str) -> Iterator[str]:
     try:
         host = target.session.repository(target.app, Side.HOST)
         done = memory.forget(host, identity)
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         done = False
     if not done:
@@ -117,8 +113,6 @@ def _key(target: Target, identity: str) -> Iterator[str]:
     kept = path.read_bytes()
     try:
         same = exported(target.repository, how=target.how) == kept
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         same = False
     if not same:

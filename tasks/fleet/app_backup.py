@@ -63,8 +63,6 @@ class AppBackup:
                     self._note(outcome)
                     if self.app.before or self.app.after:
                         self._put_off(todo, outcome, began)
-        except InterruptedRunError:
-            raise
         except CloudbackupError as error:
             self._lost(todo, error, began)
 

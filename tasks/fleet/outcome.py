@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
+from tasks.errors import CloudbackupError, RefusedError, UsageError
 from tasks.storage.records import Record
 from tasks.storage.verdict import verdict_of
 
@@ -80,8 +80,6 @@ def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> O
     began = datetime.now(UTC)
     try:
         return action(began)
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         return Outcome.fault(app, source, began, error)
     except Exception as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks.borg.runner import How
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
 from tasks.report.looking import Anew, looked_anew
@@ -26,8 +26,6 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
     try:
         made = {outcome.archive_id: outcome.archive or "" for outcome in outcomes if outcome.archive_id}
         found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         return [
             _doubted(outcome, f"saved, but the repository could not be listed afterwards: {error.what}")

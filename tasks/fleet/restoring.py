@@ -11,7 +11,7 @@ from tasks.borg import naming
 from tasks.borg.extract import content, size
 from tasks.borg.list import Archive, Listing, archives, look_up
 from tasks.borg.restore import Restored, restore_in_place, restore_to
-from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet import database, recovering
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 from tasks.fleet.recording import recorded
@@ -87,8 +87,6 @@ def _first_jobs(session: Session, options: Options) -> list[_Job]:
     for copy in copies:
         try:
             jobs = _jobs(session, copy, options)
-        except InterruptedRunError:
-            raise
         except CloudbackupError as error:
             faults.append(error)
             continue

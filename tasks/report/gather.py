@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.borg import escrow
 from tasks.borg.doubts import doubts
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.report import keys, looking
 from tasks.report.cache import Cache
@@ -101,8 +101,6 @@ def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:
     try:
         storage = session.storage(name)
         usage, remark = storage.usage(tuple(app for app in apps if app.storage == name)), storage.remark()
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         return StorageRow(name, kind, error=error.what)
     return StorageRow(name, kind, usage.used, usage.size, remark)

@@ -13,7 +13,7 @@ from itertools import groupby
 from tasks.borg.doubts import Doubt, doubts
 from tasks.borg.list import Listing, archives
 from tasks.borg.runner import How
-from tasks.errors import AppError, CloudbackupError, InterruptedRunError
+from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.models import App
 from tasks.remote.running import HostError
 from tasks.report.cache import NOTHING, Cache, Kept
@@ -90,8 +90,6 @@ def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> l
         found = [replace(one, kept=cache.load(storage.name, one.app.name, one.address)) for one in found]
         known = {one.app.name: one.kept.records for one in found}
         seen = storage.survey(group, known, _choice(known.values(), newest))
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         return [Found(app, error=error) for app in group]
     return [_with(one, each) for one, each in zip(found, seen, strict=True)]
@@ -148,8 +146,6 @@ def _list(session: Session, one: Found) -> Found:
         patient = one.seen is not None and repository.host is session.operator
         listed = partial(archives, repository, how=PATIENCE)
         return replace(one, listing=session.patiently(listed) if patient else listed())
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         return replace(one, listing_error=error.what.removeprefix(f"{one.app.name}: "))
 
@@ -158,8 +154,6 @@ def _state(session: Session, app: App) -> State | None:
     """Return a repository's state, None when it cannot be read: then nothing is said of it."""
     try:
         return session.storage_of(app).state(app)
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         return None
 
@@ -183,8 +177,6 @@ def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
     for group in groups(session, apps):
         try:
             read = session.storage_of(group[0]).marks(group)
-        except InterruptedRunError:
-            raise
         except CloudbackupError:
             continue
         marks |= zip(map(key, group), read, strict=True)
@@ -230,8 +222,6 @@ def _surveyed(session: Session, app: App, known: Mapping[str, bytes]) -> Seen | 
     """Return what a look at one app shows; None when its storage cannot be looked at."""
     try:
         return session.storage_of(app).survey((app,), {app.name: known}, _choice([known], NEWEST))[0]
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         return None
 

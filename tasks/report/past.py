@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks import human
-from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory import load
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
@@ -114,7 +114,5 @@ def _whole(number: int | None) -> int | None:
 def _read(session: Session, app: App, limit: int) -> list[Told] | CloudbackupError:
     try:
         return [Told(app.label, record) for record in sound(session.storage_of(app).read_records(app, newest=limit))]
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         return error

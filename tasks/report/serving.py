@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory import load
 from tasks.report.formats import records_wanted
 from tasks.report.gather import gather
@@ -43,7 +43,7 @@ def run(folder: str, options: Options) -> None:
             while True:
                 _round(board, lambda: _gathered(folder))
                 time.sleep(options.interval)
-        except (KeyboardInterrupt, InterruptedRunError):
+        except KeyboardInterrupt:
             _say("ended")
 
 
@@ -58,8 +58,6 @@ def _round(board: Board, make: Callable[[], Report]) -> None:
     began = time.monotonic()
     try:
         board.put(make(), time.monotonic() - began)
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         _say(f"no new report: {error}")
         board.failed()

@@ -7,7 +7,7 @@ beside it must stay, or encrypted data could be written twice with one nonce (tr
 import re
 from collections.abc import Iterator
 
-from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
+from tasks.errors import CloudbackupError, RefusedError
 from tasks.inventory.models import App
 from tasks.remote.script import Script
 from tasks.storage.repository import Repository, Side
@@ -47,8 +47,6 @@ def forgotten(session: Session, app: App) -> Iterator[str]:
     storage = session.storage_of(app)
     try:
         identity = repository_id(storage.files(app).read(f"{storage.path(app)}/config"))
-    except InterruptedRunError:
-        raise
     except CloudbackupError as error:
         yield f"{app.name}: {error.what}"
         return
@@ -57,7 +55,5 @@ def forgotten(session: Session, app: App) -> Iterator[str]:
             repository = session.repository(app, side)
             if not forget(repository, identity):
                 yield f"{app.name}: borg's memory of the repository stays on {repository.host.name}"
-        except InterruptedRunError:
-            raise
         except CloudbackupError as error:
             yield f"{app.name}: {error.what}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hcloud.storage_boxes import StorageBoxSnapshotPlan
 
-from tasks.errors import AppError, CloudbackupError, InterruptedRunError, UsageError
+from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.human import size
 from tasks.inventory import load
 from tasks.storage.memory import forgotten
@@ -156,8 +156,6 @@ def _archives_since(session: Session, storage: str, time: datetime) -> tuple[lis
     for app in apps_of(session.inventory, storage):
         try:
             records = session.storage(storage).read_records(app).all
-        except InterruptedRunError:
-            raise
         except CloudbackupError:
             unknown.append(app.name)
             continue

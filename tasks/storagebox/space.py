@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.errors import AppError, CloudbackupError, InterruptedRunError
+from tasks.errors import AppError, CloudbackupError
 from tasks.human import size
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
@@ -72,8 +72,6 @@ def _pool(inventory: Inventory, name: str) -> Iterator[str]:
 def _records(storage: Storage, app: App) -> Sequence[Record]:
     try:
         return storage.read_records(app).all
-    except InterruptedRunError:
-        raise
     except CloudbackupError:
         return ()
 

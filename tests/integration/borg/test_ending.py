@@ -27,7 +27,7 @@ class Running:
 
     def __init__(self, repository: Repository, folder: Path) -> None:
         self.ready = folder / "ready"
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         body = f"head -c 2000000 /dev/urandom; echo $BASHPID $PPID > {self.ready}.new; mv {self.ready}.new {self.ready}; sleep 300"
         self.options = StreamOptions("shop-mariadb-2026-11-22T03-00-00", Stream(body), "dump")
         self.repository = repository
@@ -39,10 +39,10 @@ class Running:
     def run(self) -> None:
         try:
             create(self.repository, self.options)
-        except CloudbackupError as error:
+        except (CloudbackupError, InterruptedRunError) as error:
             self.error = error
 
-    def ended(self) -> Exception | None:
+    def ended(self) -> BaseException | None:
         self.thread.join(60)
         assert not self.thread.is_alive()
         return self.error

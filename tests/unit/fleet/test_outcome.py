@@ -10,7 +10,7 @@ from tasks.fleet.outcome import Outcome, attempted, exit_code
 FAILED, WRONG, REFUSED = AppError("full"), UsageError("no secret"), RefusedError("looks wrong")
 
 
-def outcome(error: CloudbackupError | None) -> Outcome:
+def outcome(error: BaseException | None) -> Outcome:
     def action(began: object) -> Outcome:
         if error is not None:
             raise error
