@@ -34,6 +34,13 @@ VERSION = subprocess.run((programs.find("mariadbd"), "--version"), capture_outpu
 SAME_SERIES = "10.11." in VERSION  # a server of another series is refused by name
 
 
+class Owner(Operator):
+    """Works on the machine itself as from a home of its own: borg remembers there where it saw a repository."""
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "HOME": str(self.inventory.parent)}
+
+
 @pytest.fixture(scope="module")
 def operator() -> Iterator[Operator]:
     """Return an operator whose own machine has the storage, as an earlier version left it, on a disk."""
@@ -59,7 +66,7 @@ def operator() -> Iterator[Operator]:
         "mariadb": {"binlog": True, "verify": ["SELECT COUNT(*) > 0 FROM shop.orders"]},
     }
     (apps / "shop.yml").write_text(yaml.safe_dump(app))
-    yield Operator(folder / "inventory")
+    yield Owner(folder / "inventory")
     shutil.rmtree(folder)
 
 
