@@ -25,6 +25,7 @@ from tasks.storage.ledger import BEGUN
 from tasks.storage.records import Record, operator_name
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
+from tasks.storage.verdict import UNHEARD
 
 ASKING = How(lock_wait=20, timeout=60)  # a borg that lost its operator has ended by then, and let go of its lock
 EXISTS = "Archive.AlreadyExists"
@@ -96,8 +97,6 @@ def _taken_over(app: App, found: Archive, error: CloudbackupError) -> Created:
         stored=None,
         files=None,
         seconds=(datetime.now(UTC) - _parsed(found.name).time).total_seconds(),
-        warnings=(
-            f"{what}; the archive is there and whole all the same, but what borg had to say of it was not heard",
-        ),
+        warnings=(f"{what}; the archive is there and whole all the same, but {UNHEARD}",),
         met=error,
     )

@@ -10,6 +10,7 @@ from tasks.inventory.models import App
 from tasks.report.looking import Anew, looked_anew
 from tasks.storage.records import UNCHANGED, Record, operator_name
 from tasks.storage.session import Session
+from tasks.storage.verdict import UNLISTED
 
 DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
 
@@ -27,10 +28,7 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
         made = {outcome.archive_id: outcome.archive or "" for outcome in outcomes if outcome.archive_id}
         found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
     except CloudbackupError as error:
-        return [
-            _doubted(outcome, f"saved, but the repository could not be listed afterwards: {error.what}")
-            for outcome in outcomes
-        ]
+        return [_doubted(outcome, f"{UNLISTED}: {error.what}") for outcome in outcomes]
     return [_compared(outcome, found) for outcome in outcomes]
 
 
@@ -49,7 +47,8 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
 
 
 def _doubted(outcome: Outcome, why: str) -> Outcome:
-    return outcome if outcome.failed else outcome.no_better_than("warning", why)
+    """Return the outcome with the warning first: the record keeps one line."""
+    return outcome if outcome.failed else replace(outcome.no_better_than("warning"), said=(why, *outcome.said))
 
 
 def alarmed(outcome: Outcome, told: set[str]) -> Outcome:

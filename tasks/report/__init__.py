@@ -15,7 +15,7 @@ from tasks.cli import APP_HELP, task
         "output": "write to this file, whole or not at all, in place of the terminal",
         "fresh": "list every repository anew, also those that did not change since an earlier report",
         "notify": "tell those whom `notify` in cloudbackup.yml names as well, on failure or always as it says there",
-        "strict": "exit with 3 when anything is late, missing, failed or unknown",
+        "strict": "exit with 3 unless every source is ok",
     },
     iterable=["app"],
 )

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 
 from tasks.report.formats import Look
-from tasks.report.rows import Report, Row
+from tasks.report.rows import Acceptance, LeftOut, Report, Row
 from tasks.report.table import printable
 
 # A spreadsheet takes a cell that begins so for a formula, quoted or not; an apostrophe makes it text
@@ -20,7 +20,10 @@ FORMULA = (
 
 
 def write(report: Report, _look: Look) -> str:
-    """Return a header and a row for each app and source. Times are UTC, sizes bytes, what is not known is empty."""
+    """Return a header and a row for each app and source. Times are UTC, sizes bytes, what is not known is empty.
+
+    `incomplete` is the number of what was left out, `verdict_accepted` says who, when and why in one text.
+    """
     names = [field.name for field in fields(Row)]
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
@@ -30,9 +33,17 @@ def write(report: Report, _look: Look) -> str:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, LeftOut):
+        return value.count
+    if isinstance(value, Acceptance):
+        value = f"{value.by or 'unknown'}, {_time(value.time)}: {value.reason}"
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"  # spreadsheets know this form as a time
+        return _time(value)
     if not isinstance(value, str):
         return value
     text = printable(value)
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _time(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"  # spreadsheets know this form as a time

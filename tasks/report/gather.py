@@ -11,6 +11,7 @@ from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.report import keys, looking
 from tasks.report.cache import Cache
+from tasks.report.comments import with_comments
 from tasks.report.judge import Evidence, judge, sound
 from tasks.report.looking import Found
 from tasks.report.rows import Report, StorageRow, expected
@@ -39,6 +40,7 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     found = looking.complete(session, [each for each in done if isinstance(each, list)], cache)
     now = datetime.now(UTC)
     told = {key: _evidence(one) for key, one in found.items()}
+    told = with_comments(session, {key: one.app for key, one in found.items()}, told, now)
     evidence = [told[looking.key(app)] for app in apps]
     judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
     folder = session.inventory.escrow
@@ -92,8 +94,9 @@ def _evidence(one: Found) -> Evidence:
     if records is None or isinstance(records, CloudbackupError):
         return Evidence(listed, None, one.listing_error, records.what if records else None)
     told = Records.parse(records)
-    wrong = doubts(listed, one.state, ledger(told), datetime.now(UTC)) if told.all else []
-    return Evidence(listed, told, one.listing_error, doubts=wrong)
+    known = ledger(told)
+    wrong = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
+    return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun)
 
 
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:

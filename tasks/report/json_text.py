@@ -24,4 +24,7 @@ def write(report: Report, _look: Look) -> str:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: utc(value) if isinstance(value, datetime) else value for key, value in values.items()}
+    return {
+        key: utc(value) if isinstance(value, datetime) else _plain(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }

@@ -1,25 +1,30 @@
 """From what was found to what it means. The listing is the truth about archives, records tell what it cannot."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from tasks.borg import naming
 from tasks.borg.doubts import CLOCKS_APART, Doubt
 from tasks.borg.list import Archive
 from tasks.report.human import day
 from tasks.report.recoverable import recoverable
-from tasks.report.rows import Expected, Row
+from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
 from tasks.storage.records import UNCHANGED, Record, Records
+from tasks.storage.verdict import Accepted, Verdict, has_verdict, verdict_of, verdict_of_comment, verdicts
 
 LARGEST = 2**63
+NAMED = 3  # of what was left out, so many stand in a row's line
+LISTED = 20  # and so many in its list
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What was found of one app: its archives and records, of all sources; None, and why, for what could not be had.
 
-    `doubts` is what looks wrong in the repository.
+    `doubts` is what looks wrong in the repository. `begun` are names of archives that were announced and have no record
+    yet. `comments` are those of archives of which no record tells, by id.
     """
 
     archives: Sequence[Archive] | None
@@ -27,16 +32,19 @@ class Evidence:
     archives_error: str | None = None
     records_error: str | None = None
     doubts: Sequence[Doubt] = ()
+    begun: Collection[str] = ()
+    comments: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
-    """Return the row of one source.
+    """Return the row of one source. `rows.WORST_FIRST` has the statuses; the first that fits holds.
 
-    unknown: the listing could not be had, or every archive is dated in the future. missing: there is no archive.
     failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
     for a backup that could not be restored is none; or so is the newest check's; or the repository does not look as our
-    records say. late: the newest archive is older than `source.max_age`. ok: none of these. Everything odd stands in
-    `error`, whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
+    records say. missing: there is no archive. incomplete, suspect: the newest archive's verdict. late: the newest good
+    archive is older than `source.max_age`. unknown: the listing could not be had, or every archive is dated in the
+    future, or nothing tells whether the newest archive is whole. ok: none of these. Everything odd stands in `error`,
+    whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
     """
     history = _History(source, evidence.records)
     row = Row(source.app, source.host, source.storage, source.source, "unknown", proven=history.proven)
@@ -46,15 +54,16 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
         row = replace(row, error=_line([reason, *doubts, *_record_notes(evidence, history)]))
         return replace(row, status="failed") if doubts else row
     own = _own(source, evidence.archives)
-    ahead = [archive for archive in own if archive.start > now + CLOCKS_APART]
-    newest = max((archive for archive in own if archive not in ahead), key=lambda archive: archive.start, default=None)
+    present = _dated(own, now)
+    chosen = _Verdicts(evidence, history, present)
+    newest = chosen.newest
     failures = history.failures(newest)
     until, why = _recoverable(source, evidence)
     notes = [
         *_failure(failures, now),
         *_drill(history.failed_drill, now),
         *_check(history.failed_check, now),
-        *_warning(history.of(newest) if newest else None),
+        *chosen.notes(doubts, now),
         *doubts,
         *_record_notes(evidence, history),
         *filter(None, [why]),
@@ -62,12 +71,28 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     row = replace(row, archives=len(own), error=_line(notes), recoverable_until=until)
     last = max(filter(None, [newest.start if newest else None, history.looked]), default=None)
     if last is None:
-        return row if ahead else replace(row, status="missing")
-    late = now - last > source.max_age
-    bad = failures or history.failed_drill or history.failed_check or doubts
-    row = replace(row, status="failed" if bad else "late" if late else "ok")
-    row = replace(row, last=last, age_seconds=max(int((now - last).total_seconds()), 0))
-    return _newest(row, newest, history.of(newest)) if newest else row
+        return row if own else replace(row, status="missing")
+    bad = bool(failures or history.failed_drill or history.failed_check or doubts)
+    row = replace(row, status="failed" if bad else chosen.status or "ok")
+    if row.status in ("unknown", "ok") and now - last > source.max_age:
+        row = replace(row, status="late")
+    good = max(filter(None, [chosen.good, history.looked]), default=None)
+    row = replace(row, last=last, last_good=good, age_seconds=max(int((now - last).total_seconds()), 0))
+    return _newest(row, newest, history.of(newest), chosen.verdict) if newest else row
+
+
+def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
+    """Return the name of a source's newest archive when no record tells of it; None where a doubt says it already."""
+    if evidence.archives is None or any(doubt.about(source.source) for doubt in evidence.doubts):
+        return None
+    present = _dated(_own(source, evidence.archives), now)
+    newest = _Verdicts(evidence, _History(source, evidence.records), present)
+    return newest.newest.name if newest.newest and newest.verdict is None else None
+
+
+def _dated(own: Sequence[Archive], now: datetime) -> list[Archive]:
+    """Return the archives that are not dated in the future."""
+    return [archive for archive in own if archive.start <= now + CLOCKS_APART]
 
 
 def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None, str]:
@@ -79,7 +104,9 @@ def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None,
 
 
 def _line(notes: list[str]) -> str | None:
-    return "; ".join(" ".join(note.split()) for note in notes) or None
+    """Return the notes on one line, without those that another one says as well."""
+    lines = list(dict.fromkeys(" ".join(note.split()) for note in notes))
+    return "; ".join(line for line in lines if not any(line in other for other in lines if other != line)) or None
 
 
 def _own(source: Expected, archives: Sequence[Archive]) -> list[Archive]:
@@ -94,10 +121,12 @@ def sound(records: Records | None) -> list[Record]:
 
 
 def _sound(record: Record) -> bool:
-    texts = (record.app, record.action, record.source, record.error, record.archive, record.archive_id)
+    texts = (record.app, record.action, record.source, record.error, record.archive, record.archive_id, record.operator)
     numbers = (record.size, record.stored, record.duration_seconds)
-    return all(text is None or isinstance(text, str) for text in texts) and all(
-        number is None or (isinstance(number, int | float) and abs(number) < LARGEST) for number in numbers
+    return (
+        all(text is None or isinstance(text, str) for text in texts)
+        and all(number is None or (isinstance(number, int | float) and abs(number) < LARGEST) for number in numbers)
+        and isinstance(record.details, Mapping)
     )
 
 
@@ -159,10 +188,6 @@ def _check(failed: Record | None, now: datetime) -> list[str]:
     return [f"check failed ({day(failed.time, now)}): {failed.error or 'it does not say why'}"] if failed else []
 
 
-def _warning(record: Record | None) -> list[str]:
-    return [record.error] if record and record.outcome == "warning" and record.error else []
-
-
 def _record_notes(evidence: Evidence, history: _History) -> list[str]:
     if evidence.records is None:
         return [f"records: {evidence.records_error or 'could not be read'}"]
@@ -170,8 +195,89 @@ def _record_notes(evidence: Evidence, history: _History) -> list[str]:
     return [f"{count} broken record{'s' if count > 1 else ''}"] if count else []
 
 
-def _newest(row: Row, newest: Archive, record: Record | None) -> Row:
-    row = replace(row, archive=newest.name)
+def _newest(row: Row, newest: Archive, record: Record | None, verdict: Verdict | None) -> Row:
+    row = replace(row, archive=newest.name, **_judged(verdict))
     if record is None:
         return row
     return replace(row, size=record.size, stored=record.stored, duration_seconds=record.duration_seconds)
+
+
+def _judged(verdict: Verdict | None) -> dict[str, Any]:
+    """Return a verdict as a row's fields; none when it is not known."""
+    if verdict is None:
+        return {}
+    return {
+        "incomplete": LeftOut(verdict.left_out, verdict.first[:LISTED]),
+        "suspect": "; ".join(verdict.suspect) or None,
+        "verdict_accepted": _acceptance(verdict.accepted),
+    }
+
+
+def _acceptance(accepted: Accepted | None) -> Acceptance | None:
+    if accepted is None:
+        return None
+    return Acceptance(accepted.record.operator, accepted.record.time, accepted.reason)
+
+
+class _Verdicts:
+    """The verdicts of one source's archives, and the archive that counts as the newest one.
+
+    An archive that was announced and has no record yet does not: its backup has just ended, or nobody wrote down how.
+    Where there is no other, it is the newest one, and unknown.
+    """
+
+    def __init__(self, evidence: Evidence, history: "_History", archives: Sequence[Archive]) -> None:
+        self._evidence = evidence
+        self._history = history
+        self._known = verdicts(Records(tuple(sound(evidence.records))))
+        ordered = sorted(archives, key=lambda archive: archive.start, reverse=True)
+        judged = [archive for archive in ordered if history.of(archive) or archive.name not in evidence.begun]
+        self.newest = next(iter(judged or ordered), None)
+        self.verdict = self._of(self.newest) if self.newest else None
+        self.good = next((each.start for each in ordered if (found := self._of(each)) and found.good), None)
+
+    def _of(self, archive: Archive) -> Verdict | None:
+        """Return an archive's verdict, None when nothing tells it."""
+        if archive.id in self._known:
+            return self._known[archive.id]
+        if record := self._history.of(archive):
+            return verdict_of(record)
+        comment = self._evidence.comments.get(archive.id, archive.comment)
+        return verdict_of_comment(comment) if has_verdict(comment) else None
+
+    @property
+    def status(self) -> Status | None:
+        """What the newest archive's verdict makes of the row; None when nothing stands against it."""
+        if self.newest is None:
+            return None
+        if self.verdict is None:
+            return "unknown"
+        return None if self.verdict.good or self.verdict.status == "ok" else self.verdict.status
+
+    def notes(self, doubts: Sequence[str], now: datetime) -> list[str]:
+        """Return what is to be said of the newest archive's verdict, besides what `doubts` say."""
+        verdict = self.verdict
+        if self.newest is None:
+            return []
+        if verdict is None:
+            said_already = self._evidence.records is None or any(self.newest.name in each for each in doubts)
+            return [] if said_already else [f"no record tells whether {self.newest.name} is whole"]
+        said = _said(verdict)
+        if verdict.accepted:
+            by, when = verdict.accepted.record.operator or "an unknown person", verdict.accepted.record.time
+            return [f"accepted by {by} ({day(when, now)}): {verdict.accepted.reason}{f' ({said})' if said else ''}"]
+        if not said:
+            return []
+        good = f"the last good one is of {day(self.good, now)}" if self.good else "no good one is known"
+        return [f"{said}; {good}"]
+
+
+def _said(verdict: Verdict) -> str:
+    """Return a verdict in words; empty when it is ok."""
+    parts = list(verdict.suspect)
+    if verdict.left_out:
+        more = verdict.left_out - len(verdict.first[:NAMED])
+        rest = f" and {more} more" if more > 0 and verdict.first else ""
+        names = f": {'; '.join(verdict.first[:NAMED])}{rest}" if verdict.first else ""
+        parts.insert(0, f"{verdict.left_out} left out{names}")
+    return "; ".join(parts)

@@ -18,7 +18,7 @@ def write(report: Report, look: Look) -> str:
 
 
 def _wrong(report: Report) -> Iterator[str]:
-    wrong = [row for row in report.apps if row.status != "ok" or row.error]
+    wrong = [row for row in report.worst_first if row.status != "ok" or row.error]
     for row in wrong:
         reason = f": {escaped(row.error)}" if row.error else ""
         yield f"- **{row.status}** {escaped(row.app)} {row.source}{reason}"

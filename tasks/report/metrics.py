@@ -5,13 +5,12 @@ What is not known has no sample, so no rule takes it for a zero.
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import get_args
 
 from prometheus_client.core import GaugeMetricFamily, StateSetMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from tasks.report.formats import Look
-from tasks.report.rows import Report, Row, Status, StorageRow
+from tasks.report.rows import WORST_FIRST, Report, Row, StorageRow
 
 PREFIX = "cloudbackup"
 SOURCE = ("app", "source", "storage")
@@ -20,8 +19,18 @@ Value = float | None
 OF_ROWS: tuple[tuple[str, str, Callable[[Row], Value]], ...] = (
     (
         "last_success_timestamp_seconds",
-        "When the newest archive was begun, in seconds since 1970",
-        lambda row: _seconds(row.last),
+        "When the newest good archive was begun, in seconds since 1970",
+        lambda row: _seconds(row.last_good),
+    ),
+    (
+        "left_out_files",
+        "How much that the inventory names the newest archive lacks",
+        lambda row: row.incomplete.count if row.incomplete else None,
+    ),
+    (
+        "verdict_accepted",
+        "Whether a person took the newest archive as right in spite of its verdict",
+        lambda row: int(row.verdict_accepted is not None) if row.incomplete else None,
     ),
     ("archives", "Whole archives of the source", lambda row: row.archives),
     ("size_bytes", "What the newest archive holds", lambda row: row.size),
@@ -79,7 +88,7 @@ class ReportCollector(Collector):
             yield _gauge(name, text, SOURCE, [(_labels(row), value(row)) for row in report.apps])
         now = self._clock()
         ages = [(_labels(row), _age(row, now)) for row in report.apps]
-        yield _gauge("age_seconds", "How old the newest archive is", SOURCE, ages)
+        yield _gauge("age_seconds", "How old the newest good archive is", SOURCE, ages)
         for name, text, of in OF_STORAGES:
             samples = [((row.storage, row.kind), of(row)) for row in report.storages]
             yield _gauge(name, text, ("storage", "kind"), samples)
@@ -99,7 +108,7 @@ def _of_inventory(report: Report) -> Iterator[GaugeMetricFamily]:
 def _states(report: Report) -> StateSetMetricFamily:
     family = StateSetMetricFamily(f"{PREFIX}_status", "State of the source as the report shows it", labels=SOURCE)
     for row in report.apps:
-        family.add_metric(_labels(row), {state: state == row.status for state in get_args(Status)})
+        family.add_metric(_labels(row), {state: state == row.status for state in WORST_FIRST})
     return family
 
 
@@ -122,4 +131,4 @@ def _seconds(when: datetime | None) -> Value:
 
 
 def _age(row: Row, now: datetime) -> Value:
-    return (now - row.last).total_seconds() if row.last else None
+    return (now - row.last_good).total_seconds() if row.last_good else None

@@ -23,7 +23,7 @@ def _label(row: Row, several: Collection[tuple[str, str]]) -> str:
 
 
 def _body(report: Report) -> str:
-    wrong = [row for row in report.apps if row.status != "ok" or row.error]
+    wrong = [row for row in report.worst_first if row.status != "ok" or row.error]
     several = {app for app, count in Counter((row.app, row.source) for row in report.apps).items() if count > 1}
     lines = [
         f"{_label(row, several)}  {row.source}  {row.status}  {printable(row.error or '')}".rstrip() for row in wrong

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from tasks.inventory.models import App, Source
 from tasks.storage.records import Record
 
-Status = Literal["ok", "late", "failed", "missing", "unknown"]
+Status = Literal["failed", "missing", "incomplete", "suspect", "late", "unknown", "ok"]
+WORST_FIRST: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,31 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What the inventory names and the newest archive lacks: how many, and the first of them as `path: reason`."""
+
+    count: int
+    first: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Who took the newest archive as right in spite of its verdict, when (UTC) and why."""
+
+    by: str | None
+    time: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class Row:
     """What is known of one source of one app; None is what could not be learnt, or what never was.
 
     `archive` is the newest archive and `last` when it began; `size` what it holds and `stored` what it added to the
     repository, in bytes. `archives` counts the source's whole archives. `proven` is when a restore drill last
-    succeeded. `recoverable_until` is for databases whose binary logs are archived. `error` is one line. The fields are
-    those of the JSON report, by their names.
+    succeeded. `recoverable_until` is for databases whose binary logs are archived. `error` is one line. `last_good` is
+    when the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are the newest archive's verdict
+    (tasks/storage/verdict.py). The fields are those of the JSON report, by their names.
     """
 
     app: str
@@ -51,6 +70,10 @@ class Row:
     proven: datetime | None = None
     recoverable_until: datetime | None = None
     error: str | None = None
+    last_good: datetime | None = None
+    incomplete: LeftOut | None = None
+    suspect: str | None = None
+    verdict_accepted: Acceptance | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +103,11 @@ class Report:
     records: Mapping[tuple[str, str], Sequence[Record]] = field(default_factory=dict)
     escrowed: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     growth: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def worst_first(self) -> tuple[Row, ...]:
+        """The rows as a person reads them: those that need a look first, otherwise as in the inventory."""
+        return tuple(sorted(self.apps, key=lambda row: WORST_FIRST.index(row.status)))
 
     @property
     def with_copies(self) -> bool:

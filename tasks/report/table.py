@@ -8,7 +8,15 @@ from tasks.report.formats import Look
 from tasks.report.human import age, ago, moment
 from tasks.report.rows import Report, Row, StorageRow
 
-COLOURS = {"ok": 32, "late": 33, "failed": 31, "missing": 31, "unknown": 35}  # ANSI: green, yellow, red, magenta
+COLOURS = {  # ANSI: red, magenta, yellow, green
+    "failed": 31,
+    "missing": 31,
+    "incomplete": 31,
+    "suspect": 35,
+    "late": 33,
+    "unknown": 35,
+    "ok": 32,
+}
 HEADERS = ("app", "source", "status", "last saved", "age", "archives", "size", "added", "proven", "recoverable until")
 RIGHT = {"archives"}
 INDENT = " " * 6
@@ -32,22 +40,22 @@ def _table(report: Report, look: Look) -> Iterator[str]:
     )
     header, *rows = text.splitlines()
     yield header.rstrip()
-    for row, line in zip(report.apps, rows, strict=True):
+    for row, line in zip(report.worst_first, rows, strict=True):
         yield line.rstrip()
         if row.error:
             yield INDENT + printable(row.error)
 
 
 def columns(report: Report, look: Look) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the headers and a row of texts for each source.
+    """Return the headers and a row of texts for each source, worst first.
 
     The last column stands only where an app has it, and so does the storage: where an app has several.
     """
     width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
-    headers, lines = HEADERS[:width], [_cells(row, report, look)[:width] for row in report.apps]
+    headers, lines = HEADERS[:width], [_cells(row, report, look)[:width] for row in report.worst_first]
     if not report.with_copies:
         return headers, lines
-    named = zip(report.apps, lines, strict=True)
+    named = zip(report.worst_first, lines, strict=True)
     return (*headers[:3], "storage", *headers[3:]), [(*line[:3], row.storage, *line[3:]) for row, line in named]
 
 

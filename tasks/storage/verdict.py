@@ -21,6 +21,10 @@ SUSPECT = "suspect"  # in a record's details: ["4 files, under half of the usual
 KEPT = 1000  # of what was left out, so many stand in a record
 COMMENTED = 3  # and so many in an archive's comment
 PREFIX = "cloudbackup: "
+UNLISTED = "saved, but the repository could not be listed afterwards"  # a warning that the next listing settles
+# Warnings of borg that earlier versions recorded with the outcome `warning`, and that mean no harm.
+HARMLESS = ("file changed while we backed it up", UNLISTED)
+UNHEARD = "what borg had to say of it was not heard"  # of an archive that was taken over: see tasks/borg/making.py
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,11 @@ class Verdict:
 
 
 def verdict_of(record: Record) -> Verdict:
-    """Return the verdict that a backup's record holds. Details of an unexpected form never make it better than ok."""
+    """Return the verdict that a backup's record holds. Details of an unexpected form never make it better than ok.
+
+    The outcome `warning` says that a person has to look. Earlier versions wrote it of files that could not be read as
+    well: such an archive is incomplete.
+    """
     left_out, suspect = record.details.get(LEFT_OUT), record.details.get(SUSPECT)
     values = left_out if isinstance(left_out, Mapping) else {}
     count = values.get("count")
@@ -87,12 +95,22 @@ def verdict_of(record: Record) -> Verdict:
         return replace(found, left_out=1)
     if record.outcome == "suspect" and found.status == "ok":
         return replace(found, suspect=("the record does not say why",))
+    if record.outcome == "warning" and record.error and found.status == "ok":
+        return _warned(record, record.error)
     return found
+
+
+def _warned(record: Record, error: str) -> Verdict:
+    if any(each in error for each in HARMLESS):
+        return Verdict()
+    if record.source == "files" and UNHEARD not in error:
+        return Verdict(1, (error,))
+    return Verdict(suspect=(error,))
 
 
 def verdict_of_comment(comment: str | None) -> Verdict:
     """Return the verdict in an archive's comment, for an archive of which no record is known."""
-    text = (comment or "").rpartition(PREFIX)[2] if PREFIX in (comment or "") else ""
+    text = (comment or "").rpartition(PREFIX)[2] if has_verdict(comment) else ""
     kind, _, rest = text.partition(": ")
     if kind == "incomplete":
         count = rest.partition(" ")[0]
@@ -100,14 +118,20 @@ def verdict_of_comment(comment: str | None) -> Verdict:
     return Verdict(suspect=(rest,)) if kind == "suspect" else Verdict()
 
 
+def has_verdict(comment: str | None) -> bool:
+    """Tell whether an archive's comment says a verdict: only those that are not good stand in one."""
+    return PREFIX in (comment or "")
+
+
 def verdicts(records: Records) -> dict[str, Verdict]:
-    """Return the verdict of every archive that a backup's record knows by its id."""
+    """Return the verdict of every archive that a backup's record, or a person who accepted it, knows by its id."""
     accepted = {
         record.archive_id: Accepted(record)
         for record in records.all
-        if record.action == ACCEPT and record.outcome == "ok" and record.archive_id
+        if record.action == ACCEPT and record.outcome == "ok" and isinstance(record.archive_id, str)
     }
-    return {
+    foreign = {each: Verdict(accepted=by) for each, by in accepted.items()}
+    return foreign | {
         record.archive_id: replace(verdict_of(record), accepted=accepted.get(record.archive_id))
         for record in records.all
         if record.action == "backup" and record.outcome != "failed" and isinstance(record.archive_id, str)

@@ -16,6 +16,7 @@ DAYS = 7
 SAVING = ("backup", UNCHANGED)
 ACTIONS = (*SAVING, "verify", "check", "prune")  # whose failures are shown; a restore's says nothing of backups
 MARKED = ("failed", "partly", "warned")  # kinds of days of which there is more to tell
+LACKING = ("failed", "incomplete")  # outcomes of a backup that has not all of a source
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -56,8 +57,8 @@ class Day:
 class Calendar:
     """The days of the last weeks, a column each week, Monday first. `saved` and `empty` are SVG paths of days.
 
-    A day is `failed` when anything failed, `partly` when not every source was saved, `warned` when all were, and one
-    with a warning, `saved` when all were, and `empty` when none was.
+    A day is `failed` when anything failed, `partly` when not every source was saved whole, `warned` when all were, and
+    one with something to look at, `saved` when all were, and `empty` when nothing was done.
     """
 
     width: int
@@ -131,15 +132,15 @@ def _kind(done: Sequence[Record], sources: Collection[str]) -> str:
     if any(record.outcome == "failed" for record in done):
         return "failed"
     saved = _saved(done)
-    if not saved:
+    if not saved and not any(record.outcome == "incomplete" for record in done):
         return "empty"
     if not saved.issuperset(sources):
         return "partly"
-    return "warned" if any(record.outcome == "warning" for record in done) else "saved"
+    return "warned" if any(record.outcome in ("warning", "suspect") for record in done) else "saved"
 
 
 def _saved(done: Sequence[Record]) -> set[str | None]:
-    return {record.source for record in done if record.action in SAVING and record.outcome != "failed"}
+    return {record.source for record in done if record.action in SAVING and record.outcome not in LACKING}
 
 
 def _reasons(day: date, done: Sequence[Record], sources: Collection[str]) -> str:

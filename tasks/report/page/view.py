@@ -4,22 +4,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import get_args
 
 from tasks import human
 from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
 from tasks.report.human import age, ago, moment, utc
 from tasks.report.page.charts import Calendar, Growth, calendar, growth
-from tasks.report.rows import Report, Row, Status, StorageRow, verdict
+from tasks.report.rows import WORST_FIRST, Report, Row, Status, StorageRow, verdict
 
-STATES: tuple[Status, ...] = get_args(Status)
-SIGNS = {"ok": "✓", "late": "◷", "failed": "✕", "missing": "∅", "unknown": "?"}
-WORST = ("failed", "missing", "unknown", "late", "ok")
+SIGNS: dict[Status, str] = {
+    "failed": "✕",
+    "missing": "∅",
+    "incomplete": "◐",
+    "suspect": "!",
+    "late": "◷",
+    "unknown": "?",
+    "ok": "✓",
+}
 DAYS = (  # kinds of days in a calendar, and what they mean
     ("saved", "every source saved"),
-    ("warned", "with a warning"),
-    ("partly", "some sources only"),
+    ("warned", "with something to look at"),
+    ("partly", "some only, or incomplete"),
     ("failed", "something failed"),
     ("empty", "no backup recorded"),
 )
@@ -50,11 +55,8 @@ class Line:
     age: str
     cells: tuple[Cell, ...]
     words: str
-
-    @property
-    def wrong(self) -> bool:
-        """Whether somebody should look at it."""
-        return self.row.status != "ok" or bool(self.row.error)
+    severity: int
+    good: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class View:
     shares: tuple[Share, ...]
     figures: tuple[tuple[str, str], ...]
     wrong: tuple[Line, ...]
+    remarks: tuple[Line, ...]
     lines: tuple[Line, ...]
     headers: tuple[str, ...]
     spaces: tuple[Space, ...]
@@ -114,8 +117,7 @@ class View:
 def view(report: Report, look: Look) -> View:
     """Return the page's content."""
     now = report.generated
-    lines = tuple(_line(row, report, look.zone) for row in report.apps)
-    wrong = sorted((line for line in lines if line.wrong), key=lambda line: WORST.index(line.row.status))
+    lines = tuple(_line(row, report, look.zone) for row in report.worst_first)
     return View(
         generated=moment(now, now, look.zone),
         machine=utc(now),
@@ -124,7 +126,8 @@ def view(report: Report, look: Look) -> View:
         counts=_counts(report),
         shares=_shares(report.apps),
         figures=_figures(report),
-        wrong=tuple(wrong),
+        wrong=tuple(line for line in lines if line.row.status != "ok"),
+        remarks=tuple(line for line in lines if line.row.status == "ok" and line.row.error),
         lines=lines,
         headers=tuple(cell.name for cell in lines[0].cells) if lines else (),
         spaces=tuple(_space(row, report) for row in report.storages),
@@ -155,7 +158,7 @@ def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
     counts = Counter(row.status for row in rows)
     shares: list[Share] = []
     start = 0.0
-    for state in STATES:
+    for state in reversed(WORST_FIRST):
         if width := 100 * counts[state] / max(len(rows), 1):
             shares.append(Share(state, SIGNS[state], counts[state], round(start, 2), round(width, 2)))
             start += width
@@ -192,7 +195,10 @@ def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
         until = moment(row.recoverable_until, now, zone) if row.recoverable_until else ""
         cells.append(Cell("recoverable until", until, _time_key(row.recoverable_until)))
     words = " ".join((row.app, row.source, row.status, row.host, row.storage, row.error or "")).lower()
-    return Line(row, _card(row, report), SIGNS[row.status], old, tuple(cells), words)
+    good = f"last good one {ago(row.last_good, now)}" if row.last_good and row.last_good != row.last else ""
+    return Line(
+        row, _card(row, report), SIGNS[row.status], old, tuple(cells), words, WORST_FIRST.index(row.status), good
+    )
 
 
 def _card(row: Row, report: Report) -> str:
@@ -242,7 +248,7 @@ def _cards(report: Report, zone: tzinfo | None) -> tuple[Card, ...]:
         # A forged date would stretch every chart.
         earliest, latest = report.generated - HISTORY, report.generated + CLOCKS_DIFFER
         past = [each for each in report.records.get((storage, app), ()) if earliest < each.time < latest]
-        status = min((row.status for row in own), key=WORST.index)
+        status = min((row.status for row in own), key=WORST_FIRST.index)
         cards.append(
             Card(
                 name=_card(own[0], report),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tasks.inventory.models import Source
-from tasks.report.rows import Expected, Report, Row, Status, StorageRow
+from tasks.report.rows import Expected, LeftOut, Report, Row, Status, StorageRow
 from tasks.storage.growth import daily_growth
 from tasks.storage.records import Outcome, Record
 
@@ -155,6 +155,8 @@ def _row(wanted: Expected, good: list[Record], proven: datetime | None) -> Row:
         status=status,
         archive=last.archive if last else None,
         last=last.time if last else None,
+        last_good=last.time if last else None,
+        incomplete=LeftOut(0) if last else None,
         age_seconds=int((NOW - last.time).total_seconds()) if last else None,
         archives=None if status == "unknown" else len(good),
         size=last.size if last else None,

@@ -20,7 +20,7 @@ from tasks.errors import AppError, UsageError
 from tasks.human import wants_colour
 from tasks.inventory.models import App
 from tasks.report.formats import WRITERS, Look, write
-from tasks.report.rows import Report, Row, StorageRow, exit_code, expected
+from tasks.report.rows import WORST_FIRST, Acceptance, LeftOut, Report, Row, StorageRow, exit_code, expected
 from tasks.report.whole import write_whole
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
@@ -33,6 +33,8 @@ OK = Row(
     status="ok",
     archive="shop-mariadb-2026-11-22T03-00-00",
     last=datetime(2026, 11, 22, 3, tzinfo=UTC),
+    last_good=datetime(2026, 11, 22, 3, tzinfo=UTC),
+    incomplete=LeftOut(0),
     age_seconds=600,
     archives=17,
     size=38_100_000_000,
@@ -49,6 +51,7 @@ FAILED = Row(
     source="mariadb",
     status="failed",
     last=datetime(2026, 11, 20, 3, tzinfo=UTC),
+    last_good=datetime(2026, 11, 20, 3, tzinfo=UTC),
     age_seconds=2 * 86400 + 600,
     archives=5,
     size=1_200_000_000,
@@ -64,13 +67,13 @@ REPORT = Report(
 
 TABLE = """\
 app    source    status    last saved        age       archives  size     added    proven      recoverable until
-shop   files     ok        22 Nov 04:00 CET  10 min          17  12.4 GB  118 MB   2 days ago
-shop   mariadb   ok        22 Nov 04:00 CET  10 min          17  38.1 GB  212 MB   2 days ago  22 Nov 04:05 CET
 blog   mariadb   failed    20 Nov 04:00 CET  2 days           5  1.2 GB   313 MB   never
       'backup'@'localhost' may not RELOAD (since 21 Nov)
+mail   files     missing   never                              0                  never
 wiki   files     unknown
       vault: connection refused
-mail   files     missing   never                              0                  never
+shop   files     ok        22 Nov 04:00 CET  10 min          17  12.4 GB  118 MB   2 days ago
+shop   mariadb   ok        22 Nov 04:00 CET  10 min          17  38.1 GB  212 MB   2 days ago  22 Nov 04:05 CET
 box: 612 GB of 1.1 TB used (56 %)
 vault: space unknown: connection refused"""
 
@@ -87,9 +90,9 @@ def squeezed(text: str) -> list[list[str]]:
 def test_columns_stand_below_their_headers() -> None:
     header, *lines = write(REPORT, "table", CET).splitlines()
 
-    assert all(line[header.index("size") - 1] == " " for line in (lines[0], lines[1], lines[2]))
-    assert lines[0].index("12.4 GB") == header.index("size")
-    assert lines[0].index("17") + 2 == header.index("archives") + len("archives")
+    assert all(line[header.index("size") - 1] == " " for line in (lines[0], lines[5], lines[6]))
+    assert lines[5].index("12.4 GB") == header.index("size")
+    assert lines[5].index("17") + 2 == header.index("archives") + len("archives")
 
 
 def test_recoverable_until_is_shown_where_an_app_has_it() -> None:
@@ -150,6 +153,8 @@ def test_the_json_is_exactly_what_is_documented() -> None:
                 OK,
                 source="files",
                 last="2026-11-22T03:00:00Z",
+                last_good="2026-11-22T03:00:00Z",
+                incomplete={"count": 0, "first": []},
                 proven="2026-11-20T03:00:00Z",
                 size=12_400_000_000,
                 stored=118_000_000,
@@ -171,8 +176,12 @@ def test_the_json_is_exactly_what_is_documented() -> None:
                 "proven": "2026-11-20T03:00:00Z",
                 "recoverable_until": "2026-11-22T03:05:00Z",
                 "error": None,
+                "last_good": "2026-11-22T03:00:00Z",
+                "incomplete": {"count": 0, "first": []},
+                "suspect": None,
+                "verdict_accepted": None,
             },
-            as_json(FAILED, last="2026-11-20T03:00:00Z"),
+            as_json(FAILED, last="2026-11-20T03:00:00Z", last_good="2026-11-20T03:00:00Z"),
             as_json(UNKNOWN),
             as_json(MISSING),
         ],
@@ -194,6 +203,50 @@ def test_the_json_keeps_its_order_and_its_letters() -> None:
     assert "Fehler ü" in text
 
 
+NOT_GOOD = (
+    replace(OK, source="files", status="incomplete", incomplete=LeftOut(7, ("/srv/media: is not there",))),
+    replace(OK, status="suspect", suspect="4 files, under half of the usual 20,000"),
+    replace(
+        OK,
+        app="blog",
+        incomplete=LeftOut(2, ("/srv/blog/a: cannot be read",)),
+        verdict_accepted=Acceptance("ann@desk", NOW, "moved to the new disk"),
+    ),
+)
+
+
+def test_the_verdict_reaches_programs() -> None:
+    report = Report(NOW, NOT_GOOD)
+    incomplete, suspect, accepted = json.loads(write(report, "json", CET))["apps"]
+
+    assert incomplete["incomplete"] == {"count": 7, "first": ["/srv/media: is not there"]}
+    assert suspect["suspect"] == "4 files, under half of the usual 20,000"
+    assert accepted["verdict_accepted"] == {
+        "by": "ann@desk",
+        "time": "2026-11-22T03:10:00Z",
+        "reason": "moved to the new disk",
+    }
+    rows = list(csv.DictReader(io.StringIO(write(report, "csv", CET))))
+    assert [row["incomplete"] for row in rows] == ["7", "0", "2"]
+    assert rows[2]["verdict_accepted"] == "ann@desk, 2026-11-22 03:10:00: moved to the new disk"
+
+
+def test_people_read_the_worst_first() -> None:
+    rows = tuple(replace(OK, app=status, status=status) for status in reversed(WORST_FIRST))
+
+    lines = write(Report(NOW, rows), "table", CET).splitlines()[1:]
+
+    assert [line.split()[0] for line in lines] == [
+        "failed",
+        "missing",
+        "incomplete",
+        "suspect",
+        "late",
+        "unknown",
+        "ok",
+    ]
+
+
 ODD = """=HYPERLINK("http://x","y"), 'a' | `b` <script>alert(1)</script> *c* _d_ [e](http://f) & ~~g~~ \\ ü\r\n"""
 
 
@@ -203,6 +256,7 @@ def test_csv_has_the_fields_of_the_json_for_a_spreadsheet() -> None:
     assert list(rows[0]) == list(json.loads(write(REPORT, "json", CET))["apps"][0])
     assert rows[0] | {"size": "12400000000", "last": "2026-11-22 03:00:00", "recoverable_until": ""} == rows[0]
     assert (rows[3]["status"], rows[3]["archives"], rows[4]["archives"]) == ("unknown", "", "0")
+    assert (rows[3]["incomplete"], rows[3]["last_good"], rows[0]["incomplete"]) == ("", "", "0")
     assert rows[2]["error"] == "'backup'@'localhost' may not RELOAD (since 21 Nov)"
 
 
@@ -243,7 +297,7 @@ def test_markdown_says_first_what_is_wrong_and_shows_the_table() -> None:
     assert text.startswith("- **failed** blog mariadb: ")
     assert inline(tokens, "th_open")[:3] == ["app", "source", "status"]
     cells = inline(tokens, "td_open")
-    assert (len(cells), cells[:4]) == (5 * 10, ["shop", "files", "ok", "22 Nov 04:00 CET"])
+    assert (len(cells), cells[:4]) == (5 * 10, ["blog", "mariadb", "failed", "20 Nov 04:00 CET"])
     assert "box: 612 GB of 1.1 TB used (56 %)" in inline(tokens, "paragraph_open")
 
 
@@ -297,7 +351,7 @@ def test_an_unknown_format_is_refused_with_the_nearest() -> None:
     assert set(WRITERS) >= {"table", "json"}
 
 
-@pytest.mark.parametrize("row", [FAILED, UNKNOWN, MISSING, replace(OK, status="late")])
+@pytest.mark.parametrize("row", [replace(OK, status=status) for status in WORST_FIRST if status != "ok"])
 def test_strict_makes_the_exit_code_tell(row: Row) -> None:
     report = Report(NOW, (OK, row))
 

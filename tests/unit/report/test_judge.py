@@ -223,21 +223,15 @@ def test_a_failed_check_is_a_failed_row_until_one_succeeds() -> None:
     assert found([new], [saved(new), failure, later]).status == "ok"
 
 
-def test_a_backup_with_warnings_is_ok_and_shows_the_first() -> None:
-    new = archive(ago(hours=1))
-
-    row = found([new], [saved(new, outcome="warning", error="/srv/gone: no such file")])
-
-    assert (row.status, row.error) == ("ok", "/srv/gone: no such file")
-
-
-def test_records_that_cannot_be_read_leave_the_listing_standing() -> None:
+def test_records_that_cannot_be_read_leave_the_listing_standing_and_the_verdict_unknown() -> None:
     new = archive(ago(hours=1))
 
     row = judge(SHOP, Evidence([new], None, records_error="permission denied"), NOW)
 
-    assert (row.status, row.archives, row.size) == ("ok", 1, None)
-    assert row.error == "records: permission denied"
+    assert (row.status, row.archives, row.archive, row.size) == ("unknown", 1, new.name, None)
+    assert (row.error, row.incomplete) == ("records: permission denied", None)
+    old = judge(SHOP, Evidence([archive(ago(days=2))], None, records_error="permission denied"), NOW)
+    assert old.status == "late"
 
 
 def test_broken_records_are_counted() -> None:

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.report.formats import Look, write
-from tasks.report.rows import Expected, Report
+from tasks.report.rows import Expected, LeftOut, Report
 from tasks.report.web import Board
 from tests.unit.report.test_formats import BOX, FAILED, FILES, MISSING, NOW, OK, REPORT, UNKNOWN
 
@@ -41,6 +41,7 @@ def test_what_is_known_of_a_source() -> None:
     assert (found["duration_seconds"][shop], found["archives"][shop]) == (7.2, 17)
     assert found["last_proof_timestamp_seconds"][shop] == OK.proven.timestamp()  # type: ignore[union-attr]
     assert found["recoverable_until_timestamp_seconds"] == {shop: OK.recoverable_until.timestamp()}  # type: ignore[union-attr]
+    assert (found["left_out_files"][shop], found["verdict_accepted"][shop]) == (0, 0)
     assert found["report_timestamp_seconds"][()] == NOW.timestamp()
 
 
@@ -51,12 +52,22 @@ def test_what_is_not_known_has_no_sample() -> None:
     assert found["archives"] == {("mail", "files"): 0}
 
 
+def test_an_archive_that_is_not_good_is_no_success() -> None:
+    poor = replace(OK, status="incomplete", last_good=NOW - timedelta(days=3), incomplete=LeftOut(7))
+    found = samples(Report(NOW, (poor, replace(FILES, status="incomplete", last_good=None, incomplete=LeftOut(1)))))
+    shop = ("shop", "mariadb")
+
+    assert (found["age_seconds"][shop], found["left_out_files"][shop]) == (3 * 86400, 7)
+    assert ("shop", "files") not in found["last_success_timestamp_seconds"]
+    assert found["status"]["shop", "incomplete", "mariadb"] == 1
+
+
 def test_the_status_is_a_state_set() -> None:
     found = samples(REPORT)["status"]
 
     on = {(app, source): state for (app, state, source), value in found.items() if value}
     assert on == {(row.app, row.source): row.status for row in REPORT.apps}
-    assert len(found) == 5 * len(REPORT.apps)
+    assert len(found) == 7 * len(REPORT.apps)
 
 
 def test_what_the_inventory_wants_has_a_sample_though_it_never_ran() -> None:

@@ -1,0 +1,45 @@
+"""The comments of newest archives of which no record tells: their verdict stands there as well.
+
+Listing a comment costs a look into the archive, so it is asked of these alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from tasks.borg.list import look_up
+from tasks.errors import CloudbackupError
+from tasks.inventory.models import App
+from tasks.report.judge import Evidence, unjudged
+from tasks.report.looking import PARALLEL, PATIENCE, Key, key
+from tasks.report.rows import expected
+from tasks.storage.loop import over_apps
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+
+def with_comments(
+    session: Session, apps: Mapping[Key, App], found: Mapping[Key, Evidence], now: datetime
+) -> dict[Key, Evidence]:
+    """Return the evidence with the comments of newest archives whose verdict is not known otherwise.
+
+    One that cannot be listed is left out: its verdict stays unknown.
+    """
+    wanted = {
+        each: [(source.source, name) for source in expected(app) if (name := unjudged(source, found[each], now))]
+        for each, app in apps.items()
+    }
+    asked = [app for each, app in apps.items() if wanted[each]]
+    read = over_apps(session, asked, PARALLEL, lambda app: _comments(session, app, wanted[key(app)]))
+    comments = {key(app): texts for app, texts in zip(asked, read, strict=True)}
+    return {each: replace(evidence, comments=comments.get(each, {})) for each, evidence in found.items()}
+
+
+def _comments(session: Session, app: App, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return by id the comments of archives, each given as its source and name."""
+    try:
+        repository = session.repository(app, Side.OPERATOR)
+        listed = [look_up(repository, app.name, source, name, PATIENCE) for source, name in wanted]
+    except CloudbackupError:
+        return {}
+    return {archive.id: archive.comment for archive in listed if archive and archive.comment}
