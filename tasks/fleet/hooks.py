@@ -33,7 +33,7 @@ def around_script(app: App) -> Script:
         quote(("echo", READY)),
         "sleep infinity & wait $!",
     ]
-    return Script("\n".join(body), grace=LIMIT)
+    return Script("\n".join(body), grace=LIMIT, leaves=True)
 
 
 @contextmanager

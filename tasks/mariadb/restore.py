@@ -178,7 +178,7 @@ def swap_script(access: Access, place: Place) -> Script:
     text = Path(swap.__file__).read_text(encoding="utf-8")
     body = f'{quote(INTERPRETER)} "${SWAP}" {quote((json.dumps(plan),))}'
     # Putting back takes a stop and a start: that long must a lost operator's script be left alone.
-    return Script(body, {**access.environment, SWAP: text}, grace=3 * PATIENCE)
+    return Script(body, {**access.environment, SWAP: text}, grace=3 * PATIENCE, leaves=True)
 
 
 def _asked(host: Host, access: Access) -> tuple[Server | None, dict[str, str]]:

@@ -22,6 +22,10 @@ class ScriptTimeoutError(AppError):
     """A script took longer than it may; it was ended on its host."""
 
 
+class LeftRunningError(InterruptedRunError):
+    """Interrupted, and what ran on a host was not seen to end there."""
+
+
 class Running:
     """One program on a host, read by a thread of its own until it ends.
 
@@ -125,18 +129,28 @@ class Running:
         while self._thread.is_alive() and not cancelled.is_set() and (deadline is None or time.monotonic() < deadline):
             self._thread.join(LOOK)
         if self._thread.is_alive():
-            self._stop(grace)
+            left = self._stop(grace)
+            if cancelled.is_set() and left:
+                raise LeftRunningError(f"{self._host}: interrupted; {left}")
             if cancelled.is_set():
                 raise InterruptedRunError(f"{self._host}: interrupted")
-            raise ScriptTimeoutError(f"{self._host}: no end after {timeout:.0f} seconds, ended there")
+            raise ScriptTimeoutError(f"{self._host}: no end after {timeout:.0f} seconds, {left or 'ended there'}")
         output = self._output()
         self._channel.close()
         return output
 
-    def _stop(self, grace: float) -> None:
+    def _stop(self, grace: float) -> str:
+        """End the program; return what is not known to have ended, empty when all of it was seen to end."""
         self.end()
         self._thread.join(grace + LINGER)
         self._channel.close()
+        if self._rendered is None:
+            return ""
+        _, _, status = bytes(self._streams[STDOUT]).rpartition(b"\n" + self._rendered.end + b" ")
+        _, _, left = status.decode(errors="replace").strip().partition(" ")
+        if left.startswith("left "):
+            return f"still runs there: {left.removeprefix('left ')}"
+        return "" if status else "it did not say that it ended there"
 
     def _output(self) -> Output:
         if self._fault is not None:
@@ -160,7 +174,7 @@ class Running:
         stdout, stderr = self._after_begin(STDOUT), self._after_begin(STDERR)
         body, ended, status = stdout.rpartition(b"\n" + rendered.end + b" ")
         if ended:
-            return Output(int(status), body, stderr.removesuffix(b"\n" + rendered.end + b"\n"), seconds)
+            return Output(int(status.split()[0]), body, stderr.removesuffix(b"\n" + rendered.end + b"\n"), seconds)
         said = bytes(self._streams[STDERR]).decode(errors="replace").strip()
         if rendered.begin not in self._streams[STDOUT]:
             last = said.splitlines()[-1] if said else f"exit code {code}"

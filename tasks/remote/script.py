@@ -21,6 +21,8 @@ Environment = Mapping[str, str | Secret]
 
 HEARTBEAT = 15.0  # seconds between two signs of life of the operator
 SILENCE = 120  # seconds without one after which a script ends itself
+LEFTOVER = 5.0  # seconds for what a script left behind to end, and for what was killed to be gone
+TICK = 0.2  # seconds between two looks at what runs
 LONGEST_SHOWN = 1000  # characters of a value; programs that travel in the environment are longer
 BASH = ("bash", "--noprofile", "--norc", "-o", "pipefail", "-s")
 
@@ -48,12 +50,14 @@ class Script:
     """Bash for a host.
 
     `body` runs under `set -e` and pipefail in a subshell and may set an EXIT trap of its own. `environment` is exported
-    to it. `grace` is the time in seconds that it has to clean up when it is told to end, before it is killed.
+    to it. `grace` is the time in seconds that it has to clean up when it is told to end, before it is killed. What it
+    left in the background is then ended as well, but for one that `leaves` programs on purpose: a server, started.
     """
 
     body: str
     environment: Environment = field(default_factory=dict)
     grace: float = 20.0
+    leaves: bool = False
 
     def shown(self) -> str:
         """Return what a person may see: the body and the environment, secrets as `***`."""
@@ -85,19 +89,49 @@ class Rendered:
 
 
 # `set -m` is off in a non-interactive bash, so all children share the process group that sshd (or we, for a local
-# host) made for this script alone: `kill 0` reaches them and nobody else.
+# host) made for this script alone: `kill 0` reaches them and nobody else. A program may block SIGTERM (mariadb-backup
+# does while it waits for its lock, and bash then ends before it): so the watchdog looks at every process of the group
+# in /proc, but the frame's own two and what started them, and kills what outlives the grace.
+#
+# While it waits for the operator, SIGUSR1 simply ends the watchdog. Once it ends the group, that signal means that the
+# body is over, and its exit code is what it saw: 1 nothing runs any more, 2 something does (hung in the kernel), 3 what
+# runs is meant to.
 _FRAME = """\
 main() {{
 export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+look() {{
+  local stat line pid name own
+  members=()
+  IFS= read -r -d '' line </proc/$BASHPID/stat
+  line=${{line##*) }} && set -- $line && own=$3
+  for stat in /proc/[0-9]*/stat; do
+    line= && IFS= read -r -d '' line <"$stat"
+    pid=${{line%% *}} name=${{line#*(}} && name=${{name%)*}} line=${{line##*) }}
+    set -- $line
+    [ "$3" = "$own" ] && [ "$1" != Z ] && [ "$2" != "$watchdog" ] || continue
+    case $pid in $$|$PPID|"$watchdog") ;; *) members+=("$pid ${{name//[^[:print:]]/?}}") ;; esac
+  done
+}} 2>/dev/null
 watchdog() {{
   trap '' TERM INT HUP
+  local watchdog=$BASHPID members left
   while IFS= read -r -t {silence} _; do :; done <&9
+  left={ticks}
+  trap {over} USR1
   kill -TERM 0
-  for ((waited = 0; waited < {ticks}; waited++)); do
-    kill -0 $$ || exit 0
-    sleep 0.2
+  for ((; left > 0; left--)); do
+    look
+    [ ${{#members[@]}} != 0 ] || exit 1
+    sleep {tick}
   done
-  kill -KILL 0
+  trap '' USR1
+  for ((left = {leftover}; left > 0; left--)); do
+    look
+    [ ${{#members[@]}} != 0 ] || exit 1
+    kill -KILL "${{members[@]%% *}}"
+    sleep {tick}
+  done
+  exit 2
 }}
 watchdog >/dev/null 2>&1 &
 watchdog=$!
@@ -112,14 +146,19 @@ set -e
 {body}
 )
 code=$?
-disown "$watchdog"
-kill -KILL "$watchdog"
-printf '\\n%s %d\\n' {end} "$code"
+trap '' TERM INT HUP
+{{ kill -USR1 "$watchdog"; wait "$watchdog"; }} 2>/dev/null
+case $? in 1|3) left=ended ;; 2) look; left="left ${{members[*]}}" ;; *) left= ;; esac
+printf '\\n%s %d %s\\n' {end} "$code" "$left"
 printf '\\n%s\\n' {end} >&2
 return "$code"
 }}
 main 9<&0 </dev/null; exit $?
 """
+
+
+_ENDS = "left=$((left < {leftover} ? left : {leftover}))"
+_LEAVES = "exit 3"
 
 
 def render(script: Script) -> Rendered:
@@ -129,7 +168,10 @@ def render(script: Script) -> Rendered:
     exports = "\n".join(f"export {name}={_revealed(value)}" for name, value in script.environment.items())
     text = _FRAME.format(
         silence=SILENCE,
-        ticks=round(script.grace / 0.2),
+        ticks=round(script.grace / TICK),
+        tick=TICK,
+        leftover=round(LEFTOVER / TICK),
+        over=quote((_LEAVES if script.leaves else _ENDS.format(leftover=round(LEFTOVER / TICK)),)),
         begin=begin,
         end=end,
         exports=exports or ":",

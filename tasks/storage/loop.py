@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tasks.errors import InterruptedRunError, UsageError
 from tasks.inventory.models import App, StorageBox
+from tasks.remote.running import LeftRunningError
 from tasks.storage.session import Session
 
 PARALLEL = 8  # apps at a time unless told otherwise
@@ -67,8 +68,22 @@ def spread(
         except KeyboardInterrupt:
             session.cancelled.set()
             pool.shutdown(cancel_futures=True)
-            raise InterruptedRunError("interrupted: everything that ran was ended") from None
+            raise _interrupted(list(running)) from None
     return [results[index] for index in range(len(items))]
+
+
+def _interrupted(ended: Sequence[Future[Result]]) -> InterruptedRunError:
+    """Return what to raise once all work has ended; it names what was not seen to end on its host."""
+    left: list[str] = []
+    for future in ended:
+        error = None if future.cancelled() else future.exception()
+        while error is not None:  # what cleaned up after it may have raised another
+            if isinstance(error, LeftRunningError):
+                left.append(error.what.replace("interrupted; ", ""))
+            error = error.__context__
+    if not left:
+        return InterruptedRunError("interrupted: everything that ran was ended")
+    return InterruptedRunError(f"interrupted; {'; '.join(left)}", "look there: it may hold locks of a database")
 
 
 def _box(session: Session, app: App) -> str | None:
