@@ -45,7 +45,7 @@ def test_nothing_waits_for_a_lock_when_the_operator_has_gone(
     assert mariadb.query(shop.server, PROCESSES) != [["0"]]
     if end == "interrupted":
         host.cancelled.set()
-        with pytest.raises(InterruptedRunError, match="interrupted$"):
+        with pytest.raises(InterruptedRunError, match=r"interrupted$"):
             running.wait(None, script.grace, host.cancelled)
     else:
         running.end()  # all that the host sees of an operator who was killed

@@ -48,7 +48,7 @@ def test_the_end_is_told_once_nothing_runs_any_more(host: Host, tmp_path: Path, 
             host.run(script, timeout=1)
     else:
         threading.Thread(target=lambda: eventually(ready.exists) and host.cancelled.set()).start()
-        with pytest.raises(InterruptedRunError, match="interrupted$"):
+        with pytest.raises(InterruptedRunError, match=r"interrupted$"):
             host.run(script)
     assert not processes_with(name)
 
