@@ -28,6 +28,11 @@ def deaf(ready: Path, name: str) -> str:
     return quote(("python3", "-c", f"{DEAF}; time.sleep({name})", str(ready)))
 
 
+def cancel(host: Host, ready: Path) -> None:
+    assert eventually(ready.exists)
+    host.cancelled.set()
+
+
 @pytest.mark.parametrize("place", ["beside the script", "in front of it", "in a pipe"])
 def test_a_program_that_blocks_the_signal_goes_when_the_operator_does(host: Host, tmp_path: Path, place: str) -> None:
     name, ready = mark(), tmp_path / "ready"
@@ -47,7 +52,7 @@ def test_the_end_is_told_once_nothing_runs_any_more(host: Host, tmp_path: Path, 
         with pytest.raises(ScriptTimeoutError, match="no end after 1 seconds, ended there"):
             host.run(script, timeout=1)
     else:
-        threading.Thread(target=lambda: eventually(ready.exists) and host.cancelled.set()).start()
+        threading.Thread(target=cancel, args=(host, ready)).start()
         with pytest.raises(InterruptedRunError, match=r"interrupted$"):
             host.run(script)
     assert not processes_with(name)
@@ -58,7 +63,7 @@ def test_a_program_that_cannot_be_ended_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("BASH_FUNC_kill%%", '() { [ "$1" = -KILL ] || builtin kill "$@"; }')
     name, ready = mark(), tmp_path / "ready"
     host = LocalHost()
-    threading.Thread(target=lambda: eventually(ready.exists) and host.cancelled.set()).start()
+    threading.Thread(target=cancel, args=(host, ready)).start()
     body = f"{deaf(ready, name)} & echo $! >{tmp_path}/pid; wait"
     with pytest.raises(LeftRunningError, match=r"interrupted; still runs there: \d+ python3") as caught:
         host.run(Script(body, grace=1))
