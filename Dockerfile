@@ -2,9 +2,15 @@
 #
 # mariadb-backup must be of the server's own release series. Debian 12 has MariaDB 10.11, Debian 13 has MariaDB 11.8.
 ARG DEBIAN=13
+# The bases by digest, so that a build starts from the same bytes everywhere. To renew them:
+# `docker buildx imagetools inspect debian:13-slim` prints the digest of the tag as it is now.
+ARG BASE_12=debian:12-slim@sha256:7c7b2c966bc9ee8cedfeef67e0e279108992c77681fa595db4a9d65c06ccc587
+ARG BASE_13=debian:13-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
+FROM ${BASE_12} AS debian-12
+FROM ${BASE_13} AS debian-13
 
 # --- what only the making of .venv needs
-FROM debian:${DEBIAN}-slim AS venv
+FROM debian-${DEBIAN} AS venv
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
  && rm -rf /var/lib/apt/lists/*
@@ -20,7 +26,7 @@ COPY tasks tasks
 RUN python3 -m compileall -q -j 0 tasks .venv/lib && ./inv --list >/dev/null
 
 # --- the image
-FROM debian:${DEBIAN}-slim AS cloudbackup
+FROM debian-${DEBIAN} AS cloudbackup
 ARG DEBIAN
 ARG VERSION=0.1.0
 ARG REVISION=

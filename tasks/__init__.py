@@ -13,7 +13,7 @@ mariadb.add_task(fleet.mariadb_restore)
 mariadb.add_task(fleet.mariadb_verify)
 
 laboratory = Collection("lab")
-for each in (lab.up, lab.down, lab.status):
+for each in (lab.up, lab.down, lab.status, lab.audit):
     laboratory.add_task(each)
 
 ns = Collection(fleet.backup, fleet.restore, fleet.verify, fleet.prune, fleet.check, lab.demo, lab.test)

@@ -32,6 +32,14 @@ def status(_c: Any, folder: str = "") -> None:
 
 
 @task()
+def audit(_c: Any) -> None:
+    """Show which pinned Python packages are out of date, or have known vulnerabilities."""
+    from tasks.lab import audit as auditing
+
+    auditing.run()
+
+
+@task()
 def demo(_c: Any) -> None:
     """Show the whole story on a lab: back up two apps, change them, back up again, restore one, compare, report."""
     from tasks.lab import story

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tasks.errors import CloudbackupError
-from tasks.lab import packages
+from tasks.lab import packages, python_packages
 from tasks.lab.lab import Lab
 
 CHECKOUT = Path(__file__).parents[2]
@@ -21,6 +21,7 @@ def folder_of(folder: str) -> Path:
 def up(folder: str) -> None:
     """Start a lab, and make its storage and its repositories ready by the tool's own tasks."""
     packages.ensure(*packages.LAB, why="the lab")
+    python_packages.ensure("lab", why="the lab")
     lab = Lab.start(folder_of(folder), progress=show)
     make_ready(lab)
     print(f"The lab runs. Every task works on it with:\n  export INVOKE_INVENTORY={lab.inventory}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasks.errors import CloudbackupError
 from tasks.human import clock
-from tasks.lab import database, mariadb, packages, tree
+from tasks.lab import database, mariadb, packages, python_packages, tree
 from tasks.lab.lab import Lab, scratch_folder
 from tasks.lab.rehearsal import inv, show
 
@@ -17,6 +17,7 @@ def run() -> None:
     Raises CloudbackupError when anything is not as it must be; the lab is gone in any case.
     """
     packages.ensure(*packages.LAB, why="the demo")
+    python_packages.ensure("lab", why="the demo")
     began = time.monotonic()
     folder = scratch_folder()
     say("A lab on this machine: a Storage Box emulator, two app hosts with files and a MariaDB server each")

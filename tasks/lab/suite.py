@@ -1,6 +1,5 @@
 """What the `test` task does: install what the tests need, then the linters, the type checker and the tests."""
 
-import hashlib
 import os
 import shlex
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 from tasks.errors import CloudbackupError, UsageError
-from tasks.lab import borgs, installing, packages
+from tasks.lab import borgs, installing, packages, python_packages
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGES = ("buildah", "debootstrap")
@@ -29,7 +28,7 @@ def run(only: Sequence[str] = (), *, images: bool = False) -> None:
     _require_own_environment()
     more = IMAGES if images else ("python3-pyfuse3", "galera-4")
     packages.ensure(*packages.LAB, *(() if images else packages.TESTS), packages=more, why="the tests")
-    _ensure_development_packages()
+    python_packages.ensure("lab", "dev", why="the tests")
     environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}
     if images:
         only = ("tests/images -v -s --timeout 1800", *only)  # the first test also waits for debootstrap and the build
@@ -57,22 +56,6 @@ def _require_own_environment() -> None:
         raise UsageError(
             f"the tests install packages, and {sys.prefix} is not the checkout's own .venv", "run ./inv test"
         )
-
-
-def _ensure_development_packages() -> None:
-    """Install requirements-dev.txt into .venv unless just that was installed before."""
-    files = (CHECKOUT / "requirements.txt", CHECKOUT / "requirements-dev.txt")
-    wanted = " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
-    stamp = CHECKOUT / ".venv/cloudbackup-dev.stamp"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    installing.say(
-        "installing Python packages for the tests into .venv (once, and again when requirements-dev.txt changes)"
-    )
-    with installing.new_log("pip") as log:
-        fault = "pip could not install requirements-dev.txt (is the network up?)"
-        installing.pip_install(Path(sys.executable), ("-r", str(files[1])), log, fault)
-    stamp.write_text(wanted)
 
 
 def _second_borg() -> str:

@@ -57,6 +57,7 @@ def build(release: str, target: str) -> Image:
         "build",
         *("--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--format", "docker"),
         *("--build-arg", f"DEBIAN={release}", "--tag", name, *(("--target", target) if target else ())),
+        *(f"--build-arg=BASE_{each}=localhost/debian:{release}-slim" for each in SUITES),  # no registry is reached
         *_machine_settings(),
         str(CHECKOUT),
     )
