@@ -73,6 +73,8 @@ Options = FilesOptions | StreamOptions
 class Created:
     """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC.
 
+    `compressed` is what all that it holds comes to when compressed, whether it was in the repository before or not.
+
     `said` is what others than borg wrote to standard error, such as the command that gave a stream. `met` is why
     borg's own account of it was not heard; then the numbers are None.
     """
@@ -84,6 +86,7 @@ class Created:
     stored: int | None
     files: int | None
     seconds: float
+    compressed: int | None = None
     warnings: tuple[str, ...] = field(default=())
     said: tuple[str, ...] = field(default=())
     met: CloudbackupError | None = None
@@ -194,6 +197,7 @@ def _created(repository: Repository, result: Result) -> Created:
             stored=stats["deduplicated_size"],
             files=stats["nfiles"],
             seconds=result.seconds,
+            compressed=stats.get("compressed_size"),
             warnings=result.warnings,
             said=result.other_lines,
         )

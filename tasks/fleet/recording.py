@@ -7,10 +7,11 @@ from tasks.borg.runner import How
 from tasks.errors import CloudbackupError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
-from tasks.report.looking import Anew, looked_anew
-from tasks.storage.records import UNCHANGED, Record, operator_name
+from tasks.report.looking import Anew, known_records, looked_anew
+from tasks.storage.records import UNCHANGED, Record, Records, operator_name
 from tasks.storage.session import Session
-from tasks.storage.verdict import UNLISTED
+from tasks.storage.usual import unlike
+from tasks.storage.verdict import SUSPECT, UNLISTED
 
 DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
 
@@ -28,8 +29,20 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
         made = {outcome.archive_id: outcome.archive or "" for outcome in outcomes if outcome.archive_id}
         found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
     except CloudbackupError as error:
-        return [_doubted(outcome, f"{UNLISTED}: {error.what}") for outcome in outcomes]
-    return [_compared(outcome, found) for outcome in outcomes]
+        known = known_records(session, app)
+        return [_doubted(likened(outcome, known), f"{UNLISTED}: {error.what}") for outcome in outcomes]
+    return [likened(_compared(outcome, found), found.records) for outcome in outcomes]
+
+
+def likened(outcome: Outcome, records: Records) -> Outcome:
+    """Return the outcome as suspect, and why, when its archive is unlike the good ones of its source before it."""
+    if outcome.failed or not outcome.archive:
+        return outcome
+    odd = unlike(record_of(outcome, "backup"), records)
+    if not odd:
+        return outcome
+    details = {**outcome.details, SUSPECT: [*outcome.details.get(SUSPECT, ()), *odd]}
+    return replace(outcome, details=details, said=(*odd, *outcome.said)).judged
 
 
 def _compared(outcome: Outcome, found: Anew) -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tasks.borg.create import FilesOptions, Options, create_script, files_of
+from tasks.borg.create import Created, FilesOptions, Options, create_script, files_of
 from tasks.borg.making import make
 from tasks.borg.messages import Progress
 from tasks.borg.naming import ArchiveName
@@ -17,6 +17,7 @@ from tasks.inventory.models import App
 from tasks.remote.script import Script
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
+from tasks.storage.usual import COMPRESSED
 
 OnProgress = Callable[[Progress], None]
 
@@ -68,12 +69,13 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
         archive=created.archive,
         archive_id=created.id,
         said=(*created.warnings, *learnt.warnings),
-        details={**_details(ready.options), **learnt.details},
+        details={**_details(ready.options, created), **learnt.details},
         met=created.met,
     )
     return done.judged
 
 
-def _details(options: Options) -> dict[str, int]:
+def _details(options: Options, created: Created) -> dict[str, int]:
     chunk_size = None if isinstance(options, FilesOptions) else options.chunk_size
-    return {"chunk_size": chunk_size} if chunk_size else {}
+    compressed = None if options.compression.split(",")[-1] == "none" else created.compressed
+    return {key: value for key, value in (("chunk_size", chunk_size), (COMPRESSED, compressed)) if value}

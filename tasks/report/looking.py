@@ -5,7 +5,7 @@ since they were listed last, and no others.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -185,11 +185,15 @@ def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
 
 @dataclass(frozen=True)
 class Anew:
-    """One repository as it is just now; `doubts` is what looks wrong in it, none also where that could not be told."""
+    """One repository as it is just now; `doubts` is what looks wrong in it, none also where that could not be told.
+
+    `records` are those that are known, none where that could not be learnt.
+    """
 
     listing: Listing
     state: State
     doubts: Sequence[Doubt] = ()
+    records: Records = field(default_factory=Records)
 
 
 def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -> Anew:
@@ -206,7 +210,7 @@ def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -
     kept = cache.load(storage.name, app.name, _address(storage, app))
     seen = _surveyed(session, app, kept.records)
     if before is None or seen is None or seen.mark != before:
-        return Anew(listing, state)
+        return Anew(listing, state, records=Records.parse(kept.records))
     found, records = _doubted(seen, listing, state, made), kept.records
     if found and (again := _surveyed(session, app, kept.records)):
         # What announced an archive may have gone, between the names and the reading, for the archive's own record.
@@ -215,7 +219,7 @@ def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -
         records = seen.records
     fresh = replace(kept, mark=before, listing=listing, state=state, records=records)
     cache.store(storage.name, app.name, _address(storage, app), fresh)
-    return Anew(listing, state, found)
+    return Anew(listing, state, found, Records.parse(records))
 
 
 def _surveyed(session: Session, app: App, known: Mapping[str, bytes]) -> Seen | None:
@@ -235,9 +239,13 @@ def _doubted(seen: Seen, listing: Listing, state: State, made: Mapping[str, str]
     return doubts(listing.archives, state, known, datetime.now(UTC)) if told.all else []
 
 
+def known_records(session: Session, app: App) -> Records:
+    """Return the records that a report or a backup on this machine has read, without asking for newer ones."""
+    storage = session.storage_of(app)
+    return Records.parse(Cache(session.inventory).load(storage.name, app.name, _address(storage, app)).records)
+
+
 def last_size(session: Session, app: App, source: str) -> int | None:
     """Return the bytes of the last backup of a source that a report or a backup here knew of; None when none did."""
-    storage = session.storage_of(app)
-    kept = Cache(session.inventory).load(storage.name, app.name, _address(storage, app))
-    saved = (record for record in reversed(Records.parse(kept.records).all) if record.source == source)
+    saved = (record for record in reversed(known_records(session, app).all) if record.source == source)
     return next((record.size for record in saved if record.action == "backup" and record.size), None)
