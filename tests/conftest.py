@@ -18,7 +18,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no fault of a property.
 settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("quick", deadline=None, max_examples=20)  # for `./inv test --quick`
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

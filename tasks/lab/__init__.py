@@ -50,12 +50,13 @@ def demo(_c: Any) -> None:
 @task(
     help={
         "only": "paths below tests/, or options of pytest; repeat it for several; none means all tests and checks",
+        "quick": "the linters, the type checker and the unit tests: about a minute, no servers, no package of Debian",
         "images": "build the container images and run tests/images, and nothing else: root, 20 minutes or more, 4 GB",
     },
     iterable=["only"],
 )
-def test(_c: Any, only: Any = None, images: bool = False) -> None:  # noqa: PT028  # a task, not a test
+def test(_c: Any, only: Any = None, quick: bool = False, images: bool = False) -> None:  # noqa: PT028  # a task, not a test
     """Install what the tests need, then run the linters, the type checker and all tests."""
     from tasks.lab import suite
 
-    suite.run(only=tuple(only or ()), images=images)
+    suite.run(only=tuple(only or ()), images=images, quick=quick)

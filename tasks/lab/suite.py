@@ -14,41 +14,73 @@ from tasks.lab import borgs, installing, packages, python_packages
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGES = ("buildah", "debootstrap")
+Words = tuple[str, ...]
 CHECKS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
+QUICK: Words = ("tests/unit", "-n", "2", "--dist", "worksteal")
+QUICK_PROFILE = "quick"  # of Hypothesis, see tests/conftest.py
+WHOLE: Words = (
+    "-n",
+    "3",
+    "--dist",
+    "loadfile",
+)  # a file stays in one process: its tests share a lab
+IMAGE_TESTS = "tests/images -v -s --timeout 1800"  # the first test also waits for debootstrap and the build
 
 
-def run(only: Sequence[str] = (), *, images: bool = False) -> None:
+def run(only: Sequence[str] = (), *, images: bool = False, quick: bool = False) -> None:
     """Run all checks and tests, or only what `only` says: paths and options of pytest, no linters.
 
-    `images` runs the tests that build the container images, which are too heavy for every time; `only` may add to it.
+    `quick` runs the linters, the type checker and the unit tests, which need no server, no network and no package of
+    Debian. `images` runs the tests that build the container images, which are too heavy for every time; `only` may add
+    to it.
 
     Everything is run whatever failed before it, so that one call tells all; pytest comes last. Raises Exit with
     the code of the first that failed, UsageError or CloudbackupError when something cannot be installed.
     """
     _require_own_environment()
-    more = IMAGES if images else ("python3-pyfuse3", "galera-4")
-    packages.ensure(*packages.LAB, *(() if images else packages.TESTS), packages=more, why="the tests")
     python_packages.ensure("lab", "dev", why="the tests")
-    environment = {**os.environ, "CLOUDBACKUP_BORGS": _second_borg()}
-    if images:
-        only = ("tests/images -v -s --timeout 1800", *only)  # the first test also waits for debootstrap and the build
-    codes = [] if only else [_module(words, environment) for words in CHECKS]
-    codes.append(_module(("pytest", *_pytest_options(only)), environment))
+    environment = dict(os.environ)
+    if quick:
+        environment |= {"HYPOTHESIS_PROFILE": QUICK_PROFILE}
+        words = QUICK
+    else:
+        environment |= {"CLOUDBACKUP_BORGS": _programs(images=images)}
+        words = _words((IMAGE_TESTS, *only)) if images else _words(only) or WHOLE
+    checks = () if only or images else (*CHECKS, ("shellcheck", *_shell_scripts()))
+    codes = [_tool(each, environment) for each in checks]
+    codes.append(_tool(("pytest", *words), environment))
     first = next((code for code in codes if code), 0)
     if first:
         raise Exit(code=first)
 
 
-def _pytest_options(only: Sequence[str]) -> tuple[str, ...]:
-    """Return pytest's words. A file's tests stay in one process: they share a lab that takes seconds to start."""
-    if only:
-        return tuple(word for text in only for word in shlex.split(text))
-    return ("-n", "3", "--dist", "loadfile")
+def _programs(*, images: bool) -> str:
+    """Install the programs that the tests run; return the path of the second borg."""
+    more = IMAGES if images else ("python3-pyfuse3", "galera-4")
+    packages.ensure(*packages.LAB, *(() if images else packages.TESTS), packages=more, why="the tests")
+    return _second_borg()
 
 
-def _module(words: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a Python module of the development packages in the checkout; return its exit code."""
-    return subprocess.run((sys.executable, "-m", *words), cwd=CHECKOUT, env=environment, check=False).returncode
+def _words(only: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for text in only for word in shlex.split(text))
+
+
+def _shell_scripts() -> tuple[str, ...]:
+    """Return every shell script of the checkout, by its first line."""
+    files = (path for pattern in ("*", "tests/*", "*/**/*.sh", "examples/*/*") for path in CHECKOUT.glob(pattern))
+    found = {str(path.relative_to(CHECKOUT)) for path in files if path.is_file() and _is_shell(path)}
+    return tuple(sorted(found))
+
+
+def _is_shell(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline(40).strip() in (b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash")
+
+
+def _tool(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program of the development packages in the checkout; return its exit code."""
+    program = Path(sys.executable).with_name(words[0])
+    return subprocess.run((str(program), *words[1:]), cwd=CHECKOUT, env=environment, check=False).returncode
 
 
 def _require_own_environment() -> None:
