@@ -1,8 +1,9 @@
 """What a host says of itself: its home, who it is among borg's clients; and, asked apart, the versions of its tools."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tasks.remote.openssh import OpenSsh, answered, ask_text
 from tasks.remote.script import Script
 
 _ASK = r"""
@@ -21,7 +22,7 @@ for tool in borg python3 rclone; do
 done
 """
 
-FACTS_SCRIPT = Script(_ASK)
+FACTS_SCRIPT = Script(f"{_ASK}{ask_text()}\n")
 TOOLS_SCRIPT = Script(_ASK_TOOLS)  # borg alone takes as long to tell its version as all of the facts together
 
 
@@ -34,6 +35,7 @@ class Facts:
     machine: str
     memory_available: int | None
     bash: str | None
+    ssh: OpenSsh = field(default_factory=lambda: OpenSsh(None, frozenset()))
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def parse_facts(text: str) -> Facts:
         machine=_machine(said),
         memory_available=int(float(said["memory"])) if said.get("memory") else None,
         bash=_version(said, "bash"),
+        ssh=answered(said),
     )
 
 

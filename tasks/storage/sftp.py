@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from tasks.errors import AppError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
+from tasks.remote.address import known_name
 from tasks.remote.script import Environment, quote
 from tasks.remote.secret import Secret, resolve
-from tasks.remote.ssh import host_key_name
 from tasks.storage.base import Usage
 from tasks.storage.publication import INSTALL, operator_path
 from tasks.storage.rclone import ASKING
@@ -63,7 +63,7 @@ class SftpServer(Staged):
         if self.config.host_key is None:
             return ""
         file = self._known_hosts(side)
-        line = quote((f"{host_key_name(self.config.host, self.config.port)} {self.config.host_key}",))
+        line = quote((f"{known_name(self.config.host, self.config.port)} {self.config.host_key}",))
         fresh = f'{quote((file,))}".$$"'
         there = f"grep -qsxF -e {line} {quote((file,))}"
         make = f"mkdir -p {quote((posixpath.dirname(file),))} && echo {line} >{fresh} && mv {fresh} {quote((file,))}"

@@ -3,14 +3,18 @@
 import posixpath
 import shlex
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
+from tasks.remote.address import bracketed, unbracketed
 from tasks.remote.agent import load_key
 from tasks.remote.files import Files
+from tasks.remote.login import refuse_open_key
+from tasks.remote.openssh import NEWEST, OpenSsh
 from tasks.remote.script import Environment
-from tasks.remote.ssh import SshHost, SshTarget, host_key_name
+from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Storage, Usage
 from tasks.storage.repository import Side
 from tasks.storage.space import parse_df
@@ -20,6 +24,12 @@ CONNECT_TIMEOUT = 20  # seconds
 ALIVE_INTERVAL = 10  # seconds between two questions whether the server is there
 ALIVE_COUNT = 30  # of them unanswered, and the connection is given up (borg's documentation of `serve`)
 Config = configured.SshStorage | configured.StorageBox
+# For ssh before 8.5, which takes a pinned key from a file alone: $1 is its line. The file has lost its name before ssh
+# starts and lives as long as this shell, which ssh reads it through (proc(5), /proc/pid/fd): nothing is left over.
+_WITH_KNOWN_HOSTS = (
+    'umask 077; file=$(mktemp) && printf "%s\\n" "$1" >"$file" && exec 3<"$file" && rm -f "$file" || exit 255; '
+    'shift; program=$1; shift; "$program" -o UserKnownHostsFile=/proc/$$/fd/3 "$@"; exit $?'
+)
 
 
 class SshServer(Storage):
@@ -35,22 +45,25 @@ class SshServer(Storage):
     def target(self) -> SshTarget:
         """Return where the operator logs in."""
         config = self.config
-        return SshTarget(f"{config.user}@{config.host}", config.port, config.key, config.host_key)
+        return SshTarget(f"{config.user}@{bracketed(config.host)}", config.port, config.key, config.host_key)
 
     def url(self, app: App) -> str:
         """Return the address; a relative folder starts in the account's home (`/./`, borg 1.2 `_resolve_path`)."""
         path = self.path(app)
         start = "" if path.startswith("/") else "/./"
         config = self.config
-        return f"ssh://{config.user}@{config.host}:{config.port}{start}{path}"
+        return f"ssh://{config.user}@{bracketed(config.host)}:{config.port}{start}{path}"
 
     def reach(self, app: App, client: Client) -> Environment:
         """Return borg's ssh command and borg's name on the server. Raises UsageError."""
-        return {"BORG_RSH": shlex.join(self.ssh_words(self._key(app, client))), "BORG_REMOTE_PATH": self.config.borg}
+        words = self.ssh_words(self._key(app, client), client.host.facts().ssh)
+        return {"BORG_RSH": shlex.join(words), "BORG_REMOTE_PATH": self.config.borg}
 
     def _key(self, app: App, client: Client) -> str | None:
         """Return the file of a client's key where borg runs; AGENT for a key that is served; None for ssh's own."""
         if client.side is Side.OPERATOR:
+            if self.config.key is not None:
+                refuse_open_key(self.config.key, f"storage {self.name}")
             return str(self.config.key) if self.config.key else None
         if app.storage_key == "host":
             return host_key_path(client.host.facts().home, app)
@@ -58,26 +71,31 @@ class SshServer(Storage):
         load_key(path)  # a missing one is told here, and not as a key that the storage refuses
         return str(path) if app.is_local else AGENT
 
-    def ssh_words(self, key: str | None) -> list[str]:
-        """Return the ssh command with which borg reaches the server. `key` is a file, AGENT, or None for ssh's own.
+    def ssh_words(self, key: str | None, ssh: OpenSsh = NEWEST) -> list[str]:
+        """Return the command with which borg reaches the server. `key` is a file, AGENT, or None for ssh's own.
 
-        It never asks, trusts the pinned host key alone (without leaving a file, OpenSSH 8.5 and later), and notices a
-        dead connection after five minutes.
+        It never asks, takes nothing from a person's `Host *` that would break or widen it, trusts the pinned host key
+        alone and leaves no file, and notices a dead connection after five minutes. `ssh` is the program where borg
+        runs.
         """
-        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT}", "StrictHostKeyChecking=yes"]
+        options = [*ssh.options(), f"ConnectTimeout={CONNECT_TIMEOUT}"]
         options += [f"ServerAliveInterval={ALIVE_INTERVAL}", f"ServerAliveCountMax={ALIVE_COUNT}"]
+        if key is not None:
+            options += ["PubkeyAuthentication=yes", "PreferredAuthentications=publickey"]
         if key == AGENT:
             options += ["IdentityAgent=SSH_AUTH_SOCK", "IdentityFile=none", "IdentitiesOnly=no"]
         elif key is not None:
             options.append("IdentitiesOnly=yes")
-        if self.config.host_key is not None:
-            known = f"{host_key_name(self.config.host, self.config.port)} {self.config.host_key}"
-            options += [f"KnownHostsCommand=/bin/echo {known}"]
-            options += ["UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null"]
-        words = ["ssh", *(["-i", key] if key not in (None, AGENT) else [])]
-        for option in options:
-            words += ["-o", option]
-        return words
+        words = ["ssh", "-T", *(["-i", key] if key not in (None, AGENT) else [])]
+        if self.config.host_key is None:
+            return words + _as_words(options)
+        name = unbracketed(self.config.host)
+        options += [f"HostKeyAlias={name}", "CheckHostIP=no", "GlobalKnownHostsFile=/dev/null"]
+        known = f"{name} {self.config.host_key}"
+        if ssh.known_hosts_command:
+            options += [f"KnownHostsCommand=/bin/echo {known}", "UserKnownHostsFile=/dev/null"]
+            return words + _as_words(options)
+        return ["/bin/sh", "-c", _WITH_KNOWN_HOSTS, "sh", known, *words, *_as_words(options)]
 
     def files(self, app: App) -> Files:  # noqa: ARG002  # one server holds all apps
         """Return the server's files over SFTP."""
@@ -95,6 +113,10 @@ class SshServer(Storage):
     def close(self) -> None:
         """Close the operator's connection."""
         self.server.close()
+
+
+def _as_words(options: Iterable[str]) -> list[str]:
+    return [word for option in options for word in ("-o", option)]
 
 
 def agent_key_path(folder: Path, app: App) -> Path:
