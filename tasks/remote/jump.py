@@ -48,7 +48,8 @@ def _hop_words(
     its = resolve(f"{last.user}@{last.host}" if last.user else last.host, last.port or None)
     earlier = before or its.jump
     words = ["ssh", "-T"]
-    for option in (*ssh.options(), *ALIVE, f"ConnectTimeout={CONNECT_TIMEOUT:.0f}"):
+    ours = (option for option in ssh.options() if not option.startswith("SessionType="))  # -W is a type of its own
+    for option in (*ours, *ALIVE, f"ConnectTimeout={CONNECT_TIMEOUT:.0f}"):
         words += ["-o", option]
     if earlier:
         inner = quote(_hop_words(earlier, bracketed(its.hostname), its.port, means, depth + 1))

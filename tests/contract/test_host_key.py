@@ -49,19 +49,9 @@ def test_there_is_no_shell_and_no_way_through(bench: Bench, shop: Sides) -> None
     output = shop.host.host.run(through, timeout=60)
     assert not output.ok
     assert b"SSH-" not in output.stdout
-    back = [
-        "ssh",
-        "-o",
-        "ClearAllForwardings=no",
-        *words[1:],
-        "-N",
-        "-o",
-        "ExitOnForwardFailure=yes",
-        "-R",
-        "0:127.0.0.1:9",
-        account,
-    ]
-    output = shop.host.host.run(Script(quote(back)), timeout=60)  # one that is let in stays, until the time is over
+    back = ["ssh", "-o", "ClearAllForwardings=no", *words[1:], "-o", "ExitOnForwardFailure=yes"]
+    back += ["-R", "0:127.0.0.1:9", account]
+    output = shop.host.host.run(Script(quote(back)), timeout=60)
     assert (output.code, "forwarding failed" in output.error_text) == (255, True), output.error_text
     assert not list(bench.place.home.rglob("was-here"))
 
