@@ -6,11 +6,14 @@ server's `borg serve`, by the server's own name, and not the client (tried, borg
 process, or somebody who knows who runs backups, tells that a lock is dead.
 """
 
-import json
 import posixpath
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from tasks.answers import Answer, AnswerError, Name, read
 from tasks.borg.runner import PLAIN, How, run
 from tasks.errors import RefusedError
 from tasks.remote.files import Files, FilesError
@@ -19,6 +22,15 @@ from tasks.remote.script import Script, Words
 from tasks.storage.repository import Repository
 
 _HOLDER = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)-[0-9a-f]+")
+
+
+LONGEST_ROSTER = 1 << 20  # bytes
+
+
+class _Roster(Answer):
+    """borg's `lock.roster`: host id, process and thread of each reader."""
+
+    shared: list[tuple[Name, Annotated[int, Field(ge=0, lt=2**31)], object]]
 
 
 @dataclass(frozen=True)
@@ -71,13 +83,13 @@ def _names(files: Files, folder: str) -> list[str]:
 def _readers(files: Files, roster: str) -> tuple[Holder, ...]:
     """Return who stands in a roster; nobody where it is missing or no roster (borg too then takes it for empty)."""
     try:
-        shared = json.loads(files.read(roster))["shared"]
-        return tuple(Holder(str(host), int(pid), reads=True) for host, pid, _thread in shared)
+        shared = read(_Roster, files.read(roster), LONGEST_ROSTER).shared
+        return tuple(Holder(host, pid, reads=True) for host, pid, _thread in shared)
     except FilesError as error:
         if error.missing:
             return ()
         raise
-    except (ValueError, KeyError, TypeError):
+    except AnswerError:
         return ()
 
 

@@ -4,10 +4,12 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
+from tasks.answers import Answer, Moment, Name
 from tasks.borg.delete import delete
 from tasks.borg.failures import FULL_REMEDY
+from tasks.borg.info import Stats
 from tasks.borg.runner import PLAIN, BorgError, How, Result, run_writing, script
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.inventory.models import App
@@ -92,6 +94,19 @@ class Created:
     met: CloudbackupError | None = None
 
 
+class _Archive(Answer):
+    name: Name
+    id: Name
+    start: Moment
+    stats: Stats
+
+
+class _Made(Answer):
+    """What `borg create --json` answers."""
+
+    archive: _Archive
+
+
 class IncompleteError(BorgError):
     """Borg made an archive that misses files, and it was removed, or is still there."""
 
@@ -159,7 +174,7 @@ def create(repository: Repository, options: Options, how: How = PLAIN) -> Create
     result = run_writing(repository, todo, how)
     if any(_NO_SPACE.search(warning) for warning in result.warnings):
         raise _incomplete(repository, options.archive, result, how)
-    return _created(repository, result)
+    return _created(repository, options.archive, result)
 
 
 def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> IncompleteError:
@@ -185,21 +200,19 @@ def _some(options: FilesOptions) -> str:
     return f"if ! {{ {tests}; }}; then echo 'cloudbackup: none of the paths exists' >&2; exit 2; fi"
 
 
-def _created(repository: Repository, result: Result) -> Created:
-    try:
-        archive = result.json()["archive"]
-        stats = archive["stats"]
-        return Created(
-            archive=archive["name"],
-            id=archive["id"],
-            start=datetime.fromisoformat(archive["start"]).replace(tzinfo=UTC),
-            size=stats["original_size"],
-            stored=stats["deduplicated_size"],
-            files=stats["nfiles"],
-            seconds=result.seconds,
-            compressed=stats.get("compressed_size"),
-            warnings=result.warnings,
-            said=result.other_lines,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BorgError(f"{repository.app}: borg tells nothing of the archive it made", "", result) from error
+def _created(repository: Repository, wanted: str, result: Result) -> Created:
+    archive = result.answer(_Made, repository.app).archive
+    if archive.name != wanted:
+        raise result.unknown(repository.app, f"it tells of another archive than {wanted}")
+    return Created(
+        archive=archive.name,
+        id=archive.id,
+        start=archive.start,
+        size=archive.stats.original_size,
+        stored=archive.stats.deduplicated_size,
+        files=archive.stats.nfiles,
+        seconds=result.seconds,
+        compressed=archive.stats.compressed_size,
+        warnings=result.warnings,
+        said=result.other_lines,
+    )

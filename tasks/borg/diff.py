@@ -1,12 +1,11 @@
 """`borg diff`: what changed from one archive to another."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from tasks.answers import Answer, AnswerError, Count, Name, Text, read
 from tasks.borg.list import inside
-from tasks.borg.runner import PLAIN, How, run
+from tasks.borg.runner import PLAIN, How, Result, run
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 
@@ -19,6 +18,20 @@ class Change:
     changes: tuple[str, ...]
 
 
+class _How(Answer):
+    type: Name
+    added: Count | None = None
+    removed: Count | None = None
+    size: Count | None = None
+
+
+class _Line(Answer):
+    """A line of `borg diff --json-lines`."""
+
+    path: Text
+    changes: list[_How]
+
+
 def diff_words(first: str, second: str, paths: Sequence[str] = ()) -> Words:
     """Return borg's words; both archives must be of one source, or their chunks do not compare."""
     return ("diff", "--json-lines", f"::{first}", second, "--", *map(inside, paths))
@@ -29,16 +42,18 @@ def diff(
 ) -> tuple[Change, ...]:
     """Return what differs, at and below `paths` or in all. Raises BorgError and what `Host.run` raises."""
     result = run(repository, diff_words(first, second, paths), how)
-    return tuple(_change(json.loads(line)) for line in result.stdout.splitlines() if line.strip())
+    return tuple(_change(repository.app, result, line) for line in result.stdout.splitlines() if line.strip())
 
 
-def _change(values: Mapping[str, Any]) -> Change:
-    return Change(values["path"], tuple(map(_said, values["changes"])))
+def _change(app: str, result: Result, line: bytes) -> Change:
+    try:
+        said = read(_Line, line)
+    except AnswerError as error:
+        raise result.unknown(app, error) from error
+    return Change(said.path, tuple(map(_in_words, said.changes)))
 
 
-def _said(change: Mapping[str, Any]) -> str:
-    if change["type"] == "modified" and "added" in change:
-        return f"modified (+{change['added']} B, -{change['removed']} B)"
-    if "size" in change:
-        return f"{change['type']} ({change['size']} B)"
-    return str(change["type"])
+def _in_words(change: _How) -> str:
+    if change.type == "modified" and change.added is not None:
+        return f"modified (+{change.added} B, -{change.removed or 0} B)"
+    return change.type if change.size is None else f"{change.type} ({change.size} B)"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tasks.answers import whole
 from tasks.borg.list import inside
 from tasks.borg.runner import PLAIN, UNLIMITED, BorgError, How, Result, environment, lock_option, run, run_script
 from tasks.remote.script import Script, Stream, Words, quote
@@ -70,5 +71,8 @@ def size(repository: Repository, archive: str, paths: Sequence[str] = (), how: H
     words = ("borg", "--log-json", lock_option(repository, how), "list", "--format={size}{NL}", f"::{archive}", "--")
     counting = "awk '{ bytes += $1 } END { printf \"%.0f %d\\n\", bytes, NR }'"
     script = Script(f"{quote((*words, *map(inside, paths)))} | {counting}", environment(repository, how))
-    total, count = run_script(repository, script, how).text.split()
-    return int(total), int(count)
+    result = run_script(repository, script, how)
+    numbers = [number for number in map(whole, result.text.split()) if number is not None]
+    if len(numbers) != 2:
+        raise result.unknown(repository.app, "two numbers are missing")
+    return numbers[0], numbers[1]

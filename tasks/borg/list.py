@@ -1,12 +1,12 @@
 """`borg list`: the archives of a repository, or what one archive holds. Reads the manifest, never the chunk index."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
+from tasks.answers import Answer, AnswerError, Count, Moment, Name, Text, read
 from tasks.borg import naming
-from tasks.borg.runner import PLAIN, BorgError, How, run
+from tasks.borg.runner import PLAIN, How, run
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository, Side
 
@@ -34,6 +34,35 @@ class Listing:
         """Return the archives of one source of one app, by their names."""
         parsed = ((archive, naming.parse(archive.name)) for archive in self.archives)
         return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
+
+
+class _Repository(Answer):
+    id: Name
+
+
+class _Encryption(Answer):
+    mode: Name
+
+
+class _Archive(Answer):
+    name: Name
+    id: Name
+    start: Moment
+    comment: Text | None = None
+
+
+class _Listed(Answer):
+    """What `borg list --json` answers."""
+
+    repository: _Repository
+    encryption: _Encryption
+    archives: list[_Archive]
+
+
+class _Entry(Answer):
+    path: Text
+    type: Name
+    size: Count
 
 
 @dataclass(frozen=True)
@@ -88,30 +117,22 @@ def _listing(repository: Repository, words: Words, how: How) -> Listing:
         repository.publication.confirm()  # what is on the host alone is not saved
     # borg tests its own cryptography at each start, a fifth of a listing's time; it does wherever borg writes.
     result = run(repository, words, replace(how, environment={"BORG_SELFTEST": "disabled", **how.environment}))
-    try:
-        values = result.json()
-        found = tuple(
-            Archive(
-                name=each["name"],
-                id=each["id"],
-                start=datetime.fromisoformat(each["start"]).replace(tzinfo=UTC),
-                comment=each.get("comment"),
-            )
-            for each in values["archives"]
-        )
-        whole = tuple(archive for archive in found if not naming.is_checkpoint(archive.name))
-        rest = tuple(archive for archive in found if naming.is_checkpoint(archive.name))
-        return Listing(values["repository"]["id"], values["encryption"]["mode"], whole, rest)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BorgError(f"{repository.app}: borg gave a listing of an unknown form", "", result) from error
+    said = result.answer(_Listed, repository.app)
+    found = tuple(Archive(each.name, each.id, each.start, each.comment) for each in said.archives)
+    whole = tuple(archive for archive in found if not naming.is_checkpoint(archive.name))
+    rest = tuple(archive for archive in found if naming.is_checkpoint(archive.name))
+    return Listing(said.repository.id, said.encryption.mode, whole, rest)
 
 
 def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
     """Return what an archive holds. Raises BorgError and what `Host.run` raises."""
     result = run(repository, contents_words(archive, paths), how)
     for line in result.stdout.splitlines():
-        values = json.loads(line)
-        yield Entry(values["path"], values["type"], int(values["size"]))
+        try:
+            said = read(_Entry, line)
+        except AnswerError as error:
+            raise result.unknown(repository.app, error) from error
+        yield Entry(said.path, said.type, said.size)
 
 
 def find(listing: Listing, app: str, source: str, wanted: str = "latest") -> Archive | None:

@@ -3,11 +3,11 @@
 Documented in borg's `docs/internals/frontends.rst`; the lines of ssh, of a dump and of bash come through as they are.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+
+from tasks.answers import Answer, AnswerError, Count, Text, cut, read
 
 
 class Level(Enum):
@@ -45,6 +45,23 @@ class Progress:
     text: str = ""
 
 
+class _Line(Answer):
+    """A line of borg's, of any type: what another type has is not there."""
+
+    type: Text
+    levelname: Text = ""
+    message: Text = ""
+    msgid: Text | None = None
+    finished: bool = False
+    original_size: Count | None = None
+    deduplicated_size: Count | None = None
+    nfiles: Count | None = None
+    path: Text = ""
+    current: Count | None = None
+    total: Count | None = None
+
+
+LONGEST_LINE = 1 << 20  # bytes
 _LEVELS = {"CRITICAL": Level.ERROR, "ERROR": Level.ERROR, "WARNING": Level.WARNING}
 
 
@@ -52,17 +69,16 @@ def read_line(line: str) -> Message | Progress | None:
     """Return what a line says; None when it is empty or only marks an end."""
     if not line.strip():
         return None
-    values = _json(line)
-    if values is None:
-        return Message(Level.OTHER, line.rstrip())
-    match values["type"]:
+    said = _said(line)
+    if said is None:
+        return Message(Level.OTHER, cut(line.rstrip()))
+    match said.type:
         case "log_message":
-            level = _LEVELS.get(str(values.get("levelname")), Level.INFO)
-            return Message(level, str(values.get("message", "")).strip(), str(values.get("msgid", "")))
+            return Message(_LEVELS.get(said.levelname, Level.INFO), said.message.strip(), said.msgid or "")
         case "question_prompt":
-            return Message(Level.QUESTION, str(values.get("message", "")).strip(), str(values.get("msgid", "")))
+            return Message(Level.QUESTION, said.message.strip(), said.msgid or "")
         case "archive_progress" | "progress_percent" | "progress_message":
-            return _progress(values)
+            return _progress(said)
         case _:
             return None
 
@@ -77,24 +93,21 @@ def texts(messages: Iterable[Message], *levels: Level) -> tuple[str, ...]:
     return tuple(dict.fromkeys(message.text for message in messages if message.level in levels and message.text))
 
 
-def _json(line: str) -> dict[str, Any] | None:
+def _said(line: str) -> _Line | None:
     # An unfinished line of another program (a password prompt without its line break) may stand before borg's.
     start = line.find('{"')
     if start < 0:
         return None
     try:
-        values = json.loads(line[start:])
-    except ValueError:
+        return read(_Line, line[start:], LONGEST_LINE)
+    except AnswerError:
         return None
-    return values if isinstance(values, dict) and isinstance(values.get("type"), str) else None
 
 
-def _progress(values: dict[str, Any]) -> Progress | None:
-    if values.get("finished"):
+def _progress(said: _Line) -> Progress | None:
+    if said.finished:
         return None
-    if values["type"] == "archive_progress":
-        size, stored, files = (int(values.get(key) or 0) for key in ("original_size", "deduplicated_size", "nfiles"))
-        return Progress(size, stored, files, str(values.get("path", "")))
-    current, total = values.get("current"), values.get("total")
-    percent = 100 * current / total if isinstance(current, int | float) and total else None
-    return Progress(percent=percent, text=str(values.get("message", "")).strip())
+    if said.type == "archive_progress":
+        return Progress(said.original_size or 0, said.deduplicated_size or 0, said.nfiles or 0, said.path)
+    percent = 100 * said.current / said.total if said.current is not None and said.total else None
+    return Progress(percent=percent, text=said.message.strip())

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.answers import Answer, Count
 from tasks.borg import reading
 from tasks.borg.runner import PLAIN, BorgError, How, borg_words, environment, run_script
 from tasks.remote.script import Script, Words, quote
@@ -24,6 +25,16 @@ class ReadBack:
     read: int
     size: int
     seconds: float
+
+
+class _Read(Answer):
+    """What `reading` answers."""
+
+    entries: Count
+    files: Count
+    expected: Count
+    read: Count
+    bytes: Count
 
 
 def list_words(archive: str) -> Words:
@@ -54,12 +65,10 @@ def read_back(repository: Repository, archive: str, sample: int | None, how: How
     Raises BorgError when anything cannot be read whole, or is not there, and what `Host.run` raises.
     """
     result = run_script(repository, read_script(repository, archive, sample, how), how)
-    told = result.json()
-    expected, read = int(told["expected"]), int(told["read"])
+    said = result.answer(_Read, repository.app)
     if result.warnings:
         raise BorgError(f"{repository.app}: {archive} cannot be read whole: {result.warnings[0]}", "", result)
-    if read != expected or not told["entries"]:
-        what = f"{archive} should give {expected} entries, and gave {read}"
+    if said.read != said.expected or not said.entries:
+        what = f"{archive} should give {said.expected} entries, and gave {said.read}"
         raise BorgError(f"{repository.app}: {what}", "", result)
-    files = int(told["files"])
-    return ReadBack(files, files if sample is None else read, int(told["bytes"]), result.seconds)
+    return ReadBack(said.files, said.files if sample is None else said.read, said.bytes, result.seconds)

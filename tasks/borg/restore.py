@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from tasks.answers import Answer, Name, Text
 from tasks.borg import in_place
 from tasks.borg.extract import ExtractOptions, extract_words, matched, size
 from tasks.borg.naming import TIME_FORMAT
@@ -26,6 +27,15 @@ class Restored:
     files: int
     seconds: float
     warnings: tuple[str, ...] = ()
+
+
+class _End(Answer):
+    """What `in_place` answers: where old data is now, or why nothing or not all was restored."""
+
+    moved: dict[Name, Name] | None = None
+    refused: Text | None = None
+    unusable: bool = False
+    stuck: Text | None = None
 
 
 def restore_to(
@@ -90,12 +100,12 @@ def _run(repository: Repository, plan: Mapping[str, Any], sizes: tuple[int, int]
     added = {"CLOUDBACKUP_PLAN": json.dumps(plan), "CLOUDBACKUP_IN_PLACE": inspect.getsource(in_place)}
     script = Script('python3 -c "$CLOUDBACKUP_IN_PLACE"', {**environment(repository, how), **added}, grace=60)
     result = matched(repository, run_script(repository, script, replace(how, timeout=UNLIMITED)))
-    told = result.json()
-    if "refused" in told:
-        refused = UsageError if told.get("unusable") else AppError
-        raise refused(f"{repository.app}: nothing was restored: {told['refused']}")
-    if "stuck" in told:
-        raise AppError(f"{repository.app}: the restore stopped half-way: {told['stuck']}")
-    if "moved" not in told:
+    said = result.answer(_End, repository.app)
+    if said.refused is not None:
+        refused = UsageError if said.unusable else AppError
+        raise refused(f"{repository.app}: nothing was restored: {said.refused}")
+    if said.stuck is not None:
+        raise AppError(f"{repository.app}: the restore stopped half-way: {said.stuck}")
+    if said.moved is None:
         raise BorgError(f"{repository.app}: the restore told no outcome", "", result)
-    return Restored(told["moved"], *sizes, result.seconds, result.warnings)
+    return Restored(said.moved, *sizes, result.seconds, result.warnings)

@@ -1,12 +1,12 @@
 """Running borg: words and a repository in, what borg said out. Every verb goes through `run`."""
 
-import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeVar
 
+from tasks.answers import AnswerError, read
 from tasks.borg.failures import explain, explain_lost
 from tasks.borg.messages import Level, Message, Progress, read_line, read_messages, texts
 from tasks.borg.probe import probe
@@ -17,8 +17,10 @@ from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Environment, Script, Words, quote
 from tasks.storage.repository import Repository, Side
 
+UNKNOWN = "look at the borg on that host: is it one of the versions that docs/borg.md names, and not another program?"
 SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
 OnProgress = Callable[[Progress], None]
+Form = TypeVar("Form")
 # All of it is read at the opening, before borg does anything else: an archive of the same name cannot be there already.
 # Tried (1.2.4, 1.4.5): each file of a cache cut, emptied, zeroed or overwritten, before a create and in its middle.
 _CACHE_DAMAGED = re.compile(
@@ -75,15 +77,16 @@ class Result:
         """Return what other programs wrote to standard error: ssh, a dump, bash."""
         return tuple(message.text for message in self.messages if message.level is Level.OTHER)
 
-    def json(self) -> Mapping[str, Any]:
-        """Return standard output read as one JSON object. Raises BorgError when it is none."""
+    def answer(self, form: type[Form], app: str) -> Form:
+        """Return standard output as an answer of that form. Raises BorgError when it is none, naming the app."""
         try:
-            values = json.loads(self.stdout)
-        except ValueError:
-            values = None
-        if not isinstance(values, dict):
-            raise BorgError("borg gave no JSON: its version may be unknown to us", "", self)
-        return values
+            return read(form, self.stdout)
+        except AnswerError as error:
+            raise self.unknown(app, error) from error
+
+    def unknown(self, app: str, why: object) -> "BorgError":
+        """Return the error for an answer of another form than borg's."""
+        return BorgError(f"{app}: borg's answer has an unknown form: {why}", UNKNOWN, self)
 
 
 class BorgError(AppError):

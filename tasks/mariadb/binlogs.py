@@ -9,8 +9,12 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from tasks import answers
+from tasks.answers import LAST_SECOND, Answer, Count, Text, Unix
 from tasks.mariadb import binlog, collect, failures
 from tasks.mariadb.access import CLIENT, Access
 from tasks.remote.host import Host
@@ -35,6 +39,32 @@ _ZONE = 'printf "%s\\n" "${TZ:-$(tail -n 1 /etc/localtime 2>/dev/null)}"'
 _CLOSE = "SELECT UNIX_TIMESTAMP(); FLUSH LOCAL BINARY LOGS; SHOW BINARY LOGS"
 
 
+class _Identity(Answer):
+    name: Annotated[str, Field(max_length=512, pattern=r"^[^/\x00-\x1f]+\.[0-9]{1,9}$")]
+    server: Count
+    created: Unix
+
+
+class _File(_Identity):
+    start: Text
+    end: Text
+    fault: Text
+
+
+class _Collected(Answer):
+    """What `collect` tells."""
+
+    until: Unix
+    files: list[_File]
+
+
+class _Saved(Answer):
+    chain: _Identity
+    last: _Identity
+    state: Text
+    until: Unix
+
+
 @dataclass(frozen=True)
 class Identity:
     """Which binary log it is: `created` is in seconds since 1970."""
@@ -46,12 +76,11 @@ class Identity:
     @classmethod
     def parse(cls, values: object) -> "Identity | None":
         """Return what `asdict` made of one, None when it is none."""
-        if not isinstance(values, Mapping):
+        try:
+            said = answers.typed(_Identity, values)
+        except answers.AnswerError:
             return None
-        name, server, created = values.get("name"), values.get("server"), values.get("created")
-        if not isinstance(name, str) or not isinstance(server, int) or not isinstance(created, int):
-            return None
-        return cls(name, server, created)
+        return cls(said.name, said.server, said.created)
 
     @property
     def number(self) -> int:
@@ -75,13 +104,14 @@ class Saved:
     @classmethod
     def parse(cls, values: object) -> "Saved | None":
         """Return what `details` made of one, None when it is none."""
-        if not isinstance(values, Mapping):
+        try:
+            said = answers.typed(_Saved, values)
+        except answers.AnswerError:
             return None
-        chain, last = Identity.parse(values.get("chain")), Identity.parse(values.get("last"))
-        state, until = values.get("state"), values.get("until")
-        if chain is None or last is None or not isinstance(state, str) or not isinstance(until, int):
-            return None
-        return cls(chain, last, state, datetime.fromtimestamp(until, UTC))
+        chain, last = Identity.parse(said.chain.model_dump()), Identity.parse(said.last.model_dump())
+        assert chain is not None
+        assert last is not None
+        return cls(chain, last, said.state, datetime.fromtimestamp(said.until, UTC))
 
     def details(self) -> dict[str, Any]:
         """Return it for a record."""
@@ -133,11 +163,20 @@ printf 'zone\\t'; {quote(access.beside(_ZONE))} </dev/null
     rows = [line.split("\t") for line in answer.splitlines()]
     variables = {row[0]: row[1] for row in rows if len(row) == 2}
     _require(host, variables)
-    now = datetime.fromtimestamp(int(rows[0][0]), UTC)
+    now = answers.whole(rows[0][0])
+    if now is None or now > LAST_SECOND or "gtid_binlog_state" not in variables:
+        raise failures.DatabaseError(f"{host.name}: the database server's answer has an unknown form")
     directory = posixpath.dirname(variables["log_bin_basename"])
     options = {option: variables[option] for option in KEPT if option in variables}
     zone = variables.get("zone", "").strip()
-    return Look(now, directory, variables["gtid_binlog_state"], _identity(name, head), options, zone)
+    return Look(
+        datetime.fromtimestamp(now, UTC),
+        directory,
+        variables["gtid_binlog_state"],
+        _identity(name, head),
+        options,
+        zone,
+    )
 
 
 def _require(host: Host, variables: Mapping[str, str]) -> None:
@@ -155,7 +194,10 @@ def _require(host: Host, variables: Mapping[str, str]) -> None:
 
 def _identity(name: str | None, head: str) -> Identity | None:
     reader = binlog.Reader()
-    reader.feed(bytes.fromhex(head))
+    try:
+        reader.feed(bytes.fromhex(head))
+    except ValueError:
+        return None
     return Identity(name, reader.server, reader.created) if name is not None and reader.created else None
 
 
@@ -189,12 +231,15 @@ def told(said: Sequence[str]) -> tuple[datetime, list[Archived]] | None:
     line = next((line for line in reversed(said) if line.startswith(collect.TOLD)), None)
     if line is None:
         return None
-    values = json.loads(line.removeprefix(collect.TOLD))
+    try:
+        learnt = answers.read(_Collected, line.removeprefix(collect.TOLD))
+    except answers.AnswerError:
+        return None
     files = [
-        Archived(Identity(each["name"], each["server"], each["created"]), each["start"], each["end"], each["fault"])
-        for each in values["files"]
+        Archived(Identity(each.name, each.server, each.created), each.start, each.end, each.fault)
+        for each in learnt.files
     ]
-    return datetime.fromtimestamp(values["until"], UTC), files
+    return datetime.fromtimestamp(learnt.until, UTC), files
 
 
 def joined(before: Saved | None, until: datetime, files: Sequence[Archived]) -> tuple[Saved, list[str]]:

@@ -7,10 +7,10 @@ server on it dies with the program that started it (`proof`, which travels to th
 import json
 import posixpath
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
 from tasks.mariadb import failures, private, proof, unpack
 from tasks.mariadb.server import Position
 from tasks.mariadb.unpack import OnLine
@@ -68,6 +68,24 @@ class DrillError(failures.DatabaseError):
     """The archive was restored and is not good, or no server could be started on it."""
 
 
+class _Told(Answer):
+    """What `proof` answers: `fault` and `remedy`, or all of the others; nothing when it did not get so far."""
+
+    fault: Text | None = None
+    remedy: Text = ""
+    restore_seconds: Seconds | None = None
+    bytes: Count | None = None
+    tables: Count | None = None
+    remarks: list[Text] | None = None
+
+
+def _told(output: Output) -> _Told:
+    try:
+        return last_line(_Told, output.text)
+    except AnswerError:
+        return _Told()
+
+
 def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
     """Return the one script that restores `content`, examines it and removes it. `name` is its directory's."""
     scratch = posixpath.join(options.folder, name)
@@ -105,35 +123,24 @@ def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | 
     name = NAME + secrets.token_hex(8)
     output = host.run(drill_script(content, options, name), options.time_limit, on_stderr)
     told = _told(output)
-    if "fault" in told:
-        raise DrillError(f"{host.name}: {told['fault']}", str(told.get("remedy", "")))
+    if told.fault is not None:
+        raise DrillError(f"{host.name}: {told.fault}", told.remedy)
     unpacked = unpack.read(host, output, posixpath.join(options.folder, name, "data"))
-    try:
-        return Drilled(
-            version=unpacked.version,
-            restore_seconds=float(told["restore_seconds"]),
-            seconds=output.seconds,
-            size=int(told["bytes"]),
-            tables=int(told["tables"]),
-            position=unpacked.position,
-            gtid=unpacked.gtid,
-            remarks=(*unpacked.standing(), *(str(each) for each in told["remarks"]), *map(_moved, unpacked.links)),
-            replica=unpacked.replica,
-            galera=unpacked.galera,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DrillError(f"{host.name}: the drill told no outcome") from error
+    if told.restore_seconds is None or told.bytes is None or told.tables is None or told.remarks is None:
+        raise DrillError(f"{host.name}: the drill told no outcome")
+    return Drilled(
+        version=unpacked.version,
+        restore_seconds=told.restore_seconds,
+        seconds=output.seconds,
+        size=told.bytes,
+        tables=told.tables,
+        position=unpacked.position,
+        gtid=unpacked.gtid,
+        remarks=(*unpacked.standing(), *told.remarks, *map(_moved, unpacked.links)),
+        replica=unpacked.replica,
+        galera=unpacked.galera,
+    )
 
 
 def _moved(link: str) -> str:
     return f"{link.removesuffix('.isl')} has its file elsewhere on the app's server; the copy had its own"
-
-
-def _told(output: Output) -> Mapping[str, Any]:
-    """Return the line of JSON in which `proof` ends; empty when it did not get so far."""
-    lines = output.text.strip().splitlines()
-    try:
-        values = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
+from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
 from tasks.errors import RefusedError
 from tasks.mariadb import binlog, cut, failures, private, proof, replay, unpack
 from tasks.mariadb.binlogs import Saved
@@ -20,6 +20,14 @@ from tasks.remote.script import Script, Stream, quote
 PROGRAM = Program(replay, (binlog, private, cut, proof))
 PATIENCE = 600  # seconds for the private server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
+
+
+class _Position(Answer):
+    name: Name
+    offset: Count
+    gtid: Text
+    server: Count | None = None
+    created: Unix | None = None
 
 
 @dataclass(frozen=True)
@@ -35,15 +43,13 @@ class Position:
     @classmethod
     def parse(cls, values: object) -> "Position | None":
         """Return what is in a record's details, None when it is none."""
-        if not isinstance(values, Mapping):
+        try:
+            said = typed(_Position, values)
+        except AnswerError:
             return None
-        name, offset, gtid = values.get("name"), values.get("offset"), values.get("gtid")
-        server, created = values.get("server"), values.get("created")
-        if not isinstance(name, str) or not isinstance(offset, int) or not isinstance(gtid, str):
-            return None
-        if not isinstance(server, int) or not isinstance(created, int):
-            return cls(name, offset, gtid)
-        return cls(name, offset, gtid, server, created)
+        if said.server is None or said.created is None:
+            return cls(said.name, said.offset, said.gtid)
+        return cls(said.name, said.offset, said.gtid, said.server, said.created)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,26 @@ class Recovered:
     newest: datetime | None
     odd: int
     after: int
+
+
+class _Fault(Answer):
+    """What `replay` answers when it fails."""
+
+    fault: Text | None = None
+    remedy: Text = ""
+    refused: bool = False
+
+
+class _Reached(Answer):
+    """What `replay` answers otherwise."""
+
+    transactions: Count
+    file: Text
+    offset: Count
+    state: Text
+    newest: Unix | None
+    odd: Count
+    after: Count
 
 
 class RecoverError(failures.DatabaseError):
@@ -140,29 +166,29 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
     Raises RefusedError when the moment cannot be reached, RecoverError when the replay failed; as `unpack.run`.
     """
     told = _told(output)
-    if "fault" in told and not re.search(rf"{unpack.CONTENT_FAILED} (?!0$|141$)", output.error_text, re.MULTILINE):
-        kind = RefusedError if told.get("refused") else RecoverError
-        raise kind(f"{host.name}: {told['fault']}", str(told.get("remedy", "")))
+    if told.fault is not None and not re.search(
+        rf"{unpack.CONTENT_FAILED} (?!0$|141$)", output.error_text, re.MULTILINE
+    ):
+        kind = RefusedError if told.refused else RecoverError
+        raise kind(f"{host.name}: {told.fault}", told.remedy)
     unpacked = unpack.read(host, output, directory)
     try:
-        newest = told["newest"]
-        return unpacked, Recovered(
-            transactions=int(told["transactions"]),
-            file=str(told["file"]),
-            offset=int(told["offset"]),
-            state=str(told["state"]),
-            newest=datetime.fromtimestamp(newest, UTC) if newest is not None else None,
-            odd=int(told["odd"]),
-            after=int(told["after"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        end = last_line(_Reached, output.text)
+    except AnswerError as error:
         raise RecoverError(f"{host.name}: the replay told no outcome") from error
+    return unpacked, Recovered(
+        transactions=end.transactions,
+        file=end.file,
+        offset=end.offset,
+        state=end.state,
+        newest=datetime.fromtimestamp(end.newest, UTC) if end.newest is not None else None,
+        odd=end.odd,
+        after=end.after,
+    )
 
 
-def _told(output: Output) -> Mapping[str, Any]:
-    lines = output.text.strip().splitlines()
+def _told(output: Output) -> _Fault:
     try:
-        values = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
+        return last_line(_Fault, output.text)
+    except AnswerError:
+        return _Fault()

@@ -5,7 +5,9 @@ import posixpath
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
+from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.errors import RefusedError, UsageError
 from tasks.mariadb import failures, recover, server, swap, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
@@ -233,12 +235,19 @@ def _require_same_series(host: Host, place: Place, version: str) -> None:
         )
 
 
+class _End(Answer):
+    """What `swap` answers; the states are those of `_WHAT_NOW`, and `placed`."""
+
+    state: Literal["placed", "back", "down", "apart"]
+    why: Text
+
+
 def _swap(host: Host, access: Access, place: Place, unpacked: Unpacked, on_stderr: OnLine | None) -> Placed:
     output = host.run(swap_script(access, place), on_stderr=on_stderr)
     try:
-        end = json.loads(output.text.strip().splitlines()[-1])
-        state, why = str(end["state"]), str(end["why"])
-    except (ValueError, IndexError, KeyError, TypeError):
+        end = last_line(_End, output.text)
+        state, why = str(end.state), end.why
+    except AnswerError:
         state, why = "unknown", output.error_text.strip() or f"exit code {output.code}"
     if state != "placed":
         raise failures.DatabaseError(f"{host.name}: the restore failed: {why}", _WHAT_NOW[state].format(place=place))

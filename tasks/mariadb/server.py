@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tasks.answers import whole
 from tasks.mariadb import failures
 from tasks.mariadb.access import BACKUP, CLIENT, Access
 from tasks.remote.host import Host
@@ -235,13 +236,13 @@ def parse(text: str, errors: str = "") -> Server:
     for line in text.splitlines():
         cells = [_unescaped(cell) for cell in line.split("\t")]
         if cells[0] == "cloudbackup tool":
-            tools.append(cells[1:])
+            tools.append([*cells[1:3], "", ""][:2])
         elif cells[0] == _SECTION:
-            rows = sections.setdefault(cells[1], [])
+            rows = sections.setdefault("".join(cells[1:]), [])
         else:
             rows.append(cells)
-    count, size = next(iter(sections.get("size", [])), ["0", "0"])
-    files = sum(int(value) for key, value in tools if key == "file")
+    count, size = [*next(iter(sections.get("size", [])), []), "", ""][:2]
+    files = sum(_whole(value) for key, value in tools if key == "file")
     return Server(
         account="".join(cell for row in sections.get("account", []) for cell in row),
         variables={row[0]: row[1] for row in sections.get("variables", []) if len(row) == 2},
@@ -270,7 +271,7 @@ def _tools(rows: Sequence[Sequence[str]]) -> Tools:
         backup=None if version is None else number(version),
         mbstream=any(key == "mbstream" for key, _ in rows),
         options=frozenset(value for key, value in rows if key == "option"),
-        open_files=next((int(value) for key, value in rows if key == "files" and value.isdigit()), None),
+        open_files=next((whole(value) for key, value in rows if key == "files"), None),
         unreadable=next((value for key, value in rows if key == "unreadable"), None),
     )
 
@@ -285,11 +286,11 @@ def _global_grants(lines: Sequence[str]) -> frozenset[str]:
 
 
 def _position(rows: Sequence[Sequence[str]]) -> Position | None:
-    return Position(rows[0][0], int(rows[0][1])) if rows and len(rows[0]) > 1 else None
+    return Position(rows[0][0], _whole(rows[0][1])) if rows and len(rows[0]) > 1 else None
 
 
 def _whole(cell: str) -> int:
-    return int(cell) if cell.isdigit() else 0
+    return whole(cell) or 0
 
 
 def _unescaped(cell: str) -> str:

@@ -3,8 +3,11 @@
 import re
 from dataclasses import dataclass, field
 
+from tasks import answers
 from tasks.remote.openssh import OpenSsh, answered, ask_text
 from tasks.remote.script import Script
+
+LONGEST = 1024  # characters of one word of a host's
 
 _ASK = r"""
 say() { printf '%s=%s\n' "$1" "$2"; }
@@ -50,11 +53,12 @@ class Tools:
 def parse_facts(text: str) -> Facts:
     """Return the facts in the script's output."""
     said = _said(text)
+    home = said.get("home", "")
     return Facts(
-        home=said.get("home", "/root"),
+        home=home if home.startswith("/") and home.isprintable() else "/root",
         user=said.get("user", ""),
         machine=_machine(said),
-        memory_available=int(float(said["memory"])) if said.get("memory") else None,
+        memory_available=_bytes(said.get("memory", "")),
         bash=_version(said, "bash"),
         ssh=answered(said),
     )
@@ -67,11 +71,20 @@ def parse_tools(text: str) -> Tools:
 
 
 def _said(text: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {key: value[:LONGEST] for key, _, value in (line.partition("=") for line in text.splitlines()) if value}
+
+
+def _bytes(text: str) -> int | None:
+    """Return a number of bytes, which awk may write as 1.6e+10."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if 0 <= number <= answers.LARGEST else None
 
 
 def _version(said: dict[str, str], key: str) -> str | None:
-    found = re.search(r"\d+\.\d+[.\w]*", said.get(key, ""))
+    found = re.search(r"[0-9]{1,4}\.[0-9]{1,6}[.\w]{0,20}", said.get(key, ""), re.ASCII)
     return found.group() if found else None
 
 

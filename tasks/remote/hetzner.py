@@ -58,3 +58,6 @@ def told(where: str) -> Iterator[None]:
         raise AppError(f"{where}: Hetzner's API cannot be reached: {reason}", "look at the network") from error
     except HCloudException as error:
         raise AppError(f"{where}: Hetzner's API: {error}") from error
+    except (TypeError, KeyError, ValueError, AttributeError) as error:  # the library trusts what it is sent
+        what = f"{where}: Hetzner's API gave an answer of an unknown form: {type(error).__name__}"
+        raise AppError(what, "try again later; when it stays so, a newer version of cloudbackup may know it") from error

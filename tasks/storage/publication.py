@@ -6,8 +6,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from tasks.answers import Answer, AnswerError, Name, Text, read
 from tasks.errors import AppError
 from tasks.remote.host import Host
 from tasks.remote.program import Program
@@ -47,6 +50,17 @@ class Folders:
     base: str
 
 
+class _Answer(Answer):
+    """What `publishing` answers, whatever it was asked to do."""
+
+    stopped: Text | None = None
+    remedy: Text = ""
+    transient: bool = False
+    published: Annotated[int, Field(ge=-1, lt=2**32)] | None = None
+    refilled: bool = False
+    leftovers: list[Name] = Field(default_factory=list)
+
+
 class Publication:
     """The copy of one app's repository. All raise AppError, with the reason, and what `Host.run` raises."""
 
@@ -66,9 +80,8 @@ class Publication:
             return None
         self._sent = False
         answer = self._on_host("publish", early=early, writer=self._way.host.facts().machine)
-        published: int | None = answer.get("published")
-        self._sent = published is not None
-        return published
+        self._sent = answer.published is not None
+        return answer.published
 
     def confirm(self) -> None:
         """Return when the copy is what the host has."""
@@ -77,21 +90,21 @@ class Publication:
     def refill(self) -> bool:
         """Bring a repository that the host lost back from the copy; tell whether there was anything to bring."""
         answer = self._on_host("refill", base=self._folders.base)
-        if not answer["refilled"]:
+        if not answer.refilled:
             return False
-        if answer["leftovers"]:
-            run(self.app, self._operator, self._folders, {"do": "drop", "leftovers": answer["leftovers"]})
+        if answer.leftovers:
+            run(self.app, self._operator, self._folders, {"do": "drop", "leftovers": answer.leftovers})
         return True
 
     def free(self, published: int) -> None:
         """Delete, with the operator's means, what the repository as of that transaction has no more."""
         run(self.app, self._operator, self._folders, {"do": "free", "published": published})
 
-    def _on_host(self, verb: str, **values: Any) -> Mapping[str, Any]:
+    def _on_host(self, verb: str, **values: Any) -> "_Answer":
         return run(self.app, self._way, self._folders, {"do": verb, "wait": WAIT, **values})
 
 
-def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_Answer":
     """Let `publishing` do something, and return its answer.
 
     Raises AppError, ScriptTimeoutError once it was ended on its host, and what else `Host.run` raises.
@@ -105,14 +118,12 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> Mapp
     except ScriptTimeoutError as error:
         raise ScriptTimeoutError(f"{app}: the published copy: {error.what}", SLOW) from error
     try:
-        answer: Mapping[str, Any] = json.loads(output.text)
-    except ValueError:
+        answer = read(_Answer, output.stdout)
+    except AnswerError:
         said = (output.error_text.strip() or output.text.strip() or f"exit code {output.code}").splitlines()[-1]
         raise AppError(f"{app}: the published copy: {said}") from None
-    if "stopped" in answer:
-        raise AppError(
-            f"{app}: the published copy: {answer['stopped']}", answer["remedy"], transient=answer["transient"]
-        )
+    if answer.stopped is not None:
+        raise AppError(f"{app}: the published copy: {answer.stopped}", answer.remedy, transient=answer.transient)
     return answer
 
 

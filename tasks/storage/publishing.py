@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Callable  # noqa: UP035  # for the Python
 from tasks.storage.publishing_plan import GOES_ON, Plan
 from tasks.storage.rclone import STATE, VERSION, Sizes, Stopped
 from tasks.storage.refilling import mirror, refill, wanted
-from tasks.storage.segments import Look, data_of, ends, number
+from tasks.storage.segments import SEGMENT, Look, data_of, ends, number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,8 +171,17 @@ def free(plan: Plan) -> dict[str, Any]:
 
 
 def drop(plan: Plan) -> dict[str, Any]:
-    """Delete what a run left unfinished that nobody goes on with: the `leftovers` of a refill."""
+    """Delete what a run left unfinished that nobody goes on with: the `leftovers` of a refill.
+
+    The host named them, and this runs with the operator's means: what is published stays, whatever the host says.
+    """
+    state = plan.remote.state(plan.remote.listing())
+    if state is None:
+        raise Stopped(f"{STATE} is missing in {plan.remote.address}", "look what happened there")
+    last = -1 if state["published"] is None else state["published"]
     for name in plan.values["leftovers"]:
+        if not SEGMENT.fullmatch(name) or name in state["segments"] or number(name) <= last:
+            raise Stopped(f"the host asks to delete {name}, which is published", "look what happened on that host")
         plan.remote.delete(name)
     return {}
 

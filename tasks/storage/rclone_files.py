@@ -1,15 +1,16 @@
 """Files behind rclone, for the records of storages that have no shell and no SFTP session of ours."""
 
-import json
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from tasks.answers import Answer, AnswerError, Count, Name, read
 from tasks.remote.files import FilesError
 from tasks.remote.output import Output
 from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Script, quote
 from tasks.storage.publication import Way
-from tasks.storage.rclone import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, sizes, transient
+from tasks.storage.rclone import ASKING, LISTING, RCLONE, SENDING, Sizes, reason, transient
 
 TIMEOUT = 300.0  # seconds
 NOT_THERE = ("directory not found", "object not found", "doesn't exist")
@@ -18,6 +19,16 @@ SHOW = """import json, pathlib, sys
 top = pathlib.Path(sys.argv[1])
 found = {str(file.relative_to(top)): file.read_bytes().hex() for file in top.rglob("*") if file.is_file()}
 print(json.dumps(found))"""
+
+
+Form = TypeVar("Form")
+
+
+class _Object(Answer):
+    """What `rclone lsjson` tells of each."""
+
+    Path: Name
+    Size: Count
 
 
 class RcloneFiles:
@@ -93,11 +104,12 @@ class RcloneFiles:
     def tree(self, path: str) -> Sizes:
         """Return the sizes of all files at and below a directory, by path from there on; of a missing one, none."""
         try:
-            return sizes(self._run("list", path, (*LISTING, *ASKING, self._at(path))).stdout)
+            listed = self.answer(list[_Object], (*LISTING, *ASKING, self._at(path)))
         except FilesError as error:
             if error.missing:
                 return {}
             raise
+        return {each.Path: each.Size for each in listed}
 
     def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:
         """Return those of several files below a folder that are there, by path, over one connection."""
@@ -109,11 +121,23 @@ into=$(mktemp -d); trap 'rm -rf "$into"' EXIT
 python3 -I -S -c {quote((SHOW,))} "$into"
 """
         output = self._told("read", folder, self._script(body))
-        return {name: bytes.fromhex(text) for name, text in json.loads(output.text).items()}
+        try:
+            return {name: bytes.fromhex(text) for name, text in read(dict[str, str], output.stdout).items()}
+        except ValueError as error:
+            raise FilesError(f"{self._name}: what was read of {folder or 'it'} has an unknown form: {error}") from error
 
     def command(self, words: Sequence[str]) -> Output:
         """Return what another command of rclone's says."""
         return self._run(words[0], words[-1], words)
+
+    def answer(self, form: type[Form], words: Sequence[str]) -> Form:
+        """Return the JSON that a command of rclone's says, as that form. Raises FilesError when it is of another."""
+        said = self._run(words[0], words[-1], words).stdout
+        try:
+            return read(form, said.strip() or b"[]")
+        except AnswerError as error:
+            what = f"{self._name}: rclone's answer to {words[0]} has an unknown form: {error}"
+            raise FilesError(what) from error
 
     def _run(self, verb: str, path: str, words: Sequence[str]) -> Output:
         return self._told(verb, path, self._script(quote(self._words(words))))

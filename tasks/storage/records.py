@@ -8,11 +8,27 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, Field
+
+from tasks.answers import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    Answer,
+    Count,
+    Name,
+    Number,
+    Seconds,
+    Text,
+    encodable_in,
+    read,
+    typed,
+)
 from tasks.inventory.models import SOURCES
 
 VERSION = 1
+LONGEST = 32 << 20  # bytes of one record: one that tells of 100,000 archives has some 7 MB
 NEWEST = 30  # records of each kind that are read unless told otherwise
 HISTORY = 130  # of each kind for what shows history: daily backups of some four months
 UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest of a day stands for all
@@ -20,6 +36,55 @@ _NAME = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(?P<kind>.+)-[0-9a
 _SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(SOURCES)})(?P<failed>-failed)?")
 _DAY = len("2026-11-22")
 Outcome = Literal["ok", "warning", "suspect", "incomplete", "failed"]  # best first; see verdict.py
+
+
+def _time(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("not a time")  # noqa: TRY004  # pydantic takes a ValueError alone
+    time = datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ValueError("a year out of range")
+    return time
+
+
+class _File(Answer):
+    """A record's file; `Record` tells what each field means."""
+
+    app: Name
+    action: Name
+    time: Annotated[datetime, BeforeValidator(_time)]
+    outcome: Outcome
+    source: Name | None = None
+    duration_seconds: Seconds | None = None
+    error: Text | None = None
+    archive: Name | None = None
+    archive_id: Name | None = None
+    size: Count | None = None
+    stored: Count | None = None
+    archive_ids: list[Text] | None = None
+    config_sha256: Name | None = None
+    transaction: Count | None = None
+    objects: Number | None = None
+    operator: Text | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Details(Answer):
+    """The types of what `details` may hold; what reads more of one than its type looks at it again."""
+
+    removing_ids: list[Text] | None = None
+    removed_ids: list[Text] | None = None
+    known_ids: list[Text] | None = None
+    proven_ids: list[Text] | None = None
+    ignored_records: list[Text] | None = None
+    forced: list[Text] | None = None
+    doubts: list[Text] | None = None
+    suspect: list[Text] | None = None
+    recount: bool | None = None
+    chunk_size: Count | None = None
+    left_out: dict[str, Any] | None = None
+    position: dict[str, Any] | None = None
+    binlog: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,27 +117,22 @@ class Record:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the record as a file's text."""
+        """Return the record as a file's text, which every encoding can write."""
         values = {key: value for key, value in asdict(self).items() if value not in (None, {})}
         values["time"] = f"{self.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return json.dumps({"version": VERSION, **values}, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(encodable_in({"version": VERSION, **values}), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Record":
         """Return the record in a file's text. Fields that a later version added are left out.
 
-        Raises ValueError when it is no record.
+        Raises AnswerError, a ValueError, when it is no record: who may write into the storage may write anything.
         """
-        try:
-            values = json.loads(text)
-            known = {name.name for name in fields(cls)}
-            values = {key: value for key, value in values.items() if key in known}
-            values["time"] = datetime.strptime(values["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-            if values.get("archive_ids") is not None:
-                values["archive_ids"] = tuple(values["archive_ids"])
-            return cls(**values)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"no record: {error}") from error
+        said = read(_File, text, LONGEST)
+        typed(_Details, said.details)
+        values = {name.name: getattr(said, name.name) for name in fields(cls)}
+        ids = None if said.archive_ids is None else tuple(said.archive_ids)
+        return cls(**{**values, "archive_ids": ids})
 
     @classmethod
     def from_name(cls, app: str, name: str) -> "Record | None":

@@ -1,8 +1,8 @@
 """Storage kind `s3`: a bucket."""
 
-import json
 from functools import cached_property
 
+from tasks.answers import Answer, Count
 from tasks.errors import AppError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
@@ -12,6 +12,12 @@ from tasks.storage.base import Usage
 from tasks.storage.rclone import ASKING
 from tasks.storage.repository import Side
 from tasks.storage.staged import Means, Staged
+
+
+class _Size(Answer):
+    """What `rclone size` tells."""
+
+    bytes: Count
 
 
 class Bucket(Staged):
@@ -51,5 +57,5 @@ class Bucket(Staged):
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Add up what lies below the prefix; a bucket has no size."""
-        told = self.files().command(("size", "--json", *ASKING, self.address(self.directory)))
-        return Usage(used=int(json.loads(told.text)["bytes"]), size=None)
+        told = self.files().answer(_Size, ("size", "--json", *ASKING, self.address(self.directory)))
+        return Usage(used=told.bytes, size=None)

@@ -1,9 +1,9 @@
 """Storage kind `sftp`: an SFTP server without borg."""
 
-import json
 import posixpath
 from collections.abc import Mapping
 
+from tasks.answers import Answer, Count
 from tasks.errors import AppError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
@@ -19,6 +19,13 @@ from tasks.storage.staged import Means, Staged
 
 # What a pinned key's type is called when the connection is made; a type that is not here goes by its own name.
 ALGORITHMS: Mapping[str, str] = {"ssh-rsa": "rsa-sha2-512 rsa-sha2-256"}
+
+
+class _About(Answer):
+    """What `rclone about` tells, in bytes."""
+
+    used: Count
+    free: Count
 
 
 class SftpServer(Staged):
@@ -76,8 +83,8 @@ class SftpServer(Staged):
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Ask for the file system of the account, as `df` would."""
-        told = json.loads(self.files().command(("about", "--json", *ASKING, self.address(self.directory))).text)
-        return Usage(used=int(told["used"]), size=int(told["used"]) + int(told["free"]))
+        told = self.files().answer(_About, ("about", "--json", *ASKING, self.address(self.directory)))
+        return Usage(used=told.used, size=told.used + told.free)
 
     def _known_hosts(self, side: Side) -> str:
         place = self.own if side is Side.HOST else str(self.cache)

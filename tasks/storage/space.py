@@ -1,5 +1,6 @@
 """Reading `df`."""
 
+from tasks.answers import whole
 from tasks.errors import AppError
 from tasks.remote.output import Output
 from tasks.storage.base import Usage
@@ -13,7 +14,7 @@ def parse_df(output: Output, where: str) -> Usage:
     rows = output.text.strip().splitlines()
     fields = rows[-1].split() if rows else []
     try:
-        _, used, free = (int(field) * 1024 for field in fields[-5:-2])
+        used, free = (1024 * kib for kib in map(whole, fields[-4:-2]) if kib is not None)
     except ValueError:
         said = (output.error_text.strip() or output.text.strip() or "nothing").splitlines()[0]
         raise AppError(f"{where}: df does not tell the space: {said}") from None

@@ -6,7 +6,6 @@ side fetches the copy.
 """
 
 import hashlib
-import json
 import posixpath
 import secrets
 import threading
@@ -16,6 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import Field
+
+from tasks.answers import Answer, AnswerError, Count, Name, read
 from tasks.errors import CloudbackupError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
@@ -224,6 +226,16 @@ class Staged(Storage):
         return f"{REMOTE}:{posixpath.join(self.root, path) if path else self.root}"
 
 
+class _State(Answer):
+    """What a published copy says of itself (see `publishing`)."""
+
+    publishing: dict[str, object] | None
+    published: Count | None
+    run: Name = ""
+    config: Name = ""
+    segments: dict[str, Count] = Field(default_factory=dict)
+
+
 def mark(state: bytes | None, config: bytes | None, there: Sizes) -> Mark | None:
     """Return the mark of a published copy by its state, its config and the sizes of its objects.
 
@@ -231,14 +243,14 @@ def mark(state: bytes | None, config: bytes | None, there: Sizes) -> Mark | None
     there may delete or overwrite them and leave the state. Then the host is asked, which tells what is wrong.
     """
     try:
-        told = json.loads(state or b"")
-        if told["publishing"] or told["published"] is None:
-            return None
-        found = Mark(int(told["published"]), str(told["run"]), str(told["config"]))
-        segments = {name: size for name, size in data_of(there).items() if name in told["segments"]}
-        if segments != told["segments"] or any(number(name) > found.transaction for name in data_of(there)):
-            return None
-    except (ValueError, KeyError, TypeError):
+        told = read(_State, state or b"")
+    except AnswerError:
+        return None
+    if told.publishing or told.published is None:
+        return None
+    found = Mark(told.published, told.run, told.config)
+    segments = {name: size for name, size in data_of(there).items() if name in told.segments}
+    if segments != told.segments or any(number(name) > found.transaction for name in data_of(there)):
         return None
     return found if hashlib.sha256(config or b"").hexdigest() == found.config else None
 

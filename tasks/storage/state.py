@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from tasks.remote.files import Files, FilesError
 
-_AUXILIARY = re.compile(r"(index|hints|integrity)\.(\d+)")
+_AUXILIARY = re.compile(r"(index|hints|integrity)\.([0-9]{1,10})")
 _HEADER = struct.Struct("<8sii2b")  # of index.N: magic, entries, buckets, sizes of key and value (_hashindex.c)
 _MAGIC = b"BORG_IDX"
 _BUCKET = struct.Struct("<32sII")  # key, segment, offset
@@ -106,7 +106,7 @@ def living(hints: bytes) -> Mapping[int, int] | None:
     try:
         segments = msgpack.unpackb(hints, strict_map_key=False, raw=True)[b"segments"]
         return {int(segment): int(alive) for segment, alive in segments.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, msgpack.UnpackException):
         return None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tasks.errors import AppError
 from tasks.remote.files import Files, FilesError
 
-_INDEX = re.compile(r"index\.([0-9]+)")
+_INDEX = re.compile(r"index\.([0-9]{1,10})")
 Choose = Callable[[list[str]], list[str]]
 Read = Mapping[str, bytes | FilesError]
 

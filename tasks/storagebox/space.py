@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tasks.answers import whole
 from tasks.errors import AppError, CloudbackupError
 from tasks.human import size
 from tasks.inventory import load
@@ -97,6 +98,6 @@ def _du(storage: Storage, apps: Sequence[App]) -> Words:
 
 def _parsed(output: Output, storage: Storage, apps: Sequence[App]) -> dict[str, int]:
     rows = (line.partition("\t") for line in output.text.splitlines())
-    counted = {posixpath.normpath(path): int(blocks) * 1024 for blocks, _, path in rows if blocks.isdigit()}
+    counted = {posixpath.normpath(path): kib * 1024 for blocks, _, path in rows if (kib := whole(blocks)) is not None}
     paths = {app.name: posixpath.normpath(storage.place(app)) for app in apps}
     return {app: counted[path] for app, path in paths.items() if path in counted}

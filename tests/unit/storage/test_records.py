@@ -18,9 +18,9 @@ RECORDS = st.builds(
     outcome=st.sampled_from(["ok", "warning", "failed"]),
     source=st.sampled_from(["files", "mariadb", None]),
     error=st.none() | st.text(st.characters(codec="utf-8")),
-    size=st.none() | st.integers(0),
+    size=st.none() | st.integers(0, 2**63 - 1),
     archive_ids=st.none() | st.lists(st.text("0123456789abcdef")).map(tuple),
-    details=st.dictionaries(st.text("abc"), st.integers()),
+    details=st.dictionaries(st.text("abc"), st.integers(-(2**63) + 1, 2**63 - 1)),
 )
 
 

@@ -1,0 +1,154 @@
+"""What programs, hosts and storages answer, read one way: JSON of a bounded size into a type, or AnswerError.
+
+An answer is whatever its sender likes. So its form is a class below `Answer`, whose fields have the types of this
+module: whole numbers are whole numbers in a range (no true, no 1.0, no NaN, no 10**400), texts are of a bounded length
+and can be encoded. Fields that a form does not name are left out: a later version may send more.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+MOST = 64 << 20  # bytes of one answer
+PARTS = 2_000_000  # values in one: an empty list takes 64 bytes of memory for the two of its text
+DEEPEST = 32  # lists in lists
+LARGEST = 2**63 - 1
+LONGEST = 1 << 16  # characters of one text
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+LAST_SECOND = 7_258_118_399  # of LAST_YEAR, since 1970
+_ALONE = re.compile("[\ud800-\udfff]")  # half of a pair: how Python has a byte of a file's name that is not UTF-8
+
+
+class AnswerError(ValueError):
+    """An answer is not of the form that it should have; the text says where, and repeats nothing of it."""
+
+
+def cut(text: str) -> str:
+    """Return as much of a text as one may be long."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def encodable(text: str) -> str:
+    r"""Return a text that every encoding of Unicode can write: a byte that was not UTF-8 shows as `\xe9`."""
+    return _ALONE.sub(_shown, text)
+
+
+def encodable_in(value: Any) -> Any:
+    """Return what is to be written as JSON with all its texts `encodable`."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {encodable(str(key)): encodable_in(each) for key, each in value.items()}
+    return [encodable_in(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\N{REPLACEMENT CHARACTER}"
+
+
+def _moment(value: object) -> datetime:
+    """Read a time in UTC as borg writes it. One far away is brought near: it must not hide what lies beside it."""
+    if not isinstance(value, str) or len(value) > 40:
+        raise ValueError("not a time")
+    time = datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return min(max(time, datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)), datetime(LAST_YEAR, 12, 31, tzinfo=UTC))
+
+
+def _cut(value: object) -> object:
+    return cut(value) if isinstance(value, str) else value
+
+
+Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+Number = Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=1e10, allow_inf_nan=False)]
+Unix = Annotated[int, Field(strict=True, ge=0, le=LAST_SECOND)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=4096)]
+Text = Annotated[str, BeforeValidator(_cut), Field(strict=True)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
+class Answer(BaseModel):
+    """The form of an answer, or of a part of one."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+Form = TypeVar("Form")
+
+
+def read(form: type[Form], text: str | bytes, most: int = MOST) -> Form:
+    """Return the answer in a text of JSON, of at most `most` bytes. Raises AnswerError."""
+    return typed(form, parse(text, most))
+
+
+def typed(form: type[Form], values: object) -> Form:
+    """Return values, such as `parse` returns, as a form's. Raises AnswerError."""
+    try:
+        adapter: TypeAdapter[Form] = _adapter(form)  # type: ignore[arg-type]  # a class can be hashed
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise AnswerError(f"{where}: {first['msg']}"[:300]) from None
+
+
+def parse(text: str | bytes, most: int = MOST) -> Any:
+    """Return what a text of JSON holds, whose numbers are in range and whose texts can be encoded.
+
+    Raises AnswerError for anything else, and for more than `most` bytes.
+    """
+    if len(text) > most:
+        raise AnswerError(f"longer than {most} bytes")
+    marks = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
+    if sum(map(text.count, marks)) > PARTS:  # type: ignore[arg-type]
+        raise AnswerError(f"more than {PARTS} values")
+    try:
+        return _clean(json.loads(text, parse_constant=_refuse), 0)
+    except AnswerError:
+        raise
+    except (ValueError, RecursionError):
+        raise AnswerError("not JSON") from None
+
+
+def _refuse(word: str) -> NoReturn:
+    raise AnswerError(f"{word} is not JSON")
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict | list):
+        if depth >= DEEPEST:
+            raise AnswerError(f"nested deeper than {DEEPEST}")
+        if isinstance(value, list):
+            return [_clean(each, depth + 1) for each in value]
+        return {encodable(key): _clean(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:
+        raise AnswerError("a number out of range")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise AnswerError("a number out of range")
+    return value
+
+
+def whole(text: str) -> int | None:
+    """Return the whole number in a text, None for anything else and for one out of range."""
+    text = text.strip()
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+    return number if number is None or number <= LARGEST else None
+
+
+def last_line(form: type[Form], text: str) -> Form:
+    """Return the answer in the last line of what a program wrote. Raises AnswerError."""
+    return read(form, text.rstrip().rpartition("\n")[2])
+
+
+@cache
+def _adapter(form: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
