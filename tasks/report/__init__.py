@@ -4,7 +4,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from tasks.cli import APP_HELP, task
+from tasks.cli import APP_HELP, confirm, task
 
 
 @task(
@@ -49,6 +49,26 @@ def serve(c: Any, host: str = "127.0.0.1", port: int = 9190, interval: int = 300
     from tasks.report import serving
 
     serving.run(c.config.inventory, serving.Options(host, port, interval))
+
+
+@task(
+    name="accept",
+    help={
+        "app": "name of an app in the inventory",
+        "reason": "why the present state is right, for whoever reads the records later",
+        "source": "only files, mariadb or binlog; unless given all that the app has",
+        "storage": "only this storage, of an app that has several",
+        "yes": "accept without being asked",
+    },
+)
+def accept_state(c: Any, app: str, reason: str, source: str = "", storage: str = "", yes: bool = False) -> None:
+    """Take an app's newest archives as right in spite of what stands against them, such as after a planned change."""
+    from tasks.report import accept
+
+    options = accept.Options(app, reason, source, storage)
+    code = accept.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    if code:
+        raise Exit(code=code)
 
 
 @task(

@@ -12,7 +12,7 @@ from tasks.report.human import day
 from tasks.report.recoverable import recoverable
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
 from tasks.storage.records import UNCHANGED, Record, Records
-from tasks.storage.verdict import Accepted, Verdict, has_verdict, verdict_of, verdict_of_comment, verdicts
+from tasks.storage.verdict import ACCEPT, Accepted, Verdict, has_verdict, verdict_of, verdict_of_comment, verdicts
 
 LARGEST = 2**63
 NAMED = 3  # of what was left out, so many stand in a row's line
@@ -90,6 +90,23 @@ def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
     return newest.newest.name if newest.newest and newest.verdict is None else None
 
 
+def against(source: Expected, evidence: Evidence, now: datetime) -> dict[Archive, list[str]]:
+    """Return what stands against a source's archives that a person may accept: a verdict, a restore drill that failed.
+
+    Of verdicts the newest archive's alone matters.
+    """
+    history, own = _History(source, evidence.records), _own(source, evidence.archives or ())
+    found: dict[Archive, list[str]] = {}
+    chosen = _Verdicts(evidence, history, _dated(own, now))
+    if chosen.newest and chosen.status:
+        text = _said(chosen.verdict) if chosen.verdict else "no record tells whether it is whole"
+        found.setdefault(chosen.newest, []).append(text)
+    drilled = next((each for each in own if history.failed_drill and each.id == history.failed_drill.archive_id), None)
+    if drilled:
+        found.setdefault(drilled, []).extend(_drill(history.failed_drill, now))
+    return found
+
+
 def _dated(own: Sequence[Archive], now: datetime) -> list[Archive]:
     """Return the archives that are not dated in the future."""
     return [archive for archive in own if archive.start <= now + CLOCKS_APART]
@@ -149,7 +166,9 @@ class _History:
         self.looked = max(looks, default=None)
         drills = [record for record in own if record.action == "verify"]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
-        self.failed_drill = drills[-1] if drills and drills[-1].outcome == "failed" else None
+        accepts = [record for record in own if record.action == ACCEPT and record.outcome == "ok"]
+        failed = drills[-1] if drills and drills[-1].outcome == "failed" else None
+        self.failed_drill = None if failed and any(_settles(each, failed) for each in accepts) else failed
         checks = sorted((record for record in every if record.action == "check"), key=lambda record: record.time)
         self.failed_check = checks[-1] if checks and checks[-1].outcome == "failed" else None
 
@@ -168,6 +187,11 @@ class _History:
                 break
             failures.insert(0, backup)
         return failures
+
+
+def _settles(accept: Record, drill: Record) -> bool:
+    """Tell whether a person took an archive as right after that drill of it."""
+    return accept.time >= drill.time and accept.archive_id is not None and accept.archive_id == drill.archive_id
 
 
 def _failure(failures: list[Record], now: datetime) -> list[str]:

@@ -18,6 +18,7 @@ from tasks.storage.ledger import ANNOUNCED
 from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.records import Record
 from tasks.storage.session import Session
+from tasks.storage.verdict import ACCEPT, Accepted
 
 HEADERS = ("time", "app", "action", "source", "outcome", "took", "size", "added", "archive", "by")
 
@@ -73,7 +74,7 @@ def chosen(records: Sequence[Told], options: Options) -> list[Told]:
 
 
 def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
-    """Yield a table's lines, below each record what went wrong or was forced."""
+    """Yield a table's lines, below each record what went wrong, was forced, or why it was accepted."""
     from tabulate import tabulate
 
     if not records:
@@ -86,6 +87,7 @@ def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
         yield row.rstrip()
         record, forced = told.record, told.record.details.get("forced")
         notes = [record.error, *(f"forced, although {each}" for each in (forced if isinstance(forced, list) else ()))]
+        notes += [f"because: {Accepted(record).reason}"] if record.action == ACCEPT else []
         yield from (INDENT + printable(note) for note in notes if note)
 
 

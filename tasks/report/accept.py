@@ -1,0 +1,133 @@
+"""`report.accept`: a person takes archives as right in spite of what stands against them, and says why.
+
+What may be accepted is what a person can judge by looking: a verdict, an archive that no record tells of, a restore
+drill that failed. What is missing, or was overwritten, no word of theirs brings back.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.borg.doubts import doubts, strangers
+from tasks.borg.list import Archive, archives
+from tasks.errors import AppError, UsageError
+from tasks.inventory import load
+from tasks.inventory.errors import nearest
+from tasks.inventory.models import App
+from tasks.report.judge import Evidence, against, sound
+from tasks.report.rows import Expected, expected
+from tasks.report.table import INDENT, printable
+from tasks.storage.ledger import ledger
+from tasks.storage.records import Record, Records, operator_name
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+from tasks.storage.verdict import ACCEPT
+
+Ask = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of which app, of which of its sources and storages (empty: all), and why."""
+
+    app: str
+    reason: str
+    source: str = ""
+    storage: str = ""
+
+
+@dataclass(frozen=True)
+class Accepting:
+    """An archive of one copy of an app that is to be accepted, and what stands against it."""
+
+    app: App
+    source: str
+    archive: Archive
+    against: tuple[str, ...]
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """What a person is shown before they are asked."""
+        yield f"{self.app.label}  {self.source}  {printable(self.archive.name)}"
+        yield from (INDENT + printable(each) for each in self.against)
+
+
+def run(folder: str, options: Options, ask: Ask) -> int:
+    """Show what would be accepted, ask, write the records; return the exit code.
+
+    Raises UsageError, AppError, BorgError, HostError.
+    """
+    if not options.reason.strip():
+        raise UsageError(
+            "--reason is empty", 'say why the present state is right, such as --reason "moved to the new disk"'
+        )
+    with Session(load(Path(folder))) as session:
+        copies = session.inventory.copies(options.app, options.storage or None)
+        found = [each for app in copies for each in _found(session, app, _sources(app, options))]
+        if not found:
+            print(f"{options.app}: nothing to accept: nothing stands against its newest archives")
+            return 0
+        for each in found:
+            for line in each.lines:
+                print(line)
+        count = len(found)
+        if not ask(f"Take {'this archive' if count == 1 else f'these {count} archives'} as right, for everybody?"):
+            print("nothing was accepted")
+            return 0
+        for each in found:
+            session.write_record(each.app, record_of(each, options.reason))
+            print(f"{each.app.label}  {each.source}  accepted  {printable(each.archive.name)}")
+    return 0
+
+
+def _sources(app: App, options: Options) -> Sequence[Expected]:
+    sources = expected(app)
+    names = [each.source for each in sources]
+    if options.source and options.source not in names:
+        raise UsageError(f"{app.name} has no source `{options.source}`{nearest(options.source, names)}")
+    return [each for each in sources if options.source in ("", each.source)]
+
+
+def _found(session: Session, app: App, sources: Sequence[Expected]) -> Iterator[Accepting]:
+    """Yield what could be accepted of one copy of an app, by a listing and records of just now."""
+    now = datetime.now(UTC)
+    listing = archives(session.repository(app, Side.OPERATOR))
+    storage = session.storage_of(app)
+    seen = storage.survey((app,))[0].records
+    if isinstance(seen, AppError):
+        raise seen
+    records = Records.parse(seen)
+    known = ledger(records)
+    wrong = doubts(listing.archives, storage.state(app), known, now) if records.all else []
+    evidence = Evidence(listing.archives, records, doubts=wrong, begun=known.begun)
+    unknown = {archive.id for archive in strangers(listing.archives, known)} if sound(records) else set()
+    for source in sources:
+        for archive, why in _of_source(source, evidence, unknown, now).items():
+            yield Accepting(app, source.source, archive, tuple(why))
+
+
+def _of_source(
+    source: Expected, evidence: Evidence, unknown: set[str], now: datetime
+) -> Mapping[Archive, Sequence[str]]:
+    found = against(source, evidence, now)
+    own = [archive for archive in evidence.archives or () if archive.id in unknown]
+    for archive in own:
+        if archive.name.startswith(f"{source.app}-{source.source}-"):
+            found.setdefault(archive, []).append("no record tells of it")
+    return found
+
+
+def record_of(each: Accepting, reason: str) -> Record:
+    """Return the record by which an archive is accepted."""
+    return Record(
+        each.app.name,
+        ACCEPT,
+        datetime.now(UTC),
+        "ok",
+        each.source,
+        archive=each.archive.name,
+        archive_id=each.archive.id,
+        operator=operator_name(),
+        details={"reason": reason.strip(), "against": list(each.against)},
+    )

@@ -1,0 +1,84 @@
+"""What a person may accept of an app, what stands in the record of it, and what is refused."""
+
+from unittest import mock
+
+import pytest
+
+from tasks.errors import UsageError
+from tasks.report import accept
+from tasks.report.judge import Evidence, against
+from tasks.report.past import Told, lines
+from tasks.storage.records import Record, Records
+from tests.unit.report.support import NOW, SHOP, ago, archive, failed, found, saved
+from tests.unit.report.test_verdicts import LACKING, NEW, ODD, OLD, accepted, judged
+
+
+def stands(*records: Record) -> dict[str, list[str]]:
+    return {each.name: why for each, why in against(SHOP, Evidence([OLD, NEW], Records(records)), NOW).items()}
+
+
+def test_the_newest_archives_verdict_may_be_accepted() -> None:
+    assert stands(saved(OLD), judged(ODD)) == {NEW.name: [ODD.suspect[0]]}
+    assert stands(saved(OLD), judged(LACKING))[NEW.name][0].startswith("5 left out: /srv/a")
+    assert stands(saved(OLD)) == {NEW.name: ["no record tells whether it is whole"]}
+
+
+def test_nothing_stands_against_good_archives_or_those_of_old() -> None:
+    assert stands(saved(OLD), saved(NEW)) == {}
+    assert stands(judged(ODD, OLD), saved(NEW)) == {}
+    assert stands(saved(OLD), judged(ODD), accepted(NEW)) == {}
+
+
+def test_a_failed_drill_may_be_accepted_and_then_is_no_failed_row() -> None:
+    drill = failed(ago(minutes=30), "hash of /srv/index.html differs", action="verify", archive_id=OLD.id)
+
+    assert stands(saved(OLD), saved(NEW), drill) == {
+        OLD.name: ["restore drill failed (22 Nov): hash of /srv/index.html differs"]
+    }
+    assert found([OLD, NEW], [saved(OLD), saved(NEW), drill]).status == "failed"
+    assert found([OLD, NEW], [saved(OLD), saved(NEW), drill, accepted(OLD)]).status == "ok"
+    again = failed(ago(minutes=1), "differs", action="verify", archive_id=OLD.id)
+    assert found([OLD, NEW], [saved(OLD), saved(NEW), drill, accepted(OLD), again]).status == "failed"
+    assert found([OLD, NEW], [saved(OLD), saved(NEW), drill, accepted(NEW)]).status == "failed"
+
+
+def test_a_failed_backup_or_check_cannot_be_accepted() -> None:
+    check = failed(ago(minutes=30), "segment 7 is damaged", action="check", source=None)
+
+    assert stands(saved(OLD), saved(NEW), check, failed(ago(minutes=20))) == {}
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_reason_is_asked_for(reason: str) -> None:
+    with pytest.raises(UsageError, match="--reason is empty"):
+        accept.run("/nowhere", accept.Options("shop", reason), lambda _: True)
+
+
+def test_the_record_says_who_when_why_and_in_spite_of_what() -> None:
+    app = mock.Mock()
+    app.name = "shop"
+    each = accept.Accepting(app, "files", NEW, ODD.suspect)
+
+    record = accept.record_of(each, " moved to the new disk ")
+
+    assert (record.action, record.outcome, record.source) == ("accept", "ok", "files")
+    assert (record.archive, record.archive_id) == (NEW.name, NEW.id)
+    assert record.operator
+    assert record.details == {"reason": "moved to the new disk", "against": list(ODD.suspect)}
+
+
+def test_the_history_shows_why() -> None:
+    record = accepted(NEW)
+
+    text = list(lines([Told("shop", record)], NOW))
+
+    assert text[1].split()[-1] == "ann@desk"
+    assert text[2].strip() == "because: moved away"
+
+
+def test_only_archives_of_the_app_count() -> None:
+    other = archive(ago(minutes=5), "my own")
+
+    found_ = against(SHOP, Evidence([other], Records((saved(OLD),))), NOW)
+
+    assert found_ == {}
