@@ -24,7 +24,7 @@ APP_FILE_HELP = "the app's name, and its file's: a-z, 0-9 and _ . -"
         "ssh-port": "the host's SSH port, where ~/.ssh/config does not say it",
         "key": "the private key with which you log in on the host, where ~/.ssh/config does not say it",
         "fingerprint": "accept a host key with this SHA256 fingerprint without asking; repeat it for several",
-        "yes": "accept host keys that are shown, without asking",
+        "yes": "accept host keys that are shown, and replace what the app's key may do on the storage, without asking",
     },
     iterable=["files", "exclude", "fingerprint"],
 )
@@ -70,7 +70,7 @@ def add_app(
         ssh_port=ssh_port,
         key=key,
     )
-    adding.run(c.config.inventory, wanted, trusts, print)
+    adding.run(c.config.inventory, wanted, trusts, print, lambda question: confirm(question, yes=yes))
 
 
 @task(

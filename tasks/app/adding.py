@@ -24,32 +24,34 @@ from tasks.storage.repository import Side
 from tasks.storage.session import Session, target
 from tasks.storage.ssh import SshServer
 from tasks.storagebox import prepare
+from tasks.storagebox.install import Ask, refuse_to_replace
 
 Trusts = Callable[[str, str], bool]
 Say = Callable[[str], None]
 
 
-def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say) -> None:
+def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
     """Add an app, or mend what is missing of one that is there.
 
-    `trusts(host, fingerprint)` tells whether a host key is the right one. Raises CloudbackupError, which says what was
-    done before; UsageError when nothing was.
+    `trusts(host, fingerprint)` tells whether a host key is the right one, `agrees` whether an access of the app's key
+    to another repository may be replaced. Raises CloudbackupError, which says what was done before; UsageError when
+    nothing was.
     """
     place = Path(folder)
     if (place / MAIN).exists():
         (place / "apps").mkdir(exist_ok=True)
     inventory = load(place)
     wanted = completed(wanted, inventory.apps, inventory.storages, inventory.defaults.storage)
-    _Adding(place, wanted, trusts, say).run()
+    _Adding(place, wanted, (trusts, agrees), say).run()
 
 
 class _Adding:
     """The steps, in the order in which nothing is made before what it needs is known to be there."""
 
-    def __init__(self, folder: Path, wanted: Wanted, trusts: Trusts, say: Say) -> None:
+    def __init__(self, folder: Path, wanted: Wanted, answers: tuple[Trusts, Ask], say: Say) -> None:
         self.folder = folder
         self.wanted = wanted
-        self.trusts = trusts
+        self.trusts, self.agrees = answers
         self.say = say
         self.done: list[str] = []
         self.host_key = ""
@@ -130,7 +132,7 @@ class _Adding:
     def _prepare(self, session: Session, app: App) -> None:
         storage = session.storage_of(app)
         if isinstance(storage, SshServer):
-            prepare.install(session, storage, (app,), self._did)
+            prepare.install(session, storage, (app,), self._did, self.agrees)
 
     def _passphrase(self, session: Session, app: App) -> None:
         store = session.inventory.secrets

@@ -13,7 +13,7 @@ STORAGE_HELP = "name of a storage in the inventory; repeat it for several; none 
     help={
         "storage": STORAGE_HELP,
         "fingerprint": "accept a host key with this SHA256 fingerprint (from Hetzner's documentation) without asking",
-        "yes": "accept the host key that the box shows, without asking",
+        "yes": "accept the host key that the box shows, and replace what an app's key may do there, without asking",
     },
     iterable=["storage"],
 )
@@ -30,7 +30,7 @@ def setup(c: Any, storage: Any = None, fingerprint: str = "", yes: bool = False)
             return fingerprint == shown
         return confirm(f"{host} shows the host key {shown}. Is that the right one?", yes=yes)
 
-    prepare.run(c.config.inventory, storage or (), trusts, print)
+    prepare.run(c.config.inventory, storage or (), trusts, print, lambda question: confirm(question, yes=yes))
 
 
 @task(help={"storage": STORAGE_HELP}, iterable=["storage"])

@@ -11,7 +11,7 @@ from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.authorized_keys import Entry, PublicKey, entries, with_key, without_key
 from tasks.storagebox.box import opened
-from tasks.storagebox.install import KEYS, rewrite_keys
+from tasks.storagebox.keys_file import KEYS, rewrite_keys
 from tasks.storagebox.select import one
 
 Ask = Callable[[str], bool]

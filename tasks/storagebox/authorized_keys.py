@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import shlex
 import textwrap
 from dataclasses import dataclass
 
@@ -115,6 +116,24 @@ def with_full_access(text: str, key: PublicKey, *, both_ports: bool) -> str:
     if both_ports and not _has_rfc4716(text, key):
         lines.append(key.rfc4716())
     return _file(lines)
+
+
+def accesses_lost(text: str, key: PublicKey, command: str) -> list[str]:
+    """Return what `key` may do in the file `text` and no longer may once it is forced to `command`.
+
+    Another program for the same repository is no loss: a storage's `borg` may change.
+    """
+    found = [entry.command or "everything" for entry in entries(text) if entry.key.blob == key.blob]
+    return [each for each in dict.fromkeys(found) if each != command and _repository(each) != _repository(command)]
+
+
+def _repository(command: str) -> tuple[str, ...]:
+    """Return the words of a forced `borg serve` but for the program; all of them for another command."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return (command,)
+    return tuple(words[words.index("serve") :] if "serve" in words else words)
 
 
 def with_forced_command(text: str, key: PublicKey, command: str) -> str:

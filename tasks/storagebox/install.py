@@ -4,16 +4,23 @@ import posixpath
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tasks.errors import AppError, UsageError
+from tasks.errors import AppError, RefusedError, UsageError
 from tasks.inventory.models import App
 from tasks.remote.agent import make_key, public_key
-from tasks.remote.files import Files, FilesError
+from tasks.remote.files import Files
 from tasks.remote.host import Host
 from tasks.remote.script import Script, quote
 from tasks.storage.ssh import SshServer, agent_key_path, host_key_path
-from tasks.storagebox.authorized_keys import PublicKey, with_forced_command, with_full_access, without_forced_command
+from tasks.storagebox.authorized_keys import (
+    PublicKey,
+    accesses_lost,
+    with_forced_command,
+    with_full_access,
+    without_forced_command,
+)
+from tasks.storagebox.keys_file import KEYS, read_keys, rewrite_keys
 
-KEYS = ".ssh/authorized_keys"
+Ask = Callable[[str], bool]
 
 
 def install_operator_key(files: Files, key: Path, *, both_ports: bool, home: str = "") -> bool:
@@ -33,13 +40,38 @@ def install_operator_key(files: Files, key: Path, *, both_ports: bool, home: str
     )
 
 
-def install_app_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
-    """Let the app's key append to the app's own repository; tell whether that was new. Raises AppError.
+def refuse_to_replace(question: str) -> bool:
+    """Answer the question whether an access may be taken away, for callers that cannot ask. Raises UsageError."""
+    raise UsageError(question, "give --yes to replace it")
+
+
+def install_app_key(files: Files, server: SshServer, app: App, host: Host, agrees: Ask = refuse_to_replace) -> bool:
+    """Let the app's key append to the app's own repository; tell whether that was new.
 
     The key is made where it is missing: on the host, or on the operator's side where the app's `storage_key` is agent.
+    A key that opens another repository now is asked about: another inventory may live by it. Raises AppError,
+    UsageError, RefusedError.
     """
     public = make_app_key(app, host) if app.storage_key == "host" else make_agent_key(server, app)
-    return rewrite_keys(files, lambda text: with_forced_command(text, public, server.serve_command(app)))
+    command = server.serve_command(app)
+    agreed = accesses_lost(read_keys(files), public, command)
+    for lost in agreed:
+        question = (
+            f"{server.name}: the key of {app.name} ({public.fingerprint}) is let in for `{lost}`, perhaps by another "
+            f"inventory. Replace that by {server.path(app)}?"
+        )
+        if not agrees(question):
+            raise RefusedError(
+                f"{app.name}: its key goes on with `{lost}`; nothing was changed",
+                "two inventories with an app of one name on one host need an account of their own on the storage each",
+            )
+
+    def change(text: str) -> str:
+        if set(accesses_lost(text, public, command)) - set(agreed):
+            raise AppError(f"{app.name}: somebody changed what its key may do at this moment", "run it again")
+        return with_forced_command(text, public, command)
+
+    return rewrite_keys(files, change)
 
 
 def make_agent_key(server: SshServer, app: App) -> PublicKey:
@@ -96,19 +128,3 @@ def make_folders(files: Files, server: SshServer, apps: Iterable[App]) -> None:
     files.make_directory(server.directory)
     for app in apps:
         files.make_directory(f"{server.directory}/records/{app.name}")
-
-
-def rewrite_keys(files: Files, change: Callable[[str], str], file: str = KEYS) -> bool:
-    """Rewrite an account's keys whole or not at all: a broken file locks everybody out. Tell whether they changed."""
-    files.make_directory(posixpath.dirname(file), 0o700)
-    try:
-        before = files.read(file).decode()
-    except FilesError as error:
-        if not error.missing:
-            raise
-        before = ""
-    after = change(before)
-    if after == before:
-        return False
-    files.replace(file, after.encode(), 0o600)
-    return True

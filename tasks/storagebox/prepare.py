@@ -15,10 +15,17 @@ from tasks.inventory.storages import SshStorage, StorageBox
 from tasks.remote.files import Files
 from tasks.remote.running import HostError
 from tasks.remote.secret import Secret
-from tasks.remote.ssh import SshHost, fetch_host_key, fingerprint
+from tasks.remote.ssh import LoginRefusedError, SshHost, SshTarget, fingerprint, shown_host_key
 from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
-from tasks.storagebox.install import drop_host_key, install_app_key, install_operator_key, make_folders
+from tasks.storagebox.install import (
+    Ask,
+    drop_host_key,
+    install_app_key,
+    install_operator_key,
+    make_folders,
+    refuse_to_replace,
+)
 from tasks.storagebox.pin import pin_host_key
 from tasks.storagebox.select import apps_of, storages
 
@@ -28,8 +35,9 @@ Trusts = Callable[[str, str], bool]
 Say = Callable[[str], None]
 
 
-def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say) -> None:
-    """Make the storages ready. `trusts(host, fingerprint)` tells whether a host key is the right one.
+def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
+    """Make the storages ready. `trusts(host, fingerprint)` tells whether a host key is the right one, `agrees` whether
+    an access that another inventory may live by may be replaced.
 
     Raises UsageError, RefusedError when a host key is not trusted, HostError, FilesError, AppError.
     """
@@ -41,7 +49,7 @@ def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say) -> None:
         for name in chosen:
             storage = session.storage(name)
             assert isinstance(storage, SshServer)
-            install(session, storage, apps_of(session.inventory, name), say)
+            install(session, storage, apps_of(session.inventory, name), say, agrees)
             count = len(apps_of(session.inventory, name))
             say(f"{name}: ready for {count} app{'' if count == 1 else 's'} in {storage.directory}")
 
@@ -51,7 +59,7 @@ def pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
     config = inventory.storages[name]
     if not isinstance(config, SshStorage | StorageBox) or config.host_key is not None:
         return
-    key = fetch_host_key(config.host, config.port)
+    key = shown_host_key(SshTarget(f"{config.user}@{config.host}", config.port))
     if not trusts(f"{config.host}:{config.port}", fingerprint(key)):
         raise RefusedError(f"{name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed")
     file = inventory.folder / "cloudbackup.yml"
@@ -59,11 +67,13 @@ def pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
     say(f"{name}: host key {fingerprint(key)} pinned in {file}")
 
 
-def install(session: Session, storage: SshServer, apps: Sequence[App], say: Say) -> None:
+def install(
+    session: Session, storage: SshServer, apps: Sequence[App], say: Say, agrees: Ask = refuse_to_replace
+) -> None:
     """Install the operator's key and those of the apps, and make folders, where missing. Raises CloudbackupError."""
     files = _files(storage, say)
     for app in apps:
-        if install_app_key(files, storage, app, session.host(app)):
+        if install_app_key(files, storage, app, session.host(app), agrees):
             whose = "host" if app.storage_key == "host" else "agent"
             say(f"{storage.name}: {app.name}'s {whose} may append to {storage.path(app)}")
         if app.storage_key == "agent" and drop_host_key(files, storage, app, session.host(app)):
@@ -77,7 +87,7 @@ def _files(storage: SshServer, say: Say) -> Files:
     try:
         files = storage.server.files()
     except HostError as error:
-        if key is None or "login was refused" not in error.what:
+        if key is None or not isinstance(error, LoginRefusedError):
             raise
         guest = SshHost(replace(storage.target(), key=None, password=_password(storage)))
         try:

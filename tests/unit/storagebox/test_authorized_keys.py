@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tasks.storagebox.authorized_keys import (
     PublicKey,
+    accesses_lost,
     entries,
+    forced,
     with_forced_command,
     with_full_access,
     with_key,
@@ -119,3 +121,20 @@ def test_an_apps_keys_are_taken_away_by_their_command_alone() -> None:
     noted = "".join(f"# {line}\n" for line in text.splitlines() if line.startswith("command="))
     assert without_forced_command(noted, COMMAND) == noted
     assert HOST.blob not in without_forced_command(text, COMMAND, "cloudbackup shop")
+
+
+@pytest.mark.parametrize(
+    ("there", "lost"),
+    [
+        (COMMAND, []),
+        (COMMAND.replace("borg-1.4", "borg-1.2"), []),
+        (COMMAND + "-staging", [COMMAND + "-staging"]),
+        (COMMAND.replace(" --append-only", ""), [COMMAND.replace(" --append-only", "")]),
+        ("rsync --server 'an open quote", ["rsync --server 'an open quote"]),
+    ],
+)
+def test_what_a_key_may_no_longer_do_is_known_before_it_is_forced(there: str, lost: list[str]) -> None:
+    text = f"{forced(OPERATOR, 'of another key')}\n{forced(HOST, there)}\n"
+    assert accesses_lost(text, HOST, COMMAND) == lost
+    assert accesses_lost(f"{HOST.openssh()}\n", HOST, COMMAND) == ["everything"]
+    assert accesses_lost("", HOST, COMMAND) == []
