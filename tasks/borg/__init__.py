@@ -13,6 +13,7 @@ from tasks.cli import APP_HELP, confirm, task
 ONE_APP_HELP = "name of the app in the inventory"
 ARCHIVE_HELP = "name of an archive, or `latest`: the newest of the files (of the database, for an app without files)"
 STORAGE_HELP = "the storage, of an app that has a repository in several"
+TRUST_HELP = "restore devices, setuid and setgid bits, capabilities and immutable flags as well"
 FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
 PATH_HELP = "only this path and what is below it; repeat it for several"
 
@@ -80,11 +81,18 @@ def show_diff(c: Any, app: str, first: str, second: str = "latest", path: Any = 
         "archive": ARCHIVE_HELP,
         "path": PATH_HELP,
         "storage": STORAGE_HELP,
+        "trust-archive": TRUST_HELP,
     },
     iterable=["path"],
 )
 def extract_archive(
-    c: Any, app: str, target: str, archive: str = "latest", path: Any = None, storage: str = ""
+    c: Any,
+    app: str,
+    target: str,
+    archive: str = "latest",
+    path: Any = None,
+    storage: str = "",
+    trust_archive: bool = False,
 ) -> None:
     """Extract an archive, or some paths of it, into a new folder (`inv restore` puts data back in its place)."""
     from pathlib import Path
@@ -92,7 +100,13 @@ def extract_archive(
     from tasks.borg import apps, work
 
     place = str(Path(target).expanduser().absolute())
-    apps.one(c.config.inventory, app, storage, lambda opened: work.extract_to(opened, archive, place, path or ()))
+    paths = tuple(path or ())
+    apps.one(
+        c.config.inventory,
+        app,
+        storage,
+        lambda opened: work.extract_to(opened, archive, place, paths, trusted=trust_archive),
+    )
 
 
 @task(

@@ -9,6 +9,8 @@ from tasks.borg.runner import PLAIN, UNLIMITED, BorgError, How, Result, environm
 from tasks.remote.script import Script, Stream, Words, quote
 from tasks.storage.repository import Repository
 
+COMMAND = ("extract", "--numeric-ids", "--sparse")  # owners by number, as they were saved
+
 
 @dataclass(frozen=True)
 class ExtractOptions:
@@ -25,9 +27,7 @@ class ExtractOptions:
 def extract_words(options: ExtractOptions) -> Words:
     """Return borg's words; they extract into the working directory."""
     return (
-        "extract",
-        "--numeric-ids",
-        "--sparse",
+        *COMMAND,
         *((f"--strip-components={options.strip}",) if options.strip else ()),
         f"::{options.archive}",
         "--",

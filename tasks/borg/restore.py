@@ -1,81 +1,117 @@
-"""Restoring files: into a new folder, or in place, with the old data moved aside. Nothing is ever overwritten."""
+"""Restoring files: into a new folder, or in place, with the old data moved aside. All of it comes, or none."""
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from tasks.answers import Answer, Name, Text
-from tasks.borg import in_place
-from tasks.borg.extract import ExtractOptions, extract_words, matched, size
+from pydantic import Field
+
+from tasks.answers import Answer, Count, Name, Text
+from tasks.borg.extract import COMMAND
+from tasks.borg.host import entries, extraction, places, room, wall
+from tasks.borg.host import restore as program
 from tasks.borg.naming import TIME_FORMAT
-from tasks.borg.runner import PLAIN, UNLIMITED, BorgError, How, borg_words, environment, run_script
-from tasks.errors import AppError, UsageError
-from tasks.remote.script import Script
+from tasks.borg.runner import UNLIMITED, How, borg_words, environment, run_script
+from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.remote.program import Program
+from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
+
+PROGRAM = Program(program, (wall, entries, extraction, places, room))
+DISTRUSTED = (
+    "somebody with the host's key may have made it: look into it with `inv borg.list --archive`; a device is restored "
+    "with --trust-archive only, what writes outside of its folder never"
+)
+
+
+class _End(Answer):
+    """What the program answers: see `host/restore.py`."""
+
+    kind: Text = ""
+    reason: Text = ""
+    moved: dict[Name, Name] = Field(default_factory=dict)
+    bytes: Count = 0
+    entries: Count = 0
+    absent: list[Text] = Field(default_factory=list)
+    remarks: list[Text] = Field(default_factory=list)
+    disarmed: list[Text] = Field(default_factory=list)
+    left: list[Text] = Field(default_factory=list)
+    wall: Text = ""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """`moved` says for each restored path where its old data is now; sizes in bytes, time in seconds."""
+    """All of an archive, or of some paths of it, is back.
+
+    `moved` says for each restored path where its old data is now; `size` is bytes, `files` counts all entries,
+    `seconds` is the time. `absent` are paths of which the archive holds nothing. `remarks` are harmless; `doubts` are
+    what a person has to look at. `walled` tells that borg could write in its target alone.
+    """
 
     moved: Mapping[str, str]
     size: int
     files: int
     seconds: float
-    warnings: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    walled: bool = False
 
 
-class _End(Answer):
-    """What `in_place` answers: where old data is now, or why nothing or not all was restored."""
+@dataclass(frozen=True)
+class Trust:
+    """How far an archive is trusted.
 
-    moved: dict[Name, Name] | None = None
-    refused: Text | None = None
-    unusable: bool = False
-    stuck: Text | None = None
+    `trusted`: devices, setuid and setgid bits, capabilities and immutable flags may come. `private`: the target folder
+    becomes readable for its owner alone. `partial`: the archive may hold nothing of some of the paths.
+    """
+
+    trusted: bool = False
+    private: bool = False
+    partial: bool = False
+
+
+OWN = Trust(trusted=True)
+FOREIGN = Trust(private=True)
 
 
 def restore_to(
-    repository: Repository, archive: str, directory: str, paths: Sequence[str] = (), how: How = PLAIN
+    repository: Repository,
+    archive: str,
+    directory: str,
+    paths: Sequence[str] = (),
+    trust: Trust = FOREIGN,
 ) -> Restored:
     """Extract an archive, or what lies at and below `paths`, into a folder of the host that is new or empty.
 
-    Everything keeps its path below the folder. When borg fails half-way, what came so far stays there. Raises
-    UsageError for a folder that is not absolute or holds something, AppError for one that has too little room,
-    BorgError (no such archive or path), and what `Host.run` raises.
+    Everything keeps its path below the folder. When not all of it comes, what came is kept in the folder's
+    `incomplete`, and the folder holds nothing else. Raises UsageError for a folder that is not absolute or holds
+    something, RefusedError for an archive that is not safe to extract, AppError where room is short or not all came,
+    BorgError, and what `Host.run` raises.
     """
-    _absolute((directory,))
-    total, count = _size(repository, archive, paths, how)
-    words = list(borg_words(repository, extract_words(ExtractOptions(archive, paths)), how))
-    return _run(repository, {"directory": directory, "bytes": total, "words": words}, (total, count), how)
+    _absolute((directory, *paths))
+    plan = {"directory": directory, "private": trust.private, "paths": list(paths), "trusted": trust.trusted}
+    return _run(repository, archive, plan)
 
 
 def restore_in_place(
-    repository: Repository, archive: str, paths: Sequence[str], now: datetime, how: How = PLAIN
+    repository: Repository, archive: str, paths: Sequence[str], now: datetime, trust: Trust = OWN
 ) -> Restored:
-    """Put `paths` back where they were, each as a whole; the old data is kept beside it (see `in_place`).
+    """Put `paths` back where they were, each as a whole; the old data is kept beside it (see `host/places.py`).
 
     All is checked and extracted before anything changes, then all paths are replaced, or none. Raises UsageError,
-    AppError with the reason when it cannot be done, BorgError, and what `Host.run` raises.
+    RefusedError for an archive that is not safe to extract, AppError with the reason when it cannot be done or not all
+    came, BorgError, and what `Host.run` raises.
     """
-    wanted = _outermost(paths)
-    sizes = [_size(repository, archive, (path,), how) for path in wanted]
-    items = [
-        {"path": path, "bytes": total, "words": list(borg_words(repository, extract_words(_one(archive, path)), how))}
-        for path, (total, _) in zip(wanted, sizes, strict=True)
-    ]
-    together = (sum(total for total, _ in sizes), sum(count for _, count in sizes))
-    return _run(repository, {"stamp": now.strftime(TIME_FORMAT), "items": items}, together, how)
+    plan = {"stamp": now.strftime(TIME_FORMAT), "paths": list(outermost(paths))}
+    return _run(repository, archive, {**plan, "trusted": trust.trusted, "partial": trust.partial})
 
 
-def _one(archive: str, path: str) -> ExtractOptions:
-    return ExtractOptions(archive, (path,), strip=len(PurePosixPath(path).parts) - 2)
-
-
-def _outermost(paths: Sequence[str]) -> tuple[str, ...]:
+def outermost(paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths without those that lie below others, in order. Raises UsageError for / and relative ones."""
     _absolute(paths)
     clean = sorted({PurePosixPath("/", path.lstrip("/")) for path in paths})
     if not clean or PurePosixPath("/") in clean:
@@ -89,23 +125,42 @@ def _absolute(paths: Sequence[str]) -> None:
         raise UsageError(f"paths on the host must be absolute: {', '.join(wrong)}")
 
 
-def _size(repository: Repository, archive: str, paths: Sequence[str], how: How) -> tuple[int, int]:
-    total, count = size(repository, archive, paths, how)
-    if count == 0:
-        raise AppError(f"{repository.app}: the archive {archive} holds nothing of {', '.join(paths) or 'anything'}")
-    return total, count
+def _run(repository: Repository, archive: str, plan: Mapping[str, Any]) -> Restored:
+    words = {"list": borg_words(repository, ("list",)), "extract": borg_words(repository, COMMAND)}
+    added = {"CLOUDBACKUP_PLAN": json.dumps({**plan, **words, "archive": f"::{archive}"}), **PROGRAM.environment}
+    script = Script(quote(PROGRAM.words), {**environment(repository), **added}, grace=60)
+    result = run_script(repository, script, How(timeout=UNLIMITED))
+    answer = result.answer(_End, repository.app)
+    if answer.kind:
+        where = f" in {plan['directory']}/{program.INCOMPLETE}" if "directory" in plan else ""
+        raise _fault(repository, archive, answer, where)
+    return Restored(
+        answer.moved,
+        answer.bytes,
+        answer.entries,
+        result.seconds,
+        tuple(answer.absent),
+        tuple(answer.remarks),
+        (
+            *(f"without setuid, setgid bits and capabilities: {text}" for text in answer.disarmed),
+            *(f"{folder} could not be removed: remove it by hand" for folder in answer.left),
+        ),
+        walled=bool(answer.wall),
+    )
 
 
-def _run(repository: Repository, plan: Mapping[str, Any], sizes: tuple[int, int], how: How) -> Restored:
-    added = {"CLOUDBACKUP_PLAN": json.dumps(plan), "CLOUDBACKUP_IN_PLACE": inspect.getsource(in_place)}
-    script = Script('python3 -c "$CLOUDBACKUP_IN_PLACE"', {**environment(repository, how), **added}, grace=60)
-    result = matched(repository, run_script(repository, script, replace(how, timeout=UNLIMITED)))
-    said = result.answer(_End, repository.app)
-    if said.refused is not None:
-        refused = UsageError if said.unusable else AppError
-        raise refused(f"{repository.app}: nothing was restored: {said.refused}")
-    if said.stuck is not None:
-        raise AppError(f"{repository.app}: the restore stopped half-way: {said.stuck}")
-    if said.moved is None:
-        raise BorgError(f"{repository.app}: the restore told no outcome", "", result)
-    return Restored(said.moved, *sizes, result.seconds, result.warnings)
+def _fault(repository: Repository, archive: str, answer: _End, where: str) -> CloudbackupError:
+    left = (f"{folder} could not be removed: remove it by hand" for folder in answer.left)
+    reason = "; ".join((answer.reason, *left))
+    match answer.kind:
+        case "unusable":
+            return UsageError(f"{repository.app}: nothing was restored: {reason}", "name a new or empty folder")
+        case "hostile":
+            return RefusedError(f"{repository.app}: {archive} was not restored: {reason}", DISTRUSTED)
+        case "lost":
+            kept = f"what came is{where}; it is not whole" if where else "what was there is as it was"
+            return AppError(f"{repository.app}: {archive} was not restored: {reason}", kept)
+        case "stuck":
+            return AppError(f"{repository.app}: the restore stopped half-way: {reason}")
+        case _:
+            return AppError(f"{repository.app}: nothing was restored: {reason}")

@@ -22,7 +22,7 @@ from tasks.borg.making import make
 from tasks.borg.mount import mount, umount
 from tasks.borg.naming import ArchiveName, parse
 from tasks.borg.noting import Note, noted
-from tasks.borg.restore import restore_to
+from tasks.borg.restore import Trust, restore_to
 from tasks.borg.rolling_back import Wanted
 from tasks.errors import AppError, UsageError
 from tasks.human import size
@@ -111,12 +111,16 @@ def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()
         yield f"{names[0]} and {names[1]} hold the same"
 
 
-def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = ()) -> Lines:
-    """Extract into a new or empty folder where borg runs for the operator's side."""
+def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = (), *, trusted: bool = False) -> Lines:
+    """Extract into a new or empty folder where borg runs for the operator's side.
+
+    Devices, setuid bits and capabilities come from a `trusted` archive alone.
+    """
     wanted = _archive(opened, archive)
-    done = restore_to(opened.repository, wanted.name, target, paths)
+    done = restore_to(opened.repository, wanted.name, target, paths, Trust(trusted=trusted, private=True))
     yield f"{wanted.name}: {size(done.size)} in {done.files} files and folders, to {target} in {done.seconds:.0f} s"
-    yield from (f"warning: {warning}" for warning in done.warnings)
+    yield from done.remarks
+    yield from (f"warning: {doubt}" for doubt in done.doubts)
 
 
 def show_check(opened: Opened, options: CheckOptions) -> Lines:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.borg import naming
 from tasks.borg.extract import content, size
 from tasks.borg.list import Archive, Listing, archives, look_up
-from tasks.borg.restore import Restored, restore_in_place, restore_to
+from tasks.borg.restore import FOREIGN, OWN, Restored, restore_in_place, restore_to
 from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet import database, recovering
 from tasks.fleet.outcome import Outcome, attempted, exit_code
@@ -218,11 +218,12 @@ def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
 
 def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...]]:
     if job.target is not None:
-        done = restore_to(job.repository, job.archive.name, job.target)
-        return done.size, (f"in {job.target}", *done.warnings)
+        trust = FOREIGN if job.repository.side is Side.OPERATOR else OWN
+        done = restore_to(job.repository, job.archive.name, job.target, trust=trust)
+        return done.size, (f"in {job.target}", *done.remarks, *done.doubts)
     assert job.app.files is not None
     done = restore_in_place(job.repository, job.archive.name, job.app.files.paths, began)
-    return done.size, (*_kept(done), *done.warnings)
+    return done.size, (*_kept(done), *done.remarks, *done.doubts)
 
 
 def _kept(done: Restored) -> list[str]:

@@ -113,7 +113,7 @@ def test_a_folder_that_holds_something_stays_as_it_is(saved: Repository, tmp_pat
     (full / "precious").write_text("mine")
     with pytest.raises(UsageError, match="is not empty"):
         restore_to(saved, "one", str(full))
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         restore_to(saved, "one", str(full / "precious"))
     assert snapshot(full) == {str(full / "precious"): "mine"}
 
@@ -163,4 +163,4 @@ def test_a_file_system_mounted_inside_is_refused_by_name(repository: Repository,
     create(repository, FilesOptions("two", (str(small.parent),), exclude=("*/storage", "*/base")))
     with pytest.raises(AppError, match=r"mounted inside .* at .*mounted shop"):
         restore_in_place(repository, "two", (str(small.parent),), NOW)
-    assert not list(small.parent.parent.glob("*.restoring-*"))
+    assert not list(small.parent.parent.glob(".cb*"))

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.in_place import Place, Stuck, swap
+from tasks.borg.host.places import Place, Stuck, swap
 
 
 def place(folder: Path, name: str, *, fresh: bool = True) -> Place:
     """A folder with old data, and, unless `fresh` is false, new data beside it."""
     (folder / name).mkdir(parents=True)
     (folder / name / "data").write_text("old")
-    made = Place({"path": str(folder / name), "bytes": 1, "words": []}, "now")
+    made = Place(str(folder / name), "now")
+    made.staging = folder / f"{name}.staging"
+    made.fresh = made.staging / name
     if fresh:
         made.fresh.mkdir(parents=True)
         (made.fresh / "data").write_text("new")

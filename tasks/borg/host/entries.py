@@ -1,0 +1,232 @@
+"""What an archive holds, entry by entry, and whether it is safe to extract.
+
+An archive is not trusted: whoever has a host's key can make any (`borg import-tar`). borg 1.2 follows links in the
+folders above what it writes, so an archive with a link to /etc and a file below it writes into /etc. Such an archive is
+refused before anything is extracted. What `borg create` makes has none of this.
+
+borg shows bytes of a name that are not UTF-8 as `?` (1.2.4 and 1.4.5, each way of listing): see `found`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    class Source(Protocol):
+        """What can be read from."""
+
+        def read(self, size: int, /) -> bytes:
+            """Return at most `size` bytes, none at the end."""
+
+
+FORMAT = "{type}{mode} {num_chunks} {size} {bpath}{NUL}{source}{NUL}"
+PIECE = 1 << 20
+LONGEST = 64 << 20  # bytes of one entry: more is no listing
+MOST_LINKS = 5_000_000  # symbolic links of an archive; each takes about 100 bytes of memory
+NAMED = 5  # so many of each kind are named
+KINDS = b"-dlpcbs"
+
+
+class Malformed(Exception):  # noqa: N818
+    """The listing is not of the form that was asked for."""
+
+
+class Entry(NamedTuple):
+    """One entry; `kind` is the letter of `ls -l`, `source` where a link leads, `linked` that it is a hard link."""
+
+    kind: int
+    setid: bool
+    linked: bool
+    chunks: int
+    size: int
+    path: bytes
+    source: bytes
+
+
+def entries(stream: Source) -> Iterator[Entry]:
+    """Yield the entries of a listing by FORMAT. Raises Malformed."""
+    head = None
+    for part in _parts(stream):
+        if head is None:
+            head = part
+        else:
+            yield _entry(head, part)
+            head = None
+    if head is not None:
+        raise Malformed("it ends in the middle of an entry")
+
+
+def _parts(stream: Source) -> Iterator[bytes]:
+    rest = b""
+    while True:
+        piece = stream.read(PIECE)
+        if not piece:
+            break
+        *whole, rest = (rest + piece).split(b"\0")
+        yield from whole
+        if len(rest) > LONGEST:
+            raise Malformed("an entry without end")
+    if rest:
+        raise Malformed("it ends in the middle of an entry")
+
+
+def _entry(head: bytes, source: bytes) -> Entry:
+    try:
+        mode, chunks, size, path = head.split(b" ", 3)
+        kind, letters = mode[0], mode[1:]
+        setid = letters[3:4] in (b"s", b"S") or letters[6:7] in (b"s", b"S")
+        return Entry(kind, setid, letters[:1] == b"h", int(chunks), int(size), path, source)
+    except (ValueError, IndexError):
+        raise Malformed(f"an entry {shown(head[:200])}") from None
+
+
+def shown(path: bytes) -> str:
+    """Return a path in which nothing moves a terminal's cursor or breaks the line; what is not UTF-8 is escaped."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def stripped(path: bytes, strip: int) -> bytes:
+    """Return a path without its first `strip` folders, as borg extracts it."""
+    return b"/".join(path.split(b"/")[strip:])
+
+
+class Named:
+    """How many there are of something, and the first few."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.first) < NAMED:
+            self.first.append(text)
+
+
+class Look:
+    """What is seen of an archive while its listing passes by. Memory goes by the number of symbolic links alone.
+
+    `wanted` are paths of which at least one entry each is looked for, without leading slash; `strip` is how many
+    leading folders are left out; `folding` is set where the target does not tell upper from lower case.
+    """
+
+    def __init__(self, wanted: list[bytes], strip: int = 0, *, folding: bool = False) -> None:
+        self.wanted, self.strip, self.folding = wanted, strip, folding
+        self.count = self.bytes = self.inodes = self.longest = self.name = 0
+        self.hostile, self.devices, self.setid, self.parted = Named(), Named(), Named(), Named()
+        self.found: set[bytes] = set()
+        self._key = os.urandom(16)
+        self._links: set[bytes] = set()
+        self._clean = b"/"  # a folder that is known to lie below no link
+
+    def see(self, entry: Entry) -> None:
+        """Take one entry into account."""
+        self.count += 1
+        self.inodes += not entry.linked
+        self.bytes += 0 if entry.linked else entry.size if entry.kind == ord("-") else 0
+        kept = stripped(entry.path, self.strip)
+        self.longest = max(self.longest, len(kept))
+        self.name = max(self.name, *map(len, entry.path.split(b"/")))
+        self._find(entry)
+        if fault := self._fault(entry):
+            self.hostile.add(f"{shown(entry.path)} {fault}")
+        if entry.kind == ord("l"):
+            self._remember(entry.path)
+        if entry.kind in b"bc":
+            self.devices.add(shown(entry.path))
+        if entry.setid and entry.kind == ord("-"):
+            self.setid.add(shown(entry.path))
+
+    def _find(self, entry: Entry) -> None:
+        own = [path for path in self.wanted if within(entry.path, path)]
+        self.found.update(own)
+        if entry.linked and self.wanted and not any(within(entry.source, path) for path in self.wanted):
+            self.parted.add(shown(entry.path))
+
+    def _fault(self, entry: Entry) -> str:
+        """Return why an entry must not be extracted; empty when nothing speaks against it."""
+        if entry.kind not in KINDS:
+            return "is of an unknown kind"
+        if not plain(entry.path):
+            return "is not a path inside the archive"
+        if self._below_link(entry.path):
+            return "lies below a link of the same archive"
+        if entry.kind != ord("l") and self._digest(entry.path) in self._links:
+            return "is a link and something else as well"
+        if entry.linked and (not plain(entry.source) or self._through_link(entry.source)):
+            return f"is a hard link to {shown(entry.source)}"
+        return ""
+
+    def _through_link(self, path: bytes) -> bool:
+        return self._digest(path) in self._links or self._below_link(path)
+
+    def _below_link(self, path: bytes) -> bool:
+        parent = path.rpartition(b"/")[0]
+        if parent in (b"", self._clean):
+            return False
+        names = parent.split(b"/")
+        if any(self._digest(b"/".join(names[:number])) in self._links for number in range(1, len(names) + 1)):
+            return True
+        self._clean = parent
+        return False
+
+    def _remember(self, path: bytes) -> None:
+        if len(self._links) > MOST_LINKS:
+            raise Malformed(f"more than {MOST_LINKS} symbolic links")
+        self._links.add(self._digest(path))
+        self._clean = b"/"
+
+    def _digest(self, path: bytes) -> bytes:
+        if self.folding:
+            text = unicodedata.normalize("NFKC", path.decode("utf-8", "surrogateescape").casefold())
+            path = text.encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(path, digest_size=8, key=self._key).digest()
+
+
+def plain(path: bytes) -> bool:
+    """Tell whether a path leads down from where it starts and nowhere else; `.` is the start itself."""
+    return path == b"." or not {b"", b".", b".."} & set(path.split(b"/"))
+
+
+def within(path: bytes, top: bytes) -> bool:
+    """Tell whether a path is `top` or lies below it."""
+    return path == top or path.startswith(top + b"/")
+
+
+class Found:
+    """Where listed paths are on the disk: `top` is the folder in which the archive was extracted."""
+
+    def __init__(self, top: bytes) -> None:
+        self.top = top
+        self._folder = b""
+        self._names: dict[bytes, list[bytes]] = {}
+
+    def all(self, path: bytes) -> Iterator[bytes]:
+        """Yield what may be meant by a listed path: itself, or else what is there by names that are shown so."""
+        if b"?" not in path or os.path.lexists(self.top + b"/" + path):
+            yield self.top + b"/" + path
+            return
+        places = [self.top]
+        for part in path.split(b"/"):
+            places = [place + b"/" + name for place in places for name in self._named(place, part)]
+        yield from places
+
+    def _named(self, folder: bytes, shown_as: bytes) -> list[bytes]:
+        if b"?" not in shown_as:
+            return [shown_as]
+        if folder != self._folder:
+            self._folder, self._names = folder, {}
+            with suppress(OSError):
+                for name in map(os.fsencode, os.listdir(os.fsdecode(folder))):  # noqa: PTH208  # names as bytes
+                    lossy = name.decode("utf-8", "surrogateescape").encode("utf-8", "replace")
+                    self._names.setdefault(lossy, []).append(name)
+        return self._names.get(shown_as, [])

@@ -1,0 +1,262 @@
+"""The places that a restore replaces, the room that it needs, and the change itself: all places, or none.
+
+Old data is moved aside, never overwritten: `/srv/shop` to `/srv/shop.before-restore-<stamp>`. The new data is extracted
+beside it first, on the same file system, so that the change itself is two renames. A mount point cannot be renamed:
+its contents go to the folder `.before-restore-<stamp>` in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import struct
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Iterator  # noqa: UP035  # for the Python that a host has
+
+SPARE = 16 << 20  # bytes that must be free beyond the data
+SPARE_INODES = 16
+PATH_MAX = 4096  # bytes of a path with the NUL at its end, as Linux takes it
+_LONG = struct.calcsize("l")
+GET_FLAGS, SET_FLAGS = 2 << 30 | _LONG << 16 | 0x6601, 1 << 30 | _LONG << 16 | 0x6602  # ioctl_iflags(2)
+FIXED = 0x10 | 0x20  # immutable, append only: chattr +i, +a
+
+
+class Refused(Exception):  # noqa: N818  # an answer rather than an error
+    """Nothing was changed, for the reason given."""
+
+
+class Unusable(Refused):
+    """The folder that was named is none to restore into: another one is to be named."""
+
+
+class Stuck(Exception):  # noqa: N818
+    """A fault came during the change, and another one while it was taken back."""
+
+
+class Place:
+    """One path to replace: an ordinary one by renames in its parent, a mount point by its contents.
+
+    `fresh` is where its new data lies; `above` is the folder in which it is renamed.
+    """
+
+    def __init__(self, path: str, stamp: str) -> None:
+        self.path = Path(path)
+        self.mounted = self.path.is_mount()
+        self.above, name = (self.path, "") if self.mounted else (self.path.parent, self.path.name)
+        self.aside = self.above / f"{name}.before-restore-{stamp}"
+        self.staging = self.fresh = Path()  # until staged
+        self.renames: list[tuple[Path, Path]] = []
+        self.old_status: os.stat_result | None = None
+        self.flags = 0
+
+    def check(self) -> None:
+        """Raise Refused when this place cannot be changed safely."""
+        if self.path.parent == self.path:
+            raise Refused("/ cannot be replaced while the system runs on it")
+        if there(self.aside):
+            raise Refused(f"{self.aside} is there already")
+        for mount in mounts():
+            if self.path in mount.parents:
+                raise Refused(f"a file system is mounted inside {self.path}, at {mount}: unmount it first")
+        above = nearest_folder(self.above)
+        for folder in (above, self.path):
+            if flags(folder) & FIXED:
+                raise Refused(f"{folder} is immutable (chattr +i or +a): `chattr -i -a {folder}` first")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise Refused(f"no right to write in {above}")
+
+    def check_fresh(self) -> None:
+        """Raise Refused when what was extracted does not fit."""
+        if not there(self.fresh):
+            raise Refused(f"the archive holds nothing of {self.path}")
+        if self.mounted and not stat.S_ISDIR(self.fresh.lstat().st_mode):
+            raise Refused(f"{self.path} is a mount point now, and not a folder in the archive")
+        self.flags = flags(self.fresh)
+        if self.flags & FIXED:  # it could not be moved into its place
+            set_flags(self.fresh, self.flags & ~FIXED)
+
+    def swap(self) -> None:
+        """Move the old data aside and the new in."""
+        if self.mounted:
+            self.swap_contents()
+        else:
+            self.above.mkdir(parents=True, exist_ok=True)
+            if there(self.path):
+                self.rename(self.path, self.aside)
+            self.rename(self.fresh, self.path)
+
+    def finish(self) -> None:
+        """Make immutable again what was so when it was saved."""
+        if self.flags & FIXED:
+            set_flags(self.path, self.flags)
+
+    def swap_contents(self) -> None:
+        """Do the same for what lies in a mount point."""
+        self.old_status = self.path.stat()
+        self.aside.mkdir(0o700)
+        for entry in sorted(self.path.iterdir()):
+            if entry not in (self.aside, self.staging):
+                self.rename(entry, self.aside / entry.name)
+        for entry in sorted(self.fresh.iterdir()):
+            self.rename(entry, self.path / entry.name)
+        dress(self.path, self.fresh.stat())
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename and remember."""
+        old.rename(new)
+        self.renames.append((old, new))
+
+    def undo(self) -> None:
+        """Bring everything back to where it was."""
+        while self.renames:
+            old, new = self.renames.pop()
+            new.rename(old)
+        if self.old_status is not None:
+            if self.aside.is_dir():
+                self.aside.rmdir()
+            dress(self.path, self.old_status)
+
+
+def swap(places: list[Place]) -> None:
+    """Put the new data in its places; after a fault, everything is as it was."""
+    begun = []
+    try:
+        for place in places:
+            begun.append(place)
+            place.swap()
+    except OSError as fault:
+        try:
+            for place in reversed(begun):
+                place.undo()
+        except OSError as error:
+            where = ", ".join(f"{place.path} in {place.aside}" for place in begun)
+            raise Stuck(f"{fault}; then {error}; look for the old data of {where}") from error
+        raise
+    for place in places:
+        with suppress(OSError):
+            place.finish()
+
+
+def groups(places: list[Place]) -> list[list[Place]]:
+    """Return the places that can be extracted together: one mounted file system each, so that renames reach all."""
+    found: dict[Path, list[Place]] = {}
+    for place in places:
+        found.setdefault(mount_point(nearest_folder(place.above)), []).append(place)
+    return list(found.values())
+
+
+def stage(group: list[Place]) -> tuple[Path, int]:
+    """Make a folder for the new data of a group; return it and how many leading folders of each path are left out.
+
+    Its name is short, so that what fits where it was fits below it.
+    """
+    parents = [place.path.parent for place in group]
+    common = Path(os.path.commonpath(parents))
+    beside = min((nearest_folder(place.above) for place in group), key=lambda path: len(bytes(path)))
+    staging = new_folder(beside)
+    for place in group:
+        place.staging, place.fresh = staging, staging / place.path.relative_to(common)
+    return staging, len(common.parts) - 1
+
+
+def new_folder(beside: Path) -> Path:
+    """Make a folder of our own, which nobody else may read. Raises OSError."""
+    for number in range(100):
+        folder = beside / f".cb{number}"
+        with suppress(FileExistsError):
+            folder.mkdir(0o700)
+            return folder
+    raise FileExistsError(errno.EEXIST, "too many folders of restores that were killed", str(beside / ".cb0"))
+
+
+def remove(folder: Path) -> bool:
+    """Remove a folder of our own, immutable files in it too; tell whether it is gone."""
+
+    def again(act: Any, path: str, _error: Any) -> None:
+        for each in (Path(path), Path(path).parent):
+            with suppress(OSError):
+                set_flags(each, flags(each) & ~FIXED)
+        with suppress(OSError):
+            shutil.rmtree(path) if act is os.rmdir else act(path)
+
+    if there(folder):
+        shutil.rmtree(folder, onerror=again)
+    return not there(folder)
+
+
+def there(path: Path) -> bool:
+    """Tell whether anything has this name, a dangling link too."""
+    return os.path.lexists(path)
+
+
+def flags(path: Path) -> int:
+    """Return what chattr sets of a file or folder; 0 where there is nothing of the kind."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode) and not stat.S_ISDIR(path.lstat().st_mode):
+            return 0
+        place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        return int(struct.unpack("=l", fcntl.ioctl(place, GET_FLAGS, b"\0" * 8)[:4])[0])
+    except OSError:
+        return 0
+    finally:
+        os.close(place)
+
+
+def set_flags(path: Path, wanted: int) -> None:
+    """Set what chattr sets. Raises OSError."""
+    place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(place, SET_FLAGS, struct.pack("=q", wanted))
+    finally:
+        os.close(place)
+
+
+def dress(path: Path, status: os.stat_result) -> None:
+    """Give a mount point's own folder the owner, mode and time that it should have."""
+    if os.geteuid() == 0:
+        os.chown(path, status.st_uid, status.st_gid)
+    path.chmod(stat.S_IMODE(status.st_mode))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that is there."""
+    while not path.is_dir():
+        path = path.parent
+    return path
+
+
+def mount_point(folder: Path) -> Path:
+    """Return where the file system of a folder is mounted."""
+    folder = folder.resolve()
+    while not folder.is_mount():
+        folder = folder.parent
+    return folder
+
+
+def mounts() -> list[Path]:
+    """Return where file systems are mounted."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return []
+    fields = (line.split()[4] for line in lines)
+    return [Path(os.fsdecode(field.decode("unicode_escape").encode("latin-1"))) for field in fields]
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let nothing interrupt the block; what came is delivered after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
