@@ -9,6 +9,7 @@ from typing import Any
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 
 APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
@@ -26,7 +27,8 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
         def run(*args: Any, **kwargs: Any) -> None:
             try:
                 _require(body, kwargs)
-                body(*args, **kwargs)
+                with foreseen():
+                    body(*args, **kwargs)
             except CloudbackupError as error:
                 raise Exit(str(error), code=error.exit_code) from error
             except KeyboardInterrupt as error:

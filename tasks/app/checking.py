@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.app.checks import Check, checks
+from tasks.errors import CloudbackupError
 from tasks.human import wants_colour
 from tasks.inventory import load
+from tasks.inventory.models import App
 from tasks.storage.loop import over_apps
 from tasks.storage.session import Session
 
@@ -17,7 +19,7 @@ def run(folder: str, names: Sequence[str]) -> int:
     """Print all checks; return 0, 3 when some apps have an error, 4 when all have. Raises UsageError."""
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
-        found = over_apps(session, apps, 4, lambda app: list(checks(session, app)))
+        found = over_apps(session, apps, 4, lambda app: list(checks(session, app)), _unforeseen)
     for app, each in zip(apps, found, strict=True):
         for check in each:
             _show(app.label, check)
@@ -25,6 +27,10 @@ def run(folder: str, names: Sequence[str]) -> int:
     warnings = sum(check.level == "warning" for each in found for check in each)
     print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {warnings} warnings" if warnings else ""))
     return 0 if not bad else 4 if bad == len(found) else 3
+
+
+def _unforeseen(app: App, error: CloudbackupError) -> list[Check]:
+    return [Check(app.name, "check", "error", error.what.removeprefix(f"{app.name}: "), error.remedy)]
 
 
 def _show(label: str, check: Check) -> None:

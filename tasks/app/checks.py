@@ -9,6 +9,7 @@ from tasks.borg.escrow import read_copy
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.runner import BorgError, How
+from tasks.crash import foreseen
 from tasks.errors import AppError, CloudbackupError
 from tasks.fleet import database
 from tasks.human import size
@@ -44,8 +45,9 @@ class Check:
 def checks(session: Session, app: App) -> Iterator[Check]:
     """Yield the checks of one app. Nothing is raised but an interruption, nothing is changed."""
     try:
-        session.passphrase(app)
-        session.host(app).facts()
+        with foreseen(app.name):
+            session.passphrase(app)
+            session.host(app).facts()
     except CloudbackupError as error:
         yield Check(app.name, "host", "error", error.what, error.remedy)
         yield from _tried(app, "storage", lambda: _storage(session, app))
@@ -83,7 +85,8 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
 
 def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     try:
-        yield from check()
+        with foreseen(app.name):
+            yield from check()
     except CloudbackupError as error:
         yield Check(app.name, name, "error", error.what.removeprefix(f"{app.name}: "), error.remedy)
 

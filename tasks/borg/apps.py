@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
@@ -56,23 +57,29 @@ def one(folder: str, name: str, storage: str, act: Act) -> None:
 def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
     """Print what `act` returns for each named app, or for all when none is named.
 
-    Raises UsageError at once, the fault itself when there is one app only, otherwise SomeFailedError or AllFailedError
-    in the end.
+    Raises the fault itself when there is one app only, otherwise SomeFailedError, AllFailedError or UsageError in the
+    end.
     """
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
-        failed = 0
+        failed: list[CloudbackupError] = []
         for app in apps:
             try:
-                for line in act(Opened(session, app, session.repository(app, side))):
-                    print(line)
-            except UsageError:
-                raise
+                with foreseen(app.name):
+                    for line in act(Opened(session, app, session.repository(app, side))):
+                        print(line)
             except CloudbackupError as error:
                 if len(apps) == 1:
                     raise
-                failed += 1
+                failed.append(error)
                 print(error, file=sys.stderr)
     if failed:
-        kind = AllFailedError if failed == len(apps) else SomeFailedError
-        raise kind(f"{failed} of {len(apps)} apps failed")
+        raise _end(failed, len(apps))
+
+
+def _end(failed: Sequence[CloudbackupError], of: int) -> CloudbackupError:
+    """Return what ends a run in which some apps failed: 2 where options or inventory are to blame for all."""
+    what = f"{len(failed)} of {of} apps failed"
+    if len(failed) < of:
+        return SomeFailedError(what)
+    return UsageError(what) if all(isinstance(error, UsageError) for error in failed) else AllFailedError(what)

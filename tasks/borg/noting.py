@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.models import App
 from tasks.storage.records import Record, operator_name
@@ -34,7 +35,8 @@ def noted(session: Session, app: App, action: str) -> Iterator[Note]:
     note, began = Note(), datetime.now(UTC)
     record = Record(app.name, action, began, "ok", operator=operator_name())
     try:
-        yield note
+        with foreseen(app.name):
+            yield note
     except UsageError:
         raise
     except CloudbackupError as error:
@@ -49,6 +51,7 @@ def _write(session: Session, app: App, record: Record, note: Note, *, patient: b
     seconds = round((datetime.now(UTC) - record.time).total_seconds(), 1)
     whole = replace(record, duration_seconds=seconds, details=note.details, **note.values)
     try:
-        session.write_record(app, whole, patient=patient)
+        with foreseen():
+            session.write_record(app, whole, patient=patient)
     except CloudbackupError as error:
         print(f"{app.name}: no record of the {record.action} could be written: {error.what}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """The backup of one app: its commands around, one source after the other, what was lost on the way tried again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from tasks.borg import locked
 from tasks.borg.messages import Progress
 from tasks.borg.runner import BorgError
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet import sources
 from tasks.fleet.again import RETRIED, waiting
@@ -57,7 +58,7 @@ class AppBackup:
         began, todo = datetime.now(UTC), self.waiting
         self.waiting = []
         try:
-            with self._around():
+            with foreseen(self.app.name), self._around():
                 while todo:
                     outcome = self._source(todo.pop(0))
                     self._note(outcome)
@@ -84,10 +85,19 @@ class AppBackup:
 
     def _ended(self, outcome: Outcome) -> None:
         """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
-        outcome = recorded(self.session, self.app, confirmed(self.session, self.app, [outcome]))[0]
-        outcome = alarmed(outcome, self.doubts)
+        outcome = self._seen_to(outcome, lambda one: confirmed(self.session, self.app, [one])[0])
+        outcome = self._seen_to(outcome, lambda one: recorded(self.session, self.app, [one])[0])
+        outcome = self._seen_to(outcome, lambda one: alarmed(one, self.doubts))
         self.tried.append(outcome)
         self.view.done(outcome)
+
+    def _seen_to(self, outcome: Outcome, step: Callable[[Outcome], Outcome]) -> Outcome:
+        """Return what a step after the backup makes of its outcome; what nobody foresaw there undoes no archive."""
+        try:
+            with foreseen(self.app.name):
+                return step(outcome)
+        except CloudbackupError as error:
+            return outcome.no_better_than("warning", *str(error).removeprefix(f"{self.app.name}: ").splitlines())
 
     def _pause(self, wait: timedelta) -> None:
         for source in self.waiting:

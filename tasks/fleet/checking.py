@@ -44,8 +44,11 @@ def run(folder: str, options: Options) -> int:
         scope = Scope(apps, not options.apps and not options.part)
         with Notices(session.inventory, "check", "whole", scope) as notices:
             with View(apps, options.telling) as view:
-                work = notices.each(lambda app: [_checked(session, app, options, view)])
-                outcomes = [outcome for each in over_apps(session, apps, options.parallel, work) for outcome in each]
+                work, fault = notices.each(
+                    lambda app: [_checked(session, app, options, view)], lambda _: [WHOLE], view.done
+                )
+                worked = over_apps(session, apps, options.parallel, work, fault)
+                outcomes = [outcome for each in worked for outcome in each]
                 view.summary(outcomes, "whole")
             notices.ended(outcomes)
         return exit_code(outcomes)

@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from tasks.fleet.outcome import WORST_FIRST, Outcome
+from tasks.errors import CloudbackupError
+from tasks.fleet.outcome import WORST_FIRST, Outcome, faulted
 from tasks.fleet.view import line, summed
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 from tasks.notify.telling import Circle, News
+from tasks.storage.loop import contained
 
 Work = Callable[[App], list[Outcome]]
+Each = tuple[Work, Callable[[App, CloudbackupError], list[Outcome]]]
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,16 @@ class Notices:
             title = f"{self._action} did not come to its end"
             self._all.ended(News(self._action, title, str(error), failed=True))
 
-    def each(self, work: Work) -> Work:
-        """Return `work` with the notices of the app around it."""
+    def each(self, work: Work, sources: Callable[[App], Sequence[str]], done: Callable[[Outcome], None]) -> Each:
+        """Return `work` with the notices of the app around it, and what `over_apps` makes of what nobody foresaw.
+
+        Then each of the app's `sources` failed, which `done` shows.
+        """
+
+        def fault(app: App, error: CloudbackupError) -> list[Outcome]:
+            return faulted(app, sources(app), error, done)
+
+        work = contained(work, fault, lambda app: app.name)
 
         def told(app: App) -> list[Outcome]:
             circle = self._apps[app.name]
@@ -66,7 +77,7 @@ class Notices:
                 self.app_ended(app.name, self._had[app.name])
             return outcomes
 
-        return told
+        return told, fault
 
     def app_ended(self, app: str, outcomes: Sequence[Outcome]) -> None:
         """Tell those of one app how it ended."""

@@ -1,12 +1,14 @@
 """What became of one source of one app, and what that means for the whole run."""
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, RefusedError, UsageError
+from tasks.inventory.models import App
 from tasks.storage.records import Record
 from tasks.storage.verdict import verdict_of
 
@@ -75,16 +77,27 @@ def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> O
     """Return the outcome of `action`, which gets the time at which it began, or of its fault.
 
     A fault of ours, which nobody foresaw, is one as well: it must not keep other sources and apps from being saved.
-    Its traceback goes to standard error. An interruption is raised.
+    Its traceback goes into a file that the outcome names. An interruption is raised.
     """
     began = datetime.now(UTC)
     try:
-        return action(began)
+        with foreseen(app):
+            return action(began)
     except CloudbackupError as error:
         return Outcome.fault(app, source, began, error)
-    except Exception as error:
-        traceback.print_exc()
-        return Outcome.fault(app, source, began, CloudbackupError(f"unexpected: {type(error).__name__}: {error}"))
+
+
+def faulted(
+    app: App, sources: Sequence[str], error: CloudbackupError, done: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Return that each source failed with `error`, and show it by `done`, which may be what failed."""
+    storage = app.storage if app.label != app.name else ""
+    now = datetime.now(UTC)
+    outcomes = [replace(Outcome.fault(app.name, source, now, error), storage=storage) for source in sources]
+    for outcome in outcomes:
+        with suppress(Exception):
+            done(outcome)
+    return outcomes
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tasks.borg import freeing
 from tasks.borg.freeing import Intention, Target
-from tasks.errors import UsageError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet.again import patient
 from tasks.fleet.notifying import Notices, Scope
-from tasks.fleet.outcome import Outcome, exit_code
+from tasks.fleet.outcome import Outcome, exit_code, faulted
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import Telling, View
 from tasks.inventory import load
@@ -48,7 +49,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
         with View(apps, options.telling) as view:
-            jobs = over_apps(session, apps, options.parallel, lambda app: _Job(session, app, options, view).planned())
+            jobs = over_apps(session, apps, options.parallel, *_planning(session, options, view))
         failed = [job.outcome for job in jobs if job.outcome is not None]
         chosen = [job for job in jobs if job.intention is not None and job.intention.removed]
         for job in jobs:
@@ -69,13 +70,27 @@ def run(folder: str, options: Options, ask: Ask) -> int:
         return exit_code(outcomes)
 
 
+def _planning(
+    session: Session, options: Options, view: View
+) -> tuple[Callable[[App], "_Job"], Callable[[App, CloudbackupError], "_Job"]]:
+    """Return what plans an app's pruning, and what makes a job of a plan that met what nobody foresaw."""
+    begin = partial(_Job, session, options, view)
+    return lambda app: begin(app).planned(), lambda app, error: begin(app).lost(error)
+
+
 def _carried_out(
     session: Session, chosen: Sequence["_Job"], failed: Sequence[Outcome], options: Options
 ) -> list[Outcome]:
     by_app = {(job.app.storage, job.app.name): job for job in chosen}
     apps = [job.app for job in chosen]
     with View(apps, options.telling) as view:
-        done = over_apps(session, apps, options.parallel, lambda app: by_app[app.storage, app.name].carry_out(view))
+        done = over_apps(
+            session,
+            apps,
+            options.parallel,
+            lambda app: by_app[app.storage, app.name].carry_out(view),
+            lambda app, error: faulted(app, [WHOLE], error, view.done)[0],
+        )
         view.summary([*failed, *done], "pruned")
     return done
 
@@ -99,7 +114,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
 class _Job:
     """The pruning of one app: first what is to go, then, perhaps, that it goes."""
 
-    def __init__(self, session: Session, app: App, options: Options, view: View) -> None:
+    def __init__(self, session: Session, options: Options, view: View, app: App) -> None:
         self.session = session
         self.app = app
         self.options = options
@@ -119,6 +134,11 @@ class _Job:
         if outcome.failed:
             self.outcome = outcome if self.options.dry_run else recorded(self.session, self.app, [outcome], "prune")[0]
             self.view.done(self.outcome)
+        return self
+
+    def lost(self, error: CloudbackupError) -> "_Job":
+        """Return the job of an app whose plan met what nobody foresaw."""
+        self.outcome = faulted(self.app, [WHOLE], error, self.view.done)[0]
         return self
 
     def tell(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks.borg.runner import How
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
@@ -27,7 +28,8 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
         return list(outcomes)
     try:
         made = {outcome.archive_id: outcome.archive or "" for outcome in outcomes if outcome.archive_id}
-        found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
+        with foreseen(app.name):
+            found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
     except CloudbackupError as error:
         known = known_records(session, app)
         return [_doubted(likened(outcome, known), f"{UNLISTED}: {error.what}") for outcome in outcomes]
@@ -84,9 +86,10 @@ def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: st
 
 
 def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:
-    record = record_of(outcome, UNCHANGED if outcome.unchanged else action)
     try:
-        session.write_record(app, record, patient=not outcome.transient)
+        with foreseen(app.name):
+            record = record_of(outcome, UNCHANGED if outcome.unchanged else action)
+            session.write_record(app, record, patient=not outcome.transient)
     except CloudbackupError as error:
         why = f"no record could be written: {error.what}"
         return outcome.no_better_than("warning", why)

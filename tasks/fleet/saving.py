@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tasks.errors import UsageError
@@ -38,9 +39,10 @@ def run(folder: str, options: Options) -> int:
         scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
         with Notices(session.inventory, "backup", "saved", scope) as notices:
             with View(apps, options.telling) as view:
-                work = notices.each(lambda app: AppBackup(session, app, _sources(app, options), view).save())
-                worked = over_apps(session, apps, options.parallel, work)
-                outcomes = [outcome for each in worked for outcome in each]
+                chosen = partial(_sources, options=options)
+                each = notices.each(lambda app: AppBackup(session, app, chosen(app), view).save(), chosen, view.done)
+                worked = over_apps(session, apps, options.parallel, *each)
+                outcomes = [outcome for ended in worked for outcome in ended]
                 view.summary(outcomes, "saved")
             notices.ended(outcomes)
         return exit_code(outcomes)

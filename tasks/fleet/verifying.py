@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from tasks.borg import naming
@@ -65,14 +65,20 @@ def run(folder: str, options: Options) -> int:
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "verify", "proven", scope) as notices:
             with View(apps, options.telling) as view:
-                work = notices.each(lambda app: _App(session, app, options, view, elsewhere).drill())
+                chosen = partial(_sources, options=options)
+                drill = partial(_drilled, session, options, view, elsewhere)
+                work, fault = notices.each(drill, chosen, view.done)
                 # Each drill on another host takes two of the channels of one connection.
                 at_once = min(options.parallel, CHANNELS // 2) if elsewhere else options.parallel
-                worked = over_apps(session, apps, at_once, work)
+                worked = over_apps(session, apps, at_once, work, fault)
                 outcomes = [outcome for each in worked for outcome in each]
                 view.summary(outcomes, "proven")
             notices.ended(outcomes)
         return exit_code(outcomes)
+
+
+def _drilled(session: Session, options: Options, view: View, elsewhere: Host | None, app: App) -> list[Outcome]:
+    return _App(session, app, options, view, elsewhere).drill()
 
 
 def _checked(options: Options) -> Options:

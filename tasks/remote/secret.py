@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tasks.crash import hide
 from tasks.errors import UsageError
 
 COMMAND_TIMEOUT = 60.0  # seconds; a password manager that waits for a person without a terminal would hang a run
@@ -20,6 +21,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        hide(value)
 
     def __repr__(self) -> str:
         return "***"

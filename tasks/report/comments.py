@@ -30,7 +30,7 @@ def with_comments(
         for each, app in apps.items()
     }
     asked = [app for each, app in apps.items() if wanted[each]]
-    read = over_apps(session, asked, PARALLEL, lambda app: _comments(session, app, wanted[key(app)]))
+    read = over_apps(session, asked, PARALLEL, lambda app: _comments(session, app, wanted[key(app)]), lambda *_: {})
     comments = {key(app): texts for app, texts in zip(asked, read, strict=True)}
     return {each: replace(evidence, comments=comments.get(each, {})) for each, evidence in found.items()}
 

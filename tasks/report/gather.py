@@ -1,12 +1,14 @@
 """What storages and repositories say, gathered for the report. Nothing here raises for what could not be learnt."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from tasks.borg import escrow
 from tasks.borg.doubts import doubts
+from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.report import keys, looking
@@ -14,7 +16,7 @@ from tasks.report.cache import Cache
 from tasks.report.comments import with_comments
 from tasks.report.judge import Evidence, judge, sound
 from tasks.report.looking import Found
-from tasks.report.rows import Report, StorageRow, expected
+from tasks.report.rows import Expected, Report, Row, StorageRow, expected
 from tasks.storage.growth import daily_growth
 from tasks.storage.ledger import ledger
 from tasks.storage.loop import spread
@@ -42,7 +44,7 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     told = {key: _evidence(one) for key, one in found.items()}
     told = with_comments(session, {key: one.app for key, one in found.items()}, told, now)
     evidence = [told[looking.key(app)] for app in apps]
-    judged = (judge(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
+    judged = (_judged(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
     folder = session.inventory.escrow
     faults = {key: _key_fault(folder, one) for key, one in found.items()} if folder.is_dir() else None
     rows = tuple(keys.told(judged, faults or {}))
@@ -58,13 +60,24 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     )
 
 
+def _judged(source: Expected, evidence: Evidence, now: datetime) -> Row:
+    """Return a source's row. What nobody foresaw is that row's fault: the others must be seen."""
+    try:
+        with foreseen(source.app):
+            return judge(source, evidence, now)
+    except CloudbackupError as error:
+        what = error.what.removeprefix(f"{source.app}: ")
+        return Row(source.app, source.host, source.storage, source.source, "unknown", error=f"{what}: {error.remedy}")
+
+
 def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) -> dict[str, float]:
     """Return how many bytes a day backups add, by storage: of an app with several, each copy's records are its own."""
     found: dict[str, float] = {}
     for app, each in zip(apps, evidence, strict=True):
-        growth = daily_growth({(app.name, source) for source in app.sources}, sound(each.records), now)
-        if growth is not None:
-            found[app.storage] = found.get(app.storage, 0) + growth
+        with suppress(CloudbackupError), foreseen(app.name):
+            growth = daily_growth({(app.name, source) for source in app.sources}, sound(each.records), now)
+            if growth is not None:
+                found[app.storage] = found.get(app.storage, 0) + growth
     return found
 
 
@@ -85,7 +98,11 @@ def _key_fault(folder: Path, one: Found) -> str | None:
     """Return what is wrong with the escrow copy of a repository's key, as far as the repository could be looked at."""
     repository_id = one.listing.repository_id if one.listing else None
     key = one.state.key_sha256 if one.state else None
-    return escrow.fault(folder, one.app.storage, one.app.name, repository_id, key)
+    try:
+        with foreseen(one.app.name):
+            return escrow.fault(folder, one.app.storage, one.app.name, repository_id, key)
+    except CloudbackupError as error:
+        return error.what
 
 
 def _evidence(one: Found) -> Evidence:
@@ -93,17 +110,22 @@ def _evidence(one: Found) -> Evidence:
     records = one.seen.records if one.seen else one.error
     if records is None or isinstance(records, CloudbackupError):
         return Evidence(listed, None, one.listing_error, records.what if records else None)
-    told = Records.parse(records)
-    known = ledger(told)
-    wrong = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
-    return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun)
+    try:
+        with foreseen(one.app.name):
+            told = Records.parse(records)
+            known = ledger(told)
+            wrong = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
+            return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun)
+    except CloudbackupError as error:
+        return Evidence(listed, None, one.listing_error, error.what)
 
 
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:
     kind = session.inventory.storages[name].kind
     try:
-        storage = session.storage(name)
-        usage, remark = storage.usage(tuple(app for app in apps if app.storage == name)), storage.remark()
+        with foreseen(f"storage {name}"):
+            storage = session.storage(name)
+            usage, remark = storage.usage(tuple(app for app in apps if app.storage == name)), storage.remark()
     except CloudbackupError as error:
         return StorageRow(name, kind, error=error.what)
     return StorageRow(name, kind, usage.used, usage.size, remark)

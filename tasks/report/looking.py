@@ -13,6 +13,7 @@ from itertools import groupby
 from tasks.borg.doubts import Doubt, doubts
 from tasks.borg.list import Listing, archives
 from tasks.borg.runner import How
+from tasks.crash import UnforeseenError, foreseen
 from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.models import App
 from tasks.remote.running import HostError
@@ -85,14 +86,17 @@ def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> l
     Of the records `newest` of each kind are read, and older ones given when they are kept. Raises InterruptedRunError.
     """
     try:
-        storage = session.storage_of(group[0])
-        found = [Found(app, _address(storage, app)) for app in group]
-        found = [replace(one, kept=cache.load(storage.name, one.app.name, one.address)) for one in found]
-        known = {one.app.name: one.kept.records for one in found}
-        seen = storage.survey(group, known, _choice(known.values(), newest))
+        with foreseen():
+            storage = session.storage_of(group[0])
+            found = [Found(app, _address(storage, app)) for app in group]
+            found = [replace(one, kept=cache.load(storage.name, one.app.name, one.address)) for one in found]
+            known = {one.app.name: one.kept.records for one in found}
+            seen = storage.survey(group, known, _choice(known.values(), newest))
+            return [_with(one, each) for one, each in zip(found, seen, strict=True)]
     except CloudbackupError as error:
+        if isinstance(error, UnforeseenError) and len(group) > 1:  # of one app, perhaps: it must not hide the others
+            return [one for app in group for one in look(session, [app], cache, newest)]
         return [Found(app, error=error) for app in group]
-    return [_with(one, each) for one, each in zip(found, seen, strict=True)]
 
 
 def _with(one: Found, seen: Seen) -> Found:
@@ -134,7 +138,13 @@ def complete(session: Session, looks: Sequence[Sequence[Found]], cache: Cache) -
 
 def _listed(session: Session, found: Sequence[Found]) -> dict[Key, Found]:
     by_key = {one.key: one for one in found}
-    listed = over_apps(session, [one.app for one in found], PARALLEL, lambda app: _list(session, by_key[key(app)]))
+    listed = over_apps(
+        session,
+        [one.app for one in found],
+        PARALLEL,
+        lambda app: _list(session, by_key[key(app)]),
+        lambda app, error: replace(by_key[key(app)], listing_error=error.what.removeprefix(f"{app.name}: ")),
+    )
     return {one.key: one for one in listed}
 
 
@@ -153,7 +163,8 @@ def _list(session: Session, one: Found) -> Found:
 def _state(session: Session, app: App) -> State | None:
     """Return a repository's state, None when it cannot be read: then nothing is said of it."""
     try:
-        return session.storage_of(app).state(app)
+        with foreseen(app.name):
+            return session.storage_of(app).state(app)
     except CloudbackupError:
         return None
 
@@ -176,7 +187,8 @@ def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
     marks: dict[Key, Mark | None] = {}
     for group in groups(session, apps):
         try:
-            read = session.storage_of(group[0]).marks(group)
+            with foreseen():
+                read = session.storage_of(group[0]).marks(group)
         except CloudbackupError:
             continue
         marks |= zip(map(key, group), read, strict=True)

@@ -51,7 +51,9 @@ def run(folder: str, options: Options) -> int:
         if not apps:
             known = nearest(options.storage, {app.storage for app in session.inventory.select(options.apps)})
             raise UsageError(f"none of these apps is in the storage `{options.storage}`{known}")
-        read = over_apps(session, apps, PARALLEL, lambda app: _read(session, app, options.limit))
+        read = over_apps(
+            session, apps, PARALLEL, lambda app: _read(session, app, options.limit), lambda _, error: error
+        )
     failed = [each for each in read if isinstance(each, CloudbackupError)]
     found = [told for each in read if not isinstance(each, CloudbackupError) for told in each]
     for line in lines(chosen(found, options), datetime.now(UTC)):

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
-from tasks.errors import InterruptedRunError, UsageError
+from tasks.crash import foreseen
+from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.inventory.models import App, StorageBox
 from tasks.remote.running import LeftRunningError
 from tasks.storage.session import Session
@@ -25,12 +26,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callable[[App], Result]) -> list[Result]:
+def over_apps(
+    session: Session,
+    apps: Sequence[App],
+    parallel: int,
+    work: Callable[[App], Result],
+    fault: Callable[[App, CloudbackupError], Result],
+) -> list[Result]:
     """Return `work` of each app, in the order of `apps`, at most `parallel` at a time, and 8 on one Storage Box.
 
     Copies of one app come one after another.
 
-    `work` must turn its own faults into values. Ctrl-C and SIGTERM end what runs on all hosts, wait until it has
+    `work` turns its own faults into values; of an exception that it did not foresee, `fault` makes one, so that it is
+    that app's failure and no other's. Ctrl-C and SIGTERM end what runs on all hosts, wait until it has
     ended, and raise InterruptedRunError. Raises UsageError for a number that cannot be.
     """
     if not 1 <= parallel <= MOST:
@@ -42,7 +50,25 @@ def over_apps(session: Session, apps: Sequence[App], parallel: int, work: Callab
             return False
         return box is None or sum(_box(session, other) == box for other in running) < BOX_PLACES
 
-    return spread(session, apps, parallel, work, free)
+    return spread(session, apps, parallel, contained(work, fault, lambda app: app.name), free)
+
+
+def contained(
+    work: Callable[[Item], Result], fault: Callable[[Item, CloudbackupError], Result], name: Callable[[Item], str]
+) -> Callable[[Item], Result]:
+    """Return `work` that raises nothing but an interruption: of any other exception, `fault` makes a result.
+
+    `name` gives an item's, for the error.
+    """
+
+    def tried(item: Item) -> Result:
+        try:
+            with foreseen(name(item)):
+                return work(item)
+        except CloudbackupError as error:
+            return fault(item, error)
+
+    return tried
 
 
 def spread(
@@ -52,7 +78,10 @@ def spread(
     work: Callable[[Item], Result],
     free: Callable[[Item, Sequence[Item]], bool] = lambda _item, _running: True,
 ) -> list[Result]:
-    """Return `work` of each item as `over_apps` does; `free` tells whether one may start beside those that run."""
+    """Return `work` of each item as `over_apps` does; `free` tells whether one may start beside those that run.
+
+    `work` must raise nothing (see `contained`).
+    """
     waiting = list(range(len(items)))
     results: dict[int, Result] = {}
     running: dict[Future[Result], int] = {}

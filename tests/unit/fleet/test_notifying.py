@@ -40,7 +40,7 @@ def outcome(app: str, status: str = "ok") -> Outcome:
 
 def run(inventory: Inventory, scope: Scope, status: str = "ok") -> None:
     with Notices(inventory, "backup", "saved", scope) as notices:
-        work = notices.each(lambda app: [outcome(app.name, status)])
+        work, _ = notices.each(lambda app: [outcome(app.name, status)], lambda _: ["files"], lambda _: None)
         notices.ended([each for app in scope.apps for each in work(app)])
 
 

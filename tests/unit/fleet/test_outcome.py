@@ -1,9 +1,12 @@
 """What a run's exit code says, and that a fault of ours fails one source alone."""
 
+from pathlib import Path
+
 import pytest
 from invoke.exceptions import Exit
 
 from tasks.cli import task
+from tasks.crash import folder
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError, UsageError
 from tasks.fleet.outcome import Outcome, attempted, exit_code
 
@@ -37,13 +40,19 @@ def test_the_exit_code_tells_how_much_failed(errors: tuple[CloudbackupError | No
     assert exit_code([outcome(error) for error in errors]) == code
 
 
-def test_a_fault_of_ours_fails_its_source_alone_and_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_of_ours_fails_its_source_alone_and_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
     def action(began: object) -> Outcome:
         raise ZeroDivisionError("never thought of")
 
     made = attempted("shop", "files", action)
-    assert (made.status, made.said) == ("failed", ("unexpected: ZeroDivisionError: never thought of",))
-    assert "Traceback" in capsys.readouterr().err
+    (kept,) = folder().iterdir()
+    assert (made.status, made.said[0]) == ("failed", "unexpected: ZeroDivisionError: never thought of")
+    assert str(kept) in made.said[1]
+    assert "Traceback" in kept.read_text()
     assert exit_code([made, outcome(None)]) == 3
 
 

@@ -53,7 +53,7 @@ class Count:
 
 
 def run(apps: list[Named], parallel: int, work: Any) -> list[Any]:
-    return over_apps(cast("Session", FakeSession()), cast("list[App]", apps), parallel, work)
+    return over_apps(cast("Session", FakeSession()), cast("list[App]", apps), parallel, work, lambda _, error: error)
 
 
 def apps_on(*storages: str) -> list[Named]:
