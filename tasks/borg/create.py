@@ -1,7 +1,10 @@
-"""`borg create`: an archive of files, or of a stream's bytes."""
+"""`borg create`: an archive of files, or of a stream's bytes.
+
+Of files, the paths are looked at first, on the host and by the program that then becomes borg (`host/paths.py`).
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,11 +13,15 @@ from tasks.answers import Answer, Moment, Name
 from tasks.borg.delete import delete
 from tasks.borg.failures import FULL_REMEDY
 from tasks.borg.info import Stats
+from tasks.borg.messages import Level
+from tasks.borg.paths import WORDS, Found, Mounts, Plan, found_in, some
 from tasks.borg.runner import PLAIN, BorgError, How, Result, run_writing, script
+from tasks.borg.skipped import Skipped, sort
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.inventory.models import App
-from tasks.remote.script import Environment, Script, Stream, Words, quote
+from tasks.remote.script import Environment, Script, Stream, Words
 from tasks.storage.repository import Repository
+from tasks.storage.verdict import KEPT, Verdict
 
 # A checkpoint keeps what a broken first backup of days has sent: without one the repository forgets it all. The
 # archive of a checkpoint is never listed, and pruned later. borg's default, said because the promise hangs on it.
@@ -27,28 +34,45 @@ _NO_SPACE = re.compile(r"\[Errno (?:28|69|122)\]")
 
 @dataclass(frozen=True)
 class FilesOptions:
-    """What to save of a host's files, as the inventory's `files` has it; `archive` is the archive's name."""
+    """What to save of a host's files; `archive` is the archive's name. See `Plan` for the fields that are there too."""
 
     archive: str
     paths: Sequence[str]
+    optional: Sequence[str] = ()
     exclude: Sequence[str] = ()
-    one_file_system: bool = True
+    mounts: Mounts | None = None
+    mounted: Sequence[str] = ()
     exclude_caches: bool = True
     compression: str = "lz4"
     comment: str = ""
     cache_suffix: str = "files"
 
+    @property
+    def plan(self) -> Plan:
+        """What is to be looked at before."""
+        return Plan(
+            paths=self.paths,
+            optional=self.optional,
+            exclude=self.exclude,
+            exclude_caches=self.exclude_caches,
+            mounts=self.mounts,
+            mounted=self.mounted,
+        )
+
 
 def files_of(app: App, archive: str) -> FilesOptions:
     """Return what to save of an app's files under an archive's name. Raises UsageError for an app without any."""
-    if app.files is None:
+    files = app.files
+    if files is None:
         raise UsageError(f"{app.name} has no `files`", "`inv mariadb.backup` saves its database")
     return FilesOptions(
         archive=archive,
-        paths=app.files.paths,
-        exclude=app.files.exclude,
-        one_file_system=app.files.one_file_system,
-        exclude_caches=app.files.exclude_caches,
+        paths=tuple(dict.fromkeys((*files.paths, *files.optional))),
+        optional=files.optional,
+        exclude=files.exclude,
+        mounts=files.inner_mounts,
+        mounted=files.expect.mounted,
+        exclude_caches=files.exclude_caches,
         compression=app.compression,
     )
 
@@ -69,6 +93,7 @@ class StreamOptions:
 
 
 Options = FilesOptions | StreamOptions
+WHOLE = Verdict()
 
 
 @dataclass(frozen=True)
@@ -77,8 +102,10 @@ class Created:
 
     `compressed` is what all that it holds comes to when compressed, whether it was in the repository before or not.
 
-    `said` is what others than borg wrote to standard error, such as the command that gave a stream. `met` is why
-    borg's own account of it was not heard; then the numbers are None.
+    `verdict` says what is not in it, `remarks` what is harmless, `warnings` what a person has to look at; `left` are
+    the file systems that stayed out because the inventory says so. `said` is what others than borg wrote to standard
+    error, such as the command that gave a stream. `met` is why borg's own account of it was not heard; then the numbers
+    are None.
     """
 
     archive: str
@@ -92,6 +119,9 @@ class Created:
     warnings: tuple[str, ...] = field(default=())
     said: tuple[str, ...] = field(default=())
     met: CloudbackupError | None = None
+    verdict: Verdict = field(default=WHOLE)
+    remarks: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class _Archive(Answer):
@@ -136,7 +166,7 @@ def _files_words(options: FilesOptions) -> Words:
         raise UsageError(f"paths to back up must be absolute: {', '.join(relative) or 'there is none'}")
     return (
         "--numeric-ids",
-        *(("--one-file-system",) if options.one_file_system else ()),
+        *(() if options.mounts == "cross" else ("--one-file-system",)),
         # The folder and its tag stay, so that after a restore it is there and still known for a cache.
         *(("--exclude-caches", "--keep-exclude-tags") if options.exclude_caches else ()),
         *(f"--exclude={pattern}" for pattern in options.exclude),
@@ -167,14 +197,15 @@ def create_script(repository: Repository, options: Options, how: How = PLAIN) ->
 def create(repository: Repository, options: Options, how: How = PLAIN) -> Created:
     """Make an archive. It gets its name only when it is whole: whatever fails before, nothing of that name is listed.
 
-    A path that does not exist is a warning and the rest is saved; that none of them exists is an error. Raises
-    ContentError when a stream's command failed, IncompleteError, BorgError, and what `Host.run` raises.
+    Where a path is not there, or a file cannot be read, the rest is saved, and the verdict is incomplete; that none of
+    the paths is there is an error. Raises ContentError when a stream's command failed, IncompleteError, BorgError, and
+    what `Host.run` raises.
     """
     todo = create_script(repository, options, how)
     result = run_writing(repository, todo, how)
     if any(_NO_SPACE.search(warning) for warning in result.warnings):
         raise _incomplete(repository, options.archive, result, how)
-    return _created(repository, options.archive, result)
+    return _judged(_created(repository, options.archive, result), options, result)
 
 
 def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> IncompleteError:
@@ -191,13 +222,41 @@ def _how(options: Options, how: How) -> How:
     if isinstance(options, StreamOptions):
         return replace(how, environment={**how.environment, **options.content.environment})
     # Each source ages its own files cache: frequent runs of another one would push the entries out (borg's TTL is 20).
-    added: Environment = {**how.environment, "BORG_FILES_CACHE_SUFFIX": options.cache_suffix}
-    return replace(how, environment=added, first="\n".join(filter(None, (how.first, _some(options)))))
+    added: Environment = {**options.plan.environment, "BORG_FILES_CACHE_SUFFIX": options.cache_suffix}
+    return replace(how, environment={**how.environment, **added}, wrapper=WORDS)
 
 
-def _some(options: FilesOptions) -> str:
-    tests = " || ".join(f"test -e {quote((path,))} || test -L {quote((path,))}" for path in options.paths)
-    return f"if ! {{ {tests}; }}; then echo 'cloudbackup: none of the paths exists' >&2; exit 2; fi"
+def _judged(made: Created, options: Options, result: Result) -> Created:
+    """Return an archive with what the host and borg said of what is in it."""
+    if isinstance(options, StreamOptions):
+        return replace(made, warnings=result.warnings)
+    found = found_in(result.messages)
+    serious = (m for m in result.messages if m.level in (Level.WARNING, Level.ERROR) and m.text in result.warnings)
+    skipped = sort(serious, (*options.paths, *found.roots))
+    return replace(
+        made,
+        verdict=_verdict(found, skipped),
+        remarks=tuple(_remarks(found, skipped)),
+        left=tuple(found.left),
+        warnings=skipped.other,
+    )
+
+
+def _verdict(found: Found, skipped: Skipped) -> Verdict:
+    """Return what is left out: what was seen before borg ran, and what borg could not read."""
+    before = dict(found.left_out)
+    more = {path: reason for path, reason in skipped.left_out.items() if path not in before}
+    first = [f"{path}: {reason}" for path, reason in [*before.items(), *more.items()][:KEPT]]
+    return Verdict(left_out=found.count + len(more), first=tuple(first))
+
+
+def _remarks(found: Found, skipped: Skipped) -> Iterator[str]:
+    yield from (f"{path} is a link: {place}, where it leads, is saved as well" for path, place in found.links)
+    if found.left:
+        yield f"not saved, as `mounts` says: {some(found.left)}"
+    if skipped.harmless:
+        changed = [f"{path}: {reason}" for path, reason in skipped.harmless.items()]
+        yield f"{len(changed)} changed or vanished while they were read: {some(changed)}"
 
 
 def _created(repository: Repository, wanted: str, result: Result) -> Created:
@@ -213,6 +272,5 @@ def _created(repository: Repository, wanted: str, result: Result) -> Created:
         files=archive.stats.nfiles,
         seconds=result.seconds,
         compressed=archive.stats.compressed_size,
-        warnings=result.warnings,
         said=result.other_lines,
     )

@@ -54,6 +54,11 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"^cloudbackup: none of the paths exists",
     ),
     Failure(
+        "none of the paths to back up can be read on the host: {reason}",
+        "give the login there the right to read them, or look at their disk",
+        pattern=r"^cloudbackup: none of the paths can be read: (?P<reason>.+)",
+    ),
+    Failure(
         "{name} is not installed on the host",
         "install it there: `apt install borgbackup python3`",
         pattern=r"^(?:\S*bash|main): (?:line \d+: )?(?P<name>borg|python3|awk): command not found",
@@ -292,7 +297,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "borg was killed on the host",
         "the host may have run out of memory: `journalctl -k` there tells; run it again",
-        pattern=r"line \d+: +\d+ Killed +borg",
+        pattern=r"line \d+: +\d+ Killed +(?:borg|python3 -I -S -c 'import os)",
     ),
     # What follows from the rest
     Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),

@@ -37,7 +37,8 @@ class How:
 
     `lock_wait` and `timeout` are seconds (None: the repository's own; UNLIMITED: no end), `directory` is the working
     directory on the host, `environment` is added to the repository's, `first` is bash that must succeed before borg
-    starts, and `on_progress` hears how far borg is (called from another thread).
+    starts, `wrapper` is bash that stands before borg's words and runs them, and `on_progress` hears how far borg is
+    (called from another thread).
     """
 
     lock_wait: int | None = None
@@ -45,6 +46,7 @@ class How:
     directory: str | None = None
     environment: Environment = field(default_factory=dict)
     first: str = ""
+    wrapper: str = ""
     on_progress: OnProgress | None = None
 
 
@@ -121,8 +123,8 @@ def borg_words(repository: Repository, words: Words, how: How = PLAIN) -> Words:
 def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:
     """Return the script that `run` runs, for a dry run to show."""
     place = quote(("cd", how.directory)) if how.directory is not None else ""
-    lines = [how.first, place, quote(borg_words(repository, words, how))]
-    return Script("\n".join(filter(None, lines)), environment(repository, how))
+    borg = f"{how.wrapper} {quote(borg_words(repository, words, how))}".lstrip()
+    return Script("\n".join(filter(None, (how.first, place, borg))), environment(repository, how))
 
 
 def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
@@ -146,7 +148,7 @@ def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result
     except BorgError as error:
         if not any(_CACHE_DAMAGED.search(message.text) for message in error.result.messages):
             raise
-    dropping = replace(how, first="", directory=None, on_progress=None)
+    dropping = replace(how, first="", wrapper="", directory=None, on_progress=None)
     _once(repository, script(repository, ("delete", "--cache-only"), dropping), dropping)
     return _once(repository, todo, how)
 

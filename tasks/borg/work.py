@@ -22,6 +22,8 @@ from tasks.borg.making import make
 from tasks.borg.mount import mount, umount
 from tasks.borg.naming import ArchiveName, parse
 from tasks.borg.noting import Note, noted
+from tasks.borg.paths import some
+from tasks.borg.recreate import annotate
 from tasks.borg.restore import Trust, restore_to
 from tasks.borg.rolling_back import Wanted
 from tasks.errors import AppError, UsageError
@@ -65,10 +67,18 @@ def save_files(opened: Opened) -> Lines:
     with noted(opened.session, app, "create") as note:
         made = make(opened.session, app, opened.repository, options)
         note.values |= {"source": "files", "archive": made.archive, "archive_id": made.id}
-        note.values |= {"size": made.size, "stored": made.stored}
+        note.values |= {"size": made.size, "stored": made.stored, "outcome": made.verdict.status}
+        note.add(made.verdict.details)
+        if made.verdict.status != "ok":
+            note.values["archive_id"] = annotate(opened.repository, made.archive, made.verdict)
     if made.met is None:
         yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
     yield from (f"warning: {warning}" for warning in made.warnings)
+    yield from made.remarks
+    if made.verdict.left_out:
+        raise AppError(
+            f"{app.name}: {made.archive} is incomplete: {made.verdict.left_out} left out", some(made.verdict.first)
+        )
 
 
 def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:

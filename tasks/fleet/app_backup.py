@@ -12,6 +12,7 @@ from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError
 from tasks.fleet import sources
 from tasks.fleet.again import RETRIED, waiting
+from tasks.fleet.comment import commented
 from tasks.fleet.hooks import around
 from tasks.fleet.outcome import Outcome, attempted
 from tasks.fleet.recording import alarmed, confirmed, recorded
@@ -86,6 +87,7 @@ class AppBackup:
     def _ended(self, outcome: Outcome) -> None:
         """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
         outcome = self._seen_to(outcome, lambda one: confirmed(self.session, self.app, [one])[0])
+        outcome = self._seen_to(outcome, lambda one: commented(self.session, self.app, one))
         outcome = self._seen_to(outcome, lambda one: recorded(self.session, self.app, [one])[0])
         outcome = self._seen_to(outcome, lambda one: alarmed(one, self.doubts))
         self.tried.append(outcome)

@@ -17,8 +17,10 @@ from tasks.storage.verdict import SUSPECT, UNLISTED
 DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
 
 
-def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def confirmed(session: Session, app: App, outcomes: Sequence[Outcome], *, judged: bool = False) -> list[Outcome]:
     """Return the outcomes held against a listing of the repository: a new archive that is not there was not saved.
+
+    They are held against the archives before them as well, unless they were `judged`.
 
     The listing is the operator's own, so that a host cannot vouch for itself. Where it cannot be had the outcome is a
     warning: the host's borg said that the archive is whole. What else looks wrong in the repository is kept in the
@@ -31,9 +33,10 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome]) -> list[O
         with foreseen(app.name):
             found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
     except CloudbackupError as error:
-        known = known_records(session, app)
+        known = Records(()) if judged else known_records(session, app)
         return [_doubted(likened(outcome, known), f"{UNLISTED}: {error.what}") for outcome in outcomes]
-    return [likened(_compared(outcome, found), found.records) for outcome in outcomes]
+    known = Records(()) if judged else found.records
+    return [likened(_compared(outcome, found), known) for outcome in outcomes]
 
 
 def likened(outcome: Outcome, records: Records) -> Outcome:

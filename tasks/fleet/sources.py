@@ -1,23 +1,27 @@
 """The sources of an app: what `borg create` is to save of each. This is where borg and MariaDB meet."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from tasks.borg.create import Created, FilesOptions, Options, create_script, files_of
 from tasks.borg.making import make
 from tasks.borg.messages import Progress
 from tasks.borg.naming import ArchiveName
+from tasks.borg.paths import some
 from tasks.borg.runner import ContentError, How
 from tasks.errors import CloudbackupError
 from tasks.fleet import binlogs, database
 from tasks.fleet.outcome import Outcome
 from tasks.fleet.ready import Ready, Unchanged
+from tasks.human import size
 from tasks.inventory.models import App
 from tasks.remote.script import Script
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.usual import COMPRESSED
+from tasks.storage.verdict import Verdict
 
 OnProgress = Callable[[Progress], None]
 
@@ -58,6 +62,7 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
     except ContentError as error:
         raise ALL[source].explained(app, error) from error
     learnt = ready.learn(created)
+    verdict = _verdict(app, source, created)
     done = Outcome(
         app=app.name,
         source=source,
@@ -68,14 +73,38 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
         stored=created.stored,
         archive=created.archive,
         archive_id=created.id,
-        said=(*created.warnings, *learnt.warnings),
-        details={**_details(ready.options, created), **learnt.details},
+        said=(*told(verdict), *created.warnings, *created.remarks, *learnt.warnings),
+        details={**_details(ready.options, created), **learnt.details, **verdict.details},
         met=created.met,
     )
     return done.judged
 
 
-def _details(options: Options, created: Created) -> dict[str, int]:
-    chunk_size = None if isinstance(options, FilesOptions) else options.chunk_size
+def _verdict(app: App, source: str, created: Created) -> Verdict:
+    """Return the verdict on a new archive, as far as it goes by itself: what is not in it, and what was expected."""
+    if source != "files" or app.files is None:
+        return created.verdict
+    expect = app.files.expect
+    less = []
+    if expect.min_size is not None and created.size is not None and created.size < expect.min_size:
+        less.append(f"{size(created.size)}, less than the {size(expect.min_size)} of `files.expect`")
+    if expect.min_files is not None and created.files is not None and created.files < expect.min_files:
+        less.append(f"{created.files:,} files, fewer than the {expect.min_files:,} of `files.expect`")
+    return replace(created.verdict, suspect=(*created.verdict.suspect, *less))
+
+
+def told(verdict: Verdict) -> tuple[str, ...]:
+    """Return a verdict for a person, a line each, the sum first; empty when it is ok."""
+    left_out = [f"{verdict.left_out:,} left out: {some(verdict.first)}"] if verdict.left_out else []
+    return (*left_out, *verdict.suspect)
+
+
+def _details(options: Options, created: Created) -> dict[str, Any]:
+    """Return what a record keeps of an archive beyond its size."""
     compressed = None if options.compression.split(",")[-1] == "none" else created.compressed
-    return {key: value for key, value in (("chunk_size", chunk_size), (COMPRESSED, compressed)) if value}
+    values: dict[str, Any] = {COMPRESSED: compressed}
+    if isinstance(options, FilesOptions):
+        values |= {"files": created.files, "mounts_left": list(created.left)}
+    else:
+        values |= {"chunk_size": options.chunk_size}
+    return {key: value for key, value in values.items() if value not in (None, [])}

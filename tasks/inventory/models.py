@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from tasks.inventory.files import Expect, Files
 from tasks.inventory.notifications import Notification
 from tasks.inventory.secrets import SecretReference, SecretStore, Strict
 from tasks.inventory.storages import (
@@ -31,7 +32,6 @@ from tasks.inventory.values import (
     Name,
     Names,
     OperatorPath,
-    Pattern,
     Target,
     User,
     Words,
@@ -42,6 +42,7 @@ __all__ = [
     "AppFile",
     "CloudbackupFile",
     "Defaults",
+    "Expect",
     "Files",
     "Keep",
     "KeepRules",
@@ -166,15 +167,6 @@ class SshOptions(Strict):
     port: Port | None = Field(None, description="the SSH server's port")
     key: OperatorPath | None = Field(None, description="the operator's private key")
     host_key: HostKey | None = Field(None, description="the host's public key, pinned: `ssh-ed25519 AAAA...`")
-
-
-class Files(Strict):
-    """The source `files`."""
-
-    paths: tuple[HostPath, ...] = Field(min_length=1, description="absolute paths on the host")
-    exclude: tuple[Pattern, ...] = Field((), description="borg's exclude patterns; quote those that begin with *")
-    one_file_system: bool = Field(default=True, description="do not cross into other file systems")
-    exclude_caches: bool = Field(default=True, description="leave out folders with a CACHEDIR.TAG")
 
 
 class MariaDB(Strict):

@@ -135,14 +135,6 @@ def read_line(value: object) -> str:
     return text
 
 
-def read_pattern(value: object) -> str:
-    """Return an exclude pattern of borg's; it may not begin with a dash, which would read as an option."""
-    text = read_line(value)
-    if text.startswith("-"):
-        raise ValueError("must not begin with a dash; write sh:**/-name for a name that does")
-    return text
-
-
 def read_host_path(value: object) -> str:
     """Return an absolute path on a host, without doubled or trailing slashes; nothing in it is expanded."""
     text = read_line(value)
@@ -269,7 +261,6 @@ Commands = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": _COMMAND}]}),
 ]
 Line = Annotated[str, PlainValidator(read_line), _schema()]
-Pattern = Annotated[str, PlainValidator(read_pattern), _schema(r"^[^\n\x00-][^\n\x00]*$")]
 HostPath = Annotated[str, PlainValidator(read_host_path), _schema(_ABSOLUTE_INSIDE)]
 BoxDirectory = Annotated[
     str,

@@ -226,7 +226,7 @@ class Found:
         if folder != self._folder:
             self._folder, self._names = folder, {}
             with suppress(OSError):
-                for name in map(os.fsencode, os.listdir(os.fsdecode(folder))):  # noqa: PTH208  # names as bytes
+                for name in map(os.fsencode, os.listdir(os.fsdecode(folder))):  # names as bytes
                     lossy = name.decode("utf-8", "surrogateescape").encode("utf-8", "replace")
                     self._names.setdefault(lossy, []).append(name)
         return self._names.get(shown_as, [])

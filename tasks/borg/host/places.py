@@ -16,7 +16,7 @@ import stat
 import struct
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator  # noqa: UP035  # for the Python that a host has
+from typing import Any, Iterator  # for the Python that a host has
 
 SPARE = 16 << 20  # bytes that must be free beyond the data
 SPARE_INODES = 16

@@ -168,14 +168,6 @@ def test_single_paths_are_extracted_by_their_very_names(repository: Repository, 
         extract(repository, ExtractOptions("one", [str(tree / "nothing")]), str(tmp_path))
 
 
-def test_a_missing_path_is_a_warning_that_names_it(repository: Repository, tree: Path) -> None:
-    made = create(repository, FilesOptions("one", ("/no/such thing", str(tree))))
-    assert len(made.warnings) == 1
-    assert made.warnings[0].startswith("/no/such thing")
-    assert made.files is not None
-    assert made.files > len(ODD_NAMES)  # logs/big.log as well
-
-
 def test_no_archive_is_made_when_nothing_is_there(repository: Repository) -> None:
     with pytest.raises(BorgError, match="none of the paths"):
         create(repository, FilesOptions("one", ("/no/such", "/nor/this")))

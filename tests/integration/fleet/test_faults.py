@@ -98,18 +98,6 @@ def test_refused_database_credentials_are_told(operator: Operator, saved: str, t
     assert [name for name in operator.archives("blog") if name not in before and "mariadb" in name] == []
 
 
-def test_a_path_that_does_not_exist_is_a_warning(operator: Operator, saved: str, tmp_path: Path) -> None:
-    other = operator.copy(tmp_path / "inventory")
-    other.change("apps/shop.yml", lambda app: app["files"]["paths"].append("/srv/does not exist"))
-    end = other.inv("backup", "--app", "shop", "--source", "files")
-    assert end.returncode == 0
-    assert line_of(end.stdout, "shop", "files").split()[2] == "warning"
-    assert "/srv/does not exist" in end.stdout
-    checked = other.inv("app.check", "--app", "shop")
-    assert checked.returncode == 0
-    assert "/srv/does not exist does not exist" in checked.stdout
-
-
 def test_a_full_storage_is_told_with_its_remedy(lab: Lab, operator: Operator, saved: str) -> None:
     lab.box.faults.full()
     end = operator.inv("backup", "--app", "shop", "--source", "files")

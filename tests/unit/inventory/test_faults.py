@@ -65,8 +65,25 @@ APP_CASES = {
     ],
     'passphrase: {env: X}\nfiles: {paths: ["/srv\\0"]}\n': ["2: files.paths[0]: must be one line of text, not empty"],
     "passphrase: {env: X}\nfiles: {paths: [/srv/../etc]}\n": ["2: files.paths[0]: must not hold `..`"],
-    "passphrase: {env: X}\nfiles: {paths: [/srv], exclude: [-x]}\n": [
-        "2: files.exclude[0]: must not begin with a dash; write sh:**/-name for a name that does"
+    "passphrase: {env: X}\nfiles: {paths: [/srv], exclude: ['!keep', '+ x', -x]}\n": [
+        f"2: files.exclude[{at}]: begins with {text[0]}, which borg takes for a part of a name here: every pattern under "
+        f"`exclude` leaves out, none takes back in; take it away, or for a name that begins so write sh:**/{text}"
+        for at, text in enumerate(("!keep", "+ x", "-x"))
+    ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], exclude: ['re:^/srv/x', 're:\\A/srv', 'xx:/srv', 're:(']}\n": [
+        "2: files.exclude[0]: never matches: borg compares paths without their first slash, so write re:^ and no / after it",
+        "2: files.exclude[1]: never matches: borg compares paths without their first slash, so write re:^ and no / after it",
+        "2: files.exclude[2]: has the style xx:, which borg does not know: one of fm, sh, re, pp, pf",
+        "2: files.exclude[3]: has a regular expression that cannot be read: missing ), unterminated subpattern at position 0",
+    ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], mounts: both, expect: {min_size: 1GiB, min_files: 0, mounted: [x]}}\n": [
+        "2: files.expect.min_files: must be at least 1",
+        "2: files.expect.min_size: must be a size: 500kB, 20MB, 1.5GB or 2TB",
+        "2: files.expect.mounted[0]: must be an absolute path: it begins with /",
+        "2: files.mounts: must be 'cross' or 'leave'",
+    ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], mounts: leave, one_file_system: true}\n": [
+        "2: files: has mounts and one_file_system, which say the same: keep mounts"
     ],
     APP + "ssh: {key: id_ed25519}\n": ["3: ssh.key: must be an absolute path, or begin with ~/"],
     # durations, retention, compression, chunk size

@@ -63,7 +63,7 @@ def test_a_minimal_inventory_has_sensible_defaults(tmp_path: Path) -> None:
         "lz4",
     )
     assert app.files is not None
-    assert app.files.one_file_system
+    assert app.files.inner_mounts is None  # what is mounted inside a path is told until somebody decides
     assert app.files.exclude_caches
     assert inventory.escrow == Path("/home/operator/cloudbackup/keys")
     assert inventory.cache == Path("/home/operator/.cache/cloudbackup")

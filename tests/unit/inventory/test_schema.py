@@ -28,6 +28,8 @@ LOADER_ALONE = (
     "is not a key of type",
     "give one way to the server",
     "must hold {app}",
+    "regular expression that cannot be read",
+    "has mounts and one_file_system",
     "must not hold a NUL",
     "is not valid Unicode",
     "second document",

@@ -1,0 +1,76 @@
+"""The file systems that are mounted on a host. Part of `paths.py`: standard library only, Python 3.8 or later."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Iterator
+
+# The kernel's own: nothing in them is anybody's data, and reading some of it never ends.
+KERNEL = frozenset(
+    (
+        *("proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "debugfs", "tracefs", "securityfs"),
+        *("selinuxfs", "configfs", "pstore", "bpf", "fusectl", "hugetlbfs", "binfmt_misc", "rpc_pipefs", "nfsd"),
+        *("nsfs", "efivarfs", "fuse.lxcfs", "fuse.portal"),
+    )
+)
+# What these show lies elsewhere, or is not there before somebody asks for it.
+SHOWN = frozenset(("overlay", "autofs"))
+NAME = re.compile(rb"\\([0-7]{3})")
+
+
+def mounted(file: str = "/proc/self/mountinfo") -> list[tuple[str, str]]:
+    """Return where file systems are mounted and of which type each is, the topmost of several alone; empty for unknown.
+
+    Fields 5 and, behind a dash, the first (`man 5 proc`).
+    """
+    try:
+        with open(file, "rb") as lines:
+            rows = [line.split() for line in lines]
+    except OSError:
+        return []
+    found = {}
+    for row in rows:
+        place = os.fsdecode(NAME.sub(lambda each: bytes([int(each[1], 8)]), row[4]))
+        found[place] = os.fsdecode(row[row.index(b"-") + 1])
+    return sorted(found.items())
+
+
+def kind(path: str, table: list[tuple[str, str]]) -> str:
+    """Return the type of the file system that holds a path, empty for unknown."""
+    holding = [each for each in table if inside(path, each[0])]
+    return max(holding, key=lambda each: len(each[0]))[1] if holding else ""
+
+
+def inside(path: str, folder: str) -> bool:
+    """Tell whether a path lies at or below a folder, by their names alone."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def device(path: str) -> int | None:
+    """Return the number of the file system that borg compares, None for what cannot be asked."""
+    try:
+        return os.lstat(path).st_dev
+    except OSError:
+        return None
+
+
+def subvolumes(root: str) -> Iterator[str]:
+    """Yield the folders below a root where another file system begins that no table of mounts has: subvolumes."""
+    own = device(root)
+    todo = [root]
+    while todo:
+        for entry in folders(todo.pop()):
+            if device(entry) == own:
+                todo.append(entry)
+            else:
+                yield entry
+
+
+def folders(path: str) -> list[str]:
+    """Return the folders in a folder; none of one that may not be read, which borg tells."""
+    try:
+        with os.scandir(path) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

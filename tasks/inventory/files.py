@@ -1,0 +1,110 @@
+"""The source `files` in an app's file: what to save of a host's files, and what must be true of it."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+
+from tasks.inventory.secrets import Strict
+from tasks.inventory.values import HostPath, read_line
+
+SIZE = r"^[1-9][0-9]{0,14}(?:\.[0-9]{1,3})? ?(?:[kMGT]?B)$"
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+STYLES = ("fm", "sh", "re", "pp", "pf")  # `borg help patterns`; without one it is fm
+# borg takes two letters or digits before a colon for a style.
+PATTERN = r"^(?:(?:fm|sh|pp|pf):[^\n\x00]*|re:(?!(?:\^|\\A)\\?/)[^\n\x00]*|(?![!+-]|[A-Za-z0-9]{2}:)[^\n\x00]+)$"
+FOREIGN = "!+-"
+ANCHORED = re.compile(r"re:(?:\^|\\A)\\?/")
+
+
+def read_pattern(value: object) -> str:
+    """Return an exclude pattern of borg's. Raises ValueError for one that borg would take for another thing.
+
+    Other tools, and borg's own files of patterns, put `+`, `-` or `!` before a pattern; borg's `--exclude` takes them
+    as part of a name, which never matches.
+    """
+    text = read_line(value)
+    if text[0] in FOREIGN:
+        raise ValueError(
+            f"begins with {text[0]}, which borg takes for a part of a name here: every pattern under `exclude` leaves "
+            f"out, none takes back in; take it away, or for a name that begins so write sh:**/{text}"
+        )
+    if ANCHORED.match(text):
+        raise ValueError(
+            "never matches: borg compares paths without their first slash, so write re:^ and no / after it"
+        )
+    if text[2:3] == ":" and text[:2].isalnum():
+        _check_style(text[:2], text[3:])
+    return text
+
+
+def _check_style(style: str, rest: str) -> None:
+    if style not in STYLES:
+        raise ValueError(f"has the style {style}:, which borg does not know: one of {', '.join(STYLES)}")
+    if style != "re":
+        return
+    try:
+        re.compile(rest)
+    except re.error as error:
+        raise ValueError(f"has a regular expression that cannot be read: {error}") from error
+
+
+def read_size(value: object) -> int:
+    """Return the bytes that texts such as `500MB` and `1.5GB` mean (powers of ten); raise ValueError for others."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if not isinstance(value, str) or not re.fullmatch(SIZE, value):
+        raise ValueError("must be a size: 500kB, 20MB, 1.5GB or 2TB")
+    number, unit = re.fullmatch(r"([0-9.]+) ?([kMGT]?B)", value).groups()  # type: ignore[union-attr]
+    return round(float(number) * UNITS[unit])
+
+
+Pattern = Annotated[str, PlainValidator(read_pattern), WithJsonSchema({"type": "string", "pattern": PATTERN})]
+Size = Annotated[
+    int,
+    PlainValidator(read_size),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE}, {"type": "integer", "minimum": 1}]}),
+]
+
+
+class Expect(Strict):
+    """What is known of an app's files, beyond what the backups before tell."""
+
+    min_size: Size | None = Field(None, description="an archive that holds less is suspect: 500MB, 1.5GB")
+    min_files: int | None = Field(None, ge=1, description="an archive with fewer files is suspect")
+    mounted: tuple[HostPath, ...] = Field(
+        (), description="where a file system must be mounted; an archive is incomplete without it"
+    )
+
+
+class Files(Strict):
+    """The source `files`."""
+
+    paths: tuple[HostPath, ...] = Field(
+        min_length=1, description="absolute paths on the host; where one is a link, what it leads to is saved as well"
+    )
+    optional: tuple[HostPath, ...] = Field((), description="paths that may be absent or empty")
+    exclude: tuple[Pattern, ...] = Field((), description="borg's exclude patterns; quote those that begin with *")
+    mounts: Literal["cross", "leave"] | None = Field(
+        None,
+        description="file systems mounted inside a path: cross saves them too, leave leaves them out; where nothing is "
+        "said, an archive without them is incomplete",
+    )
+    one_file_system: bool | None = Field(
+        None, description="an older word: true is `mounts: leave`, false is `mounts: cross`"
+    )
+    exclude_caches: bool = Field(default=True, description="leave out folders with a CACHEDIR.TAG")
+    expect: Expect = Field(Expect(), description="what must be true of each archive")
+
+    @model_validator(mode="after")
+    def _one_word_on_mounts(self) -> Self:
+        if self.mounts is not None and self.one_file_system is not None:
+            raise ValueError("has mounts and one_file_system, which say the same: keep mounts")
+        return self
+
+    @property
+    def inner_mounts(self) -> Literal["cross", "leave"] | None:
+        """What becomes of file systems mounted inside a path; None when the inventory does not say."""
+        if self.one_file_system is None:
+            return self.mounts
+        return "leave" if self.one_file_system else "cross"
