@@ -1,5 +1,6 @@
 """`borg list`: the archives of a repository, or what one archive holds. Reads the manifest, never the chunk index."""
 
+import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -85,7 +86,12 @@ def one_words(app: str, source: str, wanted: str = "latest") -> Words:
     The comment costs one read more of each archive that is listed.
     """
     which = ("--last=1", f"--glob-archives={naming.glob(app, source)}")
-    return ("list", "--json", "--format={comment}", *(which if wanted == "latest" else (f"--glob-archives={wanted}",)))
+    return (
+        "list",
+        "--json",
+        "--format={comment}",
+        *(which if wanted == "latest" else (f"--glob-archives={glob.escape(wanted)}",)),
+    )
 
 
 def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
@@ -99,11 +105,12 @@ def inside(path: str) -> str:
 
 
 def look_up(repository: Repository, app: str, source: str, wanted: str = "latest", how: How = PLAIN) -> Archive | None:
-    """Return the archive named `wanted`, or the newest of a source for `latest`, with its comment.
+    """Return the archive named `wanted`, whatever its form, or the newest of a source for `latest`, with its comment.
 
     None when there is none. Raises as `archives`.
     """
-    found = _listing(repository, one_words(app, source, wanted), how).of(app, source)
+    listing = _listing(repository, one_words(app, source, wanted), how)
+    found = listing.of(app, source) if wanted == "latest" else listing.archives
     return next((each for each in found if wanted in ("latest", each.name)), None)
 
 

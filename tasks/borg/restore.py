@@ -16,6 +16,7 @@ from tasks.borg.host import restore as program
 from tasks.borg.naming import TIME_FORMAT
 from tasks.borg.runner import UNLIMITED, How, borg_words, environment, run_script
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
@@ -108,6 +109,15 @@ def restore_in_place(
     """
     plan = {"stamp": now.strftime(TIME_FORMAT), "paths": list(outermost(paths))}
     return _run(repository, archive, {**plan, "trusted": trust.trusted, "partial": trust.partial})
+
+
+def require_empty(host: Host, app: str, directory: str) -> None:
+    """Raise UsageError when a folder of the host holds anything."""
+    looking = f"if test -e {quote((directory,))}; then ls -A -- {quote((directory,))}; fi"
+    end = host.run(Script(looking), timeout=60)
+    if not end.ok or end.stdout.strip():
+        reason = f"{directory} is not empty" if end.ok else f"{directory} is not a folder"
+        raise UsageError(f"{app}: nothing was restored: {reason}", "name a new or empty folder")
 
 
 def outermost(paths: Sequence[str]) -> tuple[str, ...]:

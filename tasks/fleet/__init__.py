@@ -16,16 +16,18 @@ BACKUP_HELP = {
 }
 RESTORE_HELP = {
     "app": "name of the app in the inventory",
-    "archive": "name of an archive, or `latest`",
-    "target": "a new or empty folder to restore into; without it the data goes back to its place, the old moved aside",
+    "archive": "any name that `borg.list` shows, or `latest`: the newest that a record knows",
+    "target": "a new or empty folder to restore into, each of several sources into a folder in it; without it the data"
+    " goes back to its place, the old moved aside",
     "to": "`local` restores on this machine, into --target; otherwise on the app's host",
     "at": "a moment: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; wants `binlog: true`",
     "storage": "the storage to restore from, of an app that has several; the first that can be had unless given",
-    "yes": "restore in place without being asked",
+    "yes": "restore in place, or an archive that no record knows, without being asked",
 }
+TRUST_HELP = "let devices, setuid and setgid bits, capabilities and immutable flags come to another machine too"
 VERIFY_HELP = {
     "app": APP_HELP,
-    "archive": "name of an archive; the newest one unless given",
+    "archive": "any name that `borg.list` shows; the newest that a record knows unless given",
     "part": BACKUP_HELP["part"],
     "parallel": BACKUP_HELP["parallel"],
     "to": "`local` drills on this machine, the name of an app on that app's host, also when the app's own host is gone;"
@@ -97,7 +99,14 @@ def _backup(c: Any, chosen: tuple[Any, Any, str, int], dry_run: bool, quiet: boo
         raise Exit(code=code)
 
 
-@task(help={**RESTORE_HELP, "source": "files or mariadb; none means all that the app has"}, iterable=["source"])
+@task(
+    help={
+        **RESTORE_HELP,
+        "source": "files or mariadb; none means all that the app has",
+        "trust-archive": TRUST_HELP,
+    },
+    iterable=["source"],
+)
 def restore(
     c: Any,
     app: str,
@@ -108,9 +117,10 @@ def restore(
     at: str = "",
     storage: str = "",
     yes: bool = False,
+    trust_archive: bool = False,
 ) -> None:
     """Bring one app's data back: into a folder, or into place with the old data moved aside and kept."""
-    _restore(c, app, source, (archive, storage), target, to, at, yes)
+    _restore(c, app, source, (archive, storage), target, to, at, yes, trusted=trust_archive)
 
 
 @task(help=RESTORE_HELP, name="restore")
@@ -128,12 +138,23 @@ def mariadb_restore(
     _restore(c, app, ["mariadb"], (archive, storage), target, to, at, yes)
 
 
-def _restore(c: Any, app: str, source: Any, archive: tuple[str, str], target: str, to: str, at: str, yes: bool) -> None:
+def _restore(
+    c: Any,
+    app: str,
+    source: Any,
+    archive: tuple[str, str],
+    target: str,
+    to: str,
+    at: str,
+    yes: bool,
+    trusted: bool = False,
+) -> None:
     from tasks.cli import confirm
     from tasks.fleet import restoring
 
     name, storage = archive
-    options = restoring.Options(app, tuple(source or ()), name, target or None, to or None, at or None, storage or None)
+    where = target or None, to or None, at or None, storage or None
+    options = restoring.Options(app, tuple(source or ()), name, *where, trusted=trusted)
     code = restoring.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)

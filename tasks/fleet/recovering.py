@@ -63,11 +63,6 @@ def shown(time: datetime) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
-def newest_before(listing: Listing, app: App, source: str, at: datetime) -> Archive | None:
-    """Return the newest archive of a source that was made before a moment."""
-    return max((each for each in listing.of(app.name, source) if each.start <= at), key=_start, default=None)
-
-
 def planned(session: Session, repository: Repository, listing: Listing, app: App, target: Target) -> Planned:
     """Return the whole backup to begin with and the moment, with the binary logs that lead to it.
 

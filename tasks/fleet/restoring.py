@@ -2,22 +2,20 @@
 
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
-from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.list import Archive, Listing, archives, look_up
-from tasks.borg.restore import FOREIGN, OWN, Restored, restore_in_place, restore_to
-from tasks.errors import CloudbackupError, UsageError
+from tasks.borg.list import Archive
+from tasks.borg.restore import Restored, Trust, require_empty, restore_in_place, restore_to
+from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet import database, recovering
-from tasks.fleet.outcome import Outcome, attempted, exit_code
+from tasks.fleet.choice import LATEST, Choice, Choices
+from tasks.fleet.outcome import Outcome, Status, attempted, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import View
 from tasks.inventory import load
-from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb import restore as mariadb
 from tasks.mariadb import unpack
@@ -29,6 +27,7 @@ from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 
 RESTORABLE = ("files", "mariadb")
+_OK: Status = "ok"
 PROGRESS = "replay: "  # how lines begin that tell how far the replay of binary logs is
 Ask = Callable[[str], bool]
 
@@ -48,6 +47,7 @@ class Options:
     to: str | None = None
     at: str | None = None
     storage: str | None = None
+    trusted: bool = False  # devices and setuid bits come to another machine too
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ class _Job:
     archive: Archive
     target: str | None
     moment: Moment | None = None
+    choice: Choice | None = None
+    trusted: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether a record knows the archive."""
+        return self.choice is None or self.choice.known
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
@@ -71,13 +78,17 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     with Session(load(Path(folder))) as session:
         jobs = _first_jobs(session, options)
         app = jobs[0].app
-        if options.target is None and not ask(_question(jobs)):
+        question = _question(jobs)
+        if question and not ask(question):
             print("nothing was restored")
             return 0
+        if options.target is not None and len(jobs) > 1:
+            require_empty(jobs[0].repository.host, app.name, posixpath.dirname(str(jobs[0].target)))
         with View([app]) as view:
             outcomes = [_done(job, view) for job in jobs]
             view.summary(outcomes, "restored")
-        return exit_code(outcomes)
+        code = exit_code(outcomes)
+        return code if any(outcome.failed for outcome in outcomes) else min(code, AppError.exit_code)
 
 
 def _first_jobs(session: Session, options: Options) -> list[_Job]:
@@ -102,43 +113,25 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
     side = _side(options)
     repository = session.on_this_machine(app) if side is Side.OPERATOR else session.repository(app, side)
     at = recovering.moment(options.at) if options.at else None
-    begun = _Begun(session, app, repository, at)
-    sources = _sources(app, options)
-    return [_job(begun, source, options.archive, _target(options, source, len(sources))) for source in sources]
+    choices = Choices(session, app, repository)
+    sources = _sources(app, options, choices)
+    trusted = options.trusted
+    return [
+        replace(
+            _job(choices, source, options.archive, at), target=_target(options, source, len(sources)), trusted=trusted
+        )
+        for source in sources
+    ]
 
 
-@dataclass(frozen=True)
-class _Begun:
-    """What the restores of all sources stand on."""
-
-    session: Session
-    app: App
-    repository: Repository
-    at: datetime | None
-
-    @cached_property
-    def listing(self) -> Listing:
-        """All archives; most restores want one alone, which borg finds as quickly and tells the comment of."""
-        return archives(self.repository)
-
-
-def _job(begun: _Begun, source: str, wanted: str, target: str | None) -> _Job:
-    app, at = begun.app, begun.at
+def _job(choices: Choices, source: str, wanted: str, at: datetime | None) -> _Job:
+    session, app, repository = choices.session, choices.app, choices.repository
     if at is not None and source == "mariadb":
         to = recovering.Target(at, wanted)
-        planned = recovering.planned(begun.session, begun.repository, begun.listing, app, to)
-        return _Job(begun.session, app, source, begun.repository, planned.base, target, planned.moment)
-    if at is not None and wanted == "latest":
-        archive = recovering.newest_before(begun.listing, app, source, at)
-    else:
-        archive = look_up(begun.repository, app.name, source, wanted)
-    if archive is None:
-        names = [each.name for each in begun.listing.archives]
-        what = f"{app.name} has no archive {wanted}{nearest(wanted, names)}"
-        if wanted == "latest":
-            what = f"{app.name} has no archive of {source} yet" + (f" at {recovering.shown(at)}" if at else "")
-        raise UsageError(what, f"`inv borg.list --app {app.name}` shows them")
-    return _Job(begun.session, app, source, begun.repository, archive, target)
+        planned = recovering.planned(session, repository, choices.known_listing, app, to)
+        return _Job(session, app, source, repository, planned.base, None, planned.moment)
+    choice = choices.choose(source, wanted, at)
+    return _Job(session, app, source, repository, choice.archive, None, choice=choice)
 
 
 def _side(options: Options) -> Side:
@@ -151,13 +144,15 @@ def _side(options: Options) -> Side:
     return Side.OPERATOR
 
 
-def _sources(app: App, options: Options) -> Sequence[str]:
+def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
     mine = [source for source in app.sources if source in RESTORABLE]
-    named = naming.parse(options.archive)
-    if named is not None:
-        if options.sources and set(options.sources) != {named.source}:
-            raise UsageError(f"{options.archive} is an archive of {named.source}, not of {', '.join(options.sources)}")
-        return [named.source]
+    if options.archive != LATEST:
+        source = choices.source_of(options.archive, options.sources)
+        if source not in RESTORABLE:
+            raise UsageError(f"{options.archive} holds binary logs", "`inv restore --at` brings a database to a moment")
+        if source not in mine and options.target is None:
+            raise UsageError(f"{app.name} has no `{source}` in the inventory", "give --target, a new folder")
+        return [source]
     for source in options.sources:
         if source not in mine:
             raise UsageError(f"{app.name} has no source `{source}`", f"it has {', '.join(mine)}")
@@ -178,12 +173,17 @@ def _target(options: Options, source: str, count: int) -> str | None:
 
 
 def _question(jobs: Sequence[_Job]) -> str:
-    app = jobs[0].app
+    """Return what a person must agree to; empty where nothing is replaced and the archives are known."""
+    app, place = jobs[0].app, "in place" if jobs[0].target is None else f"in {jobs[0].target}"
+    unknown = [f"No record knows {job.archive.name}." for job in jobs if not job.known]
+    if jobs[0].target is not None and not unknown:
+        return ""
     names = " and ".join(
         f"{job.archive.name}, brought to {recovering.shown(job.moment.at)}," if job.moment else job.archive.name
         for job in jobs
     )
-    return f"Put {names} in place on {app.host}? What is there now is moved aside and kept."
+    kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
+    return " ".join((*unknown, f"Put {names} {place} on {app.host}?{kept}"))
 
 
 def _done(job: _Job, view: View) -> Outcome:
@@ -200,12 +200,12 @@ def _done(job: _Job, view: View) -> Outcome:
 
 
 def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
-    total, said = _files(job, began) if job.source == "files" else _database(job, listen)
+    total, said, status = _files(job, began) if job.source == "files" else (*_database(job, listen), _OK)
     moment = {"at": job.moment.at.isoformat()} if job.moment else {}
-    return Outcome(
+    outcome = Outcome(
         app=job.app.name,
         source=job.source,
-        status="ok",
+        status=status,
         began=began,
         seconds=(datetime.now(UTC) - began).total_seconds(),
         size=total,
@@ -214,16 +214,28 @@ def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
         said=said,
         details={"target": job.target or "in place", **moment},
     )
+    return _with_choice(outcome, job.choice) if job.choice else outcome
 
 
-def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...]]:
+def _with_choice(outcome: Outcome, choice: Choice) -> Outcome:
+    """Return the outcome no better than the archive is."""
+    status: Status = "incomplete" if choice.verdict.left_out else "warning" if choice.said else "ok"
+    return outcome.no_better_than(status, *choice.said)
+
+
+def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...], Status]:
+    own = job.repository.side is Side.HOST and job.known
+    trust = Trust(trusted=own or job.trusted, private=job.repository.side is Side.OPERATOR, partial=True)
     if job.target is not None:
-        trust = FOREIGN if job.repository.side is Side.OPERATOR else OWN
         done = restore_to(job.repository, job.archive.name, job.target, trust=trust)
-        return done.size, (f"in {job.target}", *done.remarks, *done.doubts)
-    assert job.app.files is not None
-    done = restore_in_place(job.repository, job.archive.name, job.app.files.paths, began)
-    return done.size, (*_kept(done), *done.remarks, *done.doubts)
+        said: tuple[str, ...] = (f"in {job.target}",)
+    else:
+        assert job.app.files is not None
+        done = restore_in_place(job.repository, job.archive.name, job.app.files.paths, began, trust)
+        said = tuple(_kept(done))
+    absent = tuple(f"the archive holds nothing of {path}: it is as it was" for path in done.absent)
+    status: Status = "incomplete" if absent else "warning" if done.doubts else "ok"
+    return done.size, (*said, *absent, *done.remarks, *done.doubts), status
 
 
 def _kept(done: Restored) -> list[str]:

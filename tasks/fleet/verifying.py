@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.list import Archive, look_up
+from tasks.borg.list import Archive
 from tasks.borg.read_back import read_back
-from tasks.errors import AppError, UsageError
+from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet import database
 from tasks.fleet.again import patient
+from tasks.fleet.choice import LATEST, Choices
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, exit_code
 from tasks.fleet.recording import recorded
@@ -113,11 +114,13 @@ def _folder(options: Options) -> str:
 
 def _named(options: Options) -> Options:
     """Return the options with what a named archive says of app and source. Raises UsageError."""
-    if options.archive == "latest":
+    if options.archive == LATEST:
         return options
     named = naming.parse(options.archive)
     if named is None:
-        raise UsageError(f"{options.archive} is no archive's name", "`inv borg.list` shows them")
+        if len(options.apps) != 1:
+            raise UsageError(f"the name {options.archive} does not say of which app it is", "give --app with it")
+        return options
     if set(options.apps) - {named.app} or set(options.sources) - {named.source}:
         raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
     return replace(options, apps=(named.app,), sources=(named.source,))
@@ -154,7 +157,22 @@ class _App:
     def drill(self) -> list[Outcome]:
         """Return an outcome for each source; no fault is raised but an interruption."""
         with self._opened:
-            return [self._source(source) for source in _sources(self.app, self.options)]
+            return [self._source(source) for source in self._sources()]
+
+    def _sources(self) -> list[str]:
+        """Return what to drill: of an archive with a name of a person's own, what is in it."""
+        mine, wanted = _sources(self.app, self.options), self.options.archive
+        if wanted == LATEST or naming.parse(wanted) or len(mine) == 1:
+            return mine
+        try:
+            return [self.choices.source_of(wanted, self.options.sources)]
+        except CloudbackupError:
+            return mine[:1]  # and the drill tells what is wrong
+
+    @cached_property
+    def choices(self) -> Choices:
+        """Return the archives to choose among."""
+        return Choices(self.session, self.app, self.repository)
 
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")
@@ -173,13 +191,17 @@ class _App:
         return replace(done[0], said=(*told, *done[0].said))
 
     def _proven(self, source: str, began: datetime) -> Outcome:
-        archive = look_up(self.repository, self.app.name, source, self.options.archive)
-        if archive is None:
-            wanted = f"archive {self.options.archive}" if self.options.archive != "latest" else f"archive of {source}"
-            raise AppError(f"{self.app.name} has no {wanted}", f"`inv borg.list --app {self.app.name}` shows them")
+        try:
+            choice = self.choices.choose(source, self.options.archive)
+        except UsageError as error:
+            raise AppError(error.what, error.remedy) from error
         act = self._files if source == "files" else self._database
-        outcome = patient(self.session, self.app, source, lambda _: act(archive, began), self.view)
-        return replace(outcome, archive=archive.name, archive_id=archive.id)
+        outcome = patient(self.session, self.app, source, lambda _: act(choice.archive, began), self.view)
+        if not choice.known:  # without the id the record proves nothing
+            details = {**outcome.details, "unknown_archive": choice.archive.name}
+            return replace(outcome, details=details).no_better_than("warning", *choice.said)
+        said = () if outcome.failed else choice.said
+        return replace(outcome, archive=choice.archive.name, archive_id=choice.archive.id, said=(*outcome.said, *said))
 
     def _files(self, archive: Archive, began: datetime) -> Outcome:
         self.view.step(self.app.name, "files", f"reads {archive.name}")

@@ -83,7 +83,7 @@ class _Details(Answer):
     recount: bool | None = None
     chunk_size: Count | None = None
     left_out: dict[str, Any] | None = None
-    position: dict[str, Any] | None = None
+    position: dict[str, Any] | Text | None = None
     binlog: dict[str, Any] | None = None
 
 

@@ -168,7 +168,7 @@ def test_another_apps_host_drills_with_neither_passphrase_nor_key_and_leaves_its
     [
         (("--source", "binlog"), "no source `binlog`"),
         (("--to", "moon"), "--to moon"),
-        (("--archive", "before-upgrade"), "is no archive's name"),
+        (("--archive", "before-upgrade"), "does not say of which app"),
         (("--app", "shop", "--archive", "blog-files-2026-11-22T03-00-00"), "is an archive of files of blog"),
         (("--scratch", "relative"), "must begin with /"),
         (("--sample=-1",), "reads nothing"),

@@ -1,0 +1,134 @@
+"""Which archive a restore or a drill takes.
+
+`latest` is the newest archive that a record knows by its id: whoever has a host's key can add one that is newer. Any
+archive can be taken by its name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from tasks.borg import naming
+from tasks.borg.extract import size
+from tasks.borg.list import Archive, Listing, archives, look_up
+from tasks.errors import RefusedError, UsageError
+from tasks.fleet import database
+from tasks.fleet.recovering import shown
+from tasks.inventory.errors import nearest
+from tasks.inventory.models import App
+from tasks.storage.ledger import ledger
+from tasks.storage.records import Records
+from tasks.storage.repository import Repository
+from tasks.storage.session import Session
+from tasks.storage.verdict import ACCEPT, Verdict, verdict_of_comment, verdicts
+
+LATEST = "latest"
+UNKNOWN = "no record knows it: somebody with the host's key may have made it, so it proves nothing"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The archive that was chosen; whether a record knows it, what its backup said of it, and what is to be said."""
+
+    archive: Archive
+    known: bool
+    verdict: Verdict
+    said: tuple[str, ...] = ()
+
+
+class Choices:
+    """The archives of an app as `latest` and names choose among them."""
+
+    def __init__(self, session: Session, app: App, repository: Repository) -> None:
+        self.session, self.app, self.repository = session, app, repository
+
+    @cached_property
+    def records(self) -> Records:
+        """The app's records since the newest milestone."""
+        return self.session.storage_of(self.app).read_history(self.app)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The ids of the archives that we made, or that a person took as right."""
+        accepted = (record.archive_id for record in self.records.all if record.action == ACCEPT)
+        return frozenset({*ledger(self.records).made, *filter(None, accepted)})
+
+    @cached_property
+    def listing(self) -> Listing:
+        """All archives."""
+        return archives(self.repository)
+
+    @property
+    def known_listing(self) -> Listing:
+        """The archives that a record knows."""
+        return replace(self.listing, archives=tuple(each for each in self.listing.archives if each.id in self.known))
+
+    def source_of(self, wanted: str, sources: Sequence[str]) -> str:
+        """Return what a named archive holds: by its name, or else by what is in it. Raises UsageError.
+
+        `sources` are those that were asked for.
+        """
+        named = naming.parse(wanted)
+        if named is not None:
+            source = named.source
+        elif len(sources) == 1:
+            return sources[0]
+        else:
+            archive = self.named(wanted)
+            source = "mariadb" if size(self.repository, archive.name, (database.STREAM,))[1] else "files"
+        if sources and source not in sources:
+            raise UsageError(f"{wanted} is an archive of {source}, not of {', '.join(sources)}")
+        return source
+
+    def named(self, wanted: str) -> Archive:
+        """Return an archive by its name, with its comment. Raises UsageError."""
+        found = look_up(self.repository, self.app.name, "", wanted)
+        if found is None:
+            near = nearest(wanted, [each.name for each in self.listing.archives])
+            raise UsageError(
+                f"{self.app.name} has no archive {wanted}{near}", f"`inv borg.list --app {self.app.name}` shows them"
+            )
+        return found
+
+    def choose(self, source: str, wanted: str = LATEST, before: datetime | None = None) -> Choice:
+        """Return the archive named `wanted`, or for `latest` the newest known one, at most from `before`.
+
+        Raises UsageError where there is none, RefusedError where there are unknown ones alone.
+        """
+        if wanted != LATEST:
+            return self._judged(self.named(wanted), source)
+        newest = look_up(self.repository, self.app.name, source) if before is None else None
+        if newest is not None and newest.id in self.known:
+            return self._judged(newest, source)
+        every = sorted(self.listing.of(self.app.name, source), key=lambda archive: archive.start)
+        every = [archive for archive in every if before is None or archive.start <= before]
+        if not every:
+            what = f"{self.app.name} has no archive of {source} yet" + (f" at {shown(before)}" if before else "")
+            raise UsageError(what, f"`inv borg.list --app {self.app.name}` shows them")
+        known = [archive for archive in every if archive.id in self.known]
+        if not known:
+            raise RefusedError(
+                f"{self.app.name}: no record knows any archive of {source}; the newest is {every[-1].name}",
+                f"`inv report --app {self.app.name}` says more; `--archive {every[-1].name}` takes it all the same",
+            )
+        newer = () if known[-1] is every[-1] else (f"{every[-1].name} is newer, and {UNKNOWN}; --archive takes it",)
+        return self._judged(self.named(known[-1].name), source, newer)
+
+    def _judged(self, archive: Archive, source: str, said: tuple[str, ...] = ()) -> Choice:
+        verdict = verdicts(self.records).get(archive.id) or verdict_of_comment(archive.comment)
+        known = archive.id in self.known
+        lines = [*said, *(() if known else (f"{archive.name}: {UNKNOWN}",))]
+        if verdict.left_out:
+            lines += [f"{archive.name} lacks {verdict.left_out}: {'; '.join(verdict.first[:5])}", self._whole(source)]
+        lines += [f"{archive.name} is suspect: {each}" for each in verdict.suspect if verdict.accepted is None]
+        return Choice(archive, known, verdict, tuple(filter(None, lines)))
+
+    def _whole(self, source: str) -> str:
+        """Return which archive is whole."""
+        judged = verdicts(self.records)
+        whole = [
+            each for each in self.known_listing.of(self.app.name, source) if not judged.get(each.id, Verdict()).left_out
+        ]
+        newest = max(whole, key=lambda archive: archive.start, default=None)
+        return f"the newest whole one is {newest.name}: --archive takes it" if newest else "no whole one is known"
