@@ -3,14 +3,18 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
+from tasks.terminal import OutputError, printable, printing
 
 APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
 
@@ -27,16 +31,58 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
         def run(*args: Any, **kwargs: Any) -> None:
             try:
                 _require(body, kwargs)
-                with foreseen():
+                _refuse_dry(args)
+                with _output(), foreseen(), printing():
                     body(*args, **kwargs)
             except CloudbackupError as error:
-                raise Exit(str(error), code=error.exit_code) from error
+                raise Exit(printable(str(error)), code=error.exit_code) from error
             except KeyboardInterrupt as error:
-                raise Exit(str(error) or "interrupted", code=InterruptedRunError.exit_code) from error
+                said = printable(str(error)) or "interrupted"
+                raise Exit(said, code=InterruptedRunError.exit_code) from error
 
-        return invoke_task(**{"positional": (), **options})(run)
+        return invoke_task(**{"positional": (), "klass": _Task, **options})(run)
 
     return decorate
+
+
+class _Argument(Argument):
+    """An option: one that takes a value must get one, a number must be one."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # Invoke's own signature
+        """Take the value from the command line. Raises ParseError."""
+        try:
+            super().set_value(value, cast)
+        except ValueError:
+            raise ParseError(f"--{self.names[0].replace('_', '-')} needs a number, not `{value}`") from None
+
+
+class _Task(Task[Any]):
+    """A task whose options are `_Argument`s."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the options. A list of values counts as not given until it has one: `--app` alone means no app."""
+        found = super().get_arguments(ignore_unknown_help)
+        for each in found:
+            each.__class__ = _Argument
+            if each.kind is list:
+                each.raw_value = None
+        return found
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Say what standard output could not take. Raises CloudbackupError."""
+    try:
+        yield
+    except OutputError as error:
+        raise CloudbackupError(f"standard output cannot be written: {error}", "what was done is done") from error
+
+
+def _refuse_dry(args: Sequence[Any]) -> None:
+    """Refuse Invoke's own --dry, which would run everything: no task of ours runs its commands through Invoke."""
+    config = getattr(args[0], "config", None) if args else None
+    if config is not None and config.run.dry:
+        raise UsageError("--dry is not for these tasks", "`--dry-run`, after the task, shows what it would do")
 
 
 def _require(body: Callable[..., None], given: dict[str, Any]) -> None:

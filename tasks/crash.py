@@ -12,6 +12,7 @@ from secrets import token_hex
 
 from tasks.answers import encodable
 from tasks.errors import CloudbackupError
+from tasks.terminal import OutputError
 
 KEPT = 20  # files: the oldest go
 LONGEST = 256 << 10  # characters of one
@@ -52,7 +53,7 @@ def foreseen(where: str = "") -> Iterator[None]:
     """Turn an exception of the block that is no CloudbackupError into an UnforeseenError of the app `where`."""
     try:
         yield
-    except CloudbackupError:
+    except (CloudbackupError, OutputError):
         raise
     except Exception as error:
         raise unforeseen(error, where) from error

@@ -1,42 +1,135 @@
-"""Invoke's own program with one difference: wrong usage exits 2, where Invoke exits 1.
+"""Invoke's own program with few differences: wrong usage exits 2 and says what would be right, where Invoke exits 1.
 
-`./inv` runs this file; a bare `inv` works as well, but for that one code. It imports nothing of this project.
+`./inv` runs this file; a bare `inv` works as well, but for that. It imports nothing of this project.
 """
 
-from collections.abc import Iterator
+import difflib
+import os
+import re
+import runpy
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+# Invoke's options for commands that tasks run through it, as no task here does: they would do nothing, or harm.
+REFUSED = {
+    "dry": "the task's own --dry-run shows what it would do",
+    "echo": "the task's own --verbose shows each step, and --dry-run each command",
+    "hide": "the task's own --quiet prints less",
+    "pty": "it does nothing here",
+    "warn-only": "it does nothing here; the exit code says what failed",
+    "command-timeout": "`defaults: time_limit` in the inventory says how long a step may take",
+    "prompt-for-sudo-password": "the inventory says how an app's host is reached",
+    "write-pyc": "it does nothing here",
+}
+NEXT = """\
+cloudbackup backs up many apps' files and MariaDB servers. What to do next:
+
+  ./inv demo                a lab with apps, backups and restores, on this machine alone
+  ./inv app.add             the first app, or a further one, by questions
+  ./inv backup              save all apps; --app NAME for one
+  ./inv report              what is saved, and how it is; --strict for a script's exit code
+  ./inv verify              restore drills: is what was saved any good?
+  ./inv restore --app NAME  bring it back
+
+`./inv --list` shows all tasks, `./inv TASK --help` each option, README.md the rest."""
+
 
 @contextmanager
-def wrong_usage() -> Iterator[None]:
+def wrong_usage(program: "Inv") -> Iterator[None]:
     """End the program with 2 when the block finds the command line wrong."""
     try:
         yield
     except ParseError as error:
-        raise Exit(str(error), code=2) from error
+        raise Exit(program.explained(error), code=2) from error
+    except ValueError as error:  # a number that is none
+        raise Exit(f"wrong usage: {error}", code=2) from error
 
 
 class Inv(Program):
     """`inv`, with usage errors told apart from failures."""
 
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  # Invoke's
+        """Run; a reader of a list that has gone, as in `inv --list | head -1`, is no fault."""
+        try:
+            super().run(argv, exit)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options that stand before the first task."""
-        with wrong_usage():
+        with wrong_usage(self):
             super().parse_core(argv)
+            self.refuse()
 
     def parse_tasks(self) -> None:
         """Read the tasks and their options."""
-        with wrong_usage():
+        with wrong_usage(self):
             super().parse_tasks()
+            self.refuse()
 
     def parse_cleanup(self) -> None:
         """Answer what is no task: help, lists."""
-        with wrong_usage():
+        with wrong_usage(self):
             super().parse_cleanup()
+
+    def refuse(self) -> None:
+        """Raise ParseError for an option of Invoke's that is not for these tasks."""
+        for name, instead in REFUSED.items():
+            if self.args[name].value:
+                raise ParseError(f"--{name} is an option of Invoke's that is not for these tasks: {instead}")
+
+    def no_tasks_given(self) -> None:
+        """Say what to do next."""
+        print(NEXT)
+        raise Exit
+
+    def print_help(self) -> None:
+        """Print the options that stand before a task, without those that are refused."""
+        print(f"Usage: {self.binary} [--core-opts] task1 [--task1-opts] ... taskN [--taskN-opts]\n\nCore options:\n")
+        rows = self.initial_context.help_tuples()
+        self.print_columns([row for row in rows if not any(_names(row[0], name) for name in REFUSED)])
+
+    def explained(self, error: ParseError) -> str:
+        """Return in a person's words what is wrong with the command line."""
+        text = str(error)
+        if found := re.match(r"Flag '?<?.*?(?:Argument|_Argument): ([\w-]+).*needed value", text):
+            return f"--{found[1].replace('_', '-')} needs a {'name' if found[1] == 'app' else 'value'} after it"
+        found = re.fullmatch(r"No idea what '(.*)' is!", text, re.DOTALL)
+        return text if found is None else self._unknown(found[1], error)
+
+    def _unknown(self, word: str, error: ParseError) -> str:
+        context = error.context
+        options = list(context.flags) if context is not None and context.name else []
+        if word.startswith("-"):
+            where = f"{context.name} has" if options and context is not None else "there is"
+            return f"{where} no option `{word}`{_nearest(word, options)}"
+        tasks = list(self.parser.contexts) if hasattr(self, "parser") else []
+        said = f"there is no task `{word}`{_nearest(word, tasks)}"
+        if "--app" in options and context is not None:
+            said += f"; for the app of that name: `{context.name} --app {word}`"
+        return said
+
+
+def _names(flags: str, name: str) -> bool:
+    return re.search(rf"--{name}(?![\w-])", flags) is not None
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f": did you mean `{found[0]}`?" if found else ""
+
+
+def version() -> str:
+    """Return the version, which stands in a file of its own."""
+    return str(runpy.run_path(str(Path(__file__).with_name("version.py")))["VERSION"])
 
 
 if __name__ == "__main__":
-    Inv(name="cloudbackup", binary="inv", binary_names=["inv"]).run()
+    Inv(name="cloudbackup", binary="inv", binary_names=["inv"], version=version()).run()

@@ -11,6 +11,7 @@ from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.storage.loop import over_apps
 from tasks.storage.session import Session
+from tasks.terminal import one_line, own
 
 COLOURS = {"ok": 32, "warning": 33, "error": 31}
 
@@ -37,6 +38,6 @@ def _show(label: str, check: Check) -> None:
     level = f"{check.level:7}"
     if wants_colour(sys.stdout):
         level = f"\033[{COLOURS[check.level]}m{level}\033[0m"
-    print(f"{label}  {level}  {check.name:10}  {check.text}")
+    print(f"{label}  {level}  {check.name:10}  {one_line(check.text)}", file=own(sys.stdout))
     if check.remedy and check.level != "ok":
-        print(f"      {check.remedy}")
+        print(f"      {one_line(check.remedy)}", file=own(sys.stdout))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tasks.fleet.outcome import Outcome, Status
 from tasks.human import clock, size
 from tasks.inventory.models import App
+from tasks.terminal import one_line, own, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,9 +78,11 @@ class View:
 
     def __enter__(self) -> "View":
         if sys.stdout.isatty() and not self._telling.quiet:
+            from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(get_renderable=self._picture, refresh_per_second=4, transient=True)
+            console = Console(file=own(sys.stdout))  # what is shown there was made printable
+            self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=4, transient=True)
             self._live.start()
         return self
 
@@ -117,7 +120,7 @@ class View:
             text = text.removesuffix(outcome.archive or "").rstrip()  # `report` shows the name
         self._print(text, COLOURS[outcome.status])
         for said in outcome.said[1:] if outcome.failed else outcome.said:
-            self._print("      " + said, None)
+            self._print("      " + one_line(said), None)
 
     def summary(self, outcomes: Sequence[Outcome], verb: str) -> None:
         """Print the last line."""
@@ -125,6 +128,7 @@ class View:
             self._print(summed(outcomes, verb, time.monotonic() - self._began), None)
 
     def _print(self, text: str, colour: str | None) -> None:
+        text = printable(text)
         if self._live is not None:
             from rich.text import Text
 
@@ -149,7 +153,7 @@ class View:
             well, failed = self._ended
         lines.append(f"{clock(now - self._began)}  {apps} of {self._expected} apps under way, {well} sources done")
         lines[-1] += f", {failed} failed" if failed else ""
-        return Group(*(Text(each, no_wrap=True, overflow="ellipsis") for each in lines))
+        return Group(*(Text(printable(each.replace("\n", " ")), no_wrap=True, overflow="ellipsis") for each in lines))
 
 
 def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
@@ -158,7 +162,7 @@ def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
     head = f"{label:{app_width}}  {outcome.source:{source_width}}  {outcome.status:{STATUS_WIDTH}}"
     head += f"  {clock(outcome.seconds):>5}"
     if outcome.failed:
-        return f"{head}  {outcome.said[0] if outcome.said else ''}"
+        return f"{head}  {one_line(outcome.said[0]) if outcome.said else ''}"
     numbers = f"{size(outcome.size):>9}" if outcome.size is not None else ""
     added = f"+{size(outcome.stored):<9}" if outcome.stored is not None else ""
     return f"{head}  {numbers}  {added}  {_name(outcome)}".rstrip()

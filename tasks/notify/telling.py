@@ -8,6 +8,7 @@ from tasks.errors import CloudbackupError
 from tasks.inventory.notifications import Notification
 from tasks.remote import notices
 from tasks.remote.secret import resolve
+from tasks.terminal import one_line, printable
 
 LONGEST = 3500  # characters of a message: most services take so much
 
@@ -51,10 +52,10 @@ class Circle:
         purpose = f"notification {number} of {self.what}"
         try:
             if notification.ping:
-                notices.ping(resolve(notification.ping, purpose), state, _text(news))
+                notices.ping(resolve(notification.ping, purpose), state, printable(_text(news)))
             elif notification.url:
                 address = resolve(notification.url, purpose)
-                notices.message(address, news.title, shortened(news.body), failed=news.failed)
+                notices.message(address, one_line(news.title), printable(shortened(news.body)), failed=news.failed)
         except CloudbackupError as error:
             _say(f"{error.what.removeprefix(f'{purpose}: ')}", purpose)
         except Exception as error:  # a fault of a library for one of a hundred services

@@ -77,7 +77,7 @@ def groups(session: Session, apps: Sequence[App]) -> list[list[App]]:
 
 def _address(storage: Storage, app: App) -> str:
     """Return what must be the same for a listing to hold: where the repository is, and whence its passphrase comes."""
-    return f"{storage.url(app)} {app.passphrase.model_dump_json(exclude_none=True)}"
+    return f"{storage.url(app)} {app.passphrase.model_dump_json(exclude_none=True, warnings=False)}"
 
 
 def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> list[Found]:

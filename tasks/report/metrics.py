@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from tasks.report.formats import Look
 from tasks.report.rows import WORST_FIRST, Report, Row, StorageRow
+from tasks.version import VERSION
 
 PREFIX = "cloudbackup"
 SOURCE = ("app", "source", "storage")
@@ -78,6 +79,7 @@ class ReportCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily | StateSetMetricFamily]:
         """Yield every metric."""
+        yield _gauge("build_info", "Which version made this", ("version",), [((VERSION,), 1)])
         report = self._current()
         if report is None:
             return

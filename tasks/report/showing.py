@@ -13,6 +13,7 @@ from tasks.report.notifying import tell
 from tasks.report.rows import exit_code
 from tasks.report.whole import write_whole
 from tasks.storage.session import Session
+from tasks.terminal import own
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def run(folder: str, options: Options) -> int:
     if options.output:
         write_whole(Path(options.output).expanduser(), text)
     else:
-        sys.stdout.write(text)
+        (own(sys.stdout) if look.colour else sys.stdout).write(text)  # the table has made its cells printable
     if options.notify:
         tell(report, inventory)
     return exit_code(report, strict=options.strict)

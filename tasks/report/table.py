@@ -7,6 +7,7 @@ from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
 from tasks.report.human import age, ago, moment
 from tasks.report.rows import Report, Row, StorageRow
+from tasks.terminal import one_line
 
 COLOURS = {  # ANSI: red, magenta, yellow, green
     "failed": 31,
@@ -94,4 +95,4 @@ def space(row: StorageRow, report: Report) -> str:
 
 def printable(text: str) -> str:
     """Return the text as one line without control characters: hosts write it, and terminals obey them."""
-    return "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
+    return one_line(text)

@@ -66,6 +66,7 @@ class _File(Answer):
     transaction: Count | None = None
     objects: Number | None = None
     operator: Text | None = None
+    tool: Text | None = None
     details: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -94,8 +95,8 @@ class Record:
     `action` is the verb, such as `backup`, `restore` or `verify`. Sizes are bytes: `size` what the archive holds,
     `stored` what it added to the repository. `error` is the first line that a person was shown. `archive_ids` are the
     ids of all archives that were listed afterwards, None when they could not be; `config_sha256`, `transaction` and
-    `objects` are the repository's state then (see `state.py`). `details` holds what only one action
-    knows, such as the chunk size of a database's archive.
+    `objects` are the repository's state then (see `state.py`). `tool` is the version that wrote it. `details` holds
+    what only one action knows, such as the chunk size of a database's archive.
     """
 
     app: str
@@ -114,6 +115,7 @@ class Record:
     transaction: int | None = None
     objects: int | None = None
     operator: str | None = None
+    tool: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from tasks.storage.sftp import SftpServer
 from tasks.storage.ssh import SshServer, agent_key_path
 from tasks.storage.staged import Means, Staged
 from tasks.storage.storagebox import StorageBox
+from tasks.version import VERSION
 
 Result = TypeVar("Result")
 Tell = Callable[[CloudbackupError, float], None]
@@ -89,7 +91,7 @@ class Session:
 
         Not where the action itself met such a fault: it was waited for, or a person waits. Raises AppError.
         """
-        storage = self.storage_of(app)
+        storage, record = self.storage_of(app), replace(record, tool=VERSION)
         if patient:
             self.patiently(lambda: storage.write_record(app, record))
         else:

@@ -119,7 +119,7 @@ def test_backup(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixtur
         ("tasks.fleet.pruning:_Job.planned", pruning),
         ("tasks.borg.freeing:intend_prune", pruning),
         ("tasks.fleet.pruning:_Job.carry_out", pruning),
-        ("tasks.borg.freeing:carry_out", pruning),
+        ("tasks.fleet.pruning:_Job._removed", pruning),
     ],
 )
 def test_drill_check_and_prune(

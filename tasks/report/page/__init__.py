@@ -14,6 +14,7 @@ from tasks.report.formats import Look
 from tasks.report.page.view import view
 from tasks.report.rows import Report
 from tasks.report.table import printable
+from tasks.version import VERSION
 
 FOLDER = Path(__file__).parent
 # frame-ancestors would belong here, but a page cannot say that of itself: `report.serve` sends it as a header.
@@ -37,7 +38,7 @@ def write(report: Report, look: Look) -> str:
     style, script = _own("style.css"), _own("script.js")
     policy = POLICY.format(style=_hash(style), script=_hash(script))
     text = environment.get_template("page.html").render(
-        view=view(report, look), style=style, script=script, policy=policy
+        view=view(report, look), style=style, script=script, policy=policy, version=VERSION
     )
     return text.rstrip("\n")
 

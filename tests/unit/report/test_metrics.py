@@ -48,7 +48,7 @@ def test_what_is_known_of_a_source() -> None:
 def test_what_is_not_known_has_no_sample() -> None:
     found = samples(Report(NOW, (UNKNOWN, MISSING)))
 
-    assert set(found) == {"report_timestamp_seconds", "status", "archives"}
+    assert set(found) == {"build_info", "report_timestamp_seconds", "status", "archives"}
     assert found["archives"] == {("mail", "files"): 0}
 
 

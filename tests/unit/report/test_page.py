@@ -193,4 +193,4 @@ def test_the_page_is_one_file_that_asks_no_network() -> None:
 def test_marks_that_turn_the_writing_around_are_taken_out() -> None:
     row = replace(fleet().apps[0], status="failed", error="a\u202eb\x1bc")
 
-    assert "a\ufffdb\ufffdc" in write(Report(NOW, (row,)), "html", UTC_LOOK)
+    assert r"a\u202eb\u001bc" in write(Report(NOW, (row,)), "html", UTC_LOOK)

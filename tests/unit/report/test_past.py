@@ -24,7 +24,7 @@ def test_a_record_is_a_line_and_what_went_wrong_stands_below() -> None:
         "shop backup files ok 0:07",
     ]
     assert [line.strip() for line in text if line.startswith("      ")] == [
-        "no space �[2J",
+        "no space \\u001b[2J",
         "forced, although it is late",
     ]
     assert text[-1].endswith("ok         0:07    1.1 GB  90 MB    " + NEW.name + "  anna@laptop")
