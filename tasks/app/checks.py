@@ -14,7 +14,7 @@ from tasks.errors import AppError, CloudbackupError
 from tasks.fleet import database
 from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, chunks, server
+from tasks.mariadb import binlogs, chunks, defaults, server
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.storage.records import Record
@@ -162,6 +162,9 @@ def _server(session: Session, app: App) -> Iterator[Check]:
 
 def _database_options(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
     assert app.mariadb is not None
+    if given := defaults.overridden(asked.tools.given):
+        text = f"an option file has mariadb-backup {', '.join(given)}: backups override that"
+        yield Check(app.name, "mariadb", "warning", text, defaults.REMEDY)
     if app.mariadb.checkpoint and not asked.checkpoints:
         remedy = (
             "GRANT SUPER ON *.* makes backups smaller, and is optional; `checkpoint: false` says so (docs/mariadb.md)"

@@ -1,9 +1,9 @@
 """The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.borg.create import StreamOptions
+from tasks.borg.create import Created, StreamOptions
 from tasks.borg.failures import explain
 from tasks.borg.list import Archive, look_up
 from tasks.borg.messages import read_messages
@@ -12,18 +12,22 @@ from tasks.errors import AppError, CloudbackupError
 from tasks.fleet.ready import Learnt, Ready
 from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, chunks, failures, server, unpack
+from tasks.mariadb import binlogs, chunks, failures, server, tables, unpack
 from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump, positions
 from tasks.mariadb.server import Server
 from tasks.remote.secret import resolve
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
+from tasks.storage.verdict import Verdict
 
 SOURCE = "mariadb"
 STREAM = "mariadb.mbstream"  # the one file in an archive of a server
 POSITION = "position"  # in a record's details: the binary log that was open at the end of the copy
+TABLES = "tables"  # in a record's details: which tables the archive is to hold
 VERSION = "MariaDB "  # in an archive's comment, before the server's version
+FEW, ALL = 3, 1_000_000  # records
+NAMED = 5  # tables that a person is told by name
 CHUNKS = "chunks="  # in an archive's comment, before the chunk size in bytes
 
 
@@ -48,14 +52,45 @@ def ready(session: Session, app: App, archive: str) -> Ready:
     chunk_size = chunk_size_of(session, app, asked)
     options = StreamOptions(
         archive=archive,
-        content=dump(way, asked.tools, DumpOptions(chunk_size, replica=bool(asked.replica), galera=asked.galera)),
+        content=dump(way, asked.tools, _how(asked, chunk_size)),
         name=STREAM,
         chunk_size=chunk_size,
         compression=app.compression,
         comment=f"{VERSION}{asked.version} {CHUNKS}{chunk_size}",
     )
     warnings = _outgrown(asked, chunk_size, host.facts().memory_available)
-    return Ready(options, lambda created: Learnt(_positions(session, app, positions(created.said)), warnings))
+
+    def learnt(created: Created) -> Learnt:
+        standing = _positions(session, app, positions(created.said))
+        held, said = _tables(asked, created.said)
+        return Learnt({**standing, **asked.details, **held}, (*warnings, *said))
+
+    return Ready(options, learnt)
+
+
+def _how(asked: Server, chunk_size: int) -> DumpOptions:
+    return DumpOptions(chunk_size, replica=bool(asked.replica), galera=asked.galera, datadir=asked.datadir)
+
+
+def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return for the record which tables the archive is to hold, and the verdict: what it lacks; and that for a person.
+
+    Whether it lacks any cannot be known when the server's tables could not be listed: such an archive is suspect.
+    """
+    try:
+        found = tables.compared(said)
+    except ValueError:
+        found = None
+    if found is None:
+        why = "the tables of the server could not be listed, so nobody knows whether all of them are in the archive"
+        return Verdict(suspect=(why,)).details, (why,)
+    held = {TABLES: tables.held(found, asked.unopened).details()}
+    if not found.missing:
+        return held, ()
+    first = tuple(f"{tables.readable(name)}: left out by mariadb-backup" for name in found.first)
+    named = ", ".join(map(tables.readable, found.first[:NAMED]))
+    what = f"{found.missing} tables of the server are not in the archive: {named}"
+    return {**held, **Verdict(found.missing, first).details}, (what,)
 
 
 def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> tuple[str, ...]:
@@ -124,6 +159,19 @@ def _used(session: Session, app: App) -> int | None:
     comment = archive.comment if archive else None
     words = [word for word in (comment or "").split() if word.startswith(CHUNKS)]
     return int(words[0].removeprefix(CHUNKS)) if words else None
+
+
+def remembered(session: Session, app: App, archive: Archive) -> Mapping[str, Any]:
+    """Return the details of the record of an archive's backup; empty when there is none, or it cannot be had."""
+    for count in (FEW, ALL):  # nearly always the newest is asked for
+        try:
+            records = session.storage_of(app).read_records(app, count, (f"backup-{SOURCE}", "backup")).all
+        except AppError:
+            return {}
+        found = next((each.details for each in records if each.archive_id == archive.id), None)
+        if found is not None:
+            return found
+    return {}
 
 
 def version(repository: Repository, archive: Archive) -> str:

@@ -1,7 +1,9 @@
 """`restore --at`: which whole backup and which archives of binary logs lead to a moment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tasks.borg.extract import content
 from tasks.borg.list import Archive, Listing, find
@@ -86,6 +88,7 @@ def planned(session: Session, repository: Repository, listing: Listing, app: App
             saved=saved,
             options=known.options,
             zone=known.zone,
+            server=known.details(base),
         ),
     )
 
@@ -162,6 +165,11 @@ class _Known:
         """Return where a backup ends."""
         record = self._of(base)
         return Position.parse(record.details.get(database.POSITION)) if record else None
+
+    def details(self, base: Archive) -> Mapping[str, Any]:
+        """Return what a backup's record has, empty when there is none."""
+        record = self._of(base)
+        return record.details if record else {}
 
     def end(self, base: Archive) -> datetime:
         """Return when a backup's copy ended; when it began, where that is all that is known."""

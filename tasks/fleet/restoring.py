@@ -18,7 +18,7 @@ from tasks.fleet.view import View
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.mariadb import restore as mariadb
-from tasks.mariadb import unpack
+from tasks.mariadb import tables, unpack
 from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.restore import Wanted
 from tasks.mariadb.unpack import OnLine
@@ -248,7 +248,8 @@ def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...]]:
     total, _ = size(job.repository, job.archive.name)
     try:
         version = database.version(job.repository, job.archive)
-        return total, _placed(job, host, Wanted(stream, total, job.moment, version), listen)
+        known = tables.parse(database.remembered(job.session, job.app, job.archive).get(database.TABLES))
+        return total, _placed(job, host, Wanted(stream, total, job.moment, version, known), listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error
 

@@ -22,7 +22,7 @@ from tasks.fleet.view import Telling, View
 from tasks.human import clock
 from tasks.inventory import load
 from tasks.inventory.models import App
-from tasks.mariadb import drill, unpack
+from tasks.mariadb import drill, tables, unpack
 from tasks.mariadb.drill import Drilled, DrillOptions
 from tasks.remote.host import Host
 from tasks.remote.relay import relayed
@@ -225,7 +225,9 @@ class _App:
         stream = content(self.repository, archive.name, database.STREAM)
         version = database.version(self.repository, archive)
         queries, limit = self.app.mariadb.verify, self.repository.time_limit
-        options = DrillOptions(total, queries, self.options.folder, version, limit)
+        details = database.remembered(self.session, self.app, archive)
+        expected = tables.parse(details.get(database.TABLES))
+        options = DrillOptions(total, queries, self.options.folder, version, limit, expected, details)
         host = self.elsewhere or self.repository.host
         try:
             done = self._drilled(host, stream, options)

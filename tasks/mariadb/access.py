@@ -20,6 +20,8 @@ NO_PASSWORD_CAME = "cloudbackup: no password came through standard input"  # noq
 
 CLIENT = ("mariadb", "mysql")
 BACKUP = ("mariadb-backup", "mariabackup")
+PRINT = ("my_print_defaults",)
+GROUPS = ("xtrabackup", "mariabackup", "mariadb-backup", "client", "client-server", "galera")  # beside the server's own
 
 _READ_PASSWORD = f"IFS= read -r MYSQL_PWD || {{ echo '{NO_PASSWORD_CAME}' >&2; exit 1; }}; export MYSQL_PWD"
 _HIDE_HOME = "HOME=/nonexistent; export HOME"
@@ -70,6 +72,16 @@ class Access:
             return source + quote(self._words(names, options, steps)) + ("" if given else " </dev/null")
         source = " ".join(["printf '%s\\n'", f'"${PASSWORD}"', *given])
         return f"{source} | {quote(self._words(names, options, [_READ_PASSWORD, *steps]))}"
+
+    def option_names(self) -> str:
+        """Return bash that prints which options the option files give mariadb-backup, one a line.
+
+        Their values stay where they are: passwords are among them. It is not mariadb-backup that is asked: its own
+        --print-defaults and --help leave out the groups of its name (tried, MariaDB 10.11.19).
+        """
+        first = [word for word in self.options() if word.startswith("--defaults-extra-file=")]
+        words = self._words(PRINT, [*first, "--mysqld", *GROUPS], [_HIDE_HOME] if self.named else [])
+        return f"{quote(words)} </dev/null | sed -n 's/^--\\([A-Za-z_-]*\\).*/\\1/p'"
 
     def beside(self, text: str, *arguments: str) -> Words:
         """Return the words that run `text`, as POSIX shell, where the database tools live."""

@@ -1,6 +1,6 @@
 """The stream filter between mariadb-backup and borg: each page of the database begins on a border of borg's chunks.
 
-    mariadb-backup --backup --stream=mbstream | python3 -c "$FILTER" CHUNK_SIZE | borg create ...
+    mariadb-backup --backup --stream=mbstream | python3 -c "$FILTER" CHUNK_SIZE [LISTING] | borg create ...
 
 `mbstream` is a row of chunks, each about a piece of one file (extra/mariabackup/xbstream.h of MariaDB's source; the
 types S, R and D by experiment, mbstream 10.11.19 and 11.8.6), numbers little endian:
@@ -16,15 +16,17 @@ unchanged chunk, wherever in the stream it comes. Stock `mbstream -x` unpacks PA
 A stream that was cut between two chunks looks whole to `mbstream -x`. So the filter fails (exit 1, one line on standard
 error) unless each file that began also ended and the files came that mariadb-backup writes last; it fails as well
 on a wrong CRC, a gap in a file, and a type that it does not know. When all is well it tells on standard error where in
-the binary log, and of which master or Galera state, the backup stands: a line for each such file, its text as hex.
+the binary log, and of which master or Galera state, the backup stands: a line for each such file, its text as hex;
+and which of the live server's tables are in the stream, when LISTING says, as JSON, how they are listed (`tables`).
 
-Runs alone on a host, of the standard library only, Python 3.8 and later.
+Runs alone on a host, of the standard library only, Python 3.8 and later; but for `tables`, which comes along.
 """
 
 from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
 import select
 import struct
@@ -32,7 +34,10 @@ import sys
 import termios
 import zlib
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PADDING = b"cloudbackup_padding"  # restoring deletes the file of this name
 MAGIC = b"XBSTCK01"
@@ -69,6 +74,7 @@ class Aligner:
         self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
         self.ended: set[bytes] = set()  # which of LAST_FILES came
         self.positions: dict[bytes, bytes] = {}  # which of POSITIONS came, and their texts
+        self.streamed: set[bytes] = set()  # the paths that came
         self.memory = memoryview(bytearray(PIECE))
 
     def run(self) -> None:
@@ -158,6 +164,7 @@ class Aligner:
 
     def end(self, path: bytes) -> None:
         """Note that a file has ended."""
+        self.streamed.add(path)
         self.open.pop(path, None)
         if own(path) in LAST_FILES:
             self.ended.add(own(path))
@@ -239,6 +246,15 @@ class Paced(io.FileIO):
         return int.from_bytes(count, sys.byteorder)
 
 
+def compared(listing: list[str]) -> Callable[[set[bytes]], str]:
+    """Return what compares the paths in a stream with the live server's tables, and tells that in a line."""
+    if not listing:
+        return lambda _: ""  # of a stream that is no server's, for a benchmark: this file is enough
+    from tasks.mariadb.tables import Live
+
+    return Live(json.loads(listing[0])).told
+
+
 def main() -> NoReturn:
     """Run as a filter, and end the process at once: an ordinary end would try to write what a closed pipe refused."""
     size = int(sys.argv[1])
@@ -246,6 +262,7 @@ def main() -> NoReturn:
         widen(number)
     source: io.BufferedReader = io.BufferedReader(io.FileIO(0, "r", closefd=False), HEADS)
     target: io.BufferedWriter = io.BufferedWriter(Paced(1), HEADS)
+    live = compared(sys.argv[2:])
     aligner = Aligner(source, target, size)
     try:
         aligner.run()
@@ -258,6 +275,7 @@ def main() -> NoReturn:
     else:
         for name, text in sorted(aligner.positions.items()):
             sys.stderr.write(f"{TOLD} {name.decode()} {text.hex()}\n")
+        sys.stderr.write(live(aligner.streamed))
         sys.stderr.flush()
         os._exit(0)
     sys.stderr.write(f"align: {fault}\n")

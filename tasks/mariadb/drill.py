@@ -7,19 +7,21 @@ server on it dies with the program that started it (`proof`, which travels to th
 import json
 import posixpath
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
-from tasks.mariadb import failures, private, proof, unpack
+from tasks.mariadb import failures, private, proof, settings, tables, unpack
 from tasks.mariadb.server import Position
+from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import OnLine
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 
-PROGRAM = Program(proof, (private,))
+PROGRAM = Program(proof, (private, settings, tables))
 FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
 NAME = "cloudbackup-drill-"  # how the names of the directories begin
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace
@@ -32,7 +34,8 @@ class DrillOptions:
     """How to drill: `verify` are queries that must each answer 1, `folder` is where the copy lies meanwhile.
 
     `size` is the content's length in bytes, `version` that of the server that was saved, where it is known,
-    `time_limit` are the seconds that a drill may take, None for any number.
+    `time_limit` are the seconds that a drill may take, None for any number. `tables` are those that the data is to
+    hold, `server` is what the backup's record has of the server (`Server.details`), where they are known.
     """
 
     size: int
@@ -40,6 +43,8 @@ class DrillOptions:
     folder: str = FOLDER
     version: str = ""
     time_limit: float | None = None
+    tables: Known | None = None
+    server: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,14 @@ def _told(output: Output) -> _Told:
 def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
     """Return the one script that restores `content`, examines it and removes it. `name` is its directory's."""
     scratch = posixpath.join(options.folder, name)
-    plan = {"scratch": scratch, "verify": list(options.verify), "patience": PATIENCE, "version": options.version}
+    plan = {
+        "scratch": scratch,
+        "verify": list(options.verify),
+        "patience": PATIENCE,
+        "version": options.version,
+        "tables": options.tables.details() if options.tables else None,
+        **{name: options.server.get(name) for name in settings.DETAILS},
+    }
     data = posixpath.join(scratch, "data")
     unpacking = unpack.script(content, data, size=options.size + MARGIN, version=options.version)
     program = quote(PROGRAM.words)

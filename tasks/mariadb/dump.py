@@ -1,16 +1,16 @@
 """The stream that goes into an archive: mariadb-backup's, aligned with borg's chunks, whole or failing."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from tasks.mariadb import align
+from tasks.mariadb import align, defaults, tables
 from tasks.mariadb.access import BACKUP, Access
 from tasks.mariadb.server import Tools
-from tasks.remote.program import INTERPRETER
+from tasks.remote.program import INTERPRETER, Program
 from tasks.remote.script import Stream, Words, quote
 
-FILTER = "ALIGN_FILTER"  # name of the environment variable that carries the filter's text
+FILTER = Program(align, (tables,))
 
 # mariadb-backup's exit code 0 alone is no success: its last line must say so as well. When it misses a privilege, it
 # shows SHOW GRANTS with the hash of the account's password, which must not get into logs.
@@ -65,13 +65,15 @@ class DumpOptions:
     """How to dump, beyond what the inventory says.
 
     `checkpoint` has the server write its changed pages first, so that the redo log in the archive is short.
-    `replica` and `galera` save the position of a replica in its master's binary log, and of a Galera node.
+    `replica` and `galera` save the position of a replica in its master's binary log, and of a Galera node. `datadir` is
+    the data directory as the server sees it; without it, the tables in the stream are not compared with the server's.
     """
 
     chunk_size: int
     checkpoint: bool = True
     replica: bool = False
     galera: bool = False
+    datadir: str | None = None
 
 
 def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
@@ -84,15 +86,17 @@ def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
     backup = access.command(BACKUP, _words(access, tools, options))
     wait = access.database.startup_wait_timeout.total_seconds()
     watch = quote((*INTERPRETER, _WATCH, str(wait)))
-    align_words = f'{quote(INTERPRETER)} "${FILTER}" {options.chunk_size:d}'
+    align_words = quote((*FILTER.words, str(options.chunk_size)))
+    if options.datadir is not None:
+        align_words += f" {quote((json.dumps(access.beside(tables.LISTING, options.datadir)),))}"
     # Descriptor 4 carries the data around the program that watches the messages.
     body = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1 | {align_words}"
-    return Stream(body, {**access.environment, FILTER: filter_text()})
+    return Stream(body, {**access.environment, **FILTER.environment})
 
 
 def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
     database = access.database
-    words = ["--backup", "--stream=mbstream"]
+    words = ["--backup", "--stream=mbstream", *defaults.overriding(tools.given)]
     if options.checkpoint and database.checkpoint and "innodb-log-checkpoint-now" in tools.options:
         words.append("--innodb-log-checkpoint-now")
     if database.parallel > 1:
@@ -112,8 +116,3 @@ def positions(said: Sequence[str]) -> dict[str, str]:
     """Return what the filter told: the texts of `binlog_info`, `slave_info` and `galera_info`, those that came."""
     lines = (line.removeprefix(align.TOLD).split() for line in said if line.startswith(align.TOLD))
     return {name: bytes.fromhex(text).decode(errors="replace").rstrip("\n") for name, text in lines}
-
-
-def filter_text() -> str:
-    """Return the text of the stream filter, as it travels to a host."""
-    return Path(align.__file__).read_text(encoding="utf-8")

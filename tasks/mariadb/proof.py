@@ -5,13 +5,15 @@
 
 JSON: `scratch`, the drill's own directory, whose `data` is the data directory; `verify`, queries that must each
 answer 1; `patience`, seconds for the server to answer; `version`, of the server that was saved, where it is known
-beforehand; `began`, when the restore began, in seconds since 1970.
+beforehand; `began`, when the restore began, in seconds since 1970; `tables`, what the data is to hold (as
+`tables` has it), or null; `settings`, `zone` and `plugins` of that server, as `settings` has them, or null.
 
 What it may not do is serve the live server's files: a file that the private server holds open outside of the drill's
 directory is a fault.
 
 Standard output is one line of JSON: `fault` and `remedy`, or what was found. Of the standard library only, Python 3.8
-and later; but for `private`, which comes along.
+and later; but for `private`, `settings` and `tables`, which come
+along.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.mariadb.private import (
     CLIENT,
@@ -36,6 +39,13 @@ from tasks.mariadb.private import (
     program,
     series,
 )
+from tasks.mariadb.settings import furnish, understood, without
+from tasks.mariadb.tables import absent, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.mariadb.tables import Known
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SOUND = ("ok", "table is already up to date")  # CHECK TABLE's last word on a table
@@ -57,8 +67,36 @@ class Terminated(BaseException):
     """The operator was lost or wants an end."""
 
 
-def check_tables(server: Private) -> tuple[int, list[str]]:
-    """Check every table; return how many there are, and what else the server says of some. Raises DrillFault."""
+def require(data: Path, expected: Known | None) -> None:
+    """Raise DrillFault when a table that is to be there is not. Of an older backup nobody knows which those are."""
+    gone = absent(data, expected) if expected is not None else []
+    if gone:
+        more = f"; and {len(gone) - NAMED_FAULTS} more" if len(gone) > NAMED_FAULTS else ""
+        raise DrillFault(
+            f"tables of the server that was saved are missing: {'; '.join(gone[:NAMED_FAULTS])}{more}",
+            "an older backup may have them; `inv app.check` tells what an option file has mariadb-backup leave out",
+        )
+
+
+def empty(server: Private, expected: Known | None) -> list[str]:
+    """Return the tables, as `schema.table`, that had no tablespace (DISCARD) on the server that was saved either."""
+    if expected is None or not expected.discarded:
+        return []
+    pairs = [name.partition("/") for name in expected.discarded]
+    said = server.ask("".join(f"SELECT {decoded(schema)}, {decoded(table)};\n" for schema, _, table in pairs))
+    return [".".join(printable(text(cell)) for cell in line.split("\t")) for line in said.stdout.splitlines()]
+
+
+def decoded(name: str) -> str:
+    """Return SQL for a name that is spelt as in a file's name."""
+    return f"HEX(CONVERT(_filename X'{name.encode().hex()}' USING utf8mb4))"
+
+
+def check_tables(server: Private, discarded: Sequence[str] = ()) -> tuple[int, list[str]]:
+    """Check every table; return how many there are, and what else the server says of some. Raises DrillFault.
+
+    `discarded` are tables of which no data is to be expected.
+    """
     listed = server.ask(TABLES)
     if listed.returncode != 0:
         raise DrillFault(f"the tables cannot be listed: {last(listed.stderr)}")
@@ -94,16 +132,17 @@ def check_tables(server: Private) -> tuple[int, list[str]]:
             raise DrillFault(
                 f"the check ended after {len(said)} of {len(names)} tables: {complaint}; {server.complaint()}"
             )
-    return len(names), judged(said, len(names))
+    return len(names), judged(said, len(names), discarded)
 
 
-def find_lost(server: Private) -> None:
-    """Raise DrillFault when a file of an InnoDB table is missing."""
+def find_lost(server: Private, discarded: Sequence[str] = ()) -> None:
+    """Raise DrillFault when a file of an InnoDB table is missing that had one on the server that was saved."""
     listed = server.ask(INNODB)
     if listed.returncode != 0:
         raise DrillFault(f"InnoDB's tables cannot be listed: {last(listed.stderr)}")
     rows = [line.split("\t") for line in listed.stdout.splitlines()]
-    gone = lost(server.data, {text(name): int(space) for name, space in rows})
+    spaces = {text(name): int(space) for name, space in rows}
+    gone = lost(server.data, {name: 0 if name in discarded else space for name, space in spaces.items()})
     if gone:
         raise DrillFault(f"{len(gone)} files of InnoDB tables are missing: {', '.join(gone[:NAMED_FAULTS])}")
 
@@ -119,7 +158,7 @@ def lost(data: Path, spaces: dict[str, int]) -> list[str]:
     return [name for name in wanted if not (data / name).exists()]
 
 
-def judged(said: dict[str, list[tuple[str, str]]], count: int) -> list[str]:
+def judged(said: dict[str, list[tuple[str, str]]], count: int, discarded: Sequence[str] = ()) -> list[str]:
     """Return remarks on sound tables from what CHECK TABLE said of each. Raises DrillFault when one is damaged."""
     if len(said) != count:
         raise DrillFault(f"{count} tables were to be checked, and {len(said)} were")
@@ -128,7 +167,9 @@ def judged(said: dict[str, list[tuple[str, str]]], count: int) -> list[str]:
         if not rows:
             raise DrillFault(f"CHECK TABLE says nothing of {table}")
         others = [message for kind, message in rows if kind != "status"]
-        if any(UNCHECKABLE in message for message in others):
+        if table in discarded:
+            remarks.append(f"{table}: its tablespace was discarded on the server, so it has no data")
+        elif any(UNCHECKABLE in message for message in others):
             remarks.append(f"{table}: its storage engine checks nothing")
         elif any(kind == "error" for kind, _ in rows) or rows[-1][1].lower() not in SOUND:
             damaged.append(f"{table}: {(others or [rows[-1][1]])[0]}")
@@ -156,6 +197,7 @@ def verify(server: Private, queries: list[str]) -> None:
 def prove(plan: dict[str, object]) -> dict[str, object]:
     """Examine the restored data and return what was found. Raises DrillFault, OSError, Terminated."""
     server = Private(Path(str(plan["scratch"])), float(str(plan["patience"])))
+    missing = furnish(server, plan)
     same_series(server.program, made_by(server.data))
     links = [str(path.relative_to(server.data)) for path in server.data.rglob("*.isl")]
     if links:
@@ -167,15 +209,24 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
         server.start()
         seconds = time.time() - float(str(plan["began"]))
         size = sum(file.lstat().st_blocks * 512 for file in server.data.rglob("*"))
-        find_lost(server)
-        tables, remarks = check_tables(server)
-        verify(server, [str(query) for query in queries])
+        expected = parse(plan.get("tables"))
+        require(server.data, expected)
+        find_lost(server, expected.discarded if expected else ())
+        with understood(missing):
+            tables, remarks = check_tables(server, empty(server, expected))
+            remarks += without(missing)
+            verify(server, [str(query) for query in queries])
         outside = server.opened_outside()
         if outside:
             raise DrillFault(f"the server on the restored data opened {outside[0]}, which is not of the drill")
     finally:
         server.end()
-    return {"restore_seconds": round(seconds, 1), "tables": tables, "bytes": size, "remarks": remarks}
+    return {
+        "restore_seconds": round(seconds, 1),
+        "tables": tables,
+        "bytes": size,
+        "remarks": remarks,
+    }
 
 
 def ready(plan: dict[str, object]) -> dict[str, object]:

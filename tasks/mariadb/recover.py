@@ -6,18 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
 from tasks.errors import RefusedError
-from tasks.mariadb import binlog, cut, failures, private, proof, replay, unpack
+from tasks.mariadb import binlog, cut, failures, private, proof, replay, settings, tables, unpack
 from tasks.mariadb.binlogs import Saved
+from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import Unpacked
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 
-PROGRAM = Program(replay, (binlog, private, cut, proof))
+PROGRAM = Program(replay, (binlog, private, cut, settings, tables, proof))
 PATIENCE = 600  # seconds for the private server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
 
@@ -57,7 +59,8 @@ class Moment:
     """A moment to which a server is to be brought, and with what.
 
     `logs` give the archives of binary logs, each a tar, in their order. `saved` is what records tell of all that is
-    saved, None when none does. `options` and `zone` are of the server that wrote them.
+    saved, None when none does. `options` and `zone` are of the server that wrote them; `server` is what the backup's
+    record has of it (`Server.details`).
     """
 
     at: datetime
@@ -66,6 +69,7 @@ class Moment:
     saved: Saved | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     zone: str = ""
+    server: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,13 @@ class RecoverError(failures.DatabaseError):
     """The moment could not be reached."""
 
 
-def script(unpacking: Script, moment: Moment, directory: str, goes_on: str | None = None) -> Script:
+def script(
+    unpacking: Script, moment: Moment, directory: str, goes_on: str | None = None, expected: Known | None = None
+) -> Script:
     """Return the one script that runs `unpacking`, of `unpack.script` into `directory`, and brings it to the moment.
 
-    `goes_on` is the name under which a server in place is
-    to go on writing binary logs. When anything fails, nothing is left.
+    `goes_on` is the name under which a server in place is to go on writing binary logs, `expected` are the tables that
+    the archive is to hold. When anything fails, nothing is left.
     """
     scratch = f"{directory}.replay"
     plan = {
@@ -123,9 +129,11 @@ def script(unpacking: Script, moment: Moment, directory: str, goes_on: str | Non
         "at": int(moment.at.timestamp()),
         "saved": moment.saved.details() if moment.saved else None,
         "options": dict(moment.options),
-        "zone": moment.zone,
+        **{name: moment.server.get(name) for name in settings.DETAILS},
+        **({"zone": moment.zone} if moment.zone else {}),
         "binlog": goes_on,
         "patience": PATIENCE,
+        "tables": expected.details() if expected else None,
     }
     program = quote(PROGRAM.words)
     extracting = "\n".join(

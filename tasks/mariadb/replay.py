@@ -8,8 +8,9 @@ JSON: `data`, the prepared data directory; `scratch`, a directory of our own, wh
 archive, in the order of their making; `position`, the binary log that was open at the end of the copy (`name`,
 `offset`, `gtid`, and where known `server`, `created`), null when only the restored data tells; `at`, the moment, in
 seconds since 1970; `saved`, what is saved altogether (`until` when, the `last` binary log, the GTID `state` after it),
-null when unknown; `options` for the server, `zone` for its environment variable TZ; `binlog`, the name under which the
-server is to go on writing binary logs, or null; `patience`, seconds for the server to answer.
+null when unknown; `options` for the server; `settings`, `zone` and `plugins`, as `settings` has them; `binlog`, the
+name under which the server is to go on writing binary logs, or null; `patience`, seconds for the server to answer;
+`tables`, what the archive is to hold (as `tables` has it), or null.
 
 Standard output is one line of JSON: `fault` and `remedy`, or what was reached. Of the standard library only, Python 3.8
 and later; but for `cut` and what that stands on, and `proof`, which come along.
@@ -30,7 +31,9 @@ from pathlib import Path
 from tasks.mariadb.binlog import text
 from tasks.mariadb.cut import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
-from tasks.mariadb.proof import SIGNALS, last, made_by, ready, same_series, terminate
+from tasks.mariadb.proof import SIGNALS, last, made_by, ready, require, same_series, terminate
+from tasks.mariadb.settings import furnish, understood
+from tasks.mariadb.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
 NAME = re.compile(r"[\w.-]+\.\d+", re.ASCII)
@@ -84,6 +87,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     """Bring the restored data to the moment; return what was reached. Raises DrillFault, OSError, Terminated."""
     data, scratch = Path(str(plan["data"])), Path(str(plan["scratch"]))
     todo = planned(plan, position_of(plan))
+    require(data, parse(plan.get("tables")))
     owner = data.stat()
     name = plan["binlog"]
     options = plan["options"]
@@ -92,13 +96,13 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     if name:
         words += [f"--log-bin={name}", f"--server-id={todo.server}", "--sync-binlog=0"]
     server = Private(scratch, float(str(plan["patience"])), data=data, more=[*GENEROUS, pool(), *words])
-    if plan["zone"]:
-        server.environment["TZ"] = str(plan["zone"])
+    missing = furnish(server, plan)
     same_series(server.program, made_by(data))
     tell(f"starts a server, to replay up to {shown(int(str(plan['at'])))}")
     try:
         server.start()
-        feed(server, todo, scratch / "load")
+        with understood(missing):
+            feed(server, todo, scratch / "load")
         close(server, todo, goes_on=bool(name))
     finally:
         server.end()

@@ -9,10 +9,11 @@ from typing import Literal
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.errors import RefusedError, UsageError
-from tasks.mariadb import failures, recover, server, swap, unpack
+from tasks.mariadb import failures, recover, server, swap, tables, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
 from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.server import Server
+from tasks.mariadb.tables import LISTING, Known
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
 from tasks.remote.program import INTERPRETER
@@ -20,6 +21,7 @@ from tasks.remote.script import Script, Stream, Words, quote
 
 SWAP = "SWAP_PROGRAM"  # name of the environment variable that carries the program's text
 DEFAULT_DATADIR = "/var/lib/mysql"
+NAMED = 5  # tables that a person is told by name
 PATIENCE = 300  # seconds for the server to end and to answer: both may have much to write or read
 
 # A directory that can be renamed neither out of the data directory nor into its parent is a mount point, or is in one
@@ -79,13 +81,15 @@ class Placed:
 class Wanted:
     """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None.
 
-    `version` is that of the server that was saved, where it is known beforehand.
+    `version` is that of the server that was saved, `tables` what the archive is to hold, where they are known
+    beforehand.
     """
 
     content: Stream
     size: int | None = None
     moment: Moment | None = None
     version: str = ""
+    tables: Known | None = None
 
     def unpacking(self, directory: str, prefix: Words = ()) -> Script:
         """Return the script that unpacks it; `prefix` is the app's `exec`."""
@@ -123,8 +127,10 @@ def to_directory(
     Raises as `unpack.run` and `recover.read`.
     """
     if wanted.moment is None:
-        return unpack.run(host, wanted.unpacking(directory), directory, on_stderr), None
-    todo = recover.script(wanted.unpacking(directory), wanted.moment, directory)
+        unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
+        _require_all(host, wanted, (), directory)
+        return unpacked, None
+    todo = recover.script(wanted.unpacking(directory), wanted.moment, directory, expected=wanted.tables)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
 
@@ -133,11 +139,28 @@ def _unpacked(
 ) -> tuple[Unpacked, Recovered | None]:
     if wanted.moment is None:
         unpacking = wanted.unpacking(place.staging_for_tools, access.database.exec)
-        return unpack.run(host, unpacking, place.staging, on_stderr), None
+        unpacked = unpack.run(host, unpacking, place.staging, on_stderr)
+        _require_all(host, wanted, access.database.exec, place.staging_for_tools)
+        return unpacked, None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
     unpacking = wanted.unpacking(place.staging)
-    todo = recover.script(unpacking, wanted.moment, place.staging, posixpath.basename(log) or None)
+    name = posixpath.basename(log) or None
+    todo = recover.script(unpacking, wanted.moment, place.staging, name, wanted.tables)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
+
+
+def _require_all(host: Host, wanted: Wanted, prefix: Words, directory: str) -> None:
+    """Raise failures.DatabaseError, and remove what was restored, when it lacks tables that it is to hold."""
+    if wanted.tables is None:
+        return
+    output = host.run(Script(quote((*prefix, "sh", "-c", LISTING, "sh", directory))), timeout=600)
+    gone = tables.lacking(wanted.tables, tables.tables(tables.listed(output.text)))
+    if gone:
+        host.run(Script(quote((*prefix, "rm", "-rf", "--", directory))))
+        raise failures.DatabaseError(
+            f"{host.name}: {len(gone)} tables of the server that was saved are missing: {', '.join(gone[:NAMED])}",
+            "nothing was put in place; an older backup may have them: --archive",
+        )
 
 
 def look(host: Host, access: Access, now: datetime) -> Place:

@@ -4,9 +4,10 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tasks.answers import whole
-from tasks.mariadb import failures
+from tasks.mariadb import defaults, failures, settings
 from tasks.mariadb.access import BACKUP, CLIENT, Access
 from tasks.remote.host import Host
 from tasks.remote.script import Script, quote
@@ -35,6 +36,7 @@ VARIABLES = (
     "version",
     "wsrep_on",
     *PLACES,
+    *settings.KEPT,
 )
 # RELOAD for BACKUP STAGE, PROCESS for InnoDB's status, BINLOG MONITOR for the position at the end of the copy
 # (MariaDB 10.11 and 11.8; before 10.5 the last one was called REPLICATION CLIENT).
@@ -46,11 +48,13 @@ _NAMES = ", ".join(f"'{name}'" for name in VARIABLES)
 _STATEMENTS = {
     "account": "SELECT CURRENT_USER()",
     "variables": f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({_NAMES})",
-    "plugins": "SELECT PLUGIN_NAME, PLUGIN_LIBRARY FROM information_schema.PLUGINS"
+    "plugins": "SELECT PLUGIN_NAME, PLUGIN_TYPE, PLUGIN_LIBRARY FROM information_schema.PLUGINS"
     " WHERE PLUGIN_STATUS = 'ACTIVE' AND PLUGIN_LIBRARY IS NOT NULL ORDER BY 1",
     "grants": "SHOW GRANTS",
     "position": "SHOW MASTER STATUS",
     "replica": "SHOW ALL SLAVES STATUS",
+    "unopened": "SELECT NAME FROM information_schema.INNODB_SYS_TABLES WHERE SPACE <> 0 AND NAME LIKE '%/%'"
+    " AND SPACE NOT IN (SELECT SPACE FROM information_schema.INNODB_SYS_TABLESPACES) ORDER BY 1 LIMIT 100000",
     "size": "SELECT COUNT(*), SUM(FILE_SIZE) FROM information_schema.INNODB_SYS_TABLESPACES",
     "end": "SELECT 1",
 }
@@ -66,6 +70,7 @@ for tool in @backup@; do
   break
 done
 command -v mbstream >/dev/null && say mbstream yes
+say zone "${TZ:-$(tail -n 1 /etc/localtime 2>/dev/null | tr -d '\000')}"
 say files "$(ulimit -H -n)"
 for folder in "$1" "$1"/*/; do
   [ -d "$folder" ] || continue
@@ -87,6 +92,8 @@ class Tools:
     options: frozenset[str] = frozenset()  # of those that not every mariadb-backup has
     open_files: int | None = None  # how many files a tool may open at most; None is as many as it likes
     unreadable: str | None = None  # a folder of the data directory that the tools' account may not look into
+    zone: str = ""  # the time zone of their host, as for TZ
+    given: frozenset[str] = frozenset()  # names of the options that option files give mariadb-backup
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Server:
 
     account: str
     variables: Mapping[str, str]
-    plugins: tuple[str, ...]
+    plugins: tuple[tuple[str, ...], ...]  # those out of a library: name, type, file
     grants: frozenset[str]
     position: Position | None
     size: int
@@ -114,11 +121,18 @@ class Server:
     tools: Tools
     replica: bool | None = False
     complaints: tuple[str, ...] = field(default=())
+    unopened: tuple[str, ...] = ()  # InnoDB's tables without an open tablespace, as on disk: shop/orders
 
     @property
     def version(self) -> str:
         """Return the version's number, for example 10.11.19."""
         return number(self.variables.get("version", ""))
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Return for a record what a private server on its data needs to know (`settings`)."""
+        plugins = [list(each) for each in self.plugins]
+        return {"settings": settings.kept(self.variables), "plugins": plugins, "zone": self.tools.zone}
 
     @property
     def datadir(self) -> str:
@@ -188,6 +202,9 @@ def faults(server: Server) -> list[tuple[str, str]]:
         missing = ", ".join(server.missing_grants)
         statement = f"GRANT {missing} ON *.* TO {_quoted_account(server.account)}"
         found.append((f"{_quoted_account(server.account)} may not {missing}", f"run on the server: {statement}"))
+    if refused := defaults.refused(server.tools.given):
+        what = f"an option file has mariadb-backup {', '.join(refused)}: that gives no whole backup"
+        found.append((what, defaults.REMEDY))
     if server.tools.unreadable is not None:
         what = f"the data directory cannot be read: {server.tools.unreadable}"
         found.append((what, failures.READ_REMEDY))
@@ -223,6 +240,7 @@ answer=$({client}) && code=0 || code=$?
 printf '%s\\n' "$answer"
 datadir=$(printf '%s\\n' "$answer" | sed -n 's/^datadir\\t//p')
 {quote(probe)} "${{datadir:-/nonexistent}}" </dev/null
+{{ {access.option_names()}; }} 2>/dev/null | sed 's/^/cloudbackup tool\tgiven\t/' || :
 case $answer in *$'{_SECTION}\\tend'*) ;; *) exit "$((code ? code : 1))" ;; esac
 """
     return Script(body, access.environment)
@@ -246,13 +264,14 @@ def parse(text: str, errors: str = "") -> Server:
     return Server(
         account="".join(cell for row in sections.get("account", []) for cell in row),
         variables={row[0]: row[1] for row in sections.get("variables", []) if len(row) == 2},
-        plugins=tuple(row[0] for row in sections.get("plugins", [])),
+        plugins=tuple(tuple(row) for row in sections.get("plugins", []) if len(row) == 3),
         grants=_global_grants([row[0] for row in sections.get("grants", [])]),
         position=_position(sections.get("position", [])),
         size=_whole(size) + files * 1024,
         tables=_whole(count),
         tools=_tools(tools),
         replica=None if "SLAVE MONITOR" in errors or "REPLICA MONITOR" in errors else bool(sections.get("replica")),
+        unopened=tuple(row[0] for row in sections.get("unopened", [])),
         complaints=tuple(line for line in errors.splitlines() if line.startswith("ERROR")),
     )
 
@@ -273,6 +292,8 @@ def _tools(rows: Sequence[Sequence[str]]) -> Tools:
         options=frozenset(value for key, value in rows if key == "option"),
         open_files=next((whole(value) for key, value in rows if key == "files"), None),
         unreadable=next((value for key, value in rows if key == "unreadable"), None),
+        zone=next((value for key, value in rows if key == "zone"), ""),
+        given=frozenset(defaults.plain(value) for key, value in rows if key == "given"),
     )
 
 

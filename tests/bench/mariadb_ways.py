@@ -10,9 +10,8 @@ from pathlib import Path
 from tasks.inventory.models import MariaDB
 from tasks.mariadb import server
 from tasks.mariadb.access import Access
-from tasks.mariadb.dump import DumpOptions, dump
+from tasks.mariadb.dump import FILTER, DumpOptions, dump
 from tasks.remote.host import LocalHost
-from tasks.remote.program import INTERPRETER
 from tasks.remote.script import quote
 from tests.bench import measure
 from tests.bench.measure import Cost
@@ -72,7 +71,7 @@ class Ways:
     def aligned(self, size: int) -> Stored:
         """Back up as the tool does."""
         stream = dump(self.access, self.tools, DumpOptions(size))
-        plain = f'{quote(INTERPRETER)} "$ALIGN_FILTER" {size}'
+        plain = quote((*FILTER.words, str(size)))
         assert plain in stream.body
         times = self.folder / "times"
         timed = stream.body.replace(plain, f"{{ time {plain}; }} 2>{times}")

@@ -1,0 +1,247 @@
+"""Which tables the live server has, by their files, and which of them an archive or a restored copy lacks.
+
+mariadb-backup says `completed OK!` of whatever it was made to copy. So the data directory is listed when the backup
+begins and again at its end: what stands in both must be in the stream, and later in each restored copy. A table that
+was made or dropped meanwhile is in one list alone, one that was altered or renamed has another definition (the number
+of its `.frm` on the file system): nothing is expected of these.
+
+Files tell of all engines and need no privilege; a definition without other files is a view, a MEMORY table, or an
+InnoDB table without its tablespace (DISCARD). Names are as on disk: `shop/caf@00e9`.
+
+A part of the stream filter and of drills, which run alone on a host: of the standard library only, Python 3.8 and
+later.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    Files = dict[str, int]  # each file's path below the data directory, and its number on the file system
+
+TOLD = "cloudbackup tables "
+NAMED = 2000  # names of tables in a record; of more tables it has their number in each database alone
+SCHEMAS = 2000
+# What mariadb-backup copies of a database's folder (its own list of extensions, MariaDB 10.11). An .isl names the file
+# of an InnoDB table elsewhere.
+KINDS = ("frm", "ibd", "par", "MYD", "MYI", "MAD", "MAI", "MRG", "ARZ", "ARM", "CSV", "CSM", "TRG", "TRN", "opt", "isl")
+ALONE = ("opt", "TRN")  # files that belong to no table
+# POSIX shell: it runs where the database tools live. $1 is the data directory; a folder's files follow its name.
+LISTING = """\
+cd -- "$1" || exit 1
+for folder in */; do
+  [ -d "$folder" ] && printf '=%s\\n' "$folder" && ls -1i -- "$folder"
+done
+exit 0
+"""
+_FILE = re.compile(r"\s*(\d+) (.+)\.([A-Za-z]{3})")
+_PARTITION = re.compile(r"#p#", re.IGNORECASE)
+
+
+class Known(NamedTuple):
+    """What an archive is to hold: how many tables and views each database has, and the names of the first ones.
+
+    `discarded` are InnoDB's tables without tablespace on the live server.
+    """
+
+    schemas: Mapping[str, int]
+    names: Sequence[str]
+    discarded: Sequence[str] = ()
+
+    def details(self) -> dict[str, Any]:
+        """Return it for a record."""
+        found = {"count": sum(self.schemas.values()), "schemas": dict(self.schemas), "names": list(self.names)}
+        return {**found, **({"discarded": list(self.discarded)} if self.discarded else {})}
+
+
+class Compared(NamedTuple):
+    """What the filter learnt: what the archive holds, how many tables it lacks, and which first.
+
+    `bare` are tables and views without any file but their definition.
+    """
+
+    known: Known
+    missing: int
+    first: Sequence[str]
+    bare: Sequence[str] = ()
+
+
+def listed(text: str) -> Files:
+    """Return the files of tables in what LISTING printed; temporary ones of an ALTER TABLE are none."""
+    found: Files = {}
+    folder = ""
+    for line in text.splitlines():
+        if line.startswith("="):
+            folder = line[1:]
+            continue
+        match = _FILE.fullmatch(line)
+        if match and match[3] in KINDS and not match[2].startswith("#sql"):
+            found[f"{folder}{match[2]}.{match[3]}"] = int(match[1])
+    return found
+
+
+def stable(before: Files, after: Files) -> list[str]:
+    """Return the files that were there all the time, of tables whose definition was the same all the time."""
+    return sorted(path for path in before if path in after and _same(_definition(path), before, after))
+
+
+def _definition(path: str) -> str:
+    return path if path.rpartition(".")[2] in ALONE else f"{table(path)}.frm"
+
+
+def _same(definition: str, before: Files, after: Files) -> bool:
+    return definition in before and before[definition] == after.get(definition)
+
+
+def table(path: str) -> str:
+    """Return the table to which a file belongs, partitions and extension taken away."""
+    return _PARTITION.split(path.rpartition(".")[0])[0]
+
+
+def tables(paths: Iterable[str]) -> list[str]:
+    """Return the names of the tables and views that are defined in files."""
+    return sorted(table(path) for path in paths if path.endswith(".frm"))
+
+
+def bare(paths: Iterable[str]) -> list[str]:
+    """Return the tables and views that have no file but their definition."""
+    kinds: dict[str, set[str]] = {}
+    for path in paths:
+        kinds.setdefault(table(path), set()).add(path.rpartition(".")[2])
+    return sorted(name for name, found in kinds.items() if found == {"frm"})
+
+
+def left_out(paths: Iterable[str], streamed: set[str]) -> list[str]:
+    """Return the tables of which a file is not in a stream, by the paths in it.
+
+    A table that was made or rebuilt during the copy comes as `.new`, which `--prepare` renames.
+    """
+    return sorted({table(path) for path in paths if path not in streamed and not _comes_otherwise(path, streamed)})
+
+
+def _comes_otherwise(path: str, streamed: set[str]) -> bool:
+    """Tell whether a stream need not have a file under its own name."""
+    return path.endswith(".isl") or (path.endswith(".ibd") and f"{path[:-4]}.new" in streamed)
+
+
+def counted(names: Iterable[str]) -> dict[str, int]:
+    """Return how many tables each database has."""
+    found: dict[str, int] = {}
+    for name in names:
+        schema = name.partition("/")[0]
+        found[schema] = found.get(schema, 0) + 1
+    return found
+
+
+def known(names: Sequence[str]) -> Known:
+    """Return what is to be remembered of tables."""
+    return Known(dict(list(counted(names).items())[:SCHEMAS]), tuple(names[:NAMED]))
+
+
+def lacking(expected: Known, names: Iterable[str]) -> list[str]:
+    """Return what a restored copy with the tables `names` lacks, as a person reads it; empty when it has all."""
+    have = set(names)
+    gone = [name for name in expected.names if name not in have]
+    short = counted(gone)
+    counts = counted(have)
+    unnamed = [
+        f"{readable(schema)}: {counts.get(schema, 0)} of {count} tables"
+        for schema, count in expected.schemas.items()
+        if counts.get(schema, 0) < count and schema not in short
+    ]
+    return [*map(readable, gone), *unnamed]
+
+
+def absent(data: Path, expected: Known) -> list[str]:
+    """Return what a restored data directory lacks, as a person reads it."""
+    return lacking(expected, tables(f"{path.parent.name}/{path.name}" for path in data.glob("*/*.frm")))
+
+
+def readable(name: str) -> str:
+    """Return a table's name for a person: `shop.café` for shop/caf@00e9."""
+    text = re.sub("@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name.replace("/", ".", 1))
+    return text if text.isprintable() else name
+
+
+def parse(values: object) -> Known | None:
+    """Return what `Known.details` made of one, None when it is none: a record is not trusted."""
+    if not isinstance(values, Mapping) or not isinstance(values.get("schemas"), Mapping):
+        return None
+    schemas = {
+        name: count for name, count in values["schemas"].items() if isinstance(name, str) and isinstance(count, int)
+    }
+    return Known(schemas, _texts(values.get("names")), _texts(values.get("discarded")))
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(each for each in values if isinstance(each, str)) if isinstance(values, list) else ()
+
+
+class Live:
+    """The live server's tables, as the filter asks for them. `words` run LISTING where the database is."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
+        self.before = self.look()
+
+    def look(self) -> Files | None:
+        """Return the files that are there now, None when they cannot be listed."""
+        try:
+            done = subprocess.run(
+                self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+            )
+        except OSError:
+            return None
+        files = listed(done.stdout.decode("utf-8", "surrogateescape"))
+        return files if done.returncode == 0 and files else None
+
+    def told(self, streamed: set[bytes]) -> str:
+        """Return the line that tells how a whole stream with these paths compares; empty when that cannot be known."""
+        before, after = self.before, self.look()
+        if before is None or after is None:
+            return ""
+        paths = {path.decode("utf-8", "surrogateescape") for path in streamed}
+        files = stable(before, after)
+        gone = left_out(files, {path[2:] if path.startswith("./") else path for path in paths})
+        lost = set(gone)
+        there = [name for name in tables(files) if name not in lost]
+        values = {**known(there).details(), "missing": len(gone), "first": gone[:NAMED], "bare": bare(files)[:NAMED]}
+        return f"{TOLD}{base64.b64encode(zlib.compress(json.dumps(values).encode())).decode()}\n"
+
+
+def compared(said: Sequence[str]) -> Compared | None:
+    """Return what the filter told; None when it could not list the live server's tables. Raises ValueError."""
+    line = next((line for line in said if line.startswith(TOLD)), None)
+    if line is None:
+        return None
+    values = json.loads(_unpacked(base64.b64decode(line[len(TOLD) :])))
+    expected = parse(values)
+    missing = values.get("missing") if isinstance(values, dict) else None
+    if expected is None or not isinstance(missing, int):
+        raise ValueError("no list of tables")
+    return Compared(expected, missing, _texts(values.get("first")), _texts(values.get("bare")))
+
+
+def held(found: Compared, unopened: Sequence[str]) -> Known:
+    """Return what is to be remembered, with the tables that InnoDB knows and that have no tablespace (DISCARD).
+
+    `unopened` are InnoDB's tables whose tablespace is not open: discarded ones, and those that nobody used as yet.
+    """
+    return found.known._replace(discarded=tuple(sorted(set(unopened) & set(found.bare))))
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return what was packed, of 16 MiB at most: a host sent it."""
+    try:
+        return zlib.decompressobj().decompress(data, 1 << 24)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
