@@ -1,15 +1,16 @@
 """The source `binlog`: whether there is anything new, and what a new archive of binary logs continues."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tasks.borg.create import Created, StreamOptions
 from tasks.borg.runner import ContentError
-from tasks.errors import CloudbackupError
+from tasks.errors import AppError, CloudbackupError
 from tasks.fleet import database
 from tasks.fleet.ready import Learnt, Ready, Unchanged
 from tasks.inventory.models import App
 from tasks.mariadb import binlogs, failures
-from tasks.mariadb.binlogs import Look, Saved
+from tasks.mariadb.binlogs import Identity, Look, Saved
 from tasks.storage.records import UNCHANGED, Record
 from tasks.storage.session import Session
 
@@ -35,7 +36,7 @@ def ready(session: Session, app: App, archive: str) -> Ready | Unchanged:
     options = StreamOptions(
         archive=archive, content=binlogs.archive(way, look.directory, after), name=STREAM, compression=app.compression
     )
-    return Ready(options, lambda created: _learnt(app, saved, look, created))
+    return Ready(options, lambda created: _learnt(session, app, _Before(saved, look), created))
 
 
 def newest(session: Session, app: App) -> Saved | None:
@@ -55,7 +56,16 @@ def saved_of(records: Iterable[Record]) -> list[Saved]:
     return [saved for each in sound if (saved := Saved.parse(each.details.get(DETAILS)))]
 
 
-def _learnt(app: App, saved: Saved | None, look: Look, created: Created) -> Learnt:
+@dataclass(frozen=True)
+class _Before:
+    """What was known before the archive was made."""
+
+    saved: Saved | None
+    look: Look
+
+
+def _learnt(session: Session, app: App, before: _Before, created: Created) -> Learnt:
+    saved, look = before.saved, before.look
     told = binlogs.told(created.said)
     if told is None or not told[1]:
         return Learnt(
@@ -63,10 +73,29 @@ def _learnt(app: App, saved: Saved | None, look: Look, created: Created) -> Lear
         )
     until, files = told
     now, breaks = binlogs.joined(saved, until, files)
-    remedy = f"no moment between can be restored; make a new backup: `inv mariadb.backup --app {app.name}`"
+    remedy = "no moment between can be restored"
+    if breaks and not _based(session, app, now):
+        remedy += f"; make a new backup: `inv mariadb.backup --app {app.name}`"
     about = {"files": len(files), "first": files[0].identity.name, "options": dict(look.options), "zone": look.zone}
     details = {DETAILS: {**now.details(), **about}}
     return Learnt(details, tuple(f"{why}; {remedy}" for why in breaks))
+
+
+def _based(session: Session, app: App, now: Saved) -> bool:
+    """Tell whether the newest whole backup is continued by the row of binary logs that begins after a break.
+
+    It is after a restore in place, when the run that archives the new binary logs has made a backup just before.
+    """
+    try:
+        records = session.storage_of(app).read_records(app, 1, (f"backup-{database.SOURCE}",)).all
+    except AppError:
+        return False
+    stands = Identity.parse(_at(records[-1])) if records and records[-1].outcome != "failed" else None
+    return stands is not None and stands.server == now.chain.server and stands.created >= now.chain.created
+
+
+def _at(record: Record) -> object:
+    return record.details.get(database.POSITION)
 
 
 def explained(app: App, error: ContentError) -> CloudbackupError:

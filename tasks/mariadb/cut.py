@@ -57,7 +57,10 @@ class Saved:
 
     def holds(self, position: Position) -> bool:
         """Tell whether nothing was written between the last binary log and a position in a later one."""
-        return number(position.name) > number(self.name) and position.gtids <= set(self.state.split(","))
+        state = set(self.state.split(","))
+        domains = {gtid.partition("-")[0] for gtid in state}  # the position may have others, of a former replica
+        known = {gtid for gtid in position.gtids if gtid.partition("-")[0] in domains}
+        return number(position.name) > number(self.name) and known <= state
 
 
 class Position:
@@ -70,13 +73,19 @@ class Position:
         self.known = (values.get("server"), values.get("created"))
 
     def in_log(self, log: Log) -> bool:
-        """Tell whether a binary log is the one meant: its identity where it is known, and the GTIDs at the place."""
+        """Tell whether a binary log is the one meant.
+
+        Its name, server and time of making tell, where they are known, and that a transaction begins or the log ends at
+        the place. GTIDs do not then: a backup's list has domains that this log never had (of a former replica).
+        """
         if log.name != self.name or (None not in self.known and self.known != log.identity[1:]):
             return False
         if self.offset > log.facts.sound:
             return False
         with log.path.open("rb") as file:
             reader = read(file, upto=self.offset)
+        if None not in self.known:
+            return reader.sound == self.offset
         return {group.gtid for group in reader.last.values()} == self.gtids
 
 

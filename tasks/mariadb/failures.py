@@ -7,6 +7,20 @@ from tasks.errors import AppError
 from tasks.mariadb.access import NO_PASSWORD_CAME
 
 DOCUMENTS = "docs/mariadb.md"
+# MariaDB's documentation: a backup is prepared by the tools of its own series, and a data directory is upgraded by
+# starting the newer server on it and running mariadb-upgrade.
+UPGRADED = (
+    "restore it where MariaDB {0} is installed (--to local, or a container of that series); for a newer server, start"
+    " that one on the restored directory then and run mariadb-upgrade. Moments before the upgrade need {0} as well"
+)
+DAMAGED = "CHECK TABLE tells more: dump what can be read, drop it, load it again; the backup before this one is whole"
+OWN = 2  # lines of mariadb-backup's own that a person is shown
+LONGEST = 500  # characters of one: it prints a damaged page whole, with what stands in it
+OWN_ERROR = re.compile(
+    r"^\[\d+\] FATAL ERROR: |^\[\d+\] [\d-]+ [\d:]+ (?:mariabackup: )?Error:"
+    r"|^[\d-]+ +[\d:]+ \d+ \[ERROR\]|Was only able"
+)
+STAMP = r"^(?:\[\d+\] (?:FATAL ERROR: )?[\d-]+ [\d:]+|[\d-]+ +[\d:]+ \d+|cloudbackup:) "
 READ_REMEDY = "run the backup as root or as the server's own user (`host: root@...`)"
 
 
@@ -68,7 +82,7 @@ _KNOWN = (
     Failure(
         r"(?m)^cloudbackup: the backup is of MariaDB ([\d.]+), mariadb-backup is of ([\d.]+)",
         "the backup is of MariaDB {0}, mariadb-backup there is of {1}",
-        "restore it where the tools of MariaDB {0} are installed",
+        UPGRADED,
     ),
     Failure(
         r"python3: (?:command )?not found",
@@ -162,9 +176,48 @@ _KNOWN = (
         retry=True,
     ),
     Failure(
+        r"page (\d+), retrying\.\.\.\n[^\n]*File (?:\./)?([^\n]+?)\.ibd seems to be corrupted",
+        "page {0} of the table {1} is damaged on the live server",
+        DAMAGED,
+    ),
+    Failure(
+        r"File (?:\./)?([^\n]+?)\.ibd seems to be corrupted",
+        "the table {0} is damaged on the live server",
+        DAMAGED,
+    ),
+    Failure(
         r"Database page corruption detected[^\n]*|Checksum mismatch[^\n]*|page corruption[^\n]*",
         "the database's own files are damaged: {0}",
         "CHECK TABLE tells which table; the backup before this one is still there",
+    ),
+    Failure(
+        r"Previous tablespace: (\S+) uses space ID: \d+\. Cannot open filepath: (\S+) which uses the same",
+        "{1} in the data directory is a copy of {0}, and no table's",
+        "move {1} out of the data directory",
+    ),
+    Failure(
+        r"Failed to validate first page of the file ([^,\n]+), error \d+",
+        "{0}.ibd in the data directory is no tablespace of InnoDB's, or a damaged one",
+        "move it out of the data directory unless a table of that name is there (SHOW TABLES); CHECK TABLE tells more",
+    ),
+    Failure(
+        r"Too many connections",
+        "the server has as many connections as it takes (max_connections)",
+        "raise max_connections, or set extra_port and extra_max_connections on the server and `port` of the app to it",
+        retry=True,
+    ),
+    Failure(
+        r"required redo still fits within the log capacity|innodb_log_file_size[^\n]*(?:chang|resiz)",
+        "the redo log was resized during the backup",
+        "run the backup again",
+        retry=True,
+    ),
+    Failure(
+        r"(?i)redo log[^\n]*overwritten|log block[^\n]*overwritten|increas(?:e|ing) innodb_log_file_size"
+        r"|Was only able to copy log from \d+ to \d+, not \d+",
+        "the server wrote over its redo log before mariadb-backup had copied it",
+        "raise innodb_log_file_size on the server, or back up at a quieter time; `parallel` makes the copy shorter",
+        retry=True,
     ),
     Failure(
         r"(?m)^(?:\S*bash: (?:line \d+: )?)? *\d+ Killed\b",
@@ -210,17 +263,19 @@ def error(text: str, context: str) -> DatabaseError:
     known = find(text)
     if known:
         what, remedy, retry = known
-        return DatabaseError(f"{context}: {what}", remedy, transient=retry)
+        return DatabaseError(f"{context}: {what}", "\n".join([remedy, *own_words(text)]), transient=retry)
     return DatabaseError(f"{context}: {_last_line(text)}")
+
+
+def own_words(text: str) -> list[str]:
+    """Return the last lines in which mariadb-backup itself tells of an error, for a person; empty when it does not."""
+    lines = [line.strip() for line in text.splitlines() if len(line) < LONGEST and OWN_ERROR.search(line)]
+    return [f"mariadb-backup: {re.sub(STAMP, '', line)}" for line in dict.fromkeys(lines)][-OWN:]
 
 
 def _last_line(text: str) -> str:
     """Return the line that most likely says what is wrong, without what stands before it."""
-    lines = [
-        re.sub(r"^(?:\[\d+\] [\d-]+ [\d:]+|cloudbackup:) ", "", line.strip())
-        for line in text.splitlines()
-        if line.strip()
-    ]
+    lines = [re.sub(STAMP, "", line.strip()) for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
         if re.search(r"(?i)error|fail|cannot|can't|denied|refused", line):
             return line

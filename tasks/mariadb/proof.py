@@ -39,7 +39,7 @@ from tasks.mariadb.private import (
     program,
     series,
 )
-from tasks.mariadb.settings import furnish, understood, without
+from tasks.mariadb.settings import begin, furnish, understood, without
 from tasks.mariadb.tables import absent, parse
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
     assert isinstance(queries, list)
     tell("starts a server on the restored data")
     try:
-        server.start()
+        rolled_back = begin(server)
         seconds = time.time() - float(str(plan["began"]))
         size = sum(file.lstat().st_blocks * 512 for file in server.data.rglob("*"))
         expected = parse(plan.get("tables"))
@@ -214,7 +214,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
         find_lost(server, expected.discarded if expected else ())
         with understood(missing):
             tables, remarks = check_tables(server, empty(server, expected))
-            remarks += without(missing)
+            remarks += [*rolled_back, *without(missing)]
             verify(server, [str(query) for query in queries])
         outside = server.opened_outside()
         if outside:

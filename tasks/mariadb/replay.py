@@ -32,11 +32,11 @@ from tasks.mariadb.binlog import text
 from tasks.mariadb.cut import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
 from tasks.mariadb.proof import SIGNALS, last, made_by, ready, require, same_series, terminate
-from tasks.mariadb.settings import furnish, understood
+from tasks.mariadb.settings import begin, furnish, understood
 from tasks.mariadb.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
-NAME = re.compile(r"[\w.-]+\.\d+", re.ASCII)
+NAME = re.compile(r"[^/\x00-\x1f]+\.\d+", re.ASCII)  # a server's log_bin may hold spaces
 INFOS = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
 ENDED = 600  # seconds for the server to end: it may have much to write
 MEMORY = (64 << 20, 4 << 30)  # least and most for the server's buffer pool
@@ -57,7 +57,7 @@ def extract(folder: Path) -> None:
 def position_of(plan: dict[str, object]) -> Position:
     """Return where the restored copy ends. Raises Refusal."""
     files = [file for name in INFOS for file in Path(str(plan["data"])).glob(name)]
-    words = files[0].read_text(errors="replace").split() if files else []
+    words = files[0].read_text(errors="replace").strip("\n").split("\t") if files else []
     if len(words) < 2:
         raise Refusal("the backup does not say where it ends: the server wrote no binary logs then")
     found: dict[str, object] = {"name": words[0], "offset": words[1], "gtid": words[2] if len(words) > 2 else ""}
@@ -100,7 +100,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     same_series(server.program, made_by(data))
     tell(f"starts a server, to replay up to {shown(int(str(plan['at'])))}")
     try:
-        server.start()
+        begin(server)
         with understood(missing):
             feed(server, todo, scratch / "load")
         close(server, todo, goes_on=bool(name))

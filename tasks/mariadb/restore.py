@@ -254,7 +254,7 @@ def _require_same_series(host: Host, place: Place, version: str) -> None:
     if theirs != ours:
         raise RefusedError(
             f"{host.name}: the backup is of MariaDB {ours}, the server of {theirs}",
-            f"restore it where MariaDB {ours} is installed",
+            failures.UPGRADED.format(ours),
         )
 
 

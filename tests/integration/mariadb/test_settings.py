@@ -1,14 +1,16 @@
 """Drills ask their queries under the settings of the server that was saved, and know which plugins it had."""
 
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
+from tasks.lab import mariadb, programs
 from tasks.mariadb import drill, dump, server
 from tasks.mariadb.drill import DrillError, DrillOptions
 from tasks.remote.host import LocalHost
@@ -16,6 +18,7 @@ from tasks.remote.script import Script, Stream, quote
 from tests.integration.mariadb.conftest import Running, make
 
 UNLIKE = {
+    "log_bin": "binlog",
     "lower_case_table_names": 1,
     "sql_mode": "ANSI_QUOTES,PIPES_AS_CONCAT,ONLY_FULL_GROUP_BY",
     "default_time_zone": "+09:00",
@@ -103,3 +106,34 @@ def test_what_lacks_a_plugin_is_no_damage(saved: Saved, host: LocalHost, folder:
     with pytest.raises(DrillError, match=r"not installed there: twice \(twice\.so\); so .*FUNCTION") as caught:
         drill.run(host, saved.content, DrillOptions(1000, ("SELECT own.twice(1)",), str(folder), server=record))
     assert "install them there" in caught.value.remedy
+
+
+def test_a_transaction_that_was_prepared_at_the_end_of_the_copy_is_rolled_back_and_said(
+    saved: Saved, host: LocalHost, folder: Path
+) -> None:
+    """A copy without locks, while a commit waits between the binary log and the storage engine."""
+    running, stream = saved.running, saved.running.home / "prepared"
+    options = running.home / "root-too.cnf"
+    options.write_text(mariadb.client_options("root", mariadb.ROOT_PASSWORD, running.server.socket))
+    mariadb.query(
+        running.server, "CREATE TABLE own.t (i INT PRIMARY KEY); INSERT INTO own.t VALUES (1);"
+        " SET GLOBAL innodb_flush_log_at_trx_commit = 1, rpl_semi_sync_master_wait_point = 'AFTER_SYNC',"
+        " rpl_semi_sync_master_timeout = 600000, rpl_semi_sync_master_enabled = 1",
+    )  # fmt: skip
+    client = (programs.find("mariadb"), f"--defaults-file={options}", "--execute=INSERT INTO own.t VALUES (2)")
+    with subprocess.Popen(client) as waiting:
+        asked = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for semi-sync%'"
+        deadline = time.monotonic() + 60
+        while mariadb.query(running.server, asked) != [["1"]]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        words = ("mariadb-backup", f"--defaults-extra-file={options}", "--backup", "--stream=mbstream", "--no-lock")
+        try:
+            with stream.open("wb") as file:
+                subprocess.run(words, stdout=file, stderr=subprocess.DEVNULL, check=True)
+        finally:
+            mariadb.query(running.server, "SET GLOBAL rpl_semi_sync_master_enabled = 0")
+        waiting.wait()
+    content = Stream(quote(("cat", str(stream))))
+    done = drill.run(host, content, DrillOptions(1000, ("SELECT SUM(i) = 1 FROM own.t",), str(folder)))
+    assert any("1 transactions were prepared" in remark for remark in done.remarks)

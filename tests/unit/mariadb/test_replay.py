@@ -192,3 +192,18 @@ def test_a_hostile_archive_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(buffer.getvalue())))
         with pytest.raises(DrillFault, match="which is none"):
             replay.extract(tmp_path / name.replace("/", "_") / str(kind))
+
+
+@pytest.mark.parametrize("foreign", ["5-9-1000", "0-99-3,5-9-1000", ""])
+def test_gtids_of_a_former_replica_do_not_keep_a_backup_from_its_binary_logs(logs: Logs, foreign: str) -> None:
+    """The server and the time of making tell which binary log it is; the list of GTIDs has what was replicated once."""
+    known = {"server": SERVER, "created": BEGIN + 100}
+    offset = logs.made[1].groups[1].offset
+    position = Position({"name": "binlog.000001", "offset": offset, "gtid": f"0-{SERVER}-4,{foreign}", **known})
+    assert len(logs.planned(BEGIN + 195, position).numbers()) == 2
+    with pytest.raises(Refusal):
+        logs.planned(BEGIN + 195, Position({"name": "binlog.000001", "offset": offset + 1, "gtid": "", **known}))
+    with pytest.raises(Refusal):
+        logs.planned(
+            BEGIN + 195, Position({"name": "binlog.000001", "offset": offset, "gtid": foreign, **known, "created": 7})
+        )
