@@ -8,11 +8,12 @@ class CloudbackupError(Exception):
 
     `what` is one sentence: what happened, on which app and host. `remedy` is what to do next, or empty. `transient`
     faults, such as a lost connection, may well be gone when the same is tried again a little later; those of a class
-    with `once` are tried again no more than once.
+    with `once` are tried again no more than once. One of a class with `unrecorded` leaves no record.
     """
 
     exit_code: ClassVar[int] = 1
     once: ClassVar[bool] = False
+    unrecorded: ClassVar[bool] = False
 
     def __init__(self, what: str, remedy: str = "", *, transient: bool = False) -> None:
         super().__init__(what)

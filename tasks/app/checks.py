@@ -217,7 +217,7 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
 
 def _recorded(session: Session, app: App) -> Iterator[Check]:
     """Hold the repository against what the records say of it."""
-    found = guard.look(session, app, session.repository(app, Side.OPERATOR), QUICK, patience=0)
+    found = guard.look(session, app, session.repository(app, Side.OPERATOR), QUICK, patience=guard.AT_ONCE)
     for doubt in found.doubts if found.records.all else ():
         remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
         yield Check(app.name, "records", "error", doubt.text, remedy)

@@ -226,19 +226,39 @@ def compact_repository(c: Any, app: Any = None, yes: bool = False, force: bool =
         "app": ONE_APP_HELP,
         "to": "number of the transaction to go back to; without --to and --before all are shown",
         "before": "go back to the last transaction before this time, as 2026-11-22T03:00 (UTC unless it names a zone)",
-        "yes": "go back without being asked",
+        "undo": "undo the last rollback: bring back what it set aside",
+        "remove": "delete this folder that a rollback set aside, for good; without any option they are listed",
+        "yes": "go back, or delete, without being asked",
+        "force": "with --remove: delete it although something looks wrong",
         "storage": STORAGE_HELP,
     },
 )
-def roll_back(c: Any, app: str, to: int = -1, before: str = "", yes: bool = False, storage: str = "") -> None:
+def roll_back(
+    c: Any,
+    app: str,
+    to: int = -1,
+    before: str = "",
+    undo: bool = False,
+    remove: str = "",
+    yes: bool = False,
+    force: bool = False,
+    storage: str = "",
+) -> None:
     """Undo what was done to an app's repository since a transaction. Deletes nothing: what came later is kept aside."""
     from tasks.borg import apps, given, work
+    from tasks.errors import UsageError
 
     moment = given.moment(before) if before else None
+    if sum((to >= 0, moment is not None, undo, bool(remove))) > 1:
+        raise UsageError("--to, --before, --undo and --remove exclude each other", "give one of them")
+
+    def ask(question: str) -> bool:
+        return confirm(question, yes=yes)
 
     def act(opened: apps.Opened) -> work.Lines:
-        number = to if to >= 0 else None
-        return work.roll_back(opened, number, moment, ask=lambda question: confirm(question, yes=yes))
+        if remove:
+            return work.remove_set_aside(opened, remove, force=force, ask=ask)
+        return work.roll_back(opened, to if to >= 0 else None, moment, undo=undo, ask=ask)
 
     apps.one(c.config.inventory, app, storage, act)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tasks.crash import foreseen
-from tasks.errors import CloudbackupError, UsageError
+from tasks.errors import CloudbackupError, RefusedError, UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.storage.repository import Repository, Side
@@ -57,8 +57,8 @@ def one(folder: str, name: str, storage: str, act: Act) -> None:
 def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
     """Print what `act` returns for each named app, or for all when none is named.
 
-    Raises the fault itself when there is one app only, otherwise SomeFailedError, AllFailedError or UsageError in the
-    end.
+    Raises the fault itself when there is one app only, otherwise SomeFailedError, AllFailedError, or the fault that
+    all share, UsageError or RefusedError, in the end.
     """
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
@@ -78,8 +78,9 @@ def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR
 
 
 def _end(failed: Sequence[CloudbackupError], of: int) -> CloudbackupError:
-    """Return what ends a run in which some apps failed: 2 where options or inventory are to blame for all."""
+    """Return what ends a run in which some apps failed: 2 or 5 where all failed for wrong usage or were refused."""
     what = f"{len(failed)} of {of} apps failed"
-    if len(failed) < of:
-        return SomeFailedError(what)
-    return UsageError(what) if all(isinstance(error, UsageError) for error in failed) else AllFailedError(what)
+    for kind in (UsageError, RefusedError):
+        if len(failed) == of and all(isinstance(error, kind) for error in failed):
+            return kind(what)
+    return (AllFailedError if len(failed) == of else SomeFailedError)(what)

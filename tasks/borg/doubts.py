@@ -10,21 +10,27 @@ from datetime import datetime, timedelta
 
 from tasks.borg import naming
 from tasks.borg.list import Archive
-from tasks.storage.ledger import Ledger
+from tasks.storage.ledger import TOKEN, Ledger
 from tasks.storage.state import State
 
 # How far an app host's clock may be off before its archives look forged: an hour, as after a missed change to summer
 # time, and what passes between the time in an archive's name and borg's own start.
 CLOCKS_APART = timedelta(minutes=90)
 SHOWN = 3  # names in one sentence
+AT_WORK = timedelta(hours=1)  # for so long a removal that has not ended may be at work
+ANNOUNCED = {"change-passphrase": "a change of the passphrase", "rollback": "a rollback"}
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing that looks wrong. `sources` names those that it is about; none means the whole repository."""
+    """One thing that looks wrong. `sources` names those that it is about; none means the whole repository.
+
+    `kind` is which of the kinds in `refusals.py` it is of.
+    """
 
     text: str
     sources: frozenset[str] = frozenset()
+    kind: str = ""
 
     def about(self, source: str) -> bool:
         """Tell whether it concerns a source."""
@@ -33,9 +39,12 @@ class Doubt:
 
 def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledger, now: datetime) -> list[Doubt]:
     """Return what looks wrong. `archives` and `state` are None where they could not be had; then nothing is said."""
-    found = [] if state is None else [*_config(state, known), *_objects(state, known)]
+    found = list(_unfinished(known, now))
+    if state is not None:
+        found += [*_config(state, known), *_objects(state, known)]
     if archives is not None:
-        found += [*_gone(archives, known), *_unknown(archives, known), *_dates(archives, now)]
+        dated = [archive for archive in archives if archive.id not in known.accepted]
+        found += [*_gone(archives, known), *_unknown(archives, known), *_dates(dated, now)]
     return found
 
 
@@ -44,9 +53,24 @@ def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
     return [archive for archive in archives if archive.id not in known.made and archive.name not in known.begun]
 
 
+def _unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
+    """Yield what was announced and has not ended. A removal may be at work just now; a person sees it for an hour."""
+    for record in known.unfinished:
+        if TOKEN not in record.details:
+            continue  # of an earlier version, which named no end
+        what, who = str(record.details.get("of", "")), record.operator or "somebody"
+        begun = f"{ANNOUNCED.get(what, f'{what} of archives')} by {who}, begun {record.time:%Y-%m-%d %H:%M} UTC"
+        if what in ANNOUNCED:
+            yield Doubt(f"{begun}, has not ended: the same command, run again, ends it", kind="unfinished")
+        elif now - record.time > AT_WORK:
+            yield Doubt(f"{begun}, has not ended: the next `inv prune` ends it", kind="removal")
+
+
 def _config(state: State, known: Ledger) -> Iterable[Doubt]:
+    if any(record.details.get("of") == "change-passphrase" for record in known.unfinished):
+        return  # told of above
     if known.config_sha256 and state.config_sha256 and state.config_sha256 != known.config_sha256:
-        yield Doubt("the repository's key was changed: its `config` is not the recorded one")
+        yield Doubt("the repository's key was changed: its `config` is not the recorded one", kind="key")
 
 
 def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
@@ -54,15 +78,21 @@ def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
     if not known.counts:
         return
     if state.transaction is not None and state.transaction < max(known.counts):
-        yield Doubt(f"the repository is at transaction {state.transaction}, and was at {max(known.counts)} before")
+        yield Doubt(
+            f"the repository is at transaction {state.transaction}, and was at {max(known.counts)} before",
+            kind="objects",
+        )
         return
     alive = {transaction: state.objects_up_to(transaction) for transaction in known.counts}
     if any(each is None for each in alive.values()):
-        yield Doubt("the repository's `hints` and `index` cannot be read: whether anything was overwritten is unknown")
+        what = "the repository's `hints` and `index` cannot be read: whether anything was overwritten is unknown"
+        yield Doubt(what, kind="objects")
         return
     lost = max(count - (alive[transaction] or 0) for transaction, count in known.counts.items())
     if lost > 0:
-        yield Doubt(f"{_count(lost, 'object')} of recorded archives {_were(lost)} overwritten or deleted")
+        yield Doubt(
+            f"{_count(lost, 'object')} of recorded archives {_were(lost)} overwritten or deleted", kind="objects"
+        )
 
 
 def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
@@ -72,7 +102,7 @@ def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
     names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)
     if gone:
         what = f"{_names(names)} {_were(len(gone))} recorded, and {_are(len(gone))} not in the repository"
-        yield Doubt(what, _sources(names))
+        yield Doubt(what, _sources(names), "gone")
 
 
 def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
@@ -80,19 +110,19 @@ def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
     replaced = [name for name in names if name in set(known.made.values())]
     others = [name for name in names if name not in replaced]
     if replaced:
-        yield Doubt(f"{_names(replaced)} {_are(len(replaced))} not the recorded one", _sources(replaced))
+        yield Doubt(f"{_names(replaced)} {_are(len(replaced))} not the recorded one", _sources(replaced), "replaced")
     if others:
         what = f"{_names(others)} {_are(len(others))} in the repository, and no record tells of it"
-        yield Doubt(what, _sources(others))
+        yield Doubt(what, _sources(others), "unknown")
 
 
 def _dates(archives: Sequence[Archive], now: datetime) -> Iterable[Doubt]:
     ahead = sorted(archive.name for archive in archives if archive.start > now + CLOCKS_APART)
     if ahead:
-        yield Doubt(f"{_names(ahead)}: dated in the future", _sources(ahead))
+        yield Doubt(f"{_names(ahead)}: dated in the future", _sources(ahead), "dated")
     odd = sorted(archive.name for archive in archives if archive.name not in ahead and _misdated(archive))
     if odd:
-        yield Doubt(f"{_names(odd)}: dated otherwise than the name says", _sources(odd))
+        yield Doubt(f"{_names(odd)}: dated otherwise than the name says", _sources(odd), "dated")
 
 
 def _misdated(archive: Archive) -> bool:

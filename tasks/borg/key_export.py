@@ -60,7 +60,7 @@ def key_export(repository: Repository, folder: Path, *, replace: bool = False, h
             if not replace:
                 raise _differs(repository, path)
             kept = path.with_suffix(f".{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.key")
-            path.rename(kept)
+            _write(kept, path.read_bytes())  # a copy: at no moment is there none in its place
         escrow = Escrow(path, path.with_name(path.name + ".txt"), kept)
         _write(escrow.key, key)
         _write(escrow.paper, paper)

@@ -10,6 +10,7 @@ from typing import Any
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.models import App
+from tasks.storage import clocks
 from tasks.storage.records import Record, operator_name
 from tasks.storage.session import Session
 
@@ -31,7 +32,12 @@ class Note:
 
 @contextmanager
 def noted(session: Session, app: App, action: str) -> Iterator[Note]:
-    """Write a record of the block, whatever became of it. One that cannot be written undoes nothing, but is told."""
+    """Write a record of the block, whatever became of it. One that cannot be written undoes nothing, but is told.
+
+    Raises ClockError, before anything is done, while the operator's clock is wrong.
+    """
+    for said in clocks.compared(session, app, host=False):
+        print(f"{app.label}: {said}", file=sys.stderr)
     note, began = Note(), datetime.now(UTC)
     record = Record(app.name, action, began, "ok", operator=operator_name())
     try:

@@ -50,6 +50,31 @@ def plan(archives: Sequence[Archive], keep: KeepRules, now: datetime, spared: Co
     return Plan(kept, removed, {archive.id: rules[archive.id] for archive in kept})
 
 
+def plan_by_verdict(
+    archives: Sequence[Archive], keep: KeepRules, now: datetime, good: Collection[str], spared: Collection[str] = ()
+) -> Plan:
+    """Return what stays and what goes where only the archives in `good` count.
+
+    The others take no place of any rule. They go once they are older than the newest good one, which stays whatever the
+    rules say, and once the rules would let them go if they were good.
+    """
+    counted = [archive for archive in archives if archive.id in good]
+    newest = max(counted, key=lambda archive: (archive.start, archive.name), default=None)
+    own = plan(counted, keep, now, {*spared, newest.id} if newest else spared)
+    every = plan(archives, keep, now, spared)
+    rules = dict(own.rules)
+    for archive in archives:
+        if archive.id in good:
+            continue
+        if newest is None or archive.start >= newest.start:
+            rules[archive.id] = "no newer good one"
+        elif archive.id in every.rules:
+            rules[archive.id] = every.rules[archive.id]
+    ordered = sorted(archives, key=lambda archive: (archive.start, archive.name))
+    kept = tuple(archive for archive in ordered if archive.id in rules)
+    return Plan(kept, tuple(archive for archive in ordered if archive.id not in rules), rules)
+
+
 def _split(newest_first: Sequence[Archive], rule: str, pattern: str, count: int, rules: dict[str, str]) -> None:
     """Let a rule keep the newest archive of each of `count` periods; an archive kept already does not count."""
     if not count or not newest_first:

@@ -1,31 +1,30 @@
-"""Taking a repository back to an earlier transaction: what was done to it since is undone, and kept aside.
+"""To which points a repository can go back: the transactions that it has now, and what is known of each.
 
-The order matters, and each step was tried (borg 1.2.4 and 1.4.5): the lock; `index`, `hints` and `integrity`, which
-borg makes anew; the segments after the transaction, the highest first, so that what is left is whole at every moment;
-the key from escrow, which borg only takes once the manifest can be read; what clients remember of the newer state, or
-they refuse the older one; a check. Nothing is deleted.
+A transaction's number is its last segment's, so a rollback lets the next ones take the numbers of those that it undid.
+What a record told of a number counts only while no rollback has undone it since.
 """
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from tasks.borg.runner import PLAIN, How, borg_words, environment, run_script
 from tasks.errors import RefusedError, UsageError
-from tasks.remote.files import Files, FilesError
+from tasks.remote.files import Files
 from tasks.remote.script import Script, quote
 from tasks.remote.secret import Secret
-from tasks.storage.ledger import Ledger
+from tasks.storage.chronology import Placed, in_order
+from tasks.storage.ledger import FREEING, INTENT, Ledger
 from tasks.storage.records import Record, Records
 from tasks.storage.repository import Repository
+from tasks.storage.set_aside import read_text
 
-_LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
-_AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
 _SHARED = re.compile(r'"shared": \[\[')
-FREEING = ("prune", "compact")
+TO, ASIDE, UNDID, BEFORE = "to", "aside", "undid", "before_ids"  # in the details of a rollback's records
 
 
 @dataclass(frozen=True)
@@ -38,27 +37,86 @@ class Point:
     archive_ids: tuple[str, ...] | None = None
 
 
-def points(log: str, records: Records) -> list[Point]:
-    """Return all transactions that the repository's `transactions` and our records tell of, oldest first.
-
-    None before our own hand last freed space: what they need may be gone.
+@dataclass(frozen=True)
+class Undoing:
+    """What `--undo` takes back: a rollback to transaction `to`, the name of the folder that it set aside, and the ids
+    of the archives that were there before it, None where those could not be listed.
     """
-    found: dict[int, Point] = {}
-    for number, time in _LOGGED.findall(log):
-        found[int(number)] = Point(int(number), datetime.fromisoformat(time).replace(tzinfo=UTC))
-    for record in records.all:
-        if isinstance(record.transaction, int) and record.action != "intent":
-            known = found.get(record.transaction)
-            time = known.time if known else record.time
-            what = " ".join(filter(None, ("after the", record.action, record.source and f"of {record.source}")))
-            found[record.transaction] = Point(record.transaction, time, what, record.archive_ids)
-    begin = max((_freed(record) for record in records.all), default=0)
-    return [found[number] for number in sorted(found) if number >= begin]
+
+    to: int
+    aside: str
+    archive_ids: tuple[str, ...] | None
 
 
-def _freed(record: Record) -> int:
-    number = record.transaction if record.action in FREEING and record.details.get("space") else None
-    return number if isinstance(number, int) else 0
+@dataclass
+class _Past:
+    """The points of a repository as its records are gone through, with those before each rollback, by its folder."""
+
+    points: dict[int, Point] = field(default_factory=dict)
+    before: dict[str, dict[int, Point]] = field(default_factory=dict)
+    undoable: list[Undoing] = field(default_factory=list)
+
+    def take_in(self, each: Placed, there: Collection[str]) -> None:
+        record, details = each.record, each.record.details
+        if record.action == "rollback" or details.get("of") == "rollback":
+            self._rolled_back(record, details, there)
+        if not isinstance(record.transaction, int) or record.action == INTENT:
+            return
+        if record.action in FREEING and details.get("space"):  # what older points need may be gone
+            self.points, self.before, self.undoable = {}, {}, []
+        what = " ".join(filter(None, ("after the", record.action, record.source and f"of {record.source}")))
+        self.points[record.transaction] = Point(record.transaction, each.time, what, record.archive_ids)
+
+    def _rolled_back(self, record: Record, details: Mapping[str, Any], there: Collection[str]) -> None:
+        to, aside, undid = details.get(TO), str(details.get(ASIDE, "")), str(details.get(UNDID, ""))
+        announced = record.action == INTENT
+        if not isinstance(to, int) or aside in self.before or (announced and aside not in there):
+            return  # told of already, or announced and never begun
+        ids = details.get(BEFORE)
+        if aside:
+            self.before[aside] = dict(self.points)
+            known = tuple(ids) if isinstance(ids, list | tuple) else None
+            self.undoable.append(Undoing(to, aside, known))
+        if undid:
+            self.points = self.before.get(undid, {})
+            self.undoable = [each for each in self.undoable if each.aside != undid]
+        else:
+            self.points = {number: point for number, point in self.points.items() if number <= to}
+
+
+def past(records: Records, now: datetime, there: Collection[str]) -> tuple[dict[int, Point], list[Undoing]]:
+    """Return by number the points that records tell of and no rollback undid, and the rollbacks that can be undone.
+
+    None from before our own hand last freed space. `there` are the names of the folders that are set aside.
+    """
+    found = _Past()
+    for each in in_order(records, now):
+        found.take_in(each, there)
+    return found.points, [each for each in found.undoable if each.aside in there]
+
+
+def points(
+    logged: Mapping[int, datetime], told: Mapping[int, Point], segments: Collection[int], freed: int = 0
+) -> list[Point]:
+    """Return the points that a repository has now, oldest first.
+
+    `logged` is its own log of transactions, `told` what the records tell of some, `segments` are the numbers of those
+    that are there. None before `freed`, the transaction at which our own hand last freed space.
+    """
+    found = {number: Point(number, time) for number, time in logged.items()}
+    for number, point in told.items():
+        found[number] = Point(number, logged.get(number, point.time), point.what, point.archive_ids)
+    return [found[number] for number in sorted(found) if number >= freed and number in segments]
+
+
+def freed_at(records: Records) -> int:
+    """Return the transaction at which our own hand last freed space; 0 when it never did."""
+    freed = (
+        record.transaction
+        for record in records.all
+        if record.action in FREEING and record.details.get("space") and isinstance(record.transaction, int)
+    )
+    return max(freed, default=0)
 
 
 def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | None) -> Point:
@@ -78,6 +136,20 @@ def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | 
     return chosen[0]
 
 
+def unlike(foretold: Collection[str], there: Collection[str], known: Ledger) -> list[str]:
+    """Return what is not as it was foretold of a rollback's archives, a phrase each; none when all is.
+
+    An archive more is no fault when it is ours: it was made while the record of that point was written.
+    """
+    missing, more = set(foretold) - set(there), set(there) - set(foretold) - set(known.made)
+
+    def names(ids: Collection[str]) -> str:
+        return " and ".join(sorted(known.made.get(each) or f"one of id {each[:12]}" for each in ids))
+
+    found = [f"{names(missing)} did not come back"] if missing else []
+    return [*found, f"{names(more)} is still there"] if more else found
+
+
 @contextmanager
 def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
     """Hold borg's exclusive lock of the repository in `folder` (borg's `locking.py`; without `borg with-lock`, which
@@ -90,37 +162,12 @@ def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
     files.make_directory(lock)
     files.write_new(mine, b"")
     try:
-        if files.names(lock) != [holder] or _SHARED.search(_text(files, posixpath.join(folder, "lock.roster"))):
+        if files.names(lock) != [holder] or _SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))):
             raise RefusedError("the repository is being read", "wait for whoever works there")
         yield
     finally:
         files.remove(mine)
         files.remove(lock)
-
-
-def move_aside(files: Files, folder: str, transaction: int, aside: str) -> list[str]:
-    """Move what came after a transaction into the new folder `aside`; return the names of the segments."""
-    files.make_directory(aside)
-    files.write_new(posixpath.join(aside, "config"), files.read(posixpath.join(folder, "config")))
-    for name in files.names(folder):
-        if _AUXILIARY.fullmatch(name):
-            files.rename(posixpath.join(folder, name), posixpath.join(aside, name))
-    moved = []
-    for number, path in sorted(_segments(files, folder).items(), reverse=True):
-        if number > transaction:
-            files.rename(path, posixpath.join(aside, str(number)))
-            moved.append(str(number))
-    log = posixpath.join(folder, "transactions")
-    if text := _text(files, log):
-        files.write_new(posixpath.join(aside, "transactions"), text.encode())
-        lines = (line for line in text.splitlines(keepends=True) if _number(line) <= transaction)
-        files.replace(log, "".join(lines).encode())
-    return moved
-
-
-def transactions(files: Files, folder: str) -> str:
-    """Return the repository's log of transactions, empty when it has none: only append-only sessions write it."""
-    return _text(files, posixpath.join(folder, "transactions"))
 
 
 def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
@@ -134,27 +181,3 @@ def known_after(ids: Sequence[str], known: Ledger) -> list[str]:
     """Return which of the archives that are there after a rollback our records tell of."""
     ours = set(known.made) | known.expected | known.removed
     return [each for each in ids if each in ours]
-
-
-def _segments(files: Files, folder: str) -> Mapping[int, str]:
-    data = posixpath.join(folder, "data")
-    found: dict[int, str] = {}
-    for part in files.names(data):
-        if part.isdigit():
-            names = files.names(posixpath.join(data, part))
-            found |= {int(name): posixpath.join(data, part, name) for name in names if name.isdigit()}
-    return found
-
-
-def _number(line: str) -> int:
-    match = _LOGGED.match(line)
-    return int(match[1]) if match else 0
-
-
-def _text(files: Files, path: str) -> str:
-    try:
-        return files.read(path).decode(errors="replace")
-    except FilesError as error:
-        if error.missing:
-            return ""
-        raise

@@ -1,9 +1,16 @@
-"""`borg.rollback` for one app: shown, asked, done, checked, recorded."""
+"""`borg.rollback` for one app: shown, asked, announced, done, checked, held against what was foretold, recorded.
+
+The order matters, and each step was tried (borg 1.2.4 and 1.4.5): the lock; `index`, `hints` and `integrity`, which
+borg makes anew; the segments after the transaction; the key from escrow, which borg only takes once the manifest can be
+read; what clients remember of the newer state, or they refuse the older one; a check. Nothing is deleted, and what was
+killed on the way is ended by the same command.
+"""
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tasks.borg import escrow, guard, rollback
@@ -13,10 +20,12 @@ from tasks.borg.freeing import Target, seen
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.noting import Note
-from tasks.borg.rollback import Point
-from tasks.errors import CloudbackupError, RefusedError
-from tasks.storage import memory
-from tasks.storage.ledger import Ledger, ledger
+from tasks.borg.rollback import ASIDE, BEFORE, TO, UNDID, Point, Undoing
+from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.remote.files import Files
+from tasks.storage import memory, set_aside
+from tasks.storage.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
+from tasks.storage.records import Record, operator_name
 from tasks.storage.repository import Side
 
 Ask = Callable[[str], bool]
@@ -25,10 +34,34 @@ SHOWN = 40  # points
 
 @dataclass(frozen=True)
 class Wanted:
-    """To which transaction: its number, or the last one before a moment."""
+    """To which transaction: its number, or the last one before a moment; or the last rollback undone."""
 
     to: int | None = None
     before: datetime | None = None
+    undo: bool = False
+
+
+@dataclass(frozen=True)
+class Move:
+    """What is going to be done: back to `to`, or what a rollback to there set aside (`undid`) put back.
+
+    `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
+    None where no record tells; `before` those that are there now, with their names, None where none can be listed.
+    `tokens` name the announcement of this, and those that it ends.
+    """
+
+    to: int
+    aside: str
+    foretold: tuple[str, ...] | None
+    before: dict[str, str] | None
+    undid: str = ""
+    tokens: tuple[str, ...] = field(default_factory=lambda: (secrets.token_hex(8),))
+
+    @property
+    def details(self) -> dict[str, object]:
+        """What its records say of it, whatever becomes of it."""
+        undid = {UNDID: self.undid} if self.undid else {}
+        return {TO: self.to, ASIDE: self.aside, BEFORE: None if self.before is None else list(self.before), **undid}
 
 
 def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[str]:
@@ -38,54 +71,167 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
     """
     note.wanted = False
     name, storage = target.app.name, target.session.storage_of(target.app)
-    if target.repository.publication is not None:
-        raise RefusedError(
-            f"{name}: a storage of kind {storage.kind} has no rollback: its repositories are copies",
-            "bring an older state back by the versions that the storage keeps, where it keeps any",
-        )
-    files, folder = storage.lock_place(target.app)
-    records = storage.read_history(target.app)
-    known = ledger(records)
-    found = rollback.points(rollback.transactions(files, folder), records)
-    if wanted.to is None and wanted.before is None:
-        yield from (_line(point) for point in found[-SHOWN:])
-    point = rollback.choose(found, name, wanted.to, wanted.before)
-    yield from _foretold(target, point, known)
-    if not ask(f"Take the repository of {name} back to transaction {point.transaction}?"):
+    files, folder = place(target)
+    records, now = storage.read_history(target.app), datetime.now(UTC)
+    known = ledger(records, now)
+    aside = set_aside.folders(files, folder)
+    told, undoable = rollback.past(records, now, {posixpath.basename(each) for each in aside})
+    if wanted.to is None and wanted.before is None and not wanted.undo:
+        yield from set_aside.told(aside, name)
+    before = yield from _listed(target)
+    if wanted.undo:
+        move = _undone(target, undoable, before, known)
+        yield from _foretold(target, move, known)
+        question = f"Undo the rollback of {name} to transaction {move.to}?"
+    else:
+        there = set_aside.segments(files, folder)
+        logged = set_aside.logged(set_aside.read_text(files, posixpath.join(folder, "transactions")))
+        found = rollback.points(logged, told, there, rollback.freed_at(records))
+        if wanted.to is None and wanted.before is None:
+            yield from (_line(point) for point in found[-SHOWN:])
+        point = rollback.choose(found, name, wanted.to, wanted.before)
+        yield f"{name}: back to transaction {point.transaction}, of {point.time:%Y-%m-%d %H:%M:%S} UTC"
+        move = _back(target, point, before, known)
+        yield from _foretold(target, move, known)
+        question = f"Take the repository of {name} back to transaction {point.transaction}?"
+    if not ask(question):
         yield f"{name}: nothing was changed"
         return
     note.wanted = True
-    aside = f"{folder}.before-rollback-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
-    with rollback.locked(files, folder, f"cloudbackup-rollback.{os.getpid()}-0"):
-        moved = rollback.move_aside(files, folder, point.transaction, aside)
-    yield f"{name}: {len(moved)} segments moved to {aside}; remove it when you need it no more"
-    identity = memory.repository_id(files.read(posixpath.join(folder, "config")))
-    yield from _forgotten(target, identity)
-    yield from _key(target, identity)
-    refuse_damaged(target.app, check(target.repository, CheckOptions(), target.how))
-    note.add(_details(target, point, known))
+    note.add(move.details)
+    _announce(target, move)
+    yield from _moved(files, folder, move, name)
+    yield from _made_usable(target, files, folder)
+    note.add({ENDS: list(move.tokens)})
+    note.add(_details(target, move, known))
     yield f"{name}: is as it was, and whole; change the passphrase and the host's key if the host was not yours"
+
+
+def place(target: Target) -> tuple[Files, str]:
+    """Return the files and the folder of a repository that can be taken back. Raises RefusedError for a copy."""
+    storage = target.session.storage_of(target.app)
+    if target.repository.publication is not None:
+        raise RefusedError(
+            f"{target.app.name}: a storage of kind {storage.kind} has no rollback: its repositories are copies",
+            "bring an older state back by the versions that the storage keeps, where it keeps any",
+        )
+    return storage.lock_place(target.app)
 
 
 def _line(point: Point) -> str:
     return f"  {point.transaction:>6}  {point.time:%Y-%m-%d %H:%M:%S} UTC  {point.what}"
 
 
-def _foretold(target: Target, point: Point, known: Ledger) -> Iterator[str]:
-    """Yield which archives will disappear and which will come back, as far as the records tell."""
-    name = target.app.name
-    yield f"{name}: back to transaction {point.transaction}, of {point.time:%Y-%m-%d %H:%M:%S} UTC"
+def _listed(target: Target) -> Generator[str, None, dict[str, str] | None]:
+    """Return the archives that are there now, by id with their names; where they cannot be listed, None, and say so."""
     try:
-        now = {each.id: each.name for each in archives(target.repository, how=target.how).archives}
+        return {each.id: each.name for each in archives(target.repository, how=target.how).archives}
     except CloudbackupError as error:
+        name = target.app.name
         yield f"{name}: now nothing can be listed: {error.what.removeprefix(f'{name}: ')}"
-        now = {}
-    if point.archive_ids is None:
+        return None
+
+
+def _begun(known: Ledger) -> Record | None:
+    """Return the announcement of a rollback that has not ended."""
+    return next((each for each in reversed(known.unfinished) if each.details.get("of") == "rollback"), None)
+
+
+def _back(target: Target, point: Point, before: dict[str, str] | None, known: Ledger) -> Move:
+    """Return the move to a point; one that was begun is gone on with. Raises RefusedError while another one is."""
+    begun = _begun(known)
+    if begun is None:
+        aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
+        return Move(point.transaction, aside, point.archive_ids, before)
+    if begun.details.get(UNDID) or begun.details.get(TO) != point.transaction:
+        raise _not_ended(target, begun)
+    return Move(
+        point.transaction, str(begun.details[ASIDE]), point.archive_ids, _ids_before(begun), tokens=_tokens(begun)
+    )
+
+
+def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] | None, known: Ledger) -> Move:
+    """Return the move that undoes the last rollback. Raises UsageError when there is none, RefusedError as `_back`."""
+    begun = _begun(known)
+    if begun is not None and begun.details.get(UNDID):
+        ids = begun.details.get("foretold_ids")
+        return Move(
+            int(begun.details[TO]),
+            str(begun.details[ASIDE]),
+            tuple(ids) if ids is not None else None,
+            _ids_before(begun),
+            str(begun.details[UNDID]),
+            _tokens(begun),
+        )
+    if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
+        raise _not_ended(target, begun)  # it has moved nothing yet
+    if not undoable:
+        raise UsageError(
+            f"{target.app.name}: there is no rollback that can be undone",
+            "what it set aside was removed, or space was freed since; without --undo all points are shown",
+        )
+    last = undoable[-1]
+    aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
+    own = Move(last.to, aside, last.archive_ids, before, last.aside)
+    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)))
+
+
+def _ids_before(begun: Record) -> dict[str, str] | None:
+    ids = begun.details.get(BEFORE)
+    return dict.fromkeys(map(str, ids), "") if ids is not None else None
+
+
+def _tokens(begun: Record) -> tuple[str, ...]:
+    return (str(begun.details[TOKEN]),)
+
+
+def _not_ended(target: Target, begun: Record) -> RefusedError:
+    name, undo = target.app.name, bool(begun.details.get(UNDID))
+    again = f"`inv borg.rollback --app {name} {'--undo' if undo else '--to ' + str(begun.details.get(TO))}`"
+    what = "the undoing of a rollback" if undo else f"a rollback to transaction {begun.details.get(TO)}"
+    other = "" if undo else f"; `inv borg.rollback --app {name} --undo` takes it back"
+    return RefusedError(f"{name}: {what} was begun and has not ended", f"{again} ends it{other}")
+
+
+def _foretold(target: Target, move: Move, known: Ledger) -> Iterator[str]:
+    """Yield which archives will disappear and which will come back, as far as the records tell."""
+    name, now = target.app.name, move.before or {}
+    if move.foretold is None:
         yield f"{name}: which archives that changes is not recorded; nothing is deleted"
         return
-    yield from (f"  goes: {each}" for key, each in now.items() if key not in point.archive_ids)
-    back = [key for key in point.archive_ids if key not in now]
+    yield from (f"  goes: {each or key[:12]}" for key, each in now.items() if key not in move.foretold)
+    back = [key for key in move.foretold if key not in now]
     yield from (f"  comes back: {known.made.get(key) or key[:12]}" for key in back)
+    lost = sorted(known.made.get(key) or key[:12] for key in known.expected - set(now) - set(move.foretold))
+    yield from (f"  stays away: {each}, which was made later" for each in lost)
+
+
+def _announce(target: Target, move: Move) -> None:
+    """Write down what is going to be moved where, so that whoever finds it half done can end it."""
+    foretold = None if move.foretold is None else list(move.foretold)
+    details = {**move.details, "of": "rollback", "foretold_ids": foretold, TOKEN: move.tokens[0]}
+    record = Record(target.app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
+    target.session.storage_of(target.app).write_record(target.app, record)
+
+
+def _moved(files: Files, folder: str, move: Move, name: str) -> Iterator[str]:
+    aside = posixpath.join(posixpath.dirname(folder), move.aside)
+    with rollback.locked(files, folder, f"cloudbackup-rollback.{os.getpid()}-0"):
+        if move.undid:
+            undid = posixpath.join(posixpath.dirname(folder), move.undid)
+            count = set_aside.bring_back(files, folder, move.to, undid, aside)
+            yield f"{name}: {count} segments brought back from {undid}; what was there instead is in {aside}"
+            return
+        count = set_aside.take(files, folder, move.to, aside)
+    yield f"{name}: {count} segments moved to {aside}; --undo brings them back, --remove deletes them for good"
+
+
+def _made_usable(target: Target, files: Files, folder: str) -> Iterator[str]:
+    """Let clients forget the other state, bring the key back where it is not ours, and check."""
+    identity = memory.repository_id(files.read(posixpath.join(folder, "config")))
+    yield from _forgotten(target, identity)
+    yield from _key(target, identity)
+    refuse_damaged(target.app, check(target.repository, CheckOptions(), target.how))
 
 
 def _forgotten(target: Target, identity: str) -> Iterator[str]:
@@ -120,15 +266,27 @@ def _key(target: Target, identity: str) -> Iterator[str]:
         yield f"{name}: the key is again the one in {path}"
 
 
-def _details(target: Target, point: Point, known: Ledger) -> dict[str, object]:
-    """Return the record's details: what is there and ours should be there, what is not any more was taken back."""
-    found = guard.look(target.session, target.app, target.repository, target.how, patience=0)
+def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
+    """Return the record's details. It vouches for what is there only where that is what was foretold.
+
+    What a person was told to go counts as removed by us; what was gone before and did not come back is still missed.
+    Raises AppError when the archives are not those that were foretold.
+    """
+    found = guard.look(target.session, target.app, target.repository, target.how, patience=guard.AT_ONCE)
     there = [archive.id for archive in found.listing.archives]
+    name = target.app.name
+    if move.foretold is not None and (wrong := rollback.unlike(move.foretold, there, known)):
+        raise AppError(
+            f"{name}: the repository is whole, and not what was foretold: {'; '.join(wrong)}",
+            f"nothing of it counts as right; `inv borg.rollback --app {name} --undo` takes it back, "
+            "and without --undo all points are shown",
+        )
+    gone = known.expected - set(there)
+    removed = gone if move.foretold is not None else gone & set(move.before or ())
     ours = rollback.known_after(there, known)
-    return seen(found) | {
-        "to": point.transaction,
-        "known_ids": ours,
-        "proven_ids": [each for each in ours if each in known.proven],
-        "removed_ids": sorted(known.expected - set(there)),
-        "recount": True,
-    }
+    vouches = move.foretold is not None or (gone == removed and len(ours) == len(there))
+    return (
+        seen(found)
+        | ({"known_ids": ours, "proven_ids": [each for each in ours if each in known.proven]} if vouches else {})
+        | {"removed_ids": sorted(removed), "recount": True}
+    )

@@ -1,22 +1,22 @@
 """What this room's tasks do for one app, as lines for a person. Times are UTC, and say so."""
 
+import posixpath
+import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg import break_lock as lock
-from tasks.borg import freeing, rolling_back
+from tasks.borg import freeing, passphrase, rolling_back
 from tasks.borg.apps import Opened
-from tasks.borg.change_passphrase import change, refuse_changed_key
 from tasks.borg.check import CheckOptions
 from tasks.borg.create import files_of
 from tasks.borg.diff import diff
 from tasks.borg.examining import examine, refuse_damaged
-from tasks.borg.guard import look
+from tasks.borg.guard import AT_ONCE, look, may_free
 from tasks.borg.info import archive_info, repository_info
 from tasks.borg.init import Initialised, init
-from tasks.borg.key_export import key_export
+from tasks.borg.key_export import Escrow, key_export
 from tasks.borg.list import Archive, Entry, archives, contents, find
 from tasks.borg.making import make
 from tasks.borg.mount import mount, umount
@@ -26,9 +26,12 @@ from tasks.borg.paths import some
 from tasks.borg.recreate import annotate
 from tasks.borg.restore import Trust, restore_to
 from tasks.borg.rolling_back import Wanted
-from tasks.errors import AppError, UsageError
+from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.human import size
 from tasks.remote.secret import Secret
+from tasks.storage import set_aside
+from tasks.storage.ledger import ENDS, TOKEN, ledger
+from tasks.storage.repository import Repository
 
 Ask = Callable[[str], bool]
 Lines = Iterator[str]
@@ -56,7 +59,7 @@ def _vouch(opened: Opened, note: Note) -> None:
     storage = opened.session.storage_of(opened.app)
     note.wanted = not storage.read_history(opened.app).all
     if note.wanted:
-        found = look(opened.session, opened.app, opened.repository, patience=0)
+        found = look(opened.session, opened.app, opened.repository, patience=AT_ONCE)
         note.add(freeing.seen(found) | freeing.vouched(found))
 
 
@@ -146,7 +149,10 @@ def show_check(opened: Opened, options: CheckOptions) -> Lines:
 def prune_sources(opened: Opened, *, dry_run: bool, force: bool, ask: Ask) -> Lines:
     """Drop old archives of each of the app's sources."""
     if dry_run:
-        yield from freeing.told(freeing.intend_prune(_target(opened), force=True))
+        shown = freeing.intend_prune(_target(opened), force=force, dry=True)
+        yield from freeing.told(shown)
+        if shown.refused is not None:
+            raise shown.refused
         return
     with noted(opened.session, opened.app, "prune") as note:
         intention = freeing.intend_prune(_target(opened), force=force)
@@ -175,6 +181,8 @@ def _carried_out(opened: Opened, intention: freeing.Intention, note: Note, quest
     compacting = intention.action == "compact"
     if not (compacting or intention.removed) or not ask(question):
         note.wanted = False
+        if intention.reasons and not intention.removed:
+            yield freeing.not_accepted(opened.app)
         yield f"{opened.app.label}: nothing {'freed' if compacting else 'removed'}"
         return
     done = freeing.carry_out(intention, compacting=compacting)
@@ -185,28 +193,73 @@ def _carried_out(opened: Opened, intention: freeing.Intention, note: Note, quest
         yield f"{opened.app.label}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
 
 
-def roll_back(opened: Opened, to: int | None, before: datetime | None, *, ask: Ask) -> Lines:
-    """Take the repository back to an earlier transaction."""
+def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: bool = False, ask: Ask) -> Lines:
+    """Take the repository back to an earlier transaction, or undo the last such."""
     with noted(opened.session, opened.app, "rollback") as note:
-        yield from rolling_back.roll_back(_target(opened), Wanted(to, before), note, ask)
+        yield from rolling_back.roll_back(_target(opened), Wanted(to, before, undo), note, ask)
+
+
+def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lines:
+    """Delete a folder that a rollback set aside, for good: what it undid can be brought back no more."""
+    app, target = opened.app, _target(opened)
+    files, folder = rolling_back.place(target)
+    found = {posixpath.basename(path): path for path in set_aside.folders(files, folder)}
+    if name not in found:
+        raise UsageError(
+            f"{app.name}: nothing is set aside as {name}", f"`inv borg.rollback --app {app.name}` shows it"
+        )
+    with noted(opened.session, app, "remove-set-aside") as note:
+        note.add({"aside": name})
+        reasons = may_free(look(opened.session, app, opened.repository), force=force)
+        note.add({"forced": [each.text for each in reasons]} if reasons else {})
+        note.wanted = ask(f"Delete {name} for good? No rollback and no --undo brings back what only it holds.")
+        if note.wanted:
+            may_free(look(opened.session, app, opened.repository), force=force, told=reasons)
+            set_aside.remove(files, found[name])
+        yield f"{app.label}: {name} {'removed' if note.wanted else 'stays'}"
 
 
 def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
-    """Give the repository's key another passphrase, and bring the new form of the key into escrow."""
-    app = opened.app
+    """Give the repository's key another passphrase, and bring the new form of the key into escrow.
+
+    One that was begun and has not ended is gone on with where it stands.
+    """
+    app, storage = opened.app, opened.session.storage_of(opened.app)
     if not ask(f"Change the passphrase of {app.label}? The old one opens the repository no more."):
         yield f"{app.label}: nothing was changed"
         return
-    with noted(opened.session, app, "change-passphrase") as note:
-        before = look(opened.session, app, opened.repository)
-        refuse_changed_key(before)
-        changed = change(opened.repository, new)
-        state = opened.session.storage_of(app).state(app)
-        if not before.doubts:
-            note.add(freeing.seen(replace(before, state=state)) | freeing.vouched(before))
-        escrow = key_export(changed, opened.session.inventory.escrow, replace=True)
+    with noted(opened.session, app, passphrase.ACTION) as note:
+        known = ledger(storage.read_history(app))
+        before, token = passphrase.begun(known), secrets.token_hex(8)
+        if passphrase.was_changed(opened.repository, new, known, storage.state(app)):
+            changed = passphrase.with_passphrase(opened.repository, new)
+            yield f"{app.label}: the passphrase was changed already; what is left of it is done now"
+        else:
+            look(opened.session, app, opened.repository)
+            if before is None:
+                passphrase.refuse_changed_key(app, known, storage.state(app))
+            storage.write_record(app, passphrase.announced(app, token))
+            changed = passphrase.change(opened.repository, new)
+        escrow = _escrowed(opened, changed)
+        found = look(opened.session, app, changed)
+        if all(doubt.kind in ("unfinished", "key") for doubt in found.doubts):  # ours, both
+            note.add(freeing.seen(found) | freeing.vouched(found))
+        note.add({ENDS: [token, *([str(before.details[TOKEN])] if before else [])]})
     yield f"{app.label}: the passphrase is changed; name the new one in apps/{app.name}.yml"
-    yield f"{app.label}: key in {escrow.key}, to print in {escrow.paper}; the former one is kept in {escrow.kept}"
+    kept = f"; the former one is kept in {escrow.kept}" if escrow.kept else ""
+    yield f"{app.label}: key in {escrow.key}, to print in {escrow.paper}{kept}"
+
+
+def _escrowed(opened: Opened, changed: Repository) -> Escrow:
+    """Export the changed key. Raises AppError: the passphrase is changed by then, and a person must know that."""
+    try:
+        return key_export(changed, opened.session.inventory.escrow, replace=True)
+    except CloudbackupError as error:
+        raise AppError(
+            f"{opened.app.label}: the passphrase is changed, and the key is not in escrow yet: {error.what}",
+            f"name the new passphrase in apps/{opened.app.name}.yml and run the same command again: it ends this",
+            transient=error.transient,
+        ) from error
 
 
 def _target(opened: Opened) -> freeing.Target:

@@ -19,6 +19,7 @@ from tasks.fleet.recording import alarmed, confirmed, recorded
 from tasks.fleet.view import View
 from tasks.inventory.models import App
 from tasks.report.looking import last_size
+from tasks.storage import clocks
 from tasks.storage.session import Session
 
 
@@ -35,6 +36,7 @@ class AppBackup:
         self.faults: dict[str, tuple[str, ...]] = {}  # what each source met in the tries before
         self.tried: list[Outcome] = []
         self.doubts: set[str] = set()  # what was said to look wrong in the repository
+        self.clocks: tuple[str, ...] = ()  # what is to be said of the clocks, once
 
     def save(self) -> list[Outcome]:
         """Return an outcome for each source; no fault is raised but an interruption.
@@ -59,6 +61,8 @@ class AppBackup:
         began, todo = datetime.now(UTC), self.waiting
         self.waiting = []
         try:
+            with foreseen(self.app.name):
+                self.clocks = clocks.compared(self.session, self.app, host=True)
             with foreseen(self.app.name), self._around():
                 while todo:
                     outcome = self._source(todo.pop(0))
@@ -90,6 +94,8 @@ class AppBackup:
         outcome = self._seen_to(outcome, lambda one: commented(self.session, self.app, one))
         outcome = self._seen_to(outcome, lambda one: recorded(self.session, self.app, [one])[0])
         outcome = self._seen_to(outcome, lambda one: alarmed(one, self.doubts))
+        if self.clocks and not outcome.failed:
+            outcome, self.clocks = outcome.no_better_than("warning", *self.clocks), ()
         self.tried.append(outcome)
         self.view.done(outcome)
 

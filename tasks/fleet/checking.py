@@ -17,6 +17,7 @@ from tasks.fleet.recording import recorded
 from tasks.fleet.view import Telling, View
 from tasks.inventory import load
 from tasks.inventory.models import App
+from tasks.storage import clocks
 from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
@@ -62,6 +63,7 @@ def _checked(session: Session, app: App, options: Options, view: View) -> Outcom
             view.step(app.name, WHOLE, progress.text or f"{progress.percent:.0f} %")
 
     def examined(began: datetime) -> Outcome:
+        apart = clocks.compared(session, app, host=False)
         target = Target(session, app, session.repository(app, Side.OPERATOR), How(on_progress=listen))
         done, details = examine(target, options.depth)
         refuse_damaged(app, done)
@@ -75,7 +77,7 @@ def _checked(session: Session, app: App, options: Options, view: View) -> Outcom
             seconds,
             said=said,
             details={**details, "depth": _depth(options.depth)},
-        )
+        ).no_better_than("warning" if apart else "ok", *apart)
 
     outcome = patient(session, app, WHOLE, examined, view)
     outcome = recorded(session, app, [outcome], "check")[0]

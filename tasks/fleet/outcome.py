@@ -46,6 +46,7 @@ class Outcome:
     once: bool = False
     storage: str = ""  # said where an app has several
     met: CloudbackupError | None = None
+    unrecorded: bool = False  # no record is to be written of it
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":
@@ -53,8 +54,8 @@ class Outcome:
         lines = str(error).removeprefix(f"{app}: ").splitlines()
         seconds = (datetime.now(UTC) - began).total_seconds()
         said = tuple(line.strip() for line in lines)
-        code, transient = error.exit_code, error.transient
-        return cls(app, source, "failed", began, seconds, said=said, code=code, transient=transient, once=error.once)
+        failed = cls(app, source, "failed", began, seconds, said=said, code=error.exit_code)
+        return replace(failed, transient=error.transient, once=error.once, unrecorded=error.unrecorded)
 
     @property
     def failed(self) -> bool:

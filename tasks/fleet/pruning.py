@@ -17,6 +17,7 @@ from tasks.fleet.view import Telling, View
 from tasks.inventory import load
 from tasks.inventory.models import SOURCES, App
 from tasks.mariadb.chain import needed_by_chain
+from tasks.storage import clocks
 from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
@@ -51,19 +52,19 @@ def run(folder: str, options: Options, ask: Ask) -> int:
         with View(apps, options.telling) as view:
             jobs = over_apps(session, apps, options.parallel, *_planning(session, options, view))
         failed = [job.outcome for job in jobs if job.outcome is not None]
-        chosen = [job for job in jobs if job.intention is not None and job.intention.removed]
+        chosen = [job for job in jobs if job.intention is not None and job.intention.needed]
         for job in jobs:
             job.tell()
         if options.dry_run:
-            return exit_code([*failed, *(job.nothing() for job in jobs if job.outcome is None)])
+            return exit_code([job.outcome or job.nothing() for job in jobs])
         count = sum(job.count for job in chosen)
-        if chosen and not ask(f"Remove {count} archive{'s' if count > 1 else ''}, and free the space for good?"):
+        if chosen and not ask(f"Remove {count} archive{'s' if count != 1 else ''}, and free the space for good?"):
             print("nothing was pruned")
             return exit_code(failed)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "prune", "pruned", scope) as notices:
             done = _carried_out(session, chosen, failed, options) if chosen else []
-            outcomes = [*failed, *done, *(job.nothing() for job in jobs if not job.outcome and not job.count)]
+            outcomes = [*failed, *done, *(job.nothing() for job in jobs if not job.outcome and job not in chosen)]
             for outcome in outcomes:
                 notices.app_ended(outcome.app, [outcome])
             notices.ended(outcomes)
@@ -121,6 +122,7 @@ class _Job:
         self.view = view
         self.intention: Intention | None = None
         self.outcome: Outcome | None = None  # of a plan that failed or was refused
+        self.clocks: tuple[str, ...] = ()  # what is to be said of the clocks
 
     @property
     def count(self) -> int:
@@ -146,10 +148,18 @@ class _Job:
         quiet = self.options.telling.quiet and not self.options.dry_run
         for line in freeing.told(self.intention, quiet=quiet) if self.intention else ():
             print(line)
+        nothing = self.nothing()
+        if nothing.status == "warning":
+            print(*nothing.said, sep="\n")
 
     def nothing(self) -> Outcome:
-        """Return the outcome of an app of which nothing went."""
-        return Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0)
+        """Return the outcome of an app of which nothing went: a warning, where a person forced that in vain."""
+        outcome = Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0)
+        if self.intention is not None and self.intention.refused is not None:
+            return Outcome.fault(self.app.name, WHOLE, outcome.began, self.intention.refused)
+        if self.intention is None or not self.intention.reasons or self.intention.needed:
+            return outcome
+        return outcome.no_better_than("warning", freeing.not_accepted(self.app))
 
     def carry_out(self, view: View) -> Outcome:
         """Remove and compact. No fault is raised but an interruption."""
@@ -160,23 +170,26 @@ class _Job:
             self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "prune"
         )[0]
         outcome = replace(outcome, said=(*told, *outcome.said))
+        if self.clocks and not outcome.failed:
+            outcome = outcome.no_better_than("warning", *self.clocks)
         view.done(outcome)
         return outcome
 
     def _plan(self, _: datetime) -> Outcome:
+        self.clocks = clocks.compared(self.session, self.app, host=False)
         target = Target(self.session, self.app, self.session.repository(self.app, Side.OPERATOR))
-        force = self.options.force or self.options.dry_run
-        self.intention = freeing.intend_prune(target, self.options.sources, chain=needed_by_chain, force=force)
-        return self.nothing()
+        sources, force, dry = self.options.sources, self.options.force, self.options.dry_run
+        self.intention = freeing.intend_prune(target, sources, chain=needed_by_chain, force=force, dry=dry)
+        return Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0)
 
     def _removed(self, view: View, began: datetime) -> Outcome:
         assert self.intention is not None
         done = freeing.carry_out(
             self.intention, compacting=True, step=lambda text: view.step(self.app.name, WHOLE, text)
         )
-        forced = tuple(f"forced, although {reason}" for reason in self.intention.reasons)
+        forced = tuple(f"forced, although {reason.text}" for reason in self.intention.reasons)
         return replace(
-            self.nothing(),
+            Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0),
             began=began,
             seconds=(datetime.now(UTC) - began).total_seconds(),
             said=(f"{len(done.removed)} removed, {done.space} freed", *forced),

@@ -89,6 +89,8 @@ def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: st
 
 
 def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:
+    if outcome.unrecorded:
+        return outcome
     try:
         with foreseen(app.name):
             record = record_of(outcome, UNCHANGED if outcome.unchanged else action)

@@ -28,6 +28,7 @@ from tasks.remote.host import Host
 from tasks.remote.relay import relayed
 from tasks.remote.script import Stream
 from tasks.remote.ssh import CHANNELS
+from tasks.storage import clocks
 from tasks.storage.loop import PARALLEL, over_apps
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
@@ -191,6 +192,7 @@ class _App:
         return replace(done[0], said=(*told, *done[0].said))
 
     def _proven(self, source: str, began: datetime) -> Outcome:
+        clocks.compared(self.session, self.app, host=False)
         try:
             choice = self.choices.choose(source, self.options.archive)
         except UsageError as error:

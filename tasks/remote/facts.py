@@ -18,6 +18,7 @@ say machine "$(cat /etc/machine-id 2>/dev/null || true)"
 say processes "$(readlink /proc/self/ns/pid 2>/dev/null || true)"
 say memory "$(awk '/^MemAvailable:/ { print $2 * 1024 }' /proc/meminfo 2>/dev/null || true)"
 say bash "$BASH_VERSION"
+say now "$(date +%s)"
 """
 _ASK_TOOLS = r"""
 for tool in borg python3 rclone; do
@@ -31,7 +32,10 @@ TOOLS_SCRIPT = Script(_ASK_TOOLS)  # borg alone takes as long to tell its versio
 
 @dataclass(frozen=True)
 class Facts:
-    """A host's own words. Memory is in bytes, None when not told."""
+    """A host's own words. Memory is in bytes, None when not told.
+
+    `now` is its clock, in seconds of the epoch, and `ahead` by how many it is ahead of this machine's.
+    """
 
     home: str
     user: str
@@ -39,6 +43,8 @@ class Facts:
     memory_available: int | None
     bash: str | None
     ssh: OpenSsh = field(default_factory=lambda: OpenSsh(None, frozenset()))
+    now: int | None = None
+    ahead: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def parse_facts(text: str) -> Facts:
         memory_available=_bytes(said.get("memory", "")),
         bash=_version(said, "bash"),
         ssh=answered(said),
+        now=int(said["now"]) if re.fullmatch(r"\d{1,11}", said.get("now", "")) else None,
     )
 
 
@@ -68,6 +75,13 @@ def parse_tools(text: str) -> Tools:
     """Return the versions in the script's output."""
     said = _said(text)
     return Tools(borg=_version(said, "borg"), python3=_version(said, "python3"), rclone=_version(said, "rclone"))
+
+
+def apart(clock: float, before: float, after: float) -> float:
+    """Return by how many seconds a clock that was read between two moments of ours is ahead; 0 if it may be right."""
+    if before - 1 <= clock <= after + 1:  # clocks are told in whole seconds
+        return 0.0
+    return clock - (before + after) / 2
 
 
 def _said(text: str) -> dict[str, str]:

@@ -35,7 +35,9 @@ class Files(Protocol):
 
     `write_new` writes a file whole or not at all, and never over one that is there; a write that was cut off leaves a
     file whose name ends in `UNFINISHED`. `read_each` and `names_each` return for each path what `read` and `names`
-    return, or the fault of this path; over a network they take few round trips however many paths there are.
+    return, or the fault of this path; over a network they take few round trips however many paths there are. `clock`
+    returns when a file was last written by the clock of whoever keeps it, in seconds of the epoch; None where that is
+    this machine's own clock, or is not told.
     """
 
     def read(self, path: str, most: int | None = None) -> bytes: ...
@@ -45,6 +47,7 @@ class Files(Protocol):
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
     def names(self, path: str) -> list[str]: ...
     def exists(self, path: str) -> bool: ...
+    def clock(self, path: str) -> float | None: ...
     def rename(self, path: str, new: str) -> None: ...
     def make_directory(self, path: str, mode: int = 0o700) -> None: ...
     def remove(self, path: str) -> None: ...
@@ -136,6 +139,11 @@ class SftpFiles:
             raise
         return True
 
+    def clock(self, path: str) -> float | None:
+        """Return when a file was last written, by the server's clock."""
+        with self._told("look at", path):
+            return self._sftp.stat(path).st_mtime
+
     def rename(self, path: str, new: str) -> None:
         """Give a file or a directory a name that nothing has yet, on the same file system."""
         with self._told("move", path):
@@ -213,6 +221,10 @@ class LocalFiles:
         """Tell whether there is something of that name."""
         with self._told("look at", path):
             return Path(path).exists()
+
+    def clock(self, path: str) -> float | None:  # noqa: ARG002
+        """Return None: it is this machine's own clock."""
+        return None
 
     def rename(self, path: str, new: str) -> None:
         """Give a file or a directory a name that nothing has yet, on the same file system."""

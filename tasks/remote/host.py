@@ -1,12 +1,14 @@
 """Hosts: where commands run. An SSH target or this machine, by the same code."""
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from tasks.remote.channel import Channel, LocalChannel
-from tasks.remote.facts import FACTS_SCRIPT, TOOLS_SCRIPT, Facts, Tools, parse_facts, parse_tools
+from tasks.remote.facts import FACTS_SCRIPT, TOOLS_SCRIPT, Facts, Tools, apart, parse_facts, parse_tools
 from tasks.remote.files import Files, LocalFiles
 from tasks.remote.output import Output
 from tasks.remote.running import HostError, OnLine, Running
@@ -81,7 +83,10 @@ class Host(ABC):
         """Return what the host says of itself; asked once. Raises HostError."""
         with self._facts_lock:
             if self._facts is None:
-                self._facts = parse_facts(self.run(FACTS_SCRIPT, timeout=60).text)
+                began = time.time()
+                facts = parse_facts(self.run(FACTS_SCRIPT, timeout=60).text)
+                ahead = None if facts.now is None else apart(facts.now, began, time.time())
+                self._facts = replace(facts, ahead=ahead)
             return self._facts
 
     def tools(self) -> Tools:

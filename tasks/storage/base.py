@@ -2,19 +2,23 @@
 
 import posixpath
 import secrets
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
-from tasks.remote.files import Files, FilesError
+from tasks.remote.facts import apart
+from tasks.remote.files import UNFINISHED, Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
-from tasks.storage.ledger import KNOWN, forgotten, history, is_milestone, wanted
+from tasks.storage.chronology import further, is_milestone
+from tasks.storage.ledger import KNOWN, forgotten, history, wanted
 from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
@@ -65,6 +69,8 @@ class Storage(ABC):
         self.kind = kind
         self.directory = directory
         self._recording: set[str] = set()
+        self._ahead: dict[str, float | None] = {}
+        self._asking = threading.Lock()
         self._begun: dict[tuple[str, str | None], str] = {}  # the files that announce archives, by app and archive
 
     @abstractmethod
@@ -135,6 +141,29 @@ class Storage(ABC):
     def make_directory(self, app: App) -> None:
         """Make the folder in which repositories lie. Raises FilesError."""
         self.files(app).make_directory(self.directory)
+
+    def ahead(self, app: App) -> float | None:
+        """Return by how many seconds the storage's clock is ahead of this machine's; None where it does not tell.
+
+        Asked once in a run, by a file that is written and removed. Raises AppError.
+        """
+        place = self.neighbourhood(app)
+        with self._asking:
+            if place not in self._ahead:
+                self._ahead[place] = self._clock(self.files(app))
+            return self._ahead[place]
+
+    def _clock(self, files: Files) -> float | None:
+        path = posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
+        if not files.exists(self.directory):
+            return None
+        began = time.time()
+        files.write_new(path, b"")
+        try:
+            written = files.clock(path)
+        finally:
+            files.remove(path)
+        return None if written is None else apart(written, began, time.time())
 
     def write_record(self, app: App, record: Record) -> None:
         """Write a record; it never changes afterwards. What announced its archive is taken back. Raises AppError."""
@@ -208,7 +237,15 @@ class Storage(ABC):
 
     def read_history(self, app: App) -> Records:
         """Return all records that tell what the repository should hold (see `ledger.py`). Raises AppError."""
-        found = self.survey((app,), choose=history)[0].records
+        now = datetime.now(UTC)
+        records = self._chosen(app, lambda names: history(names, now))
+        since = further(records, now)
+        if since is None:
+            return records
+        return self._chosen(app, lambda names: history(names, now, since))
+
+    def _chosen(self, app: App, choose: Choose) -> Records:
+        found = self.survey((app,), choose=choose)[0].records
         if isinstance(found, AppError):
             raise found
         return Records.parse(found)

@@ -6,26 +6,31 @@ the action's own record is there, and for the case that it never comes.
 Whoever makes an archive says so beforehand as well, in a record of the action `begun` with the archive's name, which is
 taken back once the archive has its own record (tasks/borg/making.py tells why that is safe).
 
-A milestone is a record after which nothing older need be read: it lists, in `known_ids`, every archive that should be
-there, because whoever wrote it had compared the repository with all records, or because a person said so (`--force`).
-Everything else is a set of ids, never used twice, so the order in which several operators write their records does not
-matter. What a record merely saw does not become known by it: or the next backup would make a forged archive good.
+A milestone (tasks/storage/chronology.py) is a record after which nothing older need be read. Everything else is a set
+of ids, never used twice, so the order in which several operators write their records matters little. What a record
+merely saw does not become known by it: or the next backup would make a forged archive good.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tasks.remote.files import UNFINISHED
+from tasks.storage.chronology import AHEAD, LONGEST, ended, in_order, known_ids, start, texts
 from tasks.storage.records import Record, Records, kind, newest_names
+from tasks.storage.verdict import ACCEPT, not_good
 
-MILESTONES = ("init", "prune", "compact", "delete", "check", "rollback", "change-passphrase")  # may be one
 KNOWN = "known"  # stands in the file name of a milestone, in the place of a source
 INTENT = "intent"
 BEGUN = "begun"
 ANNOUNCED = (INTENT, BEGUN)  # what is said beforehand; what came of it has a record of its own
 SAVING = ("backup", "create")
-LONGEST = timedelta(days=2)  # records carry the time of their beginning: who began so long before may end later
+FREEING = ("prune", "compact")
+REMOVING = ("prune", "delete", "compact")
+# Actions whose newest records count at any age: how an archive is, what can be undone, what can not any more.
+OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact")
+NEWEST = 5  # of each kind of these; of milestones as well, to tell whether the newest one's clock was wrong
+NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
 _TIME = 19  # length of a time so written
 
@@ -36,9 +41,11 @@ class Ledger:
 
     `expected` are the ids that must be there: made or seen, and not removed by us. `config_sha256` is what the
     repository's `config` should be, None when no record tells; `counts` are the objects that lived after some
-    transactions and must live still; `proven` are archives that a drill proved, `removed` those that
-    we removed, `ignored` the names of broken records
-    that a person said do not matter; `begun` are the names of archives that were begun and have no record by their id.
+    transactions and must live still; `proven` are archives that a drill proved and none found bad since, `removed`
+    those that we removed, `ignored` the names of broken records that a person said do not matter; `begun` are the names
+    of archives that were begun and have no record by their id. `not_good` are incomplete or suspect, `failed_drill`
+    those whose newest drill failed; neither holds what a person accepted, which is `accepted`. `unfinished` are the
+    announcements of what nobody has ended.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -49,12 +56,22 @@ class Ledger:
     removed: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
     begun: frozenset[str] = frozenset()
+    not_good: frozenset[str] = frozenset()
+    failed_drill: frozenset[str] = frozenset()
+    accepted: frozenset[str] = frozenset()
+    unfinished: tuple[Record, ...] = ()
 
 
-def ledger(records: Records) -> Ledger:
-    """Return what an app's records know: those since the newest milestone, and those of `LONGEST` before it."""
-    every = _since_milestone([record for record in records.all if _sound(record)])
-    made: dict[str, str] = {}
+def ledger(records: Records, now: datetime | None = None) -> Ledger:
+    """Return what an app's records know at `now`: those since the newest milestone, and of `LONGEST` before it."""
+    whole = in_order(records, now or datetime.now(UTC))
+    since = start(whole)
+    every = [each.record for each in whole if since is None or each.time >= since]
+    lasting = [
+        each.record for each in whole if since is None or each.time >= since or each.record.action in ("verify", ACCEPT)
+    ]
+    accepted = {record.archive_id for record in lasting if _accepts(record) and record.archive_id}
+    made = {record.archive_id: "" for record in every if _accepts(record) and record.archive_id}
     for record in every:
         made |= dict.fromkeys(known_ids(record) or (), "")
         if record.action in SAVING and record.outcome != "failed" and record.archive_id:
@@ -63,25 +80,41 @@ def ledger(records: Records) -> Ledger:
     names = {record.archive_id: record.archive for record in every if record.archive_id and record.archive}
     seen = {each for record in every for each in record.archive_ids or ()}
     gone = _removed(every)
-    leaving = {each for record in every for each in _texts(record.details.get("removing_ids"))}
+    unfinished = _unfinished(every)
+    leaving = {each for record in unfinished for each in texts(record.details.get("removing_ids"))}
+    failed = _failed_drills(lasting)
+    carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
     return Ledger(
         made={each: name or names.get(each, "") for each, name in made.items() if each not in gone},
         expected=frozenset((seen | set(made)) - gone - leaving),
         config_sha256=_config(every),
         counts=_counts(every),
-        proven=frozenset(_proven(every)),
+        proven=frozenset(_proven(lasting)) - failed,
         removed=frozenset(gone),
-        ignored=frozenset(name for record in every for name in _texts(record.details.get("ignored_records"))),
+        ignored=frozenset(name for record in every for name in texts(record.details.get("ignored_records"))),
         begun=frozenset(begun - set(made.values())),
+        not_good=frozenset(carried - accepted) | not_good(Records(tuple(lasting))),
+        failed_drill=failed,
+        accepted=frozenset(accepted),
+        unfinished=unfinished,
     )
 
 
-def history(names: Iterable[str]) -> list[str]:
-    """Return the file names of the records that `ledger` needs: those since the newest milestone's, sorted."""
+def history(names: Iterable[str], now: datetime | None = None, since: datetime | None = None) -> list[str]:
+    """Return the file names of the records that `ledger` needs, sorted.
+
+    Those since the newest milestone that is not of the future, or since a moment that is earlier; and, of any age, what
+    says how an archive is.
+    """
     every = sorted(name for name in names if name.endswith(".json"))
-    milestones = [name for name in every if kind(name).endswith(f"-{KNOWN}")]
-    start = before(milestones[-1]) if milestones else ""
-    return [name for name in every if name >= start]
+    latest = f"{(now or datetime.now(UTC)) + AHEAD:{_FORMAT}}"
+    milestones = [name for name in every if kind(name).endswith(f"-{KNOWN}") and name[:_TIME] <= latest]
+    begin = before(milestones[-1]) if milestones else ""
+    begin = min(begin, f"{since:{_FORMAT}}") if since else begin
+    lasting = [name for name in every if kind(name).split("-")[0] in OF_ANY_AGE]
+    accepts = [name for name in lasting if kind(name).split("-")[0] == ACCEPT]
+    kept = {*milestones[-NEWEST:], *newest_names(lasting, NEWEST), *accepts}
+    return [name for name in every if name >= begin or name in kept]
 
 
 def wanted(names: Iterable[str]) -> list[str]:
@@ -104,34 +137,56 @@ def before(name: str) -> str:
         return ""
 
 
-def is_milestone(record: Record) -> bool:
-    """Tell whether nothing older than a record need be read; its file's name says so as well."""
-    return known_ids(record) is not None
-
-
-def known_ids(record: Record) -> tuple[str, ...] | None:
-    """Return the archives that a milestone says should be there; None for any other record."""
-    if record.action not in MILESTONES or "known_ids" not in record.details:
-        return None
-    return _texts(record.details["known_ids"])
-
-
-def _since_milestone(records: list[Record]) -> list[Record]:
-    milestones = [record.time for record in records if is_milestone(record)]
-    proofs = [record for record in records if record.action == "verify"]  # of any age
-    if not milestones:
-        return records
-    return [record for record in records if record.time >= milestones[-1] - LONGEST or record in proofs]
-
-
 def _removed(records: Iterable[Record]) -> set[str]:
     """Return what we removed, and no rollback brought back since."""
     removed: set[str] = set()
     for record in records:
         if record.action == "rollback":
             removed -= set(known_ids(record) or ())
-        removed |= set(_texts(record.details.get("removed_ids")))
+        removed |= set(texts(record.details.get("removed_ids")))
     return removed
+
+
+def _accepts(record: Record) -> bool:
+    return record.action == ACCEPT and record.outcome == "ok"
+
+
+def _failed_drills(records: Iterable[Record]) -> frozenset[str]:
+    """Return the archives whose newest drill failed, and that nobody accepted since."""
+    failed: set[str] = set()
+    for record in records:
+        failed |= set(texts(record.details.get(FAILED_DRILL)))
+        if record.archive_id and (_accepts(record) or record.action == "verify"):
+            failed.discard(record.archive_id)
+            if record.outcome == "failed":
+                failed.add(record.archive_id)
+    return frozenset(failed)
+
+
+def _unfinished(records: list[Record]) -> tuple[Record, ...]:
+    """Return the announcements that no record ends.
+
+    A record ends those that it names; whoever frees space or takes the repository back ends the removals before it.
+    Earlier versions named none: there the same action did. A record's time is that of its beginning, so it is held
+    against what was announced meanwhile by its end.
+    """
+    named = {token for record in records for token in texts(record.details.get(ENDS))}
+    return tuple(
+        each
+        for each in records
+        if each.action == INTENT
+        and each.details.get(TOKEN) not in named
+        and not any(_ends(record, each) for record in records if ended(record) >= each.time)
+    )
+
+
+def _ends(record: Record, intent: Record) -> bool:
+    of = intent.details.get("of")
+    if TOKEN not in intent.details:
+        return record.action == of
+    freed = record.action in FREEING and bool(record.details.get("space"))
+    undone = record.action == "rollback" and record.outcome != "failed"
+    return of in REMOVING and (freed or undone)
 
 
 def _config(records: list[Record]) -> str | None:
@@ -143,39 +198,22 @@ def _config(records: list[Record]) -> str | None:
 
 def _counts(records: list[Record]) -> dict[int, int]:
     """Return transaction and living objects of all records since the newest that freed something by our own hand."""
-    freed = [record for record in records if record.details.get("recount") is True and record.transaction is not None]
-    rollbacks = [record.time for record in freed if record.action == "rollback"]
-    freed = [record for record in freed if not rollbacks or record.time >= rollbacks[-1]]
-    begin = max(((record.transaction or 0) + (record.action == INTENT) for record in freed), default=-1)
-    since = freed[-1].time if freed else datetime.min.replace(tzinfo=UTC)
+    rollbacks = [index for index, record in enumerate(records) if record.action == "rollback" and _recounts(record)]
+    freed = [index for index, record in enumerate(records) if _recounts(record) and index >= max(rollbacks, default=0)]
+    begin = max(((records[each].transaction or 0) + (records[each].action == INTENT) for each in freed), default=-1)
     return {
         record.transaction: record.objects
-        for record in records
-        if record.transaction is not None
-        and record.objects is not None
-        and record.transaction >= begin
-        and (not freed or record.time >= since)
+        for record in records[freed[-1] if freed else 0 :]
+        if record.transaction is not None and record.objects is not None and record.transaction >= begin
     }
+
+
+def _recounts(record: Record) -> bool:
+    return record.details.get("recount") is True and record.transaction is not None
 
 
 def _proven(records: Iterable[Record]) -> Iterable[str]:
     for record in records:
         if record.action == "verify" and record.outcome != "failed" and record.archive_id:
             yield record.archive_id
-        yield from _texts(record.details.get("proven_ids"))
-
-
-def _texts(values: object) -> tuple[str, ...]:
-    return tuple(each for each in values if isinstance(each, str)) if isinstance(values, list | tuple) else ()
-
-
-def _sound(record: Record) -> bool:
-    """Return whether a record's fields hold what they should: files in a storage may hold anything."""
-    texts = (record.archive, record.archive_id, record.config_sha256)
-    numbers = (record.transaction, record.objects)
-    return (
-        all(text is None or isinstance(text, str) for text in texts)
-        and all(number is None or type(number) is int for number in numbers)
-        and all(isinstance(each, str) for each in record.archive_ids or ())
-        and isinstance(record.details, Mapping)
-    )
+        yield from texts(record.details.get("proven_ids"))

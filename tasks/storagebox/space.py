@@ -1,7 +1,7 @@
 """`storagebox.usage`: how full a storage is, what fills it, and when there will be no room left."""
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from tasks.inventory.models import App
 from tasks.inventory.storages import StorageBox
 from tasks.remote.output import Output
 from tasks.remote.script import Script, Words, quote
+from tasks.storage import set_aside
 from tasks.storage.base import Storage
 from tasks.storage.growth import daily_growth, days_until_full
 from tasks.storage.records import Record
 from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
+from tasks.storage.staged import Staged
 from tasks.storagebox.box import opened
 from tasks.storagebox.select import apps_of, storages
 
@@ -47,6 +49,7 @@ def _storage(session: Session, name: str) -> Iterator[str]:
         growth = daily_growth({(app.name, source) for source in app.sources}, records[app.name], now)
         stored = size(sizes[app.name]) if app.name in sizes else "unknown"
         yield f"  {app.name}  {stored}" + (f", backups add {size(int(growth))} a day" if growth is not None else "")
+    yield from _set_aside(session, storage, apps)
     if usage.free is None:
         return
     every = {(app.name, source) for app in apps for source in app.sources}
@@ -70,6 +73,20 @@ def _pool(inventory: Inventory, name: str) -> Iterator[str]:
         yield f"  {kind.description}: data {size(stats.size_data)}, snapshots {size(stats.size_snapshots)}"
 
 
+def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Iterator[str]:
+    """Yield what rollbacks set aside, and how to remove it; published copies have none."""
+    for app in apps if not isinstance(storage, Staged) else ():
+        try:
+            paths = set_aside.folders(*storage.lock_place(app))
+        except CloudbackupError:
+            continue
+        sizes = _sizes(session, storage, [app], paths)
+        for path in paths:
+            name = posixpath.basename(path)
+            held = size(sizes[path]) if path in sizes else "unknown"
+            yield f"  {name}  {held}, set aside by a rollback: `inv borg.rollback --app {app.name} --remove {name}`"
+
+
 def _records(storage: Storage, app: App) -> Sequence[Record]:
     try:
         return storage.read_records(app).all
@@ -77,27 +94,30 @@ def _records(storage: Storage, app: App) -> Sequence[Record]:
         return ()
 
 
-def _sizes(session: Session, storage: Storage, apps: Sequence[App]) -> dict[str, int]:
-    """Return the bytes of each app's repository, as `du` counts them; without those that cannot be learnt."""
-    if not apps:
-        return {}
+def _sizes(session: Session, storage: Storage, apps: Sequence[App], paths: Sequence[str] = ()) -> dict[str, int]:
+    """Return the bytes of each app's repository, as `du` counts them; without those that cannot be learnt.
+
+    Given `paths` beside the repository of one app, return the bytes of these.
+    """
+    found: dict[str, int] = {}
+    wanted = [(app, {path: path for path in paths} or {app.name: storage.place(app)}) for app in apps]
     try:
         if isinstance(storage, SshServer):
-            return _parsed(storage.server.command(_du(storage, apps), timeout=300), storage, apps)
-        found: dict[str, int] = {}
-        for app in apps:
-            found |= _parsed(session.host(app).run(Script(quote(_du(storage, [app]))), timeout=300), storage, [app])
+            every = {key: path for _, places in wanted for key, path in places.items()}
+            return _parsed(storage.server.command(_du(every), timeout=300), every) if every else {}
+        for app, places in wanted:
+            found |= _parsed(session.host(app).run(Script(quote(_du(places))), timeout=300), places)
     except AppError:
         return {}
     return found
 
 
-def _du(storage: Storage, apps: Sequence[App]) -> Words:
-    return ("du", "-sk", *(storage.place(app) for app in apps))
+def _du(places: Mapping[str, str]) -> Words:
+    return ("du", "-sk", *places.values())
 
 
-def _parsed(output: Output, storage: Storage, apps: Sequence[App]) -> dict[str, int]:
+def _parsed(output: Output, places: Mapping[str, str]) -> dict[str, int]:
     rows = (line.partition("\t") for line in output.text.splitlines())
     counted = {posixpath.normpath(path): kib * 1024 for blocks, _, path in rows if (kib := whole(blocks)) is not None}
-    paths = {app.name: posixpath.normpath(storage.place(app)) for app in apps}
-    return {app: counted[path] for app, path in paths.items() if path in counted}
+    paths = {key: posixpath.normpath(path) for key, path in places.items()}
+    return {key: counted[path] for key, path in paths.items() if path in counted}

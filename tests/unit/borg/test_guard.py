@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tasks.borg.freeing import vouched
-from tasks.borg.guard import Evidence, may_free
+from tasks.borg.guard import may_free
 from tasks.borg.list import Archive, Listing
 from tasks.borg.naming import ArchiveName
+from tasks.borg.refusals import Evidence
 from tasks.errors import RefusedError
 from tasks.inventory.models import App
 from tasks.storage.ledger import ledger
@@ -104,7 +105,7 @@ def test_nothing_is_freed_when_something_looks_wrong(found: Evidence, reason: st
     with pytest.raises(RefusedError, match=reason) as caught:
         may_free(found)
     assert caught.value.exit_code == 5
-    assert any(reason.split(" .*", maxsplit=1)[0] in told for told in may_free(found, force=True))
+    assert any(reason.split(" .*", maxsplit=1)[0] in told.text for told in may_free(found, force=True))
 
 
 LATE = archive("files", 1, "unheard")

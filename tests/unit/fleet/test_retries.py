@@ -12,6 +12,7 @@ from tasks.fleet import app_backup, sources
 from tasks.fleet.app_backup import AppBackup
 from tasks.fleet.outcome import Outcome
 from tasks.mariadb import failures
+from tasks.storage import clocks
 from tasks.storage.session import Session
 
 LOCKED = failures.error("cloudbackup: no lock after 600 s", "shop")
@@ -43,6 +44,7 @@ def test_locks_and_rebuilt_tables_are_tried_once_more_and_other_faults_of_the_da
 
     monkeypatch.setattr(sources, "save", save)
     monkeypatch.setattr(app_backup, "last_size", lambda *_: None)
+    monkeypatch.setattr(clocks, "compared", lambda *_, **__: ())
     monkeypatch.setattr(app_backup, "confirmed", lambda _session, _app, outcomes: outcomes)
     monkeypatch.setattr(app_backup, "recorded", lambda _session, _app, outcomes: outcomes)
     defaults = SimpleNamespace(retries=3, retry_wait=timedelta(0))

@@ -1,0 +1,182 @@
+"""What refuses to drop archives or free space, and what a person may set aside: one table, one function, no I/O.
+
+`prune`, `borg.prune`, `borg.delete`, `borg.compact` and the deletes of a published copy all ask the same.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from tasks.borg.doubts import CLOCKS_APART, Doubt, doubts
+from tasks.borg.list import Archive, Listing
+from tasks.inventory.models import App
+from tasks.storage.chronology import AHEAD, in_order
+from tasks.storage.ledger import SAVING, Ledger, ledger
+from tasks.storage.records import UNCHANGED, Record, Records
+from tasks.storage.state import State
+
+MUST_BE_PROVEN = ("mariadb",)  # a database's archive is worth something only when a server was seen to start on it
+
+
+FORCE, ACCEPT = "--force", "report.accept"
+LOOK = "`inv report --app {app}` and `inv borg.list --app {app}` show more; `inv borg.rollback --app {app}` undoes it"
+BACKUP = "make a good backup first: `inv backup --app {app}`"
+DRILL = "prove one by a restore drill: `inv verify --app {app}`"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One kind of reason: what it is, what ends it, and which of FORCE and ACCEPT set it aside."""
+
+    what: str
+    remedy: str
+    ways: tuple[str, ...] = ()
+
+
+REFUSALS: Mapping[str, Refusal] = {
+    "gone": Refusal("a recorded archive is not in the repository", LOOK, (FORCE,)),
+    "unknown": Refusal("an archive is there that no record tells of", LOOK, (FORCE, ACCEPT)),
+    "replaced": Refusal("an archive is in the place of the recorded one", LOOK, (FORCE, ACCEPT)),
+    "dated": Refusal("an archive is dated in the future, or otherwise than its name says", LOOK, (FORCE, ACCEPT)),
+    "key": Refusal("the repository's key is not the recorded one", LOOK, (FORCE,)),
+    "objects": Refusal("objects of recorded archives were overwritten or deleted", LOOK, (FORCE,)),
+    "records": Refusal("a record cannot be read", LOOK, (FORCE,)),
+    "check": Refusal("the newest check failed", "mend it, then `inv check --app {app}`", (FORCE,)),
+    "drill": Refusal("the newest restore drill of a source failed", DRILL, (FORCE, ACCEPT)),
+    "verdict": Refusal("the newest archive of a source is incomplete or suspect", BACKUP, (FORCE, ACCEPT)),
+    "stale": Refusal("the newest backup of a source is late, failed or missing", BACKUP, (FORCE,)),
+    "unproven": Refusal("no proven backup of a database would remain", DRILL, (FORCE,)),
+    "unfinished": Refusal(
+        "a change of the passphrase or a rollback has not ended", "run the same command again, or wait for its end"
+    ),
+    "nothing": Refusal("a source would be left without any good archive", BACKUP),
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one app's repository at one moment."""
+
+    app: App
+    listing: Listing
+    state: State
+    records: Records
+    now: datetime
+
+    @cached_property
+    def known(self) -> Ledger:
+        """What the records know."""
+        return ledger(self.records, self.now)
+
+    @cached_property
+    def past(self) -> list[Record]:
+        """The records in their order, without those of which the clock was wrong."""
+        return [each.record for each in in_order(self.records, self.now) if each.sure]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """The ids of all archives that are there."""
+        return frozenset(archive.id for archive in self.listing.archives)
+
+    @cached_property
+    def good(self) -> frozenset[str]:
+        """The ids of the archives that count: ours or accepted, whole, not found bad by a drill, not of the future.
+
+        One whose backup has yet to write its record is none of them.
+        """
+        known = self.known
+        bad = known.not_good | known.failed_drill
+        ahead = {each.id for each in self.listing.archives if each.start > self.now + CLOCKS_APART} - known.accepted
+        return frozenset(each for each in self.ids if each in known.made and each not in bad and each not in ahead)
+
+    @cached_property
+    def doubts(self) -> list[Doubt]:
+        """What looks wrong in the repository."""
+        broken = [name for name in self.records.broken if name not in self.known.ignored]
+        unread = [Doubt(f"the record {name} cannot be read", kind="records") for name in broken]
+        return [*doubts(self.listing.archives, self.state, self.known, self.now), *unread]
+
+    def of(self, source: str) -> tuple[Archive, ...]:
+        """Return the archives of a source, oldest first."""
+        return self.listing.of(self.app.name, source)
+
+
+def refusals(found: Evidence, left: Collection[str]) -> list[Doubt]:
+    """Return every reason, each of a kind in REFUSALS, against leaving nothing but the archives with the ids `left`."""
+    reasons = [
+        *(doubt for doubt in found.doubts if doubt.kind in REFUSALS),
+        *_check(found),
+        *_drills(found),
+        *_verdicts(found),
+        *_stale(found),
+        *_unproven(found, left),
+        *_nothing(found, left),
+    ]
+    return list({reason.text: reason for reason in reasons}.values())
+
+
+def _check(found: Evidence) -> Iterable[Doubt]:
+    checks = [record for record in found.past if record.action == "check"]
+    if checks and checks[-1].outcome == "failed":
+        why = checks[-1].error or "it does not say why"
+        yield Doubt(f"the check of {checks[-1].time:%Y-%m-%d %H:%M} UTC failed: {why}", kind="check")
+
+
+def _drills(found: Evidence) -> Iterable[Doubt]:
+    for source in found.app.sources:
+        drills = [record for record in found.past if (record.action, record.source) == ("verify", source)]
+        if (
+            drills
+            and drills[-1].outcome == "failed"
+            and drills[-1].archive_id not in _accepted_since(found, drills[-1])
+        ):
+            of = drills[-1].archive or source
+            why = drills[-1].error or "it does not say why"
+            yield Doubt(f"the restore drill of {of} failed: {why}", frozenset({source}), "drill")
+
+
+def _accepted_since(found: Evidence, drill: Record) -> frozenset[str]:
+    """Return the archives that a person took as right after a drill."""
+    return found.known.accepted - found.known.failed_drill if drill.archive_id else frozenset()
+
+
+def _verdicts(found: Evidence) -> Iterable[Doubt]:
+    for source in found.app.sources:
+        newest = max(found.of(source), key=lambda archive: archive.start, default=None)
+        if newest and newest.id in found.known.not_good:
+            what = f"{newest.name}, the newest of {source}, is incomplete or suspect, and nobody accepted it"
+            yield Doubt(what, frozenset({source}), "verdict")
+
+
+def _stale(found: Evidence) -> Iterable[Doubt]:
+    for source in found.app.sources:
+        about = frozenset({source})
+        tried = [each for each in found.past if each.source == source and each.time <= found.now + AHEAD]
+        looks = [each.time for each in tried if each.action == UNCHANGED]
+        newest = max((*looks, *(each.start for each in found.of(source))), default=None)
+        if newest is None:
+            yield Doubt(f"there is no archive of {source}", about, "stale")
+            continue
+        if found.now - newest > found.app.max_age:
+            what = f"the newest archive of {source} is late: it is of {newest:%Y-%m-%d %H:%M} UTC"
+            yield Doubt(what, about, "stale")
+        saved = [each for each in tried if each.action in SAVING]
+        if saved and saved[-1].outcome == "failed":
+            yield Doubt(f"the newest backup of {source} failed", about, "stale")
+
+
+def _unproven(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
+    for source in MUST_BE_PROVEN:
+        own = {archive.id for archive in found.of(source)}
+        if source in found.app.sources and own and not own & set(left) & found.known.proven:
+            yield Doubt(f"no proven backup of {source} would remain", frozenset({source}), "unproven")
+
+
+def _nothing(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
+    """Never none that is good where there was one, nor none at all."""
+    for source in found.app.sources:
+        own = {archive.id for archive in found.of(source)}
+        stays, good = own & set(left), own & found.good
+        if own - stays and not (stays & good if good else stays):
+            yield Doubt(f"no good archive of {source} would remain", frozenset({source}), "nothing")

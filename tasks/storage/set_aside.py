@@ -1,0 +1,165 @@
+"""The folders that rollbacks set aside: beside the repository, with what came after the point that it went back to.
+
+    <app>.before-rollback-<UTC time>/   config, transactions, index.N, hints.N, integrity.N, each segment by its number
+
+Nothing in them is lost until `borg.rollback --remove`: `--undo` brings them back.
+"""
+
+import configparser
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from tasks.remote.files import Files, FilesError
+
+MARK = ".before-rollback-"
+_LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
+_AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
+_CLEARED = "moved-out"  # stands in a folder once everything that came later has been moved there
+_SEGMENTS = 1000  # borg's own number of segments in a folder below `data`, where `config` says no other
+
+
+def new_name(folder: str, now: datetime) -> str:
+    """Return the path of a folder that is to take what a rollback of the repository in `folder` moves, at `now`."""
+    return f"{folder}{MARK}{now:%Y-%m-%dT%H-%M-%S}"
+
+
+def folders(files: Files, folder: str) -> list[str]:
+    """Return the paths of the folders set aside for the repository in `folder`, oldest first. Raises FilesError."""
+    above, name = posixpath.split(folder)
+    try:
+        found = files.names(above or ".")
+    except FilesError as error:
+        if error.missing:
+            return []
+        raise
+    return [posixpath.join(above, each) for each in found if each.startswith(name + MARK)]
+
+
+def take(files: Files, folder: str, transaction: int, aside: str) -> int:
+    """Move what came after a transaction into the folder `aside`; return how many segments lie there then.
+
+    The highest segments go first, so that what is left is whole at every moment. Done again, it goes on.
+    """
+    files.make_directory(aside)
+    there = set(files.names(aside))
+    if "config" not in there:
+        files.write_new(posixpath.join(aside, "config"), files.read(posixpath.join(folder, "config")))
+    for name in filter(_AUXILIARY.fullmatch, files.names(folder)):
+        if name in there:  # made by borg since this was begun; it makes them again
+            files.remove(posixpath.join(folder, name))
+        else:
+            _move(files, posixpath.join(folder, name), posixpath.join(aside, name))
+    for number, path in sorted(segments(files, folder).items(), reverse=True):
+        if number > transaction:
+            _move(files, path, posixpath.join(aside, str(number)))
+    _cut_log(files, folder, transaction, aside)
+    return sum(name.isdigit() for name in files.names(aside))
+
+
+def _cut_log(files: Files, folder: str, transaction: int, aside: str) -> None:
+    log, whole = posixpath.join(folder, "transactions"), posixpath.join(aside, "transactions")
+    text = read_text(files, log)
+    if not text:
+        return
+    if not files.exists(whole):
+        files.write_new(whole, text.encode())
+    lines = (line for line in text.splitlines(keepends=True) if _number(line) <= transaction)
+    files.replace(log, "".join(lines).encode())
+
+
+def bring_back(files: Files, folder: str, transaction: int, aside: str, instead: str) -> int:
+    """Put what lies in `aside` back after a transaction; what came after it since is moved to the folder `instead`.
+
+    The lowest segments come first. The key stays as it is. Return how many segments came back; done again, it goes on.
+    """
+    cleared = posixpath.join(instead, _CLEARED)
+    if not files.exists(aside):  # it goes last: all of it was brought back
+        if files.exists(cleared):
+            files.remove(cleared)
+        return 0
+    if not files.exists(cleared):
+        take(files, folder, transaction, instead)
+        files.write_new(cleared, b"")
+    names = files.names(aside)
+    per_folder = _per_folder(files.read(posixpath.join(folder, "config")))
+    numbers = sorted(int(name) for name in names if name.isdigit())
+    for number in numbers:
+        place = posixpath.join(folder, "data", str(number // per_folder))
+        files.make_directory(place)
+        _move(files, posixpath.join(aside, str(number)), posixpath.join(place, str(number)))
+    if "transactions" in names:
+        text = read_text(files, posixpath.join(aside, "transactions"))
+        files.replace(posixpath.join(folder, "transactions"), text.encode())
+    for name in names:
+        if _AUXILIARY.fullmatch(name):
+            _move(files, posixpath.join(aside, name), posixpath.join(folder, name))
+    remove(files, aside)
+    files.remove(cleared)
+    return len(numbers)
+
+
+def remove(files: Files, aside: str) -> None:
+    """Delete a folder set aside, for good. Raises FilesError."""
+    for name in files.names(aside):
+        files.remove(posixpath.join(aside, name))
+    files.remove(aside)
+
+
+def logged(text: str) -> Mapping[int, datetime]:
+    """Return when each transaction was, by a repository's log of them: only append-only sessions write it."""
+    found: dict[int, datetime] = {}
+    for number, time in _LOGGED.findall(text):
+        try:
+            found[int(number)] = datetime.fromisoformat(time).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return found
+
+
+def segments(files: Files, folder: str) -> Mapping[int, str]:
+    """Return the paths of a repository's segments by their numbers: a transaction has the number of its last one."""
+    data = posixpath.join(folder, "data")
+    parts = [posixpath.join(data, part) for part in files.names(data) if part.isdigit()]
+    found: dict[int, str] = {}
+    for part, names in files.names_each(parts).items():
+        if isinstance(names, FilesError):
+            raise names
+        found |= {int(name): posixpath.join(part, name) for name in names if name.isdigit()}
+    return found
+
+
+def read_text(files: Files, path: str) -> str:
+    """Return a file's text, empty when there is none. Raises FilesError."""
+    try:
+        return files.read(path).decode(errors="replace")
+    except FilesError as error:
+        if error.missing:
+            return ""
+        raise
+
+
+def told(found: Sequence[str], app: str) -> Iterator[str]:
+    """Yield a line for each folder set aside."""
+    for path in found:
+        name = posixpath.basename(path)
+        yield f"{app}: set aside: {name}; --undo brings the last one back, --remove {name} deletes it for good"
+
+
+def _move(files: Files, path: str, new: str) -> None:
+    files.rename(path, new)
+
+
+def _per_folder(config: bytes) -> int:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(config.decode())
+        return max(parser.getint("repository", "segments_per_dir", fallback=_SEGMENTS), 1)
+    except (configparser.Error, ValueError):
+        return _SEGMENTS
+
+
+def _number(line: str) -> int:
+    match = _LOGGED.match(line)
+    return int(match[1]) if match else 0
