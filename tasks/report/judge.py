@@ -11,6 +11,7 @@ from tasks.borg.list import Archive
 from tasks.report.human import day
 from tasks.report.recoverable import recoverable
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
+from tasks.storage.chronology import AHEAD
 from tasks.storage.records import UNCHANGED, Record, Records
 from tasks.storage.verdict import ACCEPT, Accepted, Verdict, has_verdict, verdict_of, verdict_of_comment, verdicts
 
@@ -46,7 +47,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     future, or nothing tells whether the newest archive is whole. ok: none of these. Everything odd stands in `error`,
     whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
     """
-    history = _History(source, evidence.records)
+    history = _History(source, evidence.records, now)
     row = Row(source.app, source.host, source.storage, source.source, "unknown", proven=history.proven)
     doubts = [doubt.text for doubt in evidence.doubts if doubt.about(source.source)]
     if evidence.archives is None:
@@ -86,7 +87,7 @@ def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
     if evidence.archives is None or any(doubt.about(source.source) for doubt in evidence.doubts):
         return None
     present = _dated(_own(source, evidence.archives), now)
-    newest = _Verdicts(evidence, _History(source, evidence.records), present)
+    newest = _Verdicts(evidence, _History(source, evidence.records, now), present)
     return newest.newest.name if newest.newest and newest.verdict is None else None
 
 
@@ -95,7 +96,7 @@ def against(source: Expected, evidence: Evidence, now: datetime) -> dict[Archive
 
     Of verdicts the newest archive's alone matters.
     """
-    history, own = _History(source, evidence.records), _own(source, evidence.archives or ())
+    history, own = _History(source, evidence.records, now), _own(source, evidence.archives or ())
     found: dict[Archive, list[str]] = {}
     chosen = _Verdicts(evidence, history, _dated(own, now))
     if chosen.newest and chosen.status:
@@ -153,15 +154,20 @@ def _made(record: Record, archive: Archive) -> bool:
 
 
 class _History:
-    """The records of one source, oldest first."""
+    """The records of one source, oldest first.
 
-    def __init__(self, source: Expected, records: Records | None) -> None:
-        every = sound(records)
-        self.broken = len(records.broken) + len(records.all) - len(every) if records else 0
+    One of the future, by a clock that was wrong, is the newest of nothing: it only tells of the archive that it names.
+    """
+
+    def __init__(self, source: Expected, records: Records | None, now: datetime) -> None:
+        told = sound(records)
+        self.broken = len(records.broken) + len(records.all) - len(told) if records else 0
+        every = [record for record in told if record.time <= now + AHEAD]
         own = sorted((record for record in every if record.source == source.source), key=lambda record: record.time)
         self.backups = [record for record in own if record.action == "backup"]
         self.since = min((record.time for record in self.backups or every), default=None)
-        self.saved = [record for record in self.backups if record.outcome != "failed" and record.archive]
+        made = (record for record in told if (record.action, record.source) == ("backup", source.source))
+        self.saved = [record for record in made if record.outcome != "failed" and record.archive]
         looks = (record.time for record in own if record.action == UNCHANGED and record.outcome == "ok")
         self.looked = max(looks, default=None)
         drills = [record for record in own if record.action == "verify"]

@@ -181,6 +181,25 @@ def test_what_a_host_deleted_comes_back(lab: Lab, person: Person, saved_last: di
     assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
     check_files(lab, person.home / "restored")
 
+    printed = person.follow("rollback-undone", ("--undo", "--undo --yes"), ("inv report --app shop", ""))
+    assert sorted(listed(operator)) == sorted(kept)
+    printed = person.follow("rollback-undone", ("--undo", "--undo --yes"))
+    assert listed(operator) == saved_last
+    assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
+
+
+def test_a_refused_prune_says_why_and_what_ends_it(lab: Lab, person: Person) -> None:
+    operator, segments = person.operator, lab.box.home() / "cloudbackup/shop/data"
+    segment = max((path for path in segments.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
+    assert operator.inv("check", "--app", "shop").returncode == 4
+    segment.write_bytes(whole)
+    assert operator.inv("prune", "--app", "shop", "--yes").returncode == 5
+    printed = person.follow("refused")
+    assert "only with --force, because the check of" in printed
+    assert operator.inv("prune", "--app", "shop", "--dry-run").returncode == 0
+
 
 def test_a_damaged_repository_comes_back_out_of_a_snapshot(lab: Lab, person: Person) -> None:
     operator, repository = person.operator, lab.box.home() / "cloudbackup/shop"

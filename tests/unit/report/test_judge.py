@@ -283,3 +283,16 @@ def test_whatever_lies_in_a_storage_there_is_a_row_and_every_format_can_write_it
     assert row.archives == len(dates)
     for name in formats.WRITERS:
         assert "shop" in formats.write(Report(NOW, (row,)), name, Look())
+
+
+def test_a_record_of_the_future_is_the_newest_of_nothing() -> None:
+    """As a laptop whose clock was a year ahead wrote it."""
+    later, new = NOW + timedelta(days=365), archive(ago(hours=1))
+    wrong = [
+        failed(later, "segment 7 is damaged", action="check", source=None),
+        failed(later, "no room", action="verify"),
+        failed(later, "no way"),
+        saved(new, action="unchanged", time=later),
+    ]
+    row = found([new], [saved(new), *wrong])
+    assert (row.status, row.error, row.last) == ("ok", None, new.start)
