@@ -15,7 +15,7 @@ from tasks.borg.refusals import ACCEPT, FORCE, REFUSALS, Evidence, refusals
 from tasks.borg.runner import PLAIN, BorgError, How
 from tasks.errors import CloudbackupError, RefusedError
 from tasks.inventory.models import App
-from tasks.storage.ledger import TOKEN
+from tasks.storage.ledger import REMOVING, TOKEN
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
 
@@ -133,4 +133,8 @@ def _just_ended(archive: Archive, found: Evidence) -> bool:
 
 def _at_work(found: Evidence) -> bool:
     """Tell whether somebody announced lately to remove something and has not recorded what came of it."""
-    return any(found.now - AT_WORK < record.time for record in found.known.unfinished if TOKEN in record.details)
+    return any(
+        found.now - AT_WORK < record.time and record.details.get("of") in REMOVING
+        for record in found.known.unfinished
+        if TOKEN in record.details
+    )
