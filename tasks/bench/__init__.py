@@ -61,6 +61,17 @@ def soak(_c: Any, rounds: int = 500, apps: int = 20, seed: int = 0, minutes: int
     _run("soak", f"--rounds={rounds}", f"--apps={apps}", f"--seed={seed}", f"--minutes={minutes}")
 
 
+@task(
+    help={
+        "days": "how many nights each app is backed up",
+        "apps": "how many apps of each kind",
+    }
+)
+def alarms(_c: Any, days: int = 365, apps: int = 20) -> None:
+    """Count false alarms over years of ordinary apps, and the nights for which real losses are not seen."""
+    _run("alarms", f"--days={days}", f"--apps={apps}")
+
+
 def _run(program: str, *options: str) -> None:
     done = subprocess.run((sys.executable, "-m", f"tests.bench.{program}", *options), cwd=CHECKOUT, check=False)
     if done.returncode:

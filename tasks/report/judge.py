@@ -8,7 +8,7 @@ from typing import Any
 from tasks.borg import naming
 from tasks.borg.doubts import CLOCKS_APART, Doubt
 from tasks.borg.list import Archive
-from tasks.report.human import day
+from tasks.report.human import age, day
 from tasks.report.recoverable import recoverable
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
 from tasks.storage.chronology import AHEAD
@@ -76,7 +76,8 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     bad = bool(failures or history.failed_drill or history.failed_check or doubts)
     row = replace(row, status="failed" if bad else chosen.status or "ok")
     if row.status in ("unknown", "ok") and now - last > source.max_age:
-        row = replace(row, status="late")
+        old, limit = age((now - last).total_seconds()), age(source.max_age.total_seconds())
+        row = replace(row, status="late", error=_line([*notes, f"the newest archive is {old} old, max_age is {limit}"]))
     good = max(filter(None, [chosen.good, history.looked]), default=None)
     row = replace(row, last=last, last_good=good, age_seconds=max(int((now - last).total_seconds()), 0))
     return _newest(row, newest, history.of(newest), chosen.verdict) if newest else row

@@ -19,15 +19,21 @@ from tasks.storage.verdict import verdict_of, verdicts
 COMPRESSED = "compressed"  # in a record's details: bytes of all that the archive holds, compressed
 FILES, TABLES = "files", "tables"  # in a record's details: how many, or a list of them
 LAST = 7  # predecessors whose median is the usual
-ENOUGH = 8  # predecessors without which nothing is said: with fewer, nobody knows what is usual
+STEADY = 3  # or, where it is more, what all of so many had: after a release that made it larger
+# Predecessors without which nothing is said of a loss of nearly everything, of replaced data, of a loss of half: nobody
+# knows what is usual with fewer. A log that is rotated each week has been rotated twice after 15 nights.
+FEW, ENOUGH, TWO_WEEKS, THREE_WEEKS = 3, 8, 15, 22
 WINDOWS = (1, 7)  # backups over which replaced data is summed: at once, or little by little
-# A little more than a half: where data grows, the median lags behind.
-SHRUNK = 0.55
-SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # medians below which only a loss of nearly everything is said
-NEARLY_ALL = 0.1
+# More than a half: where data grows, the median lags behind.
+SHRUNK = 0.6
+SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # below so much, half says something only where the number is steady
+NEARLY_ALL, STABLE = 0.1, 0.85
 TIMES = 10  # so many times more than usual was replaced
 SHARE = 0.1  # and so large a part of the whole
 MUCH, MOST = 10_000_000, 0.5  # below so many bytes, only when most of the whole was replaced
+LEAST = 100_000  # and never below so many: what borg notes of the files themselves is added as well
+ALIKE = 0.7  # what was replaced before, and was at least so much of what is replaced now, makes it usual
+NEARLY_WHOLE = 0.7  # of the whole replaced is far more than usual, whatever a backup adds as a rule
 COMPRESSIBLE = 0.8  # data that compresses to less than this share shows by it whether it was encrypted
 UNJUDGED = ("binlog",)  # sources whose archives differ in size by nature
 
@@ -59,9 +65,11 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
         return ()
     past, accepted = _predecessors(made, records)
     since = past[accepted:]
-    if not since or (len(since) < ENOUGH and not accepted):
-        return ()
-    return tuple(filter(None, [*_shrunk(now, since, past), _replaced(now, since), _encrypted(now, since)]))
+    known = max(len(since), TWO_WEEKS if accepted and since else 0)
+    odd = _shrunk(now, since, past, half=known >= TWO_WEEKS) if known >= FEW else []
+    if known >= ENOUGH:
+        odd += filter(None, [_replaced(now, since), _encrypted(now, since)])
+    return tuple(odd)
 
 
 def _predecessors(made: Record, records: Records) -> tuple[list[_Backup], int]:
@@ -101,8 +109,8 @@ def _count(value: object) -> int | None:
     return _whole(value)
 
 
-def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup]) -> list[str]:
-    """Return what has gone: about half of the bytes, files or tables, or more, as it never did before."""
+def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, half: bool) -> list[str]:
+    """Return what has gone: nearly all of the bytes, files or tables, or about `half`, as it never did before."""
     ways: tuple[tuple[str, Callable[[_Backup], int | None], Callable[[int], str]], ...] = (
         ("size", lambda backup: backup.size, human.size),
         (FILES, lambda backup: backup.files, lambda count: f"{count:,} files"),
@@ -114,16 +122,15 @@ def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup]) -> 
         usual = [each for backup in since[-LAST:] if (each := number(backup)) is not None]
         if value is None or not usual:
             continue
-        middle = median(usual)
-        if not _fallen(value, middle, SMALL[name]):
+        middle = max(median(usual), min(usual[-STEADY:]))
+        lowest = min(each for backup in since if (each := number(backup)) is not None)
+        steady = len(since) >= TWO_WEEKS and lowest >= middle * STABLE
+        telling = half and (middle >= SMALL[name] or steady)
+        if value >= middle or value > middle * (SHRUNK if telling else NEARLY_ALL):
             continue
         if not _fell_before(value, [each for backup in past if (each := number(backup)) is not None]):
             found.append(f"{words(value)}, where {words(int(middle))} are usual")
     return found
-
-
-def _fallen(value: int, usual: float, small: int) -> bool:
-    return value <= usual * (SHRUNK if usual >= small else NEARLY_ALL) and value < usual
 
 
 def _fell_before(value: int, past: Sequence[int]) -> bool:
@@ -145,17 +152,21 @@ def _replaced(now: _Backup, since: Sequence[_Backup]) -> str | None:
     for window in WINDOWS:
         if len(row) <= window:
             break
-        most = max(SHARE * now.size, TIMES * usual * window, min(MUCH, MOST * now.size))
+        most = max(SHARE * now.size, min(TIMES * usual * window, NEARLY_WHOLE * now.size), _least(now.size))
         replaced = [_beyond_growth(row, end, window) for end in range(window, len(row))]
         if replaced[-1] <= most or not _may_be_encrypted(now, row[-1 - window], replaced[-1]):
             continue
-        if max(replaced[:-window], default=0) < replaced[-1] / 2:
+        if max(replaced[:-window], default=0) < replaced[-1] * ALIKE:
             nights = "" if window == 1 else f" in {window} backups"
             return (
                 f"{human.size(int(replaced[-1]))} of {human.size(now.size)} replaced{nights}, where a backup adds "
                 f"{human.size(int(usual))} as a rule: encrypted by an intruder?"
             )
     return None
+
+
+def _least(size: int) -> float:
+    return max(LEAST, min(MUCH, MOST * size))
 
 
 def _beyond_growth(row: Sequence[_Backup], end: int, window: int) -> float:
@@ -175,13 +186,17 @@ def _may_be_encrypted(now: _Backup, before: _Backup, replaced: float) -> bool:
 
 
 def _encrypted(now: _Backup, since: Sequence[_Backup]) -> str | None:
-    """Say that data which could be compressed no longer can, beyond what the data grew by: however slowly it came."""
-    known = [backup for backup in since if backup.ratio is not None]
-    if now.compressed is None or not known:
+    """Say that data which could be compressed no longer can, beyond what the data grew by: however slowly it came.
+
+    Held against each backup of the older half: what any of them was like is usual.
+    """
+    known = [(backup, backup.compressed) for backup in since if backup.compressed is not None and backup.size]
+    if now.compressed is None or len(known) < THREE_WEEKS:
         return None
-    first = known[0]
-    beyond = now.compressed - (first.compressed or 0) - max(0, now.size - first.size)
-    if beyond <= max(SHARE * now.size, min(MUCH, MOST * now.size)):
+    older = known[: (len(known) + 1) // 2]
+    beyond = min(now.compressed - compressed - max(0, now.size - backup.size) for backup, compressed in older)
+    if beyond <= max(SHARE * now.size, _least(now.size)):
         return None
-    text = f"compresses to {now.ratio:.0%} of its size, and did to {first.ratio:.0%}: encrypted by an intruder?"
-    return text.replace("%", " %")
+    before = median(compressed / backup.size for backup, compressed in older)
+    text = f"compresses to {now.compressed / now.size:.0%} of its size, and did to {before:.0%}"
+    return f"{text.replace('%', ' %')}: encrypted by an intruder?"

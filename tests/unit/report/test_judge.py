@@ -32,7 +32,9 @@ def test_a_recent_backup_is_ok_with_the_sizes_of_its_record() -> None:
 def test_older_than_its_maximum_age_is_late(seconds: int, status: str) -> None:
     new = archive(ago(seconds=seconds))
 
-    assert found([new], [saved(new)]).status == status
+    row = found([new], [saved(new)])
+    assert row.status == status
+    assert row.error == ("the newest archive is 26 h old, max_age is 26 h" if status == "late" else None)
 
 
 def test_without_any_archive_it_is_missing() -> None:

@@ -68,6 +68,25 @@ def test_a_release_that_replaces_everything_and_compresses_as_before_is_usual() 
     assert odd(backup(30, stored=4 * GB), days(30)) == ()
 
 
+def test_half_gone_soon_after_a_release_doubled_it() -> None:
+    past = [*days(30), *(backup(30 + day, size=20 * GB) for day in range(3))]
+
+    assert odd(backup(33, size=10 * GB), past) == ("10.0 GB, where 20.0 GB are usual",)
+
+
+def test_a_dump_that_is_new_each_night_hides_no_encryption() -> None:
+    past = [backup(day, stored=2 * GB, compressed=9 * GB) for day in range(30)]  # a tenth of it would be usual
+
+    assert odd(backup(30, stored=10 * GB, compressed=10 * GB), past) != ()
+    assert odd(backup(30, stored=3 * GB, compressed=9 * GB), past) == ()
+
+
+def test_what_borg_notes_of_files_is_no_replaced_data() -> None:
+    past = days(30, size=800, stored=690, files=2)
+
+    assert odd(backup(30, size=800, stored=2400, files=2), past) == ()
+
+
 def test_growth_is_no_replacement() -> None:
     assert odd(backup(30, size=20 * GB, stored=10 * GB, compressed=14 * GB), days(30)) == ()
 
@@ -83,9 +102,14 @@ def test_one_part_of_twenty_more_is_encrypted_each_night() -> None:
     assert night <= 4
 
 
-def test_few_backups_tell_nothing() -> None:
-    assert odd(backup(7, size=0), days(7)) == ()
-    assert odd(backup(8, size=0), days(8)) != ()
+def test_few_backups_tell_little() -> None:
+    """Three, that nearly everything is gone; eight, that it was replaced; two weeks of them, that half is gone."""
+    assert odd(backup(2, size=0), days(2)) == ()
+    assert odd(backup(3, size=0), days(3)) != ()
+    assert odd(backup(7, stored=10 * GB, compressed=10 * GB), days(7)) == ()
+    assert odd(backup(8, stored=10 * GB, compressed=10 * GB), days(8)) != ()
+    assert odd(backup(14, size=5 * GB), days(14)) == ()
+    assert odd(backup(15, size=5 * GB), days(15)) != ()
 
 
 def test_what_happened_before_is_usual() -> None:
@@ -128,7 +152,7 @@ def test_other_sources_and_later_records_say_nothing() -> None:
     assert odd(backup(30, size=0), [*others, *later]) == ()
 
 
-def test_small_apps_are_judged_only_by_losses_of_nearly_everything() -> None:
+def test_small_apps_without_a_steady_size_are_judged_only_by_losses_of_nearly_everything() -> None:
     chance = random.Random(1)  # noqa: S311
 
     def small(day: int) -> Record:
@@ -136,6 +160,8 @@ def test_small_apps_are_judged_only_by_losses_of_nearly_everything() -> None:
         return backup(day, size=size, stored=size, files=chance.randint(3, 9), compressed=size // 2)
 
     past = [small(day) for day in range(90)]
+    steady = days(30, size=200_000, stored=100, files=12)
+    assert odd(backup(30, size=100_000, stored=100, files=6), steady)[0] == "100 kB, where 200 kB are usual"
     assert [day for day in range(8, 90) if odd(past[day], past[:day])] == []
     assert odd(backup(90, size=0, files=0), past) != ()
 
@@ -167,7 +193,7 @@ def test_whatever_records_hold_nothing_is_raised(rows: list[tuple[Any, Any, Any,
 
 @given(
     level=st.integers(10 * MB, 100 * GB),
-    noise=st.lists(st.floats(0.9, 1.1), min_size=9, max_size=40),
+    noise=st.lists(st.floats(0.9, 1.1), min_size=15, max_size=40),
     left=st.floats(0, 0.45),
 )
 def test_a_steady_app_is_never_suspect_and_its_loss_always(level: int, noise: list[float], left: float) -> None:

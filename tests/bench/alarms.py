@@ -1,0 +1,278 @@
+"""How often ordinary apps raise a false alarm, and how soon a real loss is seen: years of backups, reckoned only.
+
+Each history is what borg would have said night after night: bytes, files, what was added, what all of it compresses to.
+The rules (tasks/storage/usual.py) see as many records as any operator's machine reads, and a person accepts each false
+alarm in the morning.
+"""
+
+import argparse
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from tasks.storage.records import NEWEST, Record, Records
+from tasks.storage.usual import COMPRESSED, TWO_WEEKS, unlike
+from tasks.storage.verdict import ACCEPT, SUSPECT
+
+BEGAN = datetime(2026, 1, 1, 3, tzinfo=UTC)
+MB, GB = 1e6, 1e9
+MISSED = 0.02  # of the nights nobody backed up
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one backup holds and adds, in bytes; `ratio` is to which share of its size it compresses."""
+
+    size: float
+    added: float
+    files: float
+    ratio: float
+
+
+Chance = random.Random
+History = Callable[[Chance], Iterator[Night]]
+
+
+def steady(chance: Chance) -> Iterator[Night]:
+    """A small shop: a little noise, a little growth."""
+    size = 2 * GB
+    while True:
+        size *= chance.uniform(0.998, 1.003)
+        yield Night(size, size * chance.uniform(0.001, 0.006), 20_000 * size / (2 * GB), 0.45)
+
+
+def weekly_rotation(chance: Chance) -> Iterator[Night]:
+    """Logs are most of the app, rotated each week, the old ones compressed and kept for four weeks."""
+    kept: deque[float] = deque(maxlen=4)
+    log, weekday = 0.0, chance.randrange(7)
+    while True:
+        weekday = (weekday + 1) % 7
+        if weekday == 0:
+            kept.append(log / 10)
+            log = 0
+        today = chance.uniform(60, 140) * MB
+        log += today
+        old = sum(kept)
+        rotated = kept[-1] if weekday == 0 and kept else 0
+        yield Night(
+            150 * MB + log + old,
+            today * 0.15 + rotated,
+            800 + len(kept),
+            (0.15 * log + old + 60 * MB) / (150 * MB + log + old),
+        )
+
+
+def monthly_import(chance: Chance) -> Iterator[Night]:
+    """A catalogue that comes anew each month: its files lie there twice for two nights, then the old ones go."""
+    base, day = 4 * GB, chance.randrange(30)
+    while True:
+        day += 1
+        base *= chance.uniform(0.999, 1.002)
+        first = day % 30 == 0
+        twice = day % 30 in (0, 1)
+        yield Night(
+            base * (1.6 if twice else 1), base * (0.22 if first else 0.002), 90_000 * (1.6 if twice else 1), 0.4
+        )
+
+
+def doubling_release(chance: Chance) -> Iterator[Night]:
+    """A release doubles the files, twice a year; two small ones a month."""
+    size, day = 600 * MB, chance.randrange(180)
+    while True:
+        day += 1
+        big, small = day % 180 == 0, day % 15 == 0
+        added = size * 0.4 if big else size * 0.03 if small else size * 0.001
+        size *= 2 if big and size < 5 * GB else 1
+        yield Night(size, added * chance.uniform(0.8, 1.2), 9000 * size / (600 * MB), 0.38)
+
+
+def weekly_deploy(chance: Chance) -> Iterator[Night]:
+    """Code of which nearly all is written anew each week or two, and compresses as before."""
+    day = 0
+    while True:
+        day += 1
+        deployed = chance.random() < 0.1
+        size = 180 * MB * chance.uniform(0.97, 1.03)
+        yield Night(
+            size, size * (chance.uniform(0.1, 0.33) if deployed else 0.0005), 14_000 * chance.uniform(0.95, 1.05), 0.33
+        )
+
+
+def small(chance: Chance) -> Iterator[Night]:
+    """Some kilobytes of configuration."""
+    while True:
+        size = 300_000 * chance.uniform(0.95, 1.05)
+        yield Night(size, size * chance.uniform(0.01, 0.1), chance.randint(38, 42), 0.4)
+
+
+def noisy(chance: Chance) -> Iterator[Night]:
+    """Some kilobytes and a cache that comes and goes: half of it says nothing."""
+    while True:
+        size = chance.uniform(20_000, 250_000)
+        yield Night(size, size * chance.uniform(0.05, 0.5), chance.randint(2, 12), chance.uniform(0.3, 0.6))
+
+
+def gallery(chance: Chance) -> Iterator[Night]:
+    """Photos: nothing compresses; some nights bring a tenth more."""
+    size = 20 * GB
+    while True:
+        new = size * chance.uniform(0.03, 0.1) if chance.random() < 0.03 else size * chance.uniform(0, 0.002)
+        size += new
+        yield Night(size, new * 0.98 + 3 * MB, size / (4 * MB), 0.98)
+
+
+def database(chance: Chance) -> Iterator[Night]:
+    """A server whose largest table is rebuilt each month: smaller afterwards, and all of its pages are new."""
+    size, day = 8 * GB, chance.randrange(30)
+    while True:
+        day += 1
+        size *= chance.uniform(1, 1.006)
+        rebuilt = day % 30 == 0
+        size *= 0.85 if rebuilt else 1
+        yield Night(size, size * (0.12 if rebuilt else chance.uniform(0.003, 0.01)), 1, 0.28)
+
+
+def nightly_dump(chance: Chance) -> Iterator[Night]:
+    """A compressed dump beside the files, new each night."""
+    while True:
+        dump = 300 * MB * chance.uniform(0.95, 1.05)
+        yield Night(GB + dump, dump + 2 * MB, 7001, (0.4 * GB + dump) / (GB + dump))
+
+
+def growing(chance: Chance) -> Iterator[Night]:
+    """A new app that fills up: from little to much within weeks, and is tidied up now and then."""
+    size = 30 * MB
+    while True:
+        before = size
+        size *= chance.uniform(1, 1.12) if size < 5 * GB else chance.uniform(0.995, 1.01)
+        size *= 0.8 if size > GB and chance.random() < 0.01 else 1
+        yield Night(size, max(size - before, 0) * 0.5 + size * 0.002, size / (50_000), 0.5)
+
+
+ORDINARY: tuple[History, ...] = (
+    steady,
+    weekly_rotation,
+    monthly_import,
+    doubling_release,
+    weekly_deploy,
+    small,
+    noisy,
+    gallery,
+    database,
+    nightly_dump,
+    growing,
+)
+Loss = Callable[[Night, int], Night]
+
+
+def unmounted(_: Night, __: int) -> Night:
+    """The disk is not mounted: an empty folder."""
+    return Night(0, 2000, 0, 1)
+
+
+def half_gone(night: Night, _: int) -> Night:
+    """Half of the files are gone."""
+    return replace(night, size=night.size * 0.5, added=night.size * 0.001, files=night.files * 0.5)
+
+
+def encrypted(night: Night, day: int) -> Night:
+    """All of it is encrypted in one night."""
+    return replace(night, added=night.size if day == 0 else night.added, ratio=1)
+
+
+def poisoned(night: Night, day: int) -> Night:
+    """One part of twenty more is encrypted each night."""
+    done = min((day + 1) / 20, 1)
+    return replace(night, added=night.size / 20 + night.added, ratio=night.ratio + (1 - night.ratio) * done)
+
+
+LOSSES: tuple[Loss, ...] = (unmounted, half_gone, encrypted, poisoned)
+LONGEST = 25  # nights after which a loss counts as never seen
+
+
+def false_alarms(history: History, days: int, seed: int) -> int:
+    """Return how many nights of an ordinary app were suspect."""
+    chance, records, count = random.Random(f"{history.__name__} {seed}"), list[Record](), 0  # noqa: S311
+    for day, night in enumerate(islice(history(chance), days)):
+        if chance.random() < MISSED:
+            continue
+        made = _judged(_record(day, night), records)
+        records.append(made)
+        if made.outcome == "suspect":
+            count += 1
+            records.append(_accepted(made))
+    return count
+
+
+def nights_unseen(history: History, loss: Loss, at: int, seed: int) -> int:
+    """Return for how many nights a loss that begins at day `at` is not seen; LONGEST when it never is."""
+    chance, records = random.Random(f"{history.__name__} {seed}"), list[Record]()  # noqa: S311
+    for day, night in enumerate(islice(history(chance), at + LONGEST)):
+        made = _judged(_record(day, loss(night, day - at) if day >= at else night), records)
+        if day >= at and made.outcome == "suspect":
+            return day - at
+        records.append(made)
+        if made.outcome == "suspect":
+            records.append(_accepted(made))
+    return LONGEST
+
+
+def _record(day: int, night: Night) -> Record:
+    details = {"files": int(night.files), COMPRESSED: int(night.size * night.ratio)}
+    time, key = BEGAN + timedelta(days=day), f"{day:064x}"
+    return Record(
+        "app",
+        "backup",
+        time,
+        "ok",
+        "files",
+        archive_id=key,
+        size=int(night.size),
+        stored=int(night.added),
+        details=details,
+    )
+
+
+def _judged(made: Record, records: Sequence[Record]) -> Record:
+    odd = unlike(made, Records(tuple(records[-NEWEST:])))
+    return replace(made, outcome="suspect", details={**made.details, SUSPECT: list(odd)}) if odd else made
+
+
+def _accepted(made: Record) -> Record:
+    time = made.time + timedelta(hours=5)
+    return Record("app", ACCEPT, time, "ok", "files", archive_id=made.archive_id, details={"reason": "usual"})
+
+
+def main() -> None:
+    """Print the false alarms per app and year, and for each loss how many nights it stayed unseen."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--apps", type=int, default=20)
+    options = parser.parse_args()
+    print(f"{options.apps} apps of each kind, {options.days} days each")
+    print(f"{'':18}{'false alarms':>16}   nights unseen (apps)")
+    print(f"{'':18}{'per app and year':>16}   " + "".join(f"{loss.__name__:>22}" for loss in LOSSES))
+    for history in ORDINARY:
+        alarms = sum(false_alarms(history, options.days, seed) for seed in range(options.apps))
+        rate = alarms / options.apps * 365 / options.days
+        print(
+            f"{history.__name__:18}{rate:>16.2f}   "
+            + "".join(f"{_unseen(history, loss, options):>22}" for loss in LOSSES)
+        )
+
+
+def _unseen(history: History, loss: Loss, options: argparse.Namespace) -> str:
+    """Return how often a loss at a random day was seen after how many nights, such as `0: 19, 1: 1`."""
+    counts: dict[int, int] = {}
+    for seed in range(options.apps):
+        at = random.Random(seed).randint(TWO_WEEKS + 2, options.days)  # noqa: S311
+        nights = nights_unseen(history, loss, at, seed)
+        counts[nights] = counts.get(nights, 0) + 1
+    return ", ".join(f"{'never' if nights == LONGEST else nights}: {count}" for nights, count in sorted(counts.items()))
+
+
+if __name__ == "__main__":
+    main()
