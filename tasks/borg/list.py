@@ -37,6 +37,9 @@ class Listing:
         return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
 
 
+LONGEST = 512 << 20  # bytes of the list of one archive's files: some 300 for each
+
+
 class _Repository(Answer):
     id: Name
 
@@ -133,7 +136,7 @@ def _listing(repository: Repository, words: Words, how: How) -> Listing:
 
 def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
     """Return what an archive holds. Raises BorgError and what `Host.run` raises."""
-    result = run(repository, contents_words(archive, paths), how)
+    result = run(repository, contents_words(archive, paths), replace(how, most=LONGEST))
     for line in result.stdout.splitlines():
         try:
             said = read(_Entry, line)

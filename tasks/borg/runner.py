@@ -13,7 +13,7 @@ from tasks.borg.probe import probe
 from tasks.borg.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
-from tasks.remote.running import ScriptTimeoutError
+from tasks.remote.running import MOST, ScriptTimeoutError
 from tasks.remote.script import Environment, Script, Words, quote
 from tasks.storage.repository import Repository, Side
 
@@ -48,6 +48,7 @@ class How:
     first: str = ""
     wrapper: str = ""
     on_progress: OnProgress | None = None
+    most: int = MOST  # bytes that it may write to one stream
 
 
 PLAIN = How()
@@ -156,7 +157,7 @@ def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result
 def _once(repository: Repository, todo: Script, how: How) -> Result:
     limit = repository.time_limit if how.timeout is None else how.timeout
     try:
-        output = repository.host.run(todo, limit, _listener(how.on_progress))
+        output = repository.host.run(todo, limit, _listener(how.on_progress), how.most)
     except ScriptTimeoutError as error:
         raise ScriptTimeoutError(f"{repository.app}: {error.what}", SLOW) from error
     return interpret(repository, output)
@@ -207,14 +208,16 @@ def interpret(repository: Repository, output: Output) -> Result:
     return result
 
 
-def _listener(on_progress: OnProgress | None) -> Callable[[str], None] | None:
+def _listener(on_progress: OnProgress | None) -> Callable[[str], bool] | None:
     if on_progress is None:
         return None
 
-    def listen(line: str) -> None:
+    def listen(line: str) -> bool:
+        """Hear a line; tell whether it was progress, which in a backup of days is too much to be kept."""
         said = read_line(line)
         if isinstance(said, Progress):
             on_progress(said)
+        return isinstance(said, Progress)
 
     return listen
 

@@ -71,7 +71,11 @@ def read(file: Path) -> Document:
 
 def _text(document: Document) -> str | None:
     try:
-        content = document.file.read_bytes()
+        if document.file.exists() and not document.file.is_file():  # a FIFO waits for ever, a device has no end
+            document.add((), "is not a regular file", 0)
+            return None
+        with document.file.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except FileNotFoundError:
         document.add((), "does not exist", 0)
     except OSError as error:

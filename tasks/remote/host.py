@@ -11,7 +11,7 @@ from tasks.remote.channel import Channel, LocalChannel
 from tasks.remote.facts import FACTS_SCRIPT, TOOLS_SCRIPT, Facts, Tools, apart, parse_facts, parse_tools
 from tasks.remote.files import Files, LocalFiles
 from tasks.remote.output import Output
-from tasks.remote.running import HostError, OnLine, Running
+from tasks.remote.running import MOST, HostError, OnLine, Running
 from tasks.remote.script import BASH, Script, Words, render
 
 
@@ -39,21 +39,24 @@ class Host(ABC):
     def close(self) -> None:
         """Let go of the host."""
 
-    def start(self, script: Script, on_stderr: OnLine | None = None) -> Running:
+    def start(self, script: Script, on_stderr: OnLine | None = None, most: int = MOST) -> Running:
         """Start `script` and return at once. Raises HostError."""
         rendered = render(script)
         channel = self._open(BASH)
-        running = Running(channel, self.name, rendered, on_stderr)
+        running = Running(channel, self.name, rendered, on_stderr, most)
         channel.send(rendered.text)
         return running
 
-    def run(self, script: Script, timeout: float | None = None, on_stderr: OnLine | None = None) -> Output:
+    def run(
+        self, script: Script, timeout: float | None = None, on_stderr: OnLine | None = None, most: int = MOST
+    ) -> Output:
         """Run `script` and return its output, whatever its exit code.
 
-        `timeout` is in seconds; `on_stderr` gets each line of standard error as it comes.
+        `timeout` is in seconds; `on_stderr` gets each line of standard error as it comes; `most` are the bytes that it
+        may write to one stream.
         Raises HostError, ScriptTimeoutError, InterruptedRunError.
         """
-        return self.start(script, on_stderr).wait(timeout, script.grace, self.cancelled)
+        return self.start(script, on_stderr, most).wait(timeout, script.grace, self.cancelled)
 
     def command(self, words: Words, data: bytes = b"", timeout: float | None = 60) -> Output:
         """Run one plain command, for servers whose restricted shell knows no scripts; `data` is its standard input.

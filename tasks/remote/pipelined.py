@@ -13,6 +13,9 @@ import paramiko
 
 WINDOW = 64  # files and folders at a time; a server may open some hundreds
 PIECE = 32768  # bytes of one answer, which every server can give
+MOST = 64 << 20  # bytes of one file: the largest is `hints.N` of a repository
+LARGEST = 1 << 20  # bytes of one answer: OpenSSH's are 256 KiB at most
+NAMES = 1_000_000  # in one folder
 
 OPEN, CLOSE, READ, OPENDIR, READDIR = 3, 4, 5, 11, 12
 STATUS, HANDLE, DATA, NAME = 101, 102, 103, 104
@@ -47,6 +50,8 @@ def content(path: str) -> Steps[bytes]:
             break
         piece = _field(_expected(DATA, kind, body))
         read += piece
+        if len(read) > MOST:
+            raise OSError(errno.EFBIG, f"larger than {MOST >> 20} MiB")
         if len(piece) < PIECE:
             break
     return bytes(read), handle
@@ -61,6 +66,8 @@ def listing(path: str) -> Steps[list[str]]:
         if kind == STATUS and _code(body) == END_OF_FILE:
             break
         names += _names(_expected(NAME, kind, body))
+        if len(names) > NAMES:
+            raise OSError(errno.EFBIG, f"more than {NAMES} names")
     return sorted(set(names) - {".", ".."}), handle
 
 
@@ -106,6 +113,8 @@ class _Batch(Generic[Result]):
         self._in += piece
         while len(self._in) >= 4:
             length = int.from_bytes(self._in[:4])
+            if not 5 <= length <= LARGEST:
+                raise EOFError(f"the SFTP server sent an answer of {length} bytes")
             if len(self._in) < length + 4:
                 return
             kind, number = struct.unpack_from(">BI", self._in, 4)
@@ -161,6 +170,8 @@ def _expected(wanted: int, kind: int, body: bytes) -> bytes:
 def _names(body: bytes) -> list[str]:
     names, at = [], 4
     for _ in range(int.from_bytes(body[:4])):
+        if at >= len(body):
+            raise OSError(errno.EPROTO, "an answer that is shorter than it says")
         name = _field(body, at)
         at += 4 + len(name)
         at += 4 + int.from_bytes(body[at : at + 4])  # the line that `ls -l` would show
@@ -175,6 +186,6 @@ def _after_attributes(body: bytes, at: int) -> int:
     if flags & EXTENDED:
         count = int.from_bytes(body[at : at + 4])
         at += 4
-        for _ in range(2 * count):
+        for _ in range(min(2 * count, len(body))):
             at += 4 + int.from_bytes(body[at : at + 4])
     return at

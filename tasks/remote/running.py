@@ -9,7 +9,8 @@ from tasks.remote.channel import STDERR, STDOUT, Channel
 from tasks.remote.output import Output
 from tasks.remote.script import HEARTBEAT, Rendered
 
-OnLine = Callable[[str], None]
+OnLine = Callable[[str], object]
+MOST = 64 << 20  # bytes that are kept of each of a program's two streams
 LINGER = 15.0  # seconds beyond a script's own grace in which a host must answer that it has ended
 LOOK = 0.2  # seconds between two looks at a deadline or at Ctrl-C
 
@@ -26,14 +27,27 @@ class LeftRunningError(InterruptedRunError):
     """Interrupted, and what ran on a host was not seen to end there."""
 
 
+class FloodError(HostError):
+    """A host wrote more than anybody reads; what wrote it was ended there."""
+
+
 class Running:
     """One program on a host, read by a thread of its own until it ends.
 
     `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error but
-    empty ones.
+    empty ones; one for which it returns True, such as one of many that tell how far it is, is not kept. What writes
+    more than `most` bytes to one stream is ended, for it would fill the memory of the operator's machine.
     """
 
-    def __init__(self, channel: Channel, host: str, rendered: Rendered | None, on_stderr: OnLine | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        host: str,
+        rendered: Rendered | None,
+        on_stderr: OnLine | None = None,
+        most: int = MOST,
+    ) -> None:
+        self._most = most
         self._channel = channel
         self._host = host
         self._rendered = rendered
@@ -81,6 +95,12 @@ class Running:
         self._streams[stream] += piece
         if stream == STDERR:
             self._tell()
+        if len(self._streams[stream]) > self._most:
+            self.end()
+            self._channel.close()
+            self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
+            what = f"{self._host}: a command there wrote more than {self._most >> 20} MiB, and was ended"
+            raise FloodError(what, "look at that host: what runs there, and who has changed it")
         with self._changed:
             self._changed.notify_all()
 
@@ -90,11 +110,15 @@ class Running:
         fresh = self._after_begin(STDERR, self._told)
         if not last:
             fresh = fresh[: fresh.rfind(b"\n") + 1]
-        self._told += len(fresh)
         end = self._rendered.end if self._rendered else None
-        for line in fresh.splitlines():
-            if line and line != end:
-                self._on_stderr(line.decode(errors="replace"))
+        kept = bytearray()
+        for line in fresh.splitlines(keepends=True):
+            text = line.rstrip(b"\r\n")
+            if not text or text == end or self._on_stderr(text.decode(errors="replace")) is not True:
+                kept += line
+        start = self._starts.get(STDERR, 0) + self._told
+        self._streams[STDERR][start : start + len(fresh)] = kept
+        self._told += len(kept)
 
     def _after_begin(self, stream: int, skipped: int = 0) -> bytes:
         text = self._streams[stream]
@@ -153,6 +177,8 @@ class Running:
         return "" if status else "it did not say that it ended there"
 
     def _output(self) -> Output:
+        if isinstance(self._fault, FloodError):
+            raise self._fault
         if self._fault is not None:
             raise HostError(f"{self._host}: the connection was lost: {self._fault}", transient=True) from self._fault
         seconds = time.monotonic() - self._began

@@ -42,13 +42,27 @@ def show(
         "host": "address to listen on; 0.0.0.0 for all of this machine's",
         "port": "port to listen on",
         "interval": "seconds from one report to the next; what is asked meanwhile is answered from the last one",
+        "name": "host name under which a browser may ask, beside addresses and localhost; repeat it for several",
+        "password": "where the password for it is: env:NAME, file:PATH or command:WORDS; any user name will do",
+        "certificate": "file with a certificate in PEM form, to answer by https",
+        "key": "file with the certificate's key, where that is not in the same file",
     },
+    iterable=["name"],
 )
-def serve(c: Any, host: str = "127.0.0.1", port: int = 9190, interval: int = 300) -> None:
+def serve(
+    c: Any,
+    host: str = "127.0.0.1",
+    port: int = 9190,
+    interval: int = 300,
+    name: Any = None,
+    password: str = "",
+    certificate: str = "",
+    key: str = "",
+) -> None:
     """Serve the report over HTTP until ended: metrics for Prometheus, and the page for people."""
     from tasks.report import serving
 
-    serving.run(c.config.inventory, serving.Options(host, port, interval))
+    serving.run(c.config.inventory, serving.Options(host, port, interval, name or (), password, certificate, key))
 
 
 @task(
