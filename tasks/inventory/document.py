@@ -71,7 +71,9 @@ def read(file: Path) -> Document:
 
 def _text(document: Document) -> str | None:
     try:
-        if document.file.exists() and not document.file.is_file():  # a FIFO waits for ever, a device has no end
+        if document.file.exists() and not (
+            document.file.is_file() or document.file.is_dir()
+        ):  # a FIFO waits for ever, a device has no end
             document.add((), "is not a regular file", 0)
             return None
         with document.file.open("rb") as file:
