@@ -36,6 +36,7 @@ QUERY, STOP, ROTATE, FORMAT, XID, XA_PREPARE = 2, 3, 4, 15, 16, 38
 GTID_EVENT, GTID_LIST, ENCRYPTION, QUERY_COMPRESSED = 162, 163, 164, 165
 # Within a statement: load blocks, INSERT_ID, RAND(), user variables, table maps, the statement's text as a comment.
 PARTS = {5, 8, 9, 13, 14, 17, 19, 160}
+LOADS = {6, 12, 17, 18}  # Load, New_load, Begin_load_query, Execute_load_query
 ENDS = (b"COMMIT", b"ROLLBACK", b"XA COMMIT ", b"XA ROLLBACK ")
 STANDALONE = 1  # flag of a Gtid event: no COMMIT follows
 IN_USE = 1  # flag of Format_description, taken away at an orderly end without a new checksum
@@ -61,7 +62,8 @@ class Facts(NamedTuple):
 
     `created` is the time of its first event. `start` and `end` are the GTID states; `sound` is the offset after the
     last whole group or event, `size` the file's length; `closed` is when it was closed in order, else None. `fault` is
-    why it could not be read any further than `sound`; a file that was cut off by a crash has none.
+    why it could not be read any further than `sound`; a file that was cut off by a crash has none. `loads`: it holds
+    data that LOAD DATA read from a file.
     """
 
     server: int
@@ -73,6 +75,7 @@ class Facts(NamedTuple):
     size: int
     closed: int | None
     fault: str
+    loads: bool = False
 
 
 class Reader:
@@ -81,6 +84,7 @@ class Reader:
     def __init__(self, on_group: Callable[[Group], None] | None = None) -> None:
         self.on_group = on_group
         self.fault = ""
+        self.loads = False
         self.server = self.created = self.groups = 0
         self.start: State = {}
         self.end: State = {}
@@ -146,6 +150,7 @@ class Reader:
             size=self._taken,
             closed=self.closed,
             fault=self.fault,
+            loads=self.loads,
         )
 
     def _skipped(self, view: memoryview, place: int) -> int:
@@ -216,6 +221,7 @@ class Reader:
         elif kind == ENCRYPTION:
             self.fault = "it is encrypted"
             return
+        self.loads = self.loads or kind in LOADS
         self._at += length
         if self._group is not None and self._ends(kind, body):
             self._complete()

@@ -16,10 +16,12 @@ from tasks.mariadb import failures, private, proof, settings, tables, unpack
 from tasks.mariadb.server import Position
 from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import OnLine
+from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
+from tasks.remote.walled import Walled
 
 PROGRAM = Program(proof, (private, settings, tables))
 FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
@@ -35,7 +37,8 @@ class DrillOptions:
 
     `size` is the content's length in bytes, `version` that of the server that was saved, where it is known,
     `time_limit` are the seconds that a drill may take, None for any number. `tables` are those that the data is to
-    hold, `server` is what the backup's record has of the server (`Server.details`), where they are known.
+    hold, `server` is what the backup's record has of the server (`Server.details`), where they are known. `trust`: also
+    where no walls can be built.
     """
 
     size: int
@@ -45,6 +48,7 @@ class DrillOptions:
     time_limit: float | None = None
     tables: Known | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class Drilled:
 
     `restore_seconds` is the time until a server answered on the data, `seconds` that of the whole drill; `size` is what
     the data takes on disk, in bytes; `tables` were checked, those of the server itself included. `position` is what
-    mariadb-backup wrote down of the binary log, `replica` and `galera` are as in `unpack.Unpacked`. `remarks` are for a
-    person.
+    mariadb-backup wrote down of the binary log, `replica`, `galera` and `walls` are as in `unpack.Unpacked`. `remarks`
+    are for a person.
     """
 
     version: str
@@ -67,6 +71,7 @@ class Drilled:
     remarks: tuple[str, ...]
     replica: str = ""
     galera: str = ""
+    walls: tuple[str, ...] = ()
 
 
 class DrillError(failures.DatabaseError):
@@ -82,6 +87,7 @@ class _Told(Answer):
     bytes: Count | None = None
     tables: Count | None = None
     remarks: list[Text] | None = None
+    walls: list[Text] | None = None
 
 
 def _told(output: Output) -> _Told:
@@ -103,8 +109,11 @@ def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
         **{name: options.server.get(name) for name in settings.DETAILS},
     }
     data = posixpath.join(scratch, "data")
-    unpacking = unpack.script(content, data, size=options.size + MARGIN, version=options.version)
-    program = quote(PROGRAM.words)
+    how = unpack.How(options.size + MARGIN, options.version, trust=options.trust)
+    unpacking = unpack.script(content, data, how)
+    keep = tuple(PROGRAM.environment)
+    ready = Walled(scratch, keep=keep, trust=options.trust).words((*PROGRAM.words, "ready", json.dumps(plan)))
+    prove = Walled(scratch, keep=keep, trust=options.trust, keys="data/backup-my.cnf").words((*PROGRAM.words, "prove"))
     body = f"""\
 began=$(date +%s.%N)
 cleanup() {{
@@ -115,12 +124,14 @@ cleanup() {{
 }}
 trap cleanup EXIT
 {quote(("mkdir", "-m", "700", "--", scratch))}
-{program} ready {quote((json.dumps(plan),))}
+( {unpack.without(content)}
+{quote(ready)} ) </dev/null
 (
 {unpacking.body}
 )
 plan={quote((json.dumps(plan),))}
-{program} prove "${{plan%?}}, \\"began\\": $began}}"
+{unpack.without(content)}
+{quote(prove)} "${{plan%?}}, \\"began\\": $began}}"
 """
     return Script(body, {**unpacking.environment, **PROGRAM.environment}, grace=GRACE)
 
@@ -128,17 +139,24 @@ plan={quote((json.dumps(plan),))}
 def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | None = None) -> Drilled:
     """Drill on `host`, which needs mariadb-backup and a server program of the backup's series, and python3.
 
-    Nothing is left there, whatever happens. Raises DrillError with what is wrong with the data; unpack.ContentError
-    when the archive cannot be read; failures.DatabaseError when it cannot be unpacked there; HostError,
-    ScriptTimeoutError.
+    Nothing is left there, whatever happens. Raises RefusedError where no walls can be built; DrillError with what is
+    wrong with the data; unpack.ContentError when the archive cannot be read; failures.DatabaseError when it cannot be
+    unpacked there; HostError, ScriptTimeoutError.
     """
     name = NAME + secrets.token_hex(8)
     output = host.run(drill_script(content, options, name), options.time_limit, on_stderr)
+    walled.require(output, host.name)
     told = _told(output)
     if told.fault is not None:
         raise DrillError(f"{host.name}: {told.fault}", told.remedy)
     unpacked = unpack.read(host, output, posixpath.join(options.folder, name, "data"))
-    if told.restore_seconds is None or told.bytes is None or told.tables is None or told.remarks is None:
+    if (
+        told.restore_seconds is None
+        or told.bytes is None
+        or told.tables is None
+        or told.remarks is None
+        or told.walls is None
+    ):
         raise DrillError(f"{host.name}: the drill told no outcome")
     return Drilled(
         version=unpacked.version,
@@ -151,6 +169,7 @@ def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | 
         remarks=(*unpacked.standing(), *told.remarks, *map(_moved, unpacked.links)),
         replica=unpacked.replica,
         galera=unpacked.galera,
+        walls=tuple(told.walls),
     )
 
 

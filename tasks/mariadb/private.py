@@ -29,6 +29,28 @@ SERVER = ("mariadbd", "mysqld")
 CLIENT = ("mariadb", "mysql")
 ORDINARY = "nobody"  # not `mysql`: that one could open the files of a server that runs beside
 ACCOUNT = "cloudbackup_drill"
+ASKER = "cloudbackup_ask"  # may read alone: what it asks may be a view or a function out of the archive
+# What an account may keep (sql/privilege.h): reading and writing tables, views and routines. All others concern the
+# server itself or its files: FILE, SUPER, PROCESS, RELOAD, SHUTDOWN, EVENT, GRANT OPTION and what was split off SUPER.
+HARMLESS = sum(1 << bit for bit in (*range(6), *range(11, 15), *range(16, 19), *range(21, 25), 27))
+TAMED = f"""\
+SET sql_log_bin = 0;
+UPDATE mysql.global_priv
+  SET Priv = JSON_SET(Priv, '$.access', CAST(JSON_VALUE(Priv, '$.access') AS UNSIGNED) & {HARMLESS})
+  WHERE NOT (User = '{ACCOUNT}' AND Host = 'localhost') AND JSON_VALUE(Priv, '$.access') IS NOT NULL;
+FLUSH PRIVILEGES;
+"""  # noqa: S608 (of constants)
+TAMED_BEFORE = f"""\
+SET sql_log_bin = 0;
+UPDATE mysql.user SET File_priv = 'N', Super_priv = 'N', Process_priv = 'N', Reload_priv = 'N', Shutdown_priv = 'N',
+  Event_priv = 'N', Grant_priv = 'N', Repl_slave_priv = 'N', Repl_client_priv = 'N', Create_user_priv = 'N',
+  Create_tablespace_priv = 'N' WHERE NOT (User = '{ACCOUNT}' AND Host = 'localhost');
+FLUSH PRIVILEGES;
+"""  # noqa: S608 (of constants; for data of a server older than 10.4 that was never upgraded)
+ACCOUNTS = (
+    "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'global_priv'"
+    " AND TABLE_TYPE = 'BASE TABLE'"
+)
 KILLED_WITH_US = 1  # PR_SET_PDEATHSIG of prctl(2)
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET of unshare(2)
 # What backup-my.cnf holds and a server needs. Its directories are another server's; a plugin's path would let whoever
@@ -75,6 +97,7 @@ class Private:
     """
 
     account = ACCOUNT
+    tame = False  # whether plugins, functions and servers that the data names are left out: no event can be made then
 
     def __init__(self, scratch: Path, patience: float, data: Path | None = None, more: Sequence[str] = ()) -> None:
         self.data = data or scratch / "data"
@@ -96,7 +119,8 @@ class Private:
             folder.mkdir(mode=0o700)
         # One statement on each line: a server skips what follows on the same one, and says so in its log alone.
         init.write_text(
-            "SET sql_log_bin = 0;\n"
+            ("FLUSH PRIVILEGES;\n" if self.tame else "")  # from then on there are accounts
+            + "SET sql_log_bin = 0;\n"
             f"DROP USER IF EXISTS {ACCOUNT}@localhost;\n"
             f"CREATE USER {ACCOUNT}@localhost IDENTIFIED BY '{self.password}';\n"
             f"GRANT ALL PRIVILEGES ON *.* TO {ACCOUNT}@localhost WITH GRANT OPTION;\n"
@@ -133,6 +157,12 @@ class Private:
             f"--tmpdir={self.temporary}",
             f"--secure-file-priv={self.temporary}",
             f"--init-file={init}",
+            *(("--skip-grant-tables",) if self.tame else ()),
+            "--init-connect=",
+            "--local-infile=OFF",
+            "--general-log=OFF",
+            "--slow-query-log=OFF",
+            "--symbolic-links=OFF",
             "--skip-networking",
             "--skip-log-bin",
             "--skip-slave-start",
@@ -154,18 +184,33 @@ class Private:
         done = self.ask("SELECT CURRENT_USER()")
         return done.returncode == 0 and done.stdout.strip() == f"{ACCOUNT}@localhost"
 
-    def ask(self, statements: str) -> subprocess.CompletedProcess[str]:
+    def disarm(self) -> None:
+        """Take all administrative rights from the accounts in the data, and make the one that may only read.
+
+        Raises DrillFault.
+        """
+        tables = self.ask(ACCOUNTS)
+        done = self.ask(
+            f"{TAMED if 'global_priv' in tables.stdout else TAMED_BEFORE}"
+            f"CREATE OR REPLACE USER {ASKER}@localhost IDENTIFIED BY '{self.password}';\n"
+            f"GRANT SELECT, EXECUTE, SHOW VIEW, SHOW DATABASES ON *.* TO {ASKER}@localhost;\n"
+        )
+        if done.returncode != 0:
+            raise DrillFault(f"the rights of the restored accounts cannot be taken from them: {done.stderr.strip()}")
+
+    def ask(self, statements: str, account: str = ACCOUNT) -> subprocess.CompletedProcess[str]:
         """Run statements and return the client's end."""
         return subprocess.run(
-            self.client_words(), cwd=self.run, env=self.client_environment(), input=statements,
+            self.client_words(account), cwd=self.run, env=self.client_environment(), input=statements,
             capture_output=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
 
-    def client_words(self) -> list[str]:
+    def client_words(self, account: str = ACCOUNT) -> list[str]:
         """Return the client's command, for the directory of the socket."""
         return [
-            self.client, "--no-defaults", "--protocol=socket", "--socket=s", f"--user={ACCOUNT}",
+            self.client, "--no-defaults", "--protocol=socket", "--socket=s", f"--user={account}",
             "--connect-timeout=20", "--batch", "--skip-column-names", "--quick", "--skip-local-infile",
+            "--binary-mode",  # obeys no command of the client's own in what it is given
             "--default-character-set=utf8mb4",
         ]  # fmt: skip
 

@@ -19,6 +19,7 @@ along.
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.mariadb.private import (
+    ASKER,
     CLIENT,
     ORDINARY,
     SERVER,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from tasks.mariadb.tables import Known
 
+WALLS = "CLOUDBACKUP_WALLS"  # variable in which `walls` names itself
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SOUND = ("ok", "table is already up to date")  # CHECK TABLE's last word on a table
 UNCHECKABLE = "doesn't support check"
@@ -185,7 +188,7 @@ def verify(server: Private, queries: list[str]) -> None:
     """Run the app's own queries. Raises DrillFault unless each answers 1, one row of one column."""
     for query in queries:
         tell(f"asks {query}")
-        done = server.ask(query)
+        done = server.ask(query, ASKER)
         answer = done.stdout.strip("\n")
         if done.returncode != 0:
             raise DrillFault(f"`{query}` fails on the restored data: {last(done.stderr)}")
@@ -198,6 +201,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
     """Examine the restored data and return what was found. Raises DrillFault, OSError, Terminated."""
     server = Private(Path(str(plan["scratch"])), float(str(plan["patience"])))
     missing = furnish(server, plan)
+    server.tame = True
     same_series(server.program, made_by(server.data))
     links = [str(path.relative_to(server.data)) for path in server.data.rglob("*.isl")]
     if links:
@@ -209,6 +213,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
         rolled_back = begin(server)
         seconds = time.time() - float(str(plan["began"]))
         size = sum(file.lstat().st_blocks * 512 for file in server.data.rglob("*"))
+        server.disarm()
         expected = parse(plan.get("tables"))
         require(server.data, expected)
         find_lost(server, expected.discarded if expected else ())
@@ -221,12 +226,8 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
             raise DrillFault(f"the server on the restored data opened {outside[0]}, which is not of the drill")
     finally:
         server.end()
-    return {
-        "restore_seconds": round(seconds, 1),
-        "tables": tables,
-        "bytes": size,
-        "remarks": remarks,
-    }
+    walls = json.loads(os.environ.get(WALLS) or "[]")
+    return {"restore_seconds": round(seconds, 1), "tables": tables, "bytes": size, "remarks": remarks, "walls": walls}
 
 
 def ready(plan: dict[str, object]) -> dict[str, object]:

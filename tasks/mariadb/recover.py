@@ -14,10 +14,12 @@ from tasks.mariadb import binlog, cut, failures, private, proof, replay, setting
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import Unpacked
+from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
+from tasks.remote.walled import Walled
 
 PROGRAM = Program(replay, (binlog, private, cut, settings, tables, proof))
 PATIENCE = 600  # seconds for the private server to answer
@@ -70,6 +72,7 @@ class Moment:
     options: Mapping[str, str] = field(default_factory=dict)
     zone: str = ""
     server: Mapping[str, Any] = field(default_factory=dict)
+    trust: bool = False  # replay also where no walls can be built
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,11 @@ class RecoverError(failures.DatabaseError):
 
 
 def script(
-    unpacking: Script, moment: Moment, directory: str, goes_on: str | None = None, expected: Known | None = None
+    unpacking: Script,
+    moment: Moment,
+    directory: str,
+    goes_on: str | None = None,
+    expected: Known | None = None,
 ) -> Script:
     """Return the one script that runs `unpacking`, of `unpack.script` into `directory`, and brings it to the moment.
 
@@ -135,13 +142,16 @@ def script(
         "patience": PATIENCE,
         "tables": expected.details() if expected else None,
     }
-    program = quote(PROGRAM.words)
+    keep = tuple(PROGRAM.environment)
+    beside = Walled(scratch, keep=keep, trust=moment.trust)
+    on_data = Walled(directory, (scratch,), keep, moment.trust, "backup-my.cnf", owner=True)
     extracting = "\n".join(
-        f"{{ {stream.body}\n}} | {program} extract {quote((posixpath.join(scratch, 'logs', str(number)),))} || "
+        f"{{ {stream.body}\n}} | ( {unpack.without(stream)}\n"
+        f"{quote(beside.words((*PROGRAM.words, 'extract', posixpath.join(scratch, 'logs', str(number)))))} ) || "
         f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
         for number, stream in enumerate(moment.logs)
     )
-    words = quote((json.dumps(plan),))
+    words = json.dumps(plan)
     body = f"""\
 unpacked=
 cleanup() {{
@@ -155,17 +165,17 @@ trap cleanup EXIT
 {quote(("mkdir", "-p", "--", posixpath.dirname(directory)))}
 {quote(("mkdir", "-m", "700", "--", scratch))}
 {extracting}
-{program} check {words}
+{quote(beside.words((*PROGRAM.words, "check", words)))} </dev/null
 (
 {unpacking.body}
 )
 unpacked=yes
-{program} replay {words}
+{quote(on_data.words((*PROGRAM.words, "replay", words)))} </dev/null
 """
-    environment = dict(unpacking.environment)
+    environment = {**unpacking.environment, **PROGRAM.environment, **walled.PROGRAM.environment}
     for stream in moment.logs:
         environment.update(stream.environment)
-    return Script(body, {**environment, **PROGRAM.environment}, grace=GRACE)
+    return Script(body, environment, grace=GRACE)
 
 
 def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovered]:

@@ -93,6 +93,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     options = plan["options"]
     assert isinstance(options, dict)
     words = [f"--{key}={value}" for key, value in options.items()]
+    words += ["--local-infile=ON"] if loads(todo) else []
     if name:
         words += [f"--log-bin={name}", f"--server-id={todo.server}", "--sync-binlog=0"]
     server = Private(scratch, float(str(plan["patience"])), data=data, more=[*GENEROUS, pool(), *words])
@@ -117,7 +118,6 @@ GENEROUS = [
     "--innodb-flush-log-at-trx-commit=0",
     "--max-allowed-packet=1G",
     "--innodb-strict-mode=OFF",  # what the server took with it off must be taken again
-    "--local-infile=ON",  # LOAD DATA comes as a file beside the binary log
 ]  # fmt: skip
 
 
@@ -143,8 +143,8 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
         reader, "--no-defaults", *lenient(reader), "--disable-log-bin", f"--local-load={load}",
         f"--start-position={todo.start}", f"--stop-position={todo.stop}", *(str(log.path) for log in todo.logs),
     ]  # fmt: skip
-    client = [word for word in server.client_words() if word not in ("--skip-local-infile", "--quick")]
-    client += ["--binary-mode", "--local-infile=1", "--max-allowed-packet=1G"]
+    client = [word for word in server.client_words() if word != "--quick"] + ["--max-allowed-packet=1G"]
+    client += ["--local-infile=1"] * loads(todo)  # the data comes as a file beside the binary log
     tell(f"replays {len(numbers)} transactions from {len(todo.logs)} binary logs")
     with (
         (server.run / "said").open("w+b") as said,
@@ -175,6 +175,11 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
     expected = gtid(*numbers[-1])
     if last(answer) != expected:
         raise DrillFault(f"the replay ended with transaction {last(answer)}, not with {expected}")
+
+
+def loads(todo: Cut) -> bool:
+    """Tell whether what is replayed has data of LOAD DATA: for nothing else may the server ask for a file."""
+    return any(log.facts.loads for log in todo.logs)
 
 
 def lenient(reader: str) -> list[str]:

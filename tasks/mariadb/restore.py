@@ -82,7 +82,8 @@ class Wanted:
     """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None.
 
     `version` is that of the server that was saved, `tables` what the archive is to hold, where they are known
-    beforehand.
+    beforehand. `trust`: what comes out of the archive may have the rights of whoever restores where no walls can be
+    built.
     """
 
     content: Stream
@@ -90,10 +91,11 @@ class Wanted:
     moment: Moment | None = None
     version: str = ""
     tables: Known | None = None
+    trust: bool = False
 
     def unpacking(self, directory: str, prefix: Words = ()) -> Script:
         """Return the script that unpacks it; `prefix` is the app's `exec`."""
-        return unpack.script(self.content, directory, prefix, self.size, self.version)
+        return unpack.script(self.content, directory, unpack.How(self.size, self.version, prefix, self.trust))
 
 
 def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | None = None) -> Placed:
@@ -130,7 +132,9 @@ def to_directory(
         unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
         _require_all(host, wanted, (), directory)
         return unpacked, None
-    todo = recover.script(wanted.unpacking(directory), wanted.moment, directory, expected=wanted.tables)
+    todo = recover.script(
+        wanted.unpacking(directory), wanted.moment, directory, expected=wanted.tables, trust=wanted.trust
+    )
     return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
 
@@ -143,9 +147,9 @@ def _unpacked(
         _require_all(host, wanted, access.database.exec, place.staging_for_tools)
         return unpacked, None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
-    unpacking = wanted.unpacking(place.staging)
     name = posixpath.basename(log) or None
-    todo = recover.script(unpacking, wanted.moment, place.staging, name, wanted.tables)
+    unpacking = wanted.unpacking(place.staging)
+    todo = recover.script(unpacking, replace(wanted.moment, trust=wanted.trust), place.staging, name, wanted.tables)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import CloudbackupError, RefusedError
+from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.lab import mariadb, programs
 from tasks.mariadb import drill, dump, private, proof, restore, server, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
@@ -158,7 +158,7 @@ def test_only_one_row_of_one_1_is_an_answer(query: str, says: str, shop: Running
         def __init__(self) -> None:
             pass
 
-        def ask(self, statements: str) -> "subprocess.CompletedProcess[str]":
+        def ask(self, statements: str, account: str = "") -> "subprocess.CompletedProcess[str]":  # noqa: ARG002
             words = (programs.find("mariadb"), f"--defaults-file={shop.server.root_options}", "--batch", "-N")
             return subprocess.run(words, input=statements, capture_output=True, text=True, check=False)
 
@@ -280,13 +280,10 @@ def test_a_disk_without_room_is_told_before_anything_is_unpacked(host: LocalHost
         drill.run(host, content(backup), options(folder, size=10**18))
 
 
-def test_a_folder_that_an_ordinary_user_cannot_enter_is_told_with_a_remedy(
-    host: LocalHost, backup: Path, folder: Path, needs_root: None
-) -> None:
+def test_a_folder_that_an_ordinary_user_cannot_enter_will_do(host: LocalHost, backup: Path, folder: Path) -> None:
+    """The server finds it in a root directory of its own."""
     folder.chmod(0o700)
-    with pytest.raises(DrillError, match=f"cannot work in {folder}") as caught:
-        drill.run(host, content(backup), options(folder))
-    assert "--scratch" in caught.value.remedy
+    assert drill.run(host, content(backup), options(folder)).tables > 0
 
 
 def test_a_drill_beside_the_live_server_never_opens_its_files(
@@ -336,7 +333,7 @@ def test_the_private_server_is_private_and_goes_with_a_lost_operator(
     def run() -> None:
         try:
             drill.run(host, stream, options(folder, "SELECT SLEEP(600)"))
-        except CloudbackupError as error:
+        except (CloudbackupError, InterruptedRunError) as error:
             failed.append(error)
 
     runner = threading.Thread(target=run, daemon=True)
@@ -365,7 +362,7 @@ def test_a_killed_program_takes_its_server_and_its_folder_with_it(host: LocalHos
     def run() -> None:
         try:
             drill.run(host, content(backup), options(folder, "SELECT SLEEP(600)"))
-        except CloudbackupError as error:
+        except (CloudbackupError, InterruptedRunError) as error:
             failed.append(error)
 
     runner = threading.Thread(target=run, daemon=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import CloudbackupError, RefusedError, UsageError
+from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
 from tasks.lab import database, mariadb
 from tasks.mariadb import dump, restore, server, unpack
 from tasks.mariadb.restore import Wanted
@@ -241,7 +241,7 @@ def test_an_operator_lost_in_the_swap_leaves_the_old_data_serving(
     def run() -> None:
         try:
             restore.in_place(host, access, Wanted(backup))
-        except CloudbackupError as error:
+        except (CloudbackupError, InterruptedRunError) as error:
             failed.append(error)
 
     runner = threading.Thread(target=run, daemon=True)

@@ -1,0 +1,64 @@
+"""Commands for hosts that read what came out of an archive: behind the walls of `walls`, which travels there."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.errors import RefusedError
+from tasks.remote import key_files, own_root, walls
+from tasks.remote.output import Output
+from tasks.remote.program import Program
+from tasks.remote.script import Words
+
+PROGRAM = Program(walls, (own_root, key_files))  # its environment must be in a script that runs `Walled.words`
+REFUSED = walls.REFUSED
+REMEDY = (
+    "allow user namespaces there (kernel.unprivileged_userns_clone, user.max_user_namespaces, AppArmor) or install"
+    " bubblewrap, do it on another host (--to), or run it with the rights that you have there: --trust-archive"
+)
+
+
+@dataclass(frozen=True)
+class Walled:
+    """How a command is walled in: `folder` and `also` are all that it may write.
+
+    `keep` are the variables that it gets; `trust`: it may run without walls where none can be built; `keys` is an
+    option file of mariadb-backup below `folder`, whose encryption keys it gets; `owner`: what it leaves is given to
+    whom `folder` belongs, and nothing but plain files may be left.
+    """
+
+    folder: str
+    also: Sequence[str] = ()
+    keep: Sequence[str] = ()
+    trust: bool = False
+    keys: str | None = None
+    owner: bool = False
+
+    def words(self, command: Words) -> Words:
+        """Return the words that run `command` behind walls."""
+        plan = {
+            "folder": self.folder,
+            "also": list(self.also),
+            "keep": list(self.keep),
+            "trust": self.trust,
+            "keys": self.keys,
+            "owner": self.owner,
+        }
+        return (*PROGRAM.words, json.dumps(plan), *command)
+
+
+def require(output: Output, context: str) -> None:
+    """Raise RefusedError when a script ended because there are no walls."""
+    if output.code == REFUSED:
+        lines = [line for line in output.error_text.splitlines() if line.startswith("cloudbackup: ")]
+        why = lines[-1].removeprefix("cloudbackup: ") if lines else walls.WITHOUT
+        raise RefusedError(f"{context}: {why}", REMEDY if why.startswith(walls.WITHOUT) else "")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the walls that a command said it had."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(str(each) for each in values) if isinstance(values, list) else ()

@@ -1,0 +1,294 @@
+"""Runs a command that reads untrusted data behind walls. Runs alone on a host, Python 3.8 and later, standard library.
+
+    python3 -I -S -c "$WALLS" JSON COMMAND...
+
+JSON: `folder`, which the command may write, and `also`, others; `keep`, names of variables that it gets; `trust`,
+whether it may run without walls where none can be built; `keys`, an option file of mariadb-backup below the folder that
+names files with encryption keys, or absent; `owner`, whether what it leaves is given to whom the folder belonged.
+
+What the command gets (user_namespaces(7), mount_namespaces(7), pid_namespaces(7), network_namespaces(7)):
+- another user's rights: as root those of `nobody`, else none but one's own, in a user namespace without capabilities;
+- a root directory of its own, that has the system's programs read-only, the folder, and nobody's home;
+- a network in which there is nothing, so that no connection leaves it;
+- processes of its own, which end when its first one or whoever started this program ends;
+- no way to more rights: no setuid program works, and no program that lies in the folder can be executed or loaded.
+
+It is told by the variable CLOUDBACKUP_WALLS which walls it has, as a list in JSON. Where they cannot be built, the exit
+code is 66 and the last line of standard error begins with `cloudbackup: `. Otherwise it is the command's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import resource
+import shutil
+import signal
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.remote.key_files import DangerError, key_files
+from tasks.remote.own_root import (
+    NEW_IPC,
+    NEW_MOUNTS,
+    NEW_NAMES,
+    NEW_NETWORK,
+    NEW_PIDS,
+    NEW_USERS,
+    SETTINGS,
+    SYSTEM,
+    NoWallsError,
+    build,
+    library,
+    unshare,
+)
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+REFUSED = 66  # exit code: there are no walls
+WITHOUT = "no walls can be built for what comes out of the archive"
+NAME = "CLOUDBACKUP_WALLS"  # variable in which the command finds its walls
+ORDINARY = "nobody"  # not `mysql`: that one could open the files of a server that runs beside
+NAMESPACES = ("mount namespace", "network namespace", "process namespace")
+SPECIAL = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 (its own)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+DIES_WITH_PARENT, DUMPABLE, DROP_CAPABILITY, NO_NEW_PRIVILEGES = 1, 4, 24, 38  # prctl(2)
+
+
+def give_up_rights(user: pwd.struct_passwd | None) -> None:
+    """Become the user, for good, and end with whoever started this."""
+    for number in range(64):
+        library.prctl(DROP_CAPABILITY, number, 0, 0, 0)
+    if user is not None:
+        become(user)
+    library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    library.prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # after the change of user, which would undo it
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: not even through a pipe, core(5)
+
+
+def become(user: pwd.struct_passwd) -> None:
+    """Become an ordinary user, who may then enter a user namespace."""
+    os.setgroups([])
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    library.prctl(DUMPABLE, 1, 0, 0, 0)
+
+
+def own_users() -> None:
+    """Enter a user namespace in which we are who we are, and may build the rest."""
+    user, group = os.geteuid(), os.getegid()
+    unshare(NEW_USERS)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        Path("/proc/self", name).write_text(text)
+
+
+class Walls:
+    """One run of a command."""
+
+    def __init__(self, plan: dict[str, object], words: list[str]) -> None:
+        self.folder = os.path.abspath(str(plan["folder"]))  # noqa: PTH100 (without what links lead to)
+        also = plan.get("also") or []
+        assert isinstance(also, list)
+        self.also = [os.path.abspath(str(path)) for path in also]  # noqa: PTH100
+        self.trust = bool(plan.get("trust"))
+        self.words = words
+        kept = plan.get("keep") or []
+        assert isinstance(kept, list)
+        self.environment = {name: os.environ[name] for name in map(str, kept) if name in os.environ}
+        self.environment.update(LC_ALL="C.UTF-8", HOME="/nonexistent", TMPDIR="/tmp")  # noqa: S108 (its own)
+        self.environment["PATH"] = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        os.chdir(self.folder)  # where it is mounted from, also for a user who may not pass through those above it
+        self.user = pwd.getpwnam(ORDINARY) if os.geteuid() == 0 else None
+        self.owner = Path(self.folder).stat()
+        self.names = [f"user {ORDINARY}" if self.user else "user namespace", *NAMESPACES]
+        self.keys = key_files(Path(self.folder, str(plan["keys"]))) if plan.get("keys") else {}
+
+    def run(self) -> int:
+        """Return the command's exit code. Raises NoWallsError, DangerError."""
+        told, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(told)
+            self.outer(tell)
+        os.close(tell)
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)  # the command decides; this program ends after it
+        with os.fdopen(told, "rb") as answers:
+            answer = answers.read().decode(errors="replace")
+        code = exit_code(child)
+        if answer != "built":
+            raise NoWallsError(answer or "they could not be built")
+        return code
+
+    def outer(self, tell: int) -> NoReturn:
+        """Enter the namespaces and wait for the first process in them."""
+        code = 1
+        try:
+            library.prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+            self.enter()
+            child = os.fork()
+            if child == 0:
+                self.inner(tell)
+            os.close(tell)
+            code = exit_code(child)
+        except (NoWallsError, OSError) as error:
+            os.write(tell, str(error).encode())
+        os._exit(code)
+
+    def enter(self) -> None:
+        """Enter a process namespace; in a user namespace for all but a root who needs none."""
+        if self.user is not None:
+            try:
+                return unshare(NEW_PIDS)
+            except NoWallsError:  # the root of a container: no more than an ordinary user
+                become(self.user)
+                self.user = None
+                self.names[0] += ", user namespace"
+        own_users()
+        return unshare(NEW_PIDS)
+
+    def inner(self, tell: int) -> NoReturn:
+        """Be the first process: build the rest, start the command, and end all when it ends."""
+        try:
+            unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC | NEW_NAMES)
+            build(self.folder, self.also, self.keys, self.user)
+            give_up_rights(self.user)
+            os.chdir(self.folder)
+        except (NoWallsError, OSError) as error:
+            os.write(tell, str(error).encode())
+            os._exit(1)
+        os.write(tell, b"built")
+        os.close(tell)
+        child = os.fork()
+        if child == 0:
+            self.command()
+        library.prctl(DUMPABLE, 0, 0, 0, 0)
+        os._exit(exit_code(child))
+
+    def bubblewrap(self, program: str) -> int:
+        """Run the command in the walls of bubblewrap, which may be allowed where ours are not. Raises NoWallsError."""
+        words = [program, "--unshare-all", "--die-with-parent", *SPECIAL]
+        for name in (*SYSTEM, *(f"etc/{each}" for each in SETTINGS)):
+            path = Path("/", name)
+            if path.is_symlink() and not name.startswith("etc"):
+                words += ["--symlink", os.readlink(str(path)), str(path)]  # noqa: PTH115
+            elif path.exists():
+                words += ["--ro-bind", str(path), str(path)]
+        for own in (self.folder, *self.also):
+            words += ["--bind", os.path.realpath(own), own]
+        words += ["--chdir", self.folder]
+        for path_of, content in self.keys.items():
+            file = os.memfd_create("keys", 0)
+            os.write(file, content)
+            os.lseek(file, 0, os.SEEK_SET)
+            words += ["--ro-bind-data", str(file), path_of]
+        if self.spawned([*words, "true"], ""):
+            raise NoWallsError("bubblewrap is refused as well")
+        self.names = ["bubblewrap", *self.names]
+        return self.spawned([*words, *self.words])
+
+    def spawned(self, words: list[str], silent: str | None = None) -> int:
+        """Run words as the command; its exit code."""
+        child = os.fork()
+        if child == 0:
+            if silent is not None:
+                os.dup2(os.open("/dev/null", os.O_RDWR), 2)
+            self.words = words
+            self.command()
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)
+        return exit_code(child)
+
+    def trusting(self) -> int:
+        """Run the command without walls."""
+        self.names = []
+        return self.spawned(self.words)
+
+    def command(self) -> NoReturn:
+        """Become the command."""
+        for number in (*SIGNALS, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        environment = {**self.environment, NAME: json.dumps(self.names)}
+        try:
+            os.execvpe(self.words[0], self.words, environment)  # noqa: S606 (whoever calls gives the words)
+        except OSError as error:
+            sys.stderr.write(f"cloudbackup: {self.words[0]}: {error.strerror}\n")
+            sys.stderr.flush()
+            os._exit(127)
+
+
+def exit_code(child: int) -> int:
+    """Wait for a child, and for what became ours meanwhile; its exit code as a shell has it."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def give(folders: tuple[str, ...], user: int, group: int) -> None:
+    """Give directories and all in them to a user. A link is given away itself."""
+    for folder in folders:
+        os.chown(os.path.join(folder, "."), user, group)  # noqa: PTH118 (what a link leads to)
+        for above, within, files in os.walk(folder):
+            for name in (*within, *files):
+                os.chown(os.path.join(above, name), user, group, follow_symlinks=False)  # noqa: PTH118 (any bytes)
+
+
+def require_plain(folder: str) -> None:
+    """Raise DangerError when anything in a folder is neither directory nor plain file, or would act for its owner."""
+    for above, within, files in os.walk(folder):
+        for name in (*within, *files):
+            mode = os.lstat(os.path.join(above, name)).st_mode  # noqa: PTH118 (any bytes)
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or mode & (stat.S_ISUID | stat.S_ISGID):
+                raise DangerError(f"what was restored holds {name!r}, which is no plain file")
+
+
+def main() -> int:
+    """Run what the arguments say; the exit code."""
+    plan = json.loads(sys.argv[1])
+    try:
+        walls = Walls(plan, sys.argv[2:])
+        folders = (walls.folder, *walls.also)
+        if walls.user is not None:
+            give(folders, walls.user.pw_uid, walls.user.pw_gid)
+        code = behind(walls)
+        if plan.get("owner"):
+            require_plain(walls.folder)
+            give(folders, walls.owner.st_uid, walls.owner.st_gid)
+    except DangerError as error:
+        return refused(str(error))
+    except NoWallsError as error:
+        return refused(f"{WITHOUT}: {error}")
+    return code
+
+
+def behind(walls: Walls) -> int:
+    """Return the command's exit code. Raises NoWallsError when there are none, and they are not given up."""
+    try:
+        return walls.run()
+    except NoWallsError as error:
+        program = shutil.which("bwrap") if walls.user is None else None
+        try:
+            if program:
+                return walls.bubblewrap(program)
+            raise
+        except NoWallsError:
+            if walls.trust:
+                return walls.trusting()
+            raise error from None
+
+
+def refused(why: str) -> int:
+    """Say why nothing is done; the exit code."""
+    sys.stderr.write(f"cloudbackup: {why}\n")
+    sys.stderr.flush()
+    return REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
