@@ -14,6 +14,11 @@ BACKUP_HELP = {
     "quiet": "print only what is not well",
     "verbose": "print each step as it begins",
 }
+WALLS_HELP = "drill or restore a database also where no walls can be built: with the rights that you have there"
+TRUST_HELP = (
+    f"{WALLS_HELP}; of files let devices, setuid and setgid bits, capabilities and immutable flags come to another"
+    " machine too"
+)
 RESTORE_HELP = {
     "app": "name of the app in the inventory",
     "archive": "any name that `borg.list` shows, or `latest`: the newest that a record knows",
@@ -23,8 +28,8 @@ RESTORE_HELP = {
     "at": "a moment: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; wants `binlog: true`",
     "storage": "the storage to restore from, of an app that has several; the first that can be had unless given",
     "yes": "restore in place, or an archive that no record knows, without being asked",
+    "trust-archive": TRUST_HELP,
 }
-TRUST_HELP = "let devices, setuid and setgid bits, capabilities and immutable flags come to another machine too"
 VERIFY_HELP = {
     "app": APP_HELP,
     "archive": "any name that `borg.list` shows; the newest that a record knows unless given",
@@ -33,6 +38,7 @@ VERIFY_HELP = {
     "to": "`local` drills on this machine, the name of an app on that app's host, also when the app's own host is gone;"
     " without it each on its app's host",
     "scratch": "folder where a database is restored for the time of the drill; /var/tmp unless given",
+    "trust-archive": WALLS_HELP,
     "quiet": BACKUP_HELP["quiet"],
     "verbose": BACKUP_HELP["verbose"],
 }
@@ -133,9 +139,10 @@ def mariadb_restore(
     at: str = "",
     storage: str = "",
     yes: bool = False,
+    trust_archive: bool = False,
 ) -> None:
     """Bring one app's MariaDB server back: into a folder, or into place with the old data kept, and started."""
-    _restore(c, app, ["mariadb"], (archive, storage), target, to, at, yes)
+    _restore(c, app, ["mariadb"], (archive, storage), target, to, at, yes, trusted=trust_archive)
 
 
 def _restore(
@@ -180,12 +187,15 @@ def verify(
     sample: int = 0,
     all_: bool = False,
     scratch: str = "",
+    trust_archive: bool = False,
     quiet: bool = False,
     verbose: bool = False,
 ) -> None:
     """Prove backups by a restore drill: databases are started and checked, files read back; nothing stays."""
     told = {"quiet": quiet, "verbose": verbose}
-    _verify(c, (app, source, part, parallel), (archive, to, scratch), told, sample=sample, everything=all_)
+    _verify(
+        c, (app, source, part, parallel), (archive, to, scratch, trust_archive), told, sample=sample, everything=all_
+    )
 
 
 @task(help=VERIFY_HELP, iterable=["app"], name="verify")
@@ -197,18 +207,19 @@ def mariadb_verify(
     parallel: int = 8,
     to: str = "",
     scratch: str = "",
+    trust_archive: bool = False,
     quiet: bool = False,
     verbose: bool = False,
 ) -> None:
     """Prove database backups: restore each beside everything, start a private server on it, check every table."""
     told = {"quiet": quiet, "verbose": verbose}
-    _verify(c, (app, ["mariadb"], part, parallel), (archive, to, scratch), told)
+    _verify(c, (app, ["mariadb"], part, parallel), (archive, to, scratch, trust_archive), told)
 
 
 def _verify(
     c: Any,
     chosen: tuple[Any, Any, str, int],
-    drill: tuple[str, str, str],
+    drill: tuple[str, str, str, bool],
     told: dict[str, bool],
     sample: int = 0,
     everything: bool = False,
@@ -216,7 +227,7 @@ def _verify(
     from tasks.fleet import verifying
     from tasks.fleet.view import Telling
 
-    (app, source, part, parallel), (archive, to, scratch) = chosen, drill
+    (app, source, part, parallel), (archive, to, scratch, trust) = chosen, drill
     options = verifying.Options(
         apps=tuple(app or ()),
         sources=tuple(source or ()),
@@ -226,6 +237,7 @@ def _verify(
         to=to or None,
         sample=None if everything else sample or verifying.SAMPLE,
         folder=scratch or verifying.FOLDER,
+        trust=trust,
         telling=Telling(**told),
     )
     code = verifying.run(c.config.inventory, options)

@@ -47,7 +47,7 @@ class Options:
     to: str | None = None
     at: str | None = None
     storage: str | None = None
-    trusted: bool = False  # devices and setuid bits come to another machine too
+    trusted: bool = False  # devices and setuid bits come to another machine; a database's archive needs no walls
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,9 @@ def _done(job: _Job, view: View) -> Outcome:
 
 
 def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
-    total, said, status = _files(job, began) if job.source == "files" else (*_database(job, listen), _OK)
+    total, said, status, walls = (*_files(job, began), None) if job.source == "files" else _database(job, listen)
     moment = {"at": job.moment.at.isoformat()} if job.moment else {}
+    walled = {} if walls is None else {"walls": list(walls)}
     outcome = Outcome(
         app=job.app.name,
         source=job.source,
@@ -212,7 +213,7 @@ def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
         archive=job.archive.name,
         archive_id=job.archive.id,
         said=said,
-        details={"target": job.target or "in place", **moment},
+        details={"target": job.target or "in place", **moment, **walled},
     )
     return _with_choice(outcome, job.choice) if job.choice else outcome
 
@@ -242,28 +243,31 @@ def _kept(done: Restored) -> list[str]:
     return [f"{path} is back; what was there is in {aside}" for path, aside in done.moved.items()]
 
 
-def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...]]:
+def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...], Status, tuple[str, ...]]:
     host = job.repository.host
     stream = content(job.repository, job.archive.name, database.STREAM)
     total, _ = size(job.repository, job.archive.name)
     try:
         version = database.version(job.repository, job.archive)
         known = tables.parse(database.remembered(job.session, job.app, job.archive).get(database.TABLES))
-        return total, _placed(job, host, Wanted(stream, total, job.moment, version, known), listen)
+        wanted = Wanted(stream, total, job.moment, version, known, job.trusted)
+        said, walls = _placed(job, host, wanted, listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error
+    return total, said, _OK, walls
 
 
-def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[str, ...]:
-    """Unpack the server's data where the job says; return what a person should know."""
+def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Unpack the server's data where the job says; return what a person should know, and behind which walls it was."""
     if job.target is not None:
         unpacked, recovered = mariadb.to_directory(host, wanted, job.target, listen)
         said = f"in {job.target}, ready for a MariaDB {unpacked.version} to start on"
-        return (said, *_reached(job, recovered), *unpacked.standing(), *_moved_links(unpacked.links))
+        return (said, *_reached(job, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked.walls
     placed = mariadb.in_place(host, database.access(job.app), wanted, listen)
     remedy = f"make a backup now: `inv backup --app {job.app.name}` (the server's binary logs begin anew)"
     said = f"the server runs on it; what was there is in {placed.old}"
-    return (said, *_reached(job, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
+    said_of = (said, *_reached(job, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
+    return said_of, placed.unpacked.walls
 
 
 def _reached(job: _Job, recovered: Recovered | None) -> list[str]:

@@ -11,7 +11,7 @@ from tasks.borg import naming
 from tasks.borg.extract import content, size
 from tasks.borg.list import Archive
 from tasks.borg.read_back import read_back
-from tasks.errors import AppError, CloudbackupError, UsageError
+from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.fleet import database
 from tasks.fleet.again import patient
 from tasks.fleet.choice import LATEST, Choices
@@ -45,6 +45,7 @@ class Options:
 
     `archive` is a name or `latest`; `to` is `local`, an app on whose host to drill, or None; `sample` counts files,
     None means all of them; `folder` is where a database's copy lies meanwhile. `telling` is how much is shown.
+    `trust`: what comes out of a database's archive may run without walls.
     """
 
     apps: Sequence[str] = ()
@@ -56,6 +57,7 @@ class Options:
     sample: int | None = SAMPLE
     folder: str = FOLDER
     telling: Telling = field(default_factory=Telling)
+    trust: bool = False
 
 
 def run(folder: str, options: Options) -> int:
@@ -178,7 +180,8 @@ class _App:
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")
         outcome = patient(self.session, self.app, source, lambda began: self._proven(source, began), self.view)
-        if outcome.code != UsageError.exit_code:  # what the inventory is to blame for says nothing of a backup
+        # What the inventory is to blame for, or a host that allows no walls, says nothing of a backup.
+        if outcome.code not in (UsageError.exit_code, RefusedError.exit_code):
             outcome = self._recorded(outcome)
         self.view.done(outcome)
         return outcome
@@ -229,7 +232,8 @@ class _App:
         queries, limit = self.app.mariadb.verify, self.repository.time_limit
         details = database.remembered(self.session, self.app, archive)
         expected = tables.parse(details.get(database.TABLES))
-        options = DrillOptions(total, queries, self.options.folder, version, limit, expected, details)
+        trust = self.options.trust
+        options = DrillOptions(total, queries, self.options.folder, version, limit, expected, details, trust)
         host = self.elsewhere or self.repository.host
         try:
             done = self._drilled(host, stream, options)
@@ -250,6 +254,7 @@ class _App:
                 "queries": len(options.verify),
                 "data_bytes": done.size,
                 "version": done.version,
+                "walls": list(done.walls),
                 "position": f"{done.position.file}:{done.position.offset}" if done.position else None,
                 "gtid": done.gtid or None,
                 **database.standing(done.replica, done.galera),
@@ -282,8 +287,9 @@ def _since(began: datetime) -> float:
 
 def _told(done: Drilled, queries: int, where: str) -> str:
     answers = f"{queries} quer{'y' if queries == 1 else 'ies'} answered" if queries else "no `verify` query to ask"
+    walls = f"behind walls ({', '.join(done.walls)})" if done.walls else "without walls (--trust-archive)"
     position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
     return (
         f"a MariaDB {done.version} served it on {where} after {clock(done.restore_seconds)}:"
-        f" {done.tables} tables sound, {answers}{position}"
+        f" {done.tables} tables sound, {answers}{position}, {walls}"
     )

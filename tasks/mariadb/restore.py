@@ -132,9 +132,8 @@ def to_directory(
         unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
         _require_all(host, wanted, (), directory)
         return unpacked, None
-    todo = recover.script(
-        wanted.unpacking(directory), wanted.moment, directory, expected=wanted.tables, trust=wanted.trust
-    )
+    moment = replace(wanted.moment, trust=wanted.trust)
+    todo = recover.script(wanted.unpacking(directory), moment, directory, expected=wanted.tables)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
 

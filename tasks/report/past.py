@@ -90,6 +90,9 @@ def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
         record, forced = told.record, told.record.details.get("forced")
         notes = [record.error, *(f"forced, although {each}" for each in (forced if isinstance(forced, list) else ()))]
         notes += [f"because: {Accepted(record).reason}"] if record.action == ACCEPT else []
+        walls = record.details.get("walls")
+        if isinstance(walls, list):
+            notes.append(f"behind walls: {', '.join(map(str, walls))}" if walls else "without walls")
         yield from (INDENT + printable(note) for note in notes if note)
 
 
