@@ -1,0 +1,370 @@
+"""What a thief who holds an app's host can put into its archives does nothing where it is drilled or restored."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import CloudbackupError, RefusedError
+from tasks.lab import mariadb, programs
+from tasks.mariadb import drill, private, unpack
+from tasks.mariadb.drill import DrillError, DrillOptions
+from tasks.remote import walled
+from tasks.remote.script import Script, Stream, quote
+from tasks.remote.secret import Secret
+from tasks.remote.walled import Walled
+from tests.integration.mariadb.conftest import Running
+from tests.integration.mariadb.test_drill import content, packed, saved
+from tests.integration.mariadb.walls import SOMEBODY, HostOf, person
+from tests.integration.remote.support import eventually
+
+NAMESPACES = ("mount namespace", "network namespace", "process namespace")
+WALLS = {"root": ("user nobody", *NAMESPACES), "ordinary": ("user namespace", *NAMESPACES)}
+PEOPLE = pytest.mark.parametrize("who", ["root", "ordinary"])
+PROGRAMS = {"mbstream", "mariadb-backup", "mariadbd", "mariadb"}
+
+
+@pytest.fixture(autouse=True)
+def as_root(needs_root: None) -> None:
+    """Other people's hosts are played by root."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for everybody's drills; nothing may be left in it but what a test put there."""
+    path = Path(tempfile.mkdtemp(prefix="cb-walls-", dir="/tmp"))
+    path.chmod(0o1777)
+    yield path
+    assert not list(path.glob("cloudbackup-drill-*"))
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def scratch(folder: Path, who: str) -> Path:
+    path = folder / "scratch"
+    path.mkdir()
+    if who == "ordinary":
+        os.chown(path, SOMEBODY, SOMEBODY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def backup(shop: Running) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        file = saved(shop, Path(name) / "backup")
+        file.chmod(0o644)
+        yield file
+
+
+def behind(host: HostOf, scratch: Path, program: str, *, trust: bool = False) -> tuple[int, str, str]:
+    """Run Python behind walls, as a server that obeys a thief would run anything; its exit code and what it says."""
+    words = Walled(str(scratch), trust=trust).words(("python3", "-I", "-S", "-c", program))
+    output = host.run(Script(quote(words), walled.PROGRAM.environment), timeout=120)
+    return output.code, output.text, output.error_text
+
+
+@PEOPLE
+def test_a_program_that_obeys_a_thief_sees_and_reaches_nothing(who: str, folder: Path, scratch: Path) -> None:
+    near = folder / "near"
+    near.mkdir()
+    with person(folder, who) as (host, home), socket.create_server(("127.0.0.1", 0)) as server:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(near / "socket"))
+        listening.listen()
+        (near / "socket").chmod(0o777)
+        program = f"""
+import json, os, signal, socket, subprocess
+def tried(act):
+    try:
+        return repr(act())
+    except BaseException as error:
+        return type(error).__name__
+def connected(family, address):
+    with socket.socket(family) as client:
+        client.connect(address)
+acts = {{
+    "home": lambda: os.listdir({str(home)!r}),
+    "key": lambda: open({str(home / ".ssh/id_ed25519")!r}).read(),
+    "bashrc": lambda: open({str(home / ".bashrc")!r}, "a").write("evil"),
+    "shadow": lambda: open("/etc/shadow").read(),
+    "root": lambda: os.listdir("/root"),
+    "beside": lambda: open({str(near / "evil")!r}, "w"),
+    "system": lambda: open("/usr/evil", "w"),
+    "tcp": lambda: connected(socket.AF_INET, ("127.0.0.1", {server.getsockname()[1]})),
+    "unix": lambda: connected(socket.AF_UNIX, {str(near / "socket")!r}),
+    "kill": lambda: os.kill({os.getpid()}, 0),
+    "through proc": lambda: os.listdir("/proc/1/root" + {str(home)!r}),
+    "mount": lambda: subprocess.run(["mount", "-t", "tmpfs", "none", "/usr"], check=True, capture_output=True),
+    "become root": lambda: os.setuid(0),
+    "make a device": lambda: os.mknod("disk", 0o60666, os.makedev(254, 0)),
+    "run its own": lambda: (open("own", "w").write("#!/bin/sh\\n"), os.chmod("own", 0o755), subprocess.run(["./own"])),
+}}
+found = {{name: tried(act) for name, act in acts.items()}}
+open("written", "w").write("in its folder it may")
+caps = [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapEff", "CapBnd", "NoNewPrivs"))]
+print(json.dumps([found, caps, len([name for name in os.listdir("/proc") if name.isdigit()]), os.getuid()]))
+"""
+        code, said, errors = behind(host, scratch, program)
+        assert code == 0, errors
+        found, capabilities, processes, user = json.loads(said)
+        assert all(text.endswith("Error") for text in found.values()), found
+        assert capabilities == ["0" * 16, "0" * 16, "1"]
+        assert processes <= 3
+        assert user == (65534 if who == "root" else SOMEBODY)
+        listening.close()
+    assert (scratch / "written").read_text() == "in its folder it may"
+    assert [path.name for path in near.iterdir()] == ["socket"]
+
+
+@PEOPLE
+def test_what_runs_behind_walls_ends_with_its_starter(who: str, folder: Path, scratch: Path) -> None:
+    """Also what went into the background, left its process group and ignores signals."""
+    program = """
+import os, signal, subprocess, sys, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+open("ready", "a").write("x")
+time.sleep(600)
+"""
+    words = Walled(str(scratch)).words(("python3", "-I", "-S", "-c", program))
+    with person(folder, who) as (host, _):
+        running = host.start(Script(quote(words), walled.PROGRAM.environment, grace=0.5))
+        ready = scratch / "ready"
+        assert eventually(lambda: ready.exists() and len(ready.read_text()) == 2)
+        assert inside(scratch)
+        running.end()
+        assert eventually(lambda: not inside(scratch))
+
+
+def inside(scratch: Path) -> dict[int, str]:
+    """Return the processes whose working directory is a folder, by their names."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str((entry / "cwd").readlink()).startswith(str(scratch)):
+                found[int(entry.name)] = (entry / "comm").read_text().strip()
+        except OSError:
+            continue
+    return found
+
+
+@PEOPLE
+def test_without_walls_it_is_refused_unless_trusted(
+    who: str, backup: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = Path(tempfile.mkdtemp(prefix="cb-chroot-", dir="/var/tmp"))
+    try:
+        with person(folder, who, forbidden=elsewhere) as (host, _):
+            with pytest.raises(RefusedError, match="no walls can be built for what comes out of the archive") as caught:
+                drill.run(host, content(backup), DrillOptions(1000, (), str(folder)))
+            assert "--trust-archive" in caught.value.remedy
+            with pytest.raises(RefusedError, match="no walls can be built"):
+                unpack.to_directory(host, content(backup), str(folder / "new"))
+            assert not (folder / "new").exists()
+            done = drill.run(host, content(backup), DrillOptions(1000, ("SELECT 1",), str(folder), trust=True))
+            assert done.walls == ()
+            assert done.tables > 0
+    finally:
+        elsewhere.rmdir()
+
+
+HOSTILE = """
+SET GLOBAL log_bin_trust_function_creators = 1;
+CREATE DATABASE evil;
+DELIMITER //
+CREATE DEFINER=root@localhost FUNCTION evil.log() RETURNS INT BEGIN
+  SET GLOBAL general_log_file = '{home}/.bashrc'; SET GLOBAL general_log = 1; SET GLOBAL general_log = 0; RETURN 1;
+END //
+CREATE DEFINER=root@localhost FUNCTION evil.outfile() RETURNS INT BEGIN
+  SELECT 'evil' INTO OUTFILE '{home}/evil'; RETURN 1;
+END //
+CREATE DEFINER=root@localhost FUNCTION evil.events() RETURNS INT BEGIN SET GLOBAL event_scheduler = 1; RETURN 1; END //
+CREATE DEFINER=root@localhost FUNCTION evil.files() RETURNS INT BEGIN
+  RETURN LOAD_FILE('{home}/.ssh/id_ed25519') IS NOT NULL;
+END //
+CREATE DEFINER=root@localhost FUNCTION evil.rights() RETURNS INT BEGIN
+  UPDATE mysql.global_priv SET Priv = '{{"access": 18446744073709551615}}'; RETURN 1;
+END //
+CREATE DEFINER=root@localhost EVENT evil.event ON SCHEDULE EVERY 1 SECOND DO SELECT 'evil' INTO OUTFILE '{home}/event' //
+CREATE TABLE evil.t (id INT PRIMARY KEY) //
+CREATE DEFINER=root@localhost TRIGGER evil.trigger_ BEFORE INSERT ON evil.t FOR EACH ROW SET @x = evil.log() //
+DELIMITER ;
+CREATE DEFINER=root@localhost VIEW evil.v_log AS SELECT evil.log() AS answer;
+CREATE DEFINER=root@localhost VIEW evil.v_outfile AS SELECT evil.outfile() AS answer;
+CREATE DEFINER=root@localhost VIEW evil.v_events AS SELECT evil.events() AS answer;
+CREATE DEFINER=root@localhost VIEW evil.v_files AS SELECT evil.files() AS answer;
+CREATE DEFINER=root@localhost VIEW evil.v_good AS SELECT COUNT(*) > 0 AS answer FROM shop.orders;
+INSERT INTO mysql.plugin VALUES ('evil', 'evil.so');
+INSERT INTO mysql.func VALUES ('evil_udf', 0, 'evil.so', 'function');
+INSERT INTO mysql.servers (Server_name, Host, Db, Username, Password, Port, Socket, Wrapper, Owner)
+  VALUES ('evil', '127.0.0.1', 'x', 'x', 'x', {port}, '', 'mysql', '');
+"""
+QUERIES = {
+    "SELECT answer FROM evil.v_good": "",
+    "SELECT answer FROM evil.v_log": "SUPER|denied",
+    "SELECT answer FROM evil.v_outfile": "denied|FILE",
+    "SELECT answer FROM evil.v_events": "SUPER|denied|disabled",
+    "SELECT answer FROM evil.v_files": "answers 0|denied|FILE",
+    "SELECT COUNT(*) = 0 FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'evil'": "",
+    "SELECT evil_udf()": "does not exist",
+    "INSERT INTO evil.t VALUES (1)": "denied",
+    "SET GLOBAL general_log = 1": "denied",
+    "SELECT 1 INTO OUTFILE 'x'": "denied",
+    "SELECT 1 = (SELECT @@local_infile = 0 AND @@general_log = 0 AND @@init_connect = '')": "",
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(filled: Path) -> Iterator[tuple[Path, Path]]:
+    """A backup of a server whose owner is a thief, and the home that he means."""
+    from tests.integration.mariadb.conftest import _fresh
+
+    folder = Path(tempfile.mkdtemp(prefix="cb-hostile-", dir="/tmp"))
+    folder.chmod(0o1777)
+    maker = _fresh(filled)
+    running = next(maker)
+    try:
+        mariadb.query(running.server, HOSTILE.format(home=folder / "home", port=1))
+        file = saved(running, folder / "backup")
+        file.chmod(0o644)
+        yield file, folder
+    finally:
+        next(maker, None)
+        shutil.rmtree(folder)
+
+
+@PEOPLE
+def test_a_thiefs_database_writes_and_reads_nothing_of_the_operators(
+    who: str, hostile: tuple[Path, Path], folder: Path
+) -> None:
+    backup, beside = hostile
+    try:
+        with person(beside, who) as (host, _):
+            for query, refusal in QUERIES.items():
+                options = DrillOptions(1000, (query,), str(folder))
+                if not refusal:
+                    assert drill.run(host, content(backup), options).walls == WALLS[who]
+                    continue
+                with pytest.raises(DrillError, match=refusal):
+                    drill.run(host, content(backup), options)
+    finally:
+        shutil.rmtree(beside / "home")
+
+
+@PEOPLE
+def test_borg_alone_has_the_passphrase(who: str, backup: Path, folder: Path) -> None:
+    secret = f"hunter2-{who}"
+    stream = Stream(content(backup).body, {"BORG_PASSPHRASE": Secret(secret), "BORG_REPO": "x"})
+    seen: dict[str, bool] = {}
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            for pid, name in inside(folder).items():
+                try:
+                    knows = secret.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+                except OSError:
+                    continue
+                seen[name] = seen.get(name, False) or knows
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with person(folder, who) as (host, _):
+            drill.run(host, stream, DrillOptions(1000, ("SELECT SLEEP(0.3) = 0",), str(folder)))
+    finally:
+        ended.set()
+        watcher.join()
+    assert {name for name, knows in seen.items() if knows} == set()
+    assert set(seen) >= PROGRAMS
+
+
+def chunk(name: str, data: bytes) -> bytes:
+    """Return a file as mbstream packs it (extra/mariabackup/xbstream_write.cc)."""
+    import zlib
+
+    path = name.encode()
+    head = b"XBSTCK01\0"
+    start = len(path).to_bytes(4, "little") + path
+    sizes = len(data).to_bytes(8, "little") + bytes(8) + zlib.crc32(data).to_bytes(4, "little")
+    return head + b"P" + start + sizes + data + head + b"E" + start
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("../evil.ibd", "leads out of the directory"),
+        ("/tmp/cb-evil.ibd", "leads out of the directory"),
+        (".my.cnf", "leads out of the directory"),
+        ("shop/../../evil.ibd", "leads out of the directory"),
+        ("shop/evil.so", r"holds \./shop/evil\.so, which is no file of a table"),
+        ("shop/.bashrc", r"which is no file of a table"),
+        ("shop/my.cnf", r"which is no file of a table"),
+    ],
+)
+def test_a_strange_name_in_the_stream_is_refused(name: str, says: str, backup: Path, folder: Path) -> None:
+    stream = folder / "stream"
+    stream.write_bytes(chunk(name, b"evil") + backup.read_bytes())
+    with person(folder, "root") as (host, _), pytest.raises(CloudbackupError, match=says):
+        unpack.to_directory(host, content(stream), str(folder / "new"))
+    assert {path.name for path in folder.iterdir()} == {"stream", "home"}
+
+
+def test_option_files_and_links_of_the_archive_are_left_out(backup: Path, folder: Path) -> None:
+    stream = folder / "stream"
+    names = ("my.cnf", "mysqld.ini", "shop/far.isl", "shop/near.link")
+    stream.write_bytes(b"".join(chunk(name, b"[mysqld]\n/etc\n") for name in names) + backup.read_bytes())
+    with person(folder, "root") as (host, _):
+        unpacked = unpack.to_directory(host, content(stream), str(folder / "new"))
+    new = folder / "new"
+    assert [name for name in names if (new / name).exists()] == []
+    assert (new / "backup-my.cnf").exists()
+    assert unpacked.walls == WALLS["root"]
+    assert {path.stat().st_uid for path in new.rglob("*")} == {os.geteuid()}
+
+
+def test_a_damaged_redo_log_can_only_fail(backup: Path, folder: Path) -> None:
+    place = folder / "unpacked"
+    place.mkdir()
+    with backup.open("rb") as stream:
+        subprocess.run(("mbstream", "-x", "-C", place), stdin=stream, check=True)
+    (place / "cloudbackup_padding").unlink()
+    log = place / "ib_logfile0"
+    data = bytearray(log.read_bytes())
+    for at in range(12288, len(data), 97):
+        data[at] ^= 0xFF
+    log.write_bytes(data)
+    with person(folder, "root") as (host, _), pytest.raises(CloudbackupError):
+        drill.run(host, content(packed(place)), DrillOptions(1000, (), str(folder)))
+
+
+def test_the_client_of_a_replay_obeys_no_command_that_a_binary_log_brings(shop: Running, folder: Path) -> None:
+    (folder / "s").symlink_to(shop.server.socket)
+    (folder / "sql").write_text("SELECT 'sourced';\n")
+    client = private.Private.__new__(private.Private)
+    client.client = programs.find("mariadb")
+    words = [word for word in client.client_words() if not word.startswith("--user")]
+    words[1:2] = [f"--defaults-file={shop.server.root_options}"]
+    mark = folder / "mark"
+    commands = [
+        f"\\! touch {mark}", f"system touch {mark}", f"source {folder}/sql", f"\\. {folder}/sql", f"tee {mark}", f"\\T {mark}",
+        f"SELECT 1/*!*/;\n\\! touch {mark}", f"DELIMITER //\n\\! touch {mark}//", f"pager touch {mark}", f"\\P touch {mark}",
+        f"LOAD DATA LOCAL INFILE '{folder}/sql' INTO TABLE shop.words", "SELECT 'a\n\\! touch " + str(mark) + "\n'",
+    ]  # fmt: skip
+    for command in commands:
+        done = subprocess.run(words, cwd=folder, input=f"{command}\n;\n", capture_output=True, text=True, check=False)
+        assert "sourced" not in done.stdout.splitlines()
+        assert not mark.exists(), command
+    (folder / "s").unlink()
