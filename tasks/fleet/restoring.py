@@ -254,7 +254,7 @@ def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...], Status, 
         said, walls = _placed(job, host, wanted, listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error
-    return total, said, _OK, walls
+    return total, (*said, *(() if walls else ("without walls: --trust-archive",))), _OK, walls
 
 
 def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -144,7 +144,7 @@ def _unpacked(
         unpacking = wanted.unpacking(place.staging_for_tools, access.database.exec)
         unpacked = unpack.run(host, unpacking, place.staging, on_stderr)
         _require_all(host, wanted, access.database.exec, place.staging_for_tools)
-        return unpacked, None
+        return (replace(unpacked, walls=("the server's container",)) if access.database.exec else unpacked), None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
     name = posixpath.basename(log) or None
     unpacking = wanted.unpacking(place.staging)
