@@ -177,7 +177,13 @@ def server_of(text: bytes) -> object:
 LISTED = {"archives": [ARCHIVE], "repository": REPOSITORY, "encryption": ENCRYPTION}
 OPTIONS = FilesOptions(NAME, ("/srv/shop",))
 MARKED = {"publishing": None, "published": 7, "run": "ab", "config": "cd", "segments": {"data/0/7": 17}}
-DRILLED = {"restore_seconds": 1.5, "bytes": 100, "tables": 30, "remarks": ["a table is empty"], "walls": ["user nobody"]}
+DRILLED = {
+    "restore_seconds": 1.5,
+    "bytes": 100,
+    "tables": 30,
+    "remarks": ["a table is empty"],
+    "walls": ["user nobody"],
+}
 REACHED = {
     "transactions": 4,
     "file": "mariadb-bin.000007",

@@ -147,6 +147,26 @@ time.sleep(600)
         assert eventually(lambda: not inside(scratch))
 
 
+@PEOPLE
+def test_encryption_keys_are_there_under_their_own_name_and_nothing_else_is(
+    who: str, folder: Path, scratch: Path
+) -> None:
+    keys = folder / "etc" / "keys"
+    keys.parent.mkdir()
+    keys.write_text("1;" + "a7" * 16 + "\n")
+    (keys.parent / "other").write_text("secret")
+    (scratch / "backup-my.cnf").write_text(f"[mysqld]\nfile_key_management_filename={keys}\n")
+    program = f"import os; print(open({str(keys)!r}).read(), os.listdir({str(keys.parent)!r}))"
+    words = Walled(str(scratch), keys="backup-my.cnf").words(("python3", "-I", "-S", "-c", program))
+    with person(folder, who) as (host, _):
+        output = host.run(Script(quote(words), walled.PROGRAM.environment))
+        assert output.text.split() == ["1;" + "a7" * 16, "['keys']"], output.error_text
+        (scratch / "backup-my.cnf").write_text("file_key_management_filename=/root/.ssh/id_ed25519\n")
+        refused = host.run(Script(quote(words), walled.PROGRAM.environment))
+    assert refused.code == walled.REFUSED
+    assert "wants the file '/root/.ssh/id_ed25519' read as its encryption keys" in refused.error_text
+
+
 def inside(scratch: Path) -> dict[int, str]:
     """Return the processes whose working directory is a folder, by their names."""
     found = {}
