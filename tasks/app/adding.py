@@ -115,17 +115,15 @@ class _Adding:
     def _host(self, session: Session, app: App) -> None:
         found = list(host_checks(session, app))
         new = app.name not in session.inventory.apps
-        # of a new app, a path that is not there is a mistake in typing, and not a folder that comes and goes
+        # Of a new app, a path that is not there is a mistake in typing; of a known one, it is to be restored perhaps.
         wrong = [
-            each
-            for each in found
-            if each.level == "error" or (new and each.level == "warning" and each.name == "files")
+            each for each in found if each.level != "ok" and (new if each.name == "files" else each.level == "error")
         ]
         if wrong:
             lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
             raise AppError("\n  ".join([f"{app.name}: its host is not ready:", *lines]))
         for each in found:
-            if each.level == "warning":
+            if each.level != "ok":
                 self.say(f"{app.name}: {each.name}: {each.text}\n  {each.remedy}")
         self.say(f"{app.name}: {app.host} is ready for {' and '.join(app.sources)}")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.app import files
 from tasks.borg import guard, locked
 from tasks.borg.escrow import read_copy
 from tasks.borg.key_export import escrow_path, exported
@@ -69,17 +70,15 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
     tools = session.host(app).tools()
     yield _borg(app, tools)
+    yield _python(app, tools)
     storage = session.storage_of(app)
     if isinstance(storage, Staged):
-        if app.mariadb is None:
-            yield _python(app, tools)
         yield _rclone(app, tools, storage.oldest)
     if isinstance(storage, SftpServer) and storage.config.password is None:
         yield _own_key(session, app, storage)
-    if app.files is not None:
+    if app.files is not None and tools.python3 is not None:
         yield from _tried(app, "files", lambda: _files(session, app))
     if app.mariadb is not None:
-        yield _python(app, tools)
         yield from _tried(app, "mariadb", lambda: _server(session, app))
 
 
@@ -103,7 +102,7 @@ def _borg(app: App, tools: Tools) -> Check:
 
 def _python(app: App, tools: Tools) -> Check:
     if tools.python3 is None:
-        remedy = "install python3: it is part of every backup of a database, and of every publishing"
+        remedy = "install python3: it is part of every backup, restore and publishing"
         return Check(app.name, "python3", "error", f"is not installed on {app.host}", remedy)
     return Check(app.name, "python3", "ok", f"python {tools.python3}")
 
@@ -130,14 +129,7 @@ def _own_key(session: Session, app: App, storage: SftpServer) -> Check:
 
 
 def _files(session: Session, app: App) -> Iterator[Check]:
-    assert app.files is not None
-    lines = [f"if {quote(('test', '-e', path))}; then echo yes; else echo no; fi" for path in app.files.paths]
-    answers = session.host(app).run(Script("\n".join(lines)), timeout=60).text.split()
-    for path, answer in zip(app.files.paths, answers, strict=True):
-        if answer == "no":
-            yield Check(app.name, "files", "warning", f"{path} does not exist on {app.host}", "correct `files.paths`")
-        else:
-            yield Check(app.name, "files", "ok", path)
+    yield from (Check(app.name, "files", *found) for found in files.findings(session, app))
 
 
 def _server(session: Session, app: App) -> Iterator[Check]:

@@ -25,6 +25,7 @@ class Wanted:
     host: str = ""
     files: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    mounts: str = ""
     mariadb: bool = False
     binlog: bool = False
     defaults_file: str = ""
@@ -36,7 +37,7 @@ class Wanted:
     def values(self, passphrase: Mapping[str, Data], host_key: str = "") -> dict[str, Data]:
         """Return the app's file as data. `passphrase` is a secret's reference, `host_key` the host's pinned key."""
         ssh: dict[str, Data] = {"port": self.ssh_port, "key": self.key, "host_key": host_key}
-        files: dict[str, Data] = {"paths": list(self.files), "exclude": list(self.exclude)}
+        files: dict[str, Data] = {"paths": list(self.files), "exclude": list(self.exclude), "mounts": self.mounts}
         database: dict[str, Data] = {"defaults_file": self.defaults_file, "binlog": self.binlog}
         every: dict[str, Data] = {
             "host": self.host,
@@ -77,6 +78,7 @@ def _different(wanted: Wanted, app: App) -> Iterator[str]:
     given: dict[str, tuple[object, object]] = {
         "--host": (wanted.host, app.host),
         "--defaults-file": (wanted.defaults_file, app.mariadb.defaults_file if app.mariadb else None),
+        "--mounts": (wanted.mounts, app.files.mounts if app.files else None),
         "--storage": (wanted.storage, app.storage),
         "--storage-key": (wanted.storage_key, app.storage_key),
         "--ssh-port": (wanted.ssh_port, app.ssh.port),

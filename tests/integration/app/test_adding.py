@@ -82,7 +82,7 @@ def test_a_host_that_is_not_ready_changes_nothing(lab: Lab, operator: Operator) 
     end = operator.inv("app.add", "--app=shop", *way_in(lab, shop), "--files=srv/shop")
     assert (end.returncode, "files.paths[0]: must be an absolute path" in end.stderr) == (2, True), end
     end = operator.inv("app.add", "--app=shop", *way_in(lab, shop), f"--files={shop.files}x")
-    assert (end.returncode, "does not exist" in end.stderr) == (3, True), end
+    assert (end.returncode, "is not there" in end.stderr) == (3, True), end
     end = operator.inv("app.add", "--app=shop", *way_in(lab, shop)[:-2], "--fingerprint=SHA256:other", "--files=/srv")
     assert (end.returncode, "nothing was changed" in end.stderr) == (5, True), end
     assert [path.name for path in operator.inventory.parent.rglob("*") if path.is_file()] == ["cloudbackup.yml"]
