@@ -9,6 +9,7 @@ from pathlib import Path
 from tasks.borg.extract import content, size
 from tasks.borg.list import Archive
 from tasks.borg.restore import Restored, Trust, require_empty, restore_in_place, restore_to
+from tasks.borg.roots import roots
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet import database, recovering
 from tasks.fleet.choice import LATEST, Choice, Choices
@@ -231,8 +232,10 @@ def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...], Status]:
         done = restore_to(job.repository, job.archive.name, job.target, trust=trust)
         said: tuple[str, ...] = (f"in {job.target}",)
     else:
-        assert job.app.files is not None
-        done = restore_in_place(job.repository, job.archive.name, job.app.files.paths, began, trust)
+        files = job.app.files
+        assert files is not None
+        paths = roots(job.repository, job.archive.name, files.paths, files.optional)
+        done = restore_in_place(job.repository, job.archive.name, paths, began, trust)
         said = tuple(_kept(done))
     absent = tuple(f"the archive holds nothing of {path}: it is as it was" for path in done.absent)
     status: Status = "incomplete" if absent else "warning" if done.doubts else "ok"

@@ -84,7 +84,7 @@ class Place:
         """Move the old data aside and the new in."""
         if self.mounted:
             self.swap_contents()
-        else:
+        elif not same_link(self.path, self.fresh):
             self.above.mkdir(parents=True, exist_ok=True)
             if there(self.path):
                 self.rename(self.path, self.aside)
@@ -187,6 +187,11 @@ def remove(folder: Path) -> bool:
     if there(folder):
         shutil.rmtree(folder, onerror=again)
     return not there(folder)
+
+
+def same_link(one: Path, other: Path) -> bool:
+    """Tell whether both are links that lead to the same place: such a one stays, for a system may stand on it."""
+    return one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)
 
 
 def there(path: Path) -> bool:

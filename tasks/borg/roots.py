@@ -1,0 +1,78 @@
+"""What an archive of files holds of an app's paths: a path that was a link is there as links and what they lead to."""
+
+from collections.abc import Mapping, Sequence
+
+from tasks.answers import Answer, AnswerError, Name, Text, read
+from tasks.borg.host.links import HOPS
+from tasks.borg.runner import PLAIN, BorgError, How, run
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository
+
+
+class _Entry(Answer):
+    type: Text
+    path: Name
+    linktarget: Text = ""
+
+
+def entry_words(archive: str, paths: Sequence[str]) -> Words:
+    """Return borg's words for listing these very entries of an archive."""
+    return ("list", "--json-lines", f"::{archive}", "--", *(f"pf:{path.lstrip('/')}" for path in paths))
+
+
+def roots(
+    repository: Repository, archive: str, paths: Sequence[str], optional: Sequence[str] = (), how: How = PLAIN
+) -> tuple[str, ...]:
+    """Return what is to be restored for an app's paths: these, links on their way, and where they lead.
+
+    An optional path is left out when the archive does not hold it. Raises BorgError, and what `Host.run` raises.
+    """
+    known: dict[str, str | None] = {}  # absolute path to a link's target, or None
+    asked: set[str] = set()
+    every = [*paths, *optional]
+    for _ in range(HOPS):
+        steps = {step for path in every for step in _way(path, known)}
+        if not steps - asked:
+            break
+        known |= _entries(repository, archive, sorted(steps - asked), how)
+        asked |= steps
+    found: dict[str, None] = {}
+    for path in every:
+        way = [step for step in _way(path, known) if step in known]
+        mine = [step for step in way if known[step] is not None or step == _way(path, known)[-1]]
+        found |= dict.fromkeys(mine or ([] if path in optional else [path]))
+    return tuple(found)
+
+
+def _way(path: str, known: Mapping[str, str | None]) -> list[str]:
+    """Return every folder and link on the way to a path, and at the end where it lies, as far as it is known."""
+    way: list[str] = []
+    place, todo, hops = "", path.split("/"), 0
+    while todo:
+        name = todo.pop(0)
+        if name in ("", "."):
+            continue
+        if name == "..":
+            place = place.rpartition("/")[0]
+            continue
+        step = f"{place}/{name}"
+        way.append(step)
+        target = known.get(step)
+        if target is None:
+            place = step
+            continue
+        hops += 1
+        if hops > HOPS:
+            break
+        place = "" if target.startswith("/") else place
+        todo = [*target.split("/"), *todo]
+    return way
+
+
+def _entries(repository: Repository, archive: str, paths: Sequence[str], how: How) -> dict[str, str | None]:
+    result = run(repository, entry_words(archive, paths), how)
+    try:
+        entries = [read(_Entry, line) for line in result.stdout.splitlines()]
+    except AnswerError as error:
+        raise BorgError(f"{repository.app}: borg gave a listing of an unknown form: {error}", "", result) from error
+    return {f"/{entry.path}": entry.linktarget if entry.type == "l" else None for entry in entries}
