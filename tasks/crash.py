@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
+from invoke.exceptions import Exit
+
 from tasks.answers import encodable
 from tasks.errors import CloudbackupError
 from tasks.terminal import OutputError
@@ -53,7 +55,7 @@ def foreseen(where: str = "") -> Iterator[None]:
     """Turn an exception of the block that is no CloudbackupError into an UnforeseenError of the app `where`."""
     try:
         yield
-    except (CloudbackupError, OutputError):
+    except (CloudbackupError, OutputError, Exit):  # Exit is how a task ends with a code of its own
         raise
     except Exception as error:
         raise unforeseen(error, where) from error
