@@ -243,7 +243,8 @@ def carry_out(intention: Intention, *, compacting: bool, step: Step = lambda _: 
         space = compact(target.repository, target.how).freed or "nothing"
         after = replace(after, state=target.session.storage_of(target.app).state(target.app))
     gone = tuple(archive for archive in intention.removed if archive.id not in after.ids)
-    return Freed(gone, space, _details(intention, after, gone))
+    freed = {} if space is None else {"space": space}  # tells that older points of the repository are gone
+    return Freed(gone, space, _details(intention, after, gone) | freed)
 
 
 def told(intention: Intention, *, quiet: bool = False) -> Iterator[str]:

@@ -193,5 +193,5 @@ class _Job:
             began=began,
             seconds=(datetime.now(UTC) - began).total_seconds(),
             said=(f"{len(done.removed)} removed, {done.space} freed", *forced),
-            details={**done.details, "space": done.space, "removed": [archive.name for archive in done.removed]},
+            details={**done.details, "removed": [archive.name for archive in done.removed]},
         )
