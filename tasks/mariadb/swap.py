@@ -29,6 +29,9 @@ from pathlib import Path
 LOCKED_FILES = ("ibdata1", "aria_log_control")  # a running server holds POSIX locks on them
 KEPT = ("debian-*.flag", "*.pem")  # files of the data directory that are none of a backup's business
 LEFT = ("lost+found",)  # the file system's own
+SERVERS = ("mariadbd", "mysqld")
+HURRY = 10  # seconds in which a server that is told to stop ends, mostly
+SHOWN = 120  # characters of a server's command
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 REFUSED = ("ERROR 1045", "ERROR 1130", "ERROR 1698")  # the server answers; the restored accounts are older ones
 
@@ -108,12 +111,19 @@ class Swap:
 
     def stop(self, *, must_succeed: bool) -> None:
         """Stop the server and wait until it holds its files no more. Raises SwapError."""
+        others = servers()
         code = self.command(self.stop_words, "stop")
+        ended = [line for pid, line in others.items() if pid not in servers()]
         if code != 0 and must_succeed:
             raise SwapError(f"`stop` failed with exit code {code}")
-        deadline = time.monotonic() + self.patience
+        began = time.monotonic()
         while self.running():
-            if time.monotonic() > deadline:
+            if ended and time.monotonic() > began + HURRY:
+                named = "; ".join(ended)  # `put_back` runs `start`
+                raise SwapError(
+                    f"`stop` has ended another server, which `start` starts again, and not this one: {named}"
+                )
+            if time.monotonic() > began + self.patience:
                 raise SwapError(f"the server still runs {self.patience:.0f} s after `stop`")
             time.sleep(0.1)
 
@@ -155,6 +165,22 @@ class Swap:
 
 class Terminated(BaseException):
     """The operator was lost or wants an end."""
+
+
+def servers() -> dict[int, str]:
+    """Return the database servers that run on the host: their numbers, and of each the begin of its command."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "comm").read_text().strip() in SERVERS:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if line:  # a process that has ended and is not waited for has none
+                    found[int(entry.name)] = "".join(
+                        each if each.isprintable() else "?" for each in line.strip()[:SHOWN]
+                    )
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
 
 
 def words(value: object) -> list[str]:

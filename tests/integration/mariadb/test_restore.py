@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +15,11 @@ import pytest
 
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
 from tasks.lab import database, mariadb
-from tasks.mariadb import dump, restore, server, unpack
+from tasks.mariadb import dump, failures, restore, server, unpack
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
-from tests.integration.mariadb.conftest import Running
+from tests.integration.mariadb.conftest import Running, make
 
 
 @pytest.fixture
@@ -322,3 +323,24 @@ def test_a_table_with_a_directory_of_its_own_comes_into_the_new_directory(
 def _pid(copy: mariadb.Server) -> str:
     lines = subprocess.run(("pgrep", "-f", f"socket={copy.socket}"), capture_output=True, text=True, check=True)
     return lines.stdout.split()[0]
+
+
+def test_a_stop_that_ends_another_server_is_undone_and_names_it(
+    own_shop: Running, host: LocalHost, backup: Stream, filled: Path
+) -> None:
+    """Two servers on a host, and `stop` and `start` are those of the other one."""
+    folder = Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp"))
+    other = make(folder, filled)
+    try:
+        its = other.access()
+        access = own_shop.access(stop=list(its.database.stop), start=list(its.database.start))
+        before = own_shop.fingerprint()
+        with pytest.raises(
+            failures.DatabaseError, match=f"ended another server, which `start` starts again.*{folder}"
+        ) as caught:
+            restore.in_place(host, access, Wanted(backup))
+        assert "nothing has changed" in caught.value.remedy
+        assert other.fingerprint()
+        assert own_shop.fingerprint() == before
+    finally:
+        other.remove()
