@@ -1,4 +1,4 @@
-"""A drill of an archive of files: borg reads them all, or a random sample, and writes none.
+"""A drill of an archive of files: borg reads them all, or a sample, and writes none.
 
 `borg extract --dry-run` fetches, decrypts and authenticates every chunk of what it would extract, and compares each
 file's size (tried with borg 1.2.4 and 1.4.5: a flipped byte in a segment ends it with code 2).
@@ -6,69 +6,101 @@ file's size (tried with borg 1.2.4 and 1.4.5: a flipped byte in a segment ends i
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
 from tasks.answers import Answer, Count
-from tasks.borg import reading
+from tasks.borg.host import entries, sample
 from tasks.borg.runner import PLAIN, BorgError, How, borg_words, environment, run_script
-from tasks.remote.script import Script, Words, quote
+from tasks.remote.program import Program
+from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
 
-READING = "READING_PROGRAM"  # name of the environment variable that carries the program's text
+PROGRAM = Program(sample, (entries,))
+SPACE = sample.SPACE
+Window = tuple[int, int]  # a part of the circle of SPACE places on which all files lie: from, length
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What to read: `sample` files (None: all), half of them of those that changed since `since`, the others from
+    `cursor` on.
+    """
+
+    sample: int | None = None
+    since: datetime | None = None
+    cursor: int = 0
 
 
 @dataclass(frozen=True)
 class ReadBack:
-    """What was read: `read` of the archive's `files`, which are `size` bytes long. Time in seconds."""
+    """What was read: `read` of the archive's `files`, which are `size` bytes long. Time in seconds.
+
+    `changed` of them changed since the time of the aim; `window` is the part of all files that was read.
+    """
 
     files: int
     read: int
     size: int
     seconds: float
+    changed: int
+    window: Window
 
 
 class _Read(Answer):
-    """What `reading` answers."""
+    """What the program answers: see `host/sample.py`."""
 
     entries: Count
     files: Count
+    candidates: Count
     expected: Count
     read: Count
     bytes: Count
+    changed: Count
+    window: list[Count]
 
 
-def list_words(archive: str) -> Words:
-    """Return borg's words for what `reading` wants to know of an archive's entries."""
-    return ("list", "--format={type} {num_chunks} {size} {path}{NUL}", f"::{archive}")
-
-
-def extract_words(archive: str) -> Words:
-    """Return borg's words for reading; patterns follow."""
-    return ("extract", "--dry-run", "--list", f"::{archive}", "--")
-
-
-def read_script(repository: Repository, archive: str, sample: int | None, how: How = PLAIN) -> Script:
+def read_script(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) -> Script:
     """Return the script that `read_back` runs."""
     plan = {
-        "list": borg_words(repository, list_words(archive), how),
-        "extract": borg_words(repository, extract_words(archive), how),
-        "sample": sample,
+        "list": borg_words(repository, ("list",), how),
+        "extract": borg_words(repository, ("extract", "--dry-run", "--list"), how),
+        "archive": f"::{archive}",
+        "sample": aim.sample,
+        "since": f"{aim.since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if aim.since else None,
+        "cursor": aim.cursor,
     }
-    text = Path(reading.__file__).read_text(encoding="utf-8")
-    words = f'python3 -I -S -c "${READING}" {quote((json.dumps(plan),))}'
-    return Script(words, {**environment(repository, how), READING: text})
+    return Script(quote((*PROGRAM.words, json.dumps(plan))), {**environment(repository, how), **PROGRAM.environment})
 
 
-def read_back(repository: Repository, archive: str, sample: int | None, how: How = PLAIN) -> ReadBack:
-    """Read `sample` random files of an archive, or with None all that it holds.
+def read_back(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) -> ReadBack:
+    """Read a sample of an archive's files, or all that it holds.
 
-    Raises BorgError when anything cannot be read whole, or is not there, and what `Host.run` raises.
+    Raises BorgError when anything cannot be read whole or is not there, and when there is nothing to read. Raises what
+    `Host.run` raises.
     """
-    result = run_script(repository, read_script(repository, archive, sample, how), how)
+    result = run_script(repository, read_script(repository, archive, aim, how), how)
     said = result.answer(_Read, repository.app)
     if result.warnings:
         raise BorgError(f"{repository.app}: {archive} cannot be read whole: {result.warnings[0]}", "", result)
-    if said.read != said.expected or not said.entries:
+    if not said.candidates:
+        what = f"{archive} holds {said.files} files and nothing in them, so a drill proves nothing"
+        raise BorgError(f"{repository.app}: {what}", "look into it: `inv borg.list --archive`", result)
+    if said.read != said.expected or len(said.window) != 2:
         what = f"{archive} should give {said.expected} entries, and gave {said.read}"
         raise BorgError(f"{repository.app}: {what}", "", result)
-    return ReadBack(said.files, said.files if sample is None else said.read, said.bytes, result.seconds)
+    read = said.files if aim.sample is None else said.read
+    window = said.window[0], said.window[1]
+    return ReadBack(said.files, read, said.bytes, result.seconds, said.changed, window)
+
+
+def share(windows: list[Window]) -> float:
+    """Return how much of all files lies in one of the windows, from 0 to 1."""
+    pieces = []
+    for place, length in windows:
+        start, end = place % SPACE, place % SPACE + min(length, SPACE)
+        pieces += [(start, min(end, SPACE)), *([(0, end - SPACE)] if end > SPACE else [])]
+    covered = reached = 0
+    for start, end in sorted(pieces):
+        covered += max(end - max(start, reached), 0)
+        reached = max(reached, end)
+    return covered / SPACE

@@ -171,7 +171,7 @@ def _restore(
     help={
         **VERIFY_HELP,
         "source": "files or mariadb; repeat it for several; none means all that an app has",
-        "sample": "how many files of an archive to read, chosen at random; 20 unless given",
+        "sample": "how many files to read, half of them new or changed ones, the others in turn; 20 unless given",
         "all": "read all files of an archive",
     },
     iterable=["app", "source"],

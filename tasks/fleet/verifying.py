@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
 from tasks.borg.list import Archive
-from tasks.borg.read_back import read_back
+from tasks.borg.read_back import Aim, Window, read_back, share
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.fleet import database
 from tasks.fleet.again import patient
@@ -30,11 +30,14 @@ from tasks.remote.script import Stream
 from tasks.remote.ssh import CHANNELS
 from tasks.storage import clocks
 from tasks.storage.loop import PARALLEL, over_apps
+from tasks.storage.records import Record
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
 
 VERIFIABLE = ("files", "mariadb")
 FOLDER = drill.FOLDER
+SHARE_DAYS = 90  # for how long a file that was read counts as read
+DRILLS = 400  # records of drills that are read: more than one a day in that time
 SAMPLE = 20  # files of an archive that are read unless told otherwise
 PROGRESS = "drill: "  # how lines begin that tell how far a drill of a database is
 
@@ -210,8 +213,11 @@ class _App:
 
     def _files(self, archive: Archive, began: datetime) -> Outcome:
         self.view.step(self.app.name, "files", f"reads {archive.name}")
-        done = read_back(self.repository, archive.name, self.options.sample)
+        windows, aim = self._read_before()
+        done = read_back(self.repository, archive.name, aim)
         where = self.repository.host.name
+        read = f"{done.read} of {done.files} files read on {where}"
+        read_share = round(share([*windows, done.window]), 6)
         return Outcome(
             app=self.app.name,
             source="files",
@@ -219,9 +225,30 @@ class _App:
             began=began,
             seconds=_since(began),
             size=done.size,
-            said=(f"{done.read} of {done.files} files read on {where}, their checksums hold",),
-            details={"where": where, "files": done.files, "files_read": done.read},
+            said=(f"{read}, their checksums hold ({_percent(read_share)} of all files within {SHARE_DAYS} days)",),
+            details={
+                "where": where,
+                "files": done.files,
+                "files_read": done.read,
+                "changed_read": done.changed,
+                "window": list(done.window),
+                "read_share": read_share,
+            },
         )
+
+    def _read_before(self) -> tuple[list[Window], Aim]:
+        """Return what drills of the last months read, and what this one is to read: from where the last one ended."""
+        try:
+            records = self.session.storage_of(self.app).read_records(self.app, DRILLS, ("verify-files", "verify")).all
+        except AppError:
+            records = ()
+        proofs = [each for each in records if (each.action, each.source, each.outcome) == ("verify", "files", "ok")]
+        recent = datetime.now(UTC) - timedelta(days=SHARE_DAYS)
+        windows = [window for each in proofs if each.time >= recent for window in _window(each)]
+        last = next((window for each in reversed(proofs) for window in _window(each)), (0, 0))
+        named = naming.parse(proofs[-1].archive or "") if proofs else None
+        since = named.time if named else None
+        return windows, Aim(self.options.sample, since, sum(last))
 
     def _database(self, archive: Archive, began: datetime) -> Outcome:
         assert self.app.mariadb is not None
@@ -279,6 +306,18 @@ class _App:
     def _listen(self, line: str) -> None:
         if line.startswith(PROGRESS):
             self.view.step(self.app.name, "mariadb", line.removeprefix(PROGRESS))
+
+
+def _window(record: Record) -> list[Window]:
+    """Return the part of all files that a drill read, as its record tells; none where it does not."""
+    values = record.details.get("window")
+    if isinstance(values, list) and len(values) == 2 and all(type(each) is int and each >= 0 for each in values):
+        return [(values[0], values[1])]
+    return []
+
+
+def _percent(part: float) -> str:
+    return "100 %" if part >= 1 else f"{max(100 * part, 0.01):.2g} %"
 
 
 def _since(began: datetime) -> float:

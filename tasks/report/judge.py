@@ -48,7 +48,15 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
     """
     history = _History(source, evidence.records, now)
-    row = Row(source.app, source.host, source.storage, source.source, "unknown", proven=history.proven)
+    row = Row(
+        source.app,
+        source.host,
+        source.storage,
+        source.source,
+        "unknown",
+        proven=history.proven,
+        read_share=history.read_share,
+    )
     doubts = [doubt.text for doubt in evidence.doubts if doubt.about(source.source)]
     if evidence.archives is None:
         reason = evidence.archives_error or "the archives could not be listed"
@@ -173,6 +181,8 @@ class _History:
         self.looked = max(looks, default=None)
         drills = [record for record in own if record.action == "verify"]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
+        shares = [record.details.get("read_share") for record in drills if record.outcome == "ok"]
+        self.read_share = shares[-1] if shares and isinstance(shares[-1], float | int) else None
         accepts = [record for record in own if record.action == ACCEPT and record.outcome == "ok"]
         failed = drills[-1] if drills and drills[-1].outcome == "failed" else None
         self.failed_drill = None if failed and any(_settles(each, failed) for each in accepts) else failed

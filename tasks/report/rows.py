@@ -52,7 +52,8 @@ class Row:
     repository, in bytes. `archives` counts the source's whole archives. `proven` is when a restore drill last
     succeeded. `recoverable_until` is for databases whose binary logs are archived. `error` is one line. `last_good` is
     when the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are the newest archive's verdict
-    (tasks/storage/verdict.py). The fields are those of the JSON report, by their names.
+    (tasks/storage/verdict.py). `read_share` is which part of the files drills read in 90 days, 0 to 1. The fields are
+    those of the JSON report, by their names.
     """
 
     app: str
@@ -74,6 +75,7 @@ class Row:
     incomplete: LeftOut | None = None
     suspect: str | None = None
     verdict_accepted: Acceptance | None = None
+    read_share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tasks.borg.extract import size
 from tasks.borg.info import archive_info, repository_info
 from tasks.borg.list import Archive, archives, contents
 from tasks.borg.messages import Message, Progress, read_messages
-from tasks.borg.read_back import read_back
+from tasks.borg.read_back import Aim, read_back
 from tasks.borg.runner import BorgError, How, run
 from tasks.errors import AppError
 from tasks.inventory.models import MariaDB
@@ -230,8 +230,17 @@ JSON: Mapping[str, tuple[object, Callable[[bytes], object]]] = {
         borg(lambda at: diff(at, NAME, NAME)),
     ),
     "read back": (
-        {"entries": 4, "files": 4, "expected": 4, "read": 4, "bytes": 100},
-        borg(lambda at: read_back(at, NAME, None)),
+        {
+            "entries": 4,
+            "files": 4,
+            "candidates": 4,
+            "expected": 4,
+            "read": 4,
+            "bytes": 9,
+            "changed": 0,
+            "window": [0, 9],
+        },
+        borg(lambda at: read_back(at, NAME, Aim())),
     ),
     "progress": (PROGRESS, progress),
     "percent": (PERCENT, progress),

@@ -139,3 +139,39 @@ def test_a_folder_that_holds_something_is_refused_for_several_sources_as_for_one
     assert "is not empty" in end.stdout + end.stderr
     assert yaml.safe_load((fleet.inventory / "apps/shop.yml").read_text())["files"]
     assert [each.name for each in full.iterdir()] == ["mine"]
+
+
+def test_names_that_are_not_utf_8_are_drilled_like_others(fleet: Operator, tmp_path: Path) -> None:
+    for name in (b"caf\xe9", b"\xff[1]*\xfe", b"caf\xe8", b"what?"):
+        Path(os.fsdecode(bytes(tmp_path / "data") + b"/" + name)).write_bytes(name)
+    fleet.inv("backup", "--app", "shop")
+    for sample in ("2", "5", "100"):
+        end = fleet.inv("verify", "--app", "shop", "--sample", sample)
+        assert end.returncode == 0, end.stdout
+    assert "(100 % of all files within 90 days)" in end.stdout
+    assert "5 of 5 files read" in end.stdout
+    assert fleet.report()["shop", "files"]["read_share"] == 1
+
+
+def test_what_holds_no_file_proves_nothing(fleet: Operator, tmp_path: Path) -> None:
+    (tmp_path / "data" / "file").unlink()
+    time.sleep(1)
+    fleet.inv("backup", "--app", "shop")
+    for words in ((), ("--all",)):
+        end = fleet.inv("verify", "--app", "shop", *words)
+        assert end.returncode == 4
+        assert "nothing in them, so a drill proves nothing" in end.stdout
+    assert fleet.report()["shop", "files"]["proven"] is None
+
+
+def test_drills_read_on_from_where_the_last_one_ended(fleet: Operator, tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / "data" / f"more-{number}").write_text(f"{number}")
+    time.sleep(1)
+    fleet.done("backup", "--app", "shop")
+    for _ in range(3):
+        fleet.done("verify", "--app", "shop", "--sample", "4")
+    details = [record["details"] for record in records(tmp_path, "verify")]
+    shares = [each["read_share"] for each in details if isinstance(each, dict)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1 > shares[0] > 0

@@ -180,6 +180,7 @@ def test_the_json_is_exactly_what_is_documented() -> None:
                 "incomplete": {"count": 0, "first": []},
                 "suspect": None,
                 "verdict_accepted": None,
+                "read_share": None,
             },
             as_json(FAILED, last="2026-11-20T03:00:00Z", last_good="2026-11-20T03:00:00Z"),
             as_json(UNKNOWN),

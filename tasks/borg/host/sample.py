@@ -1,0 +1,168 @@
+"""Reads back what an archive holds, all or a sample, and writes none of it. Runs alone on a host.
+
+    python3 -I -S -c PROGRAM JSON
+
+JSON: `list` and `extract`, borg's commands up to the archive; `archive`, `::NAME`; `sample`, how many files to read, or
+null for all of them; `since`, a time in UTC as 2026-11-22T03:00:00, or null; `cursor`, a place on the circle.
+
+Each file has a place on a circle of SPACE places, by its path. Up to half of a sample are files that changed since
+`since`, chosen at random; the others are the next ones on the circle from `cursor` on, so that samples that each begin
+where the one before ended read every file once.
+
+Standard output is JSON: `entries` and `files` are what the archive holds, `candidates` of them can be read; `expected`
+entries are to be read, `read` were, `bytes` is their size; `changed` of them changed since; `window` is the part of the
+circle that was read, as [from, length]. The exit code is borg's.
+
+A file without chunks has nothing to read: it is empty, or one more name of a file that has them (borg 1.2 and 1.4 read
+nothing of such a name when it is extracted alone). Of the standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from typing import Any
+
+from tasks.borg.host.entries import Entry, entries
+
+FORMAT = "--format={type}{mode} {num_chunks} {size} {bpath}{NUL}{isoctime} {isomtime}{NUL}"
+SPACE = 1 << 60
+LONGEST = 1 << 20  # bytes of the names in one command; Linux takes 2 MiB with the environment
+LISTED = b'"borg.output.list"'  # in the line of JSON that tells of a file which borg has begun to read
+SPECIAL = re.compile(rb"[*\[\]]")
+SECONDS = len("2026-11-22T03:00:00")
+
+
+def place(path: bytes) -> int:
+    """Return a path's place on the circle."""
+    return int.from_bytes(hashlib.blake2b(path, digest_size=8).digest(), "big") >> 4
+
+
+class Choice:
+    """What is to be read, chosen while the listing passes by: no list of all files is kept."""
+
+    def __init__(self, sample: int | None, since: str | None, cursor: int) -> None:
+        self.sample, self.since, self.cursor = sample, since, cursor
+        self.entries = self.files = self.candidates = self.bytes = self.fresh = 0
+        self.changed: list[tuple[bytes, int]] = []
+        self.next: list[tuple[int, bytes, int]] = []  # a heap, the farthest first
+        self.random = random.SystemRandom()
+
+    def see(self, entry: Entry) -> None:
+        """Take one entry into account."""
+        self.entries += 1
+        self.files += entry.kind == ord("-")
+        if entry.kind != ord("-") or entry.chunks == 0:
+            return
+        self.candidates += 1
+        self.bytes += entry.size
+        if self.sample is None:
+            return
+        far = (place(entry.path) - self.cursor) % SPACE
+        if len(self.next) < self.sample:
+            heapq.heappush(self.next, (-far, entry.path, entry.size))
+        else:
+            heapq.heappushpop(self.next, (-far, entry.path, entry.size))
+        if self.since and max(time[:SECONDS] for time in entry.source.decode("ascii", "replace").split()) >= self.since:
+            self._see_changed(entry, self.sample // 2)
+
+    def _see_changed(self, entry: Entry, most: int) -> None:
+        """Keep `most` of the changed files: each has the same chance."""
+        self.fresh += 1
+        if len(self.changed) < most:
+            self.changed.append((entry.path, entry.size))
+        elif (number := self.random.randrange(self.fresh)) < most:
+            self.changed[number] = (entry.path, entry.size)
+
+    def made(self) -> Made:
+        """Return what was chosen, as many files as fit into a command."""
+        near = sorted(((-far, path, size) for far, path, size in self.next), reverse=True)
+        chosen, room, length = dict(self.changed), LONGEST - sum(len(path) + 16 for path, _ in self.changed), 0
+        while near and (near[-1][1] in chosen or (len(chosen) < (self.sample or 0) and room > len(near[-1][1]) + 16)):
+            far, path, size = near.pop()
+            room -= 0 if path in chosen else len(path) + 16
+            chosen[path], length = size, far + 1
+        whole = not near and self.candidates <= len(chosen)
+        return Made(chosen, SPACE if whole else length)
+
+
+class Made:
+    """The chosen files with their sizes, and how far on the circle they reach."""
+
+    def __init__(self, chosen: dict[bytes, int], length: int) -> None:
+        self.chosen, self.length = chosen, length
+
+
+def pattern(path: bytes) -> bytes:
+    """Return borg's pattern for a listed path. A byte that is not UTF-8 is listed as `?`, which stands for any then."""
+    return b"sh:" + SPECIAL.sub(b"?", path) if b"?" in path else b"pp:" + path
+
+
+def extract(words: list[str], patterns: list[bytes]) -> tuple[int, int, set[bytes]]:
+    """Read; return borg's exit code, how many entries it named, and which. Its other messages go on.
+
+    Which ones are kept only where they were chosen: the others may be too many.
+    """
+    reader = subprocess.Popen(
+        [*map(os.fsencode, words), *patterns],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert reader.stderr is not None
+    count, named = 0, set()
+    for line in reader.stderr:
+        if LISTED in line:
+            count += 1
+            if patterns:
+                named.add(_named(line))
+        else:
+            sys.stderr.buffer.write(line)
+            sys.stderr.flush()
+    return reader.wait(), count, named
+
+
+def _named(line: bytes) -> bytes:
+    try:
+        return str(json.loads(line)["message"]).encode("utf-8", "replace")
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+def main() -> int:
+    """Run the plan in the first argument; the exit code."""
+    plan = json.loads(sys.argv[1])
+    choice = Choice(plan["sample"], plan["since"], plan["cursor"])
+    words = [*plan["list"], FORMAT, plan["archive"]]
+    listing = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert listing.stdout is not None
+    for entry in entries(listing.stdout):
+        choice.see(entry)
+    code = listing.wait()
+    if code not in (0, 1):
+        return code
+    return read(plan, choice)
+
+
+def read(plan: dict[str, Any], choice: Choice) -> int:
+    """Read what was chosen and print what came of it; the exit code."""
+    made, whole = choice.made(), choice.sample is None
+    expected = choice.entries if whole else len(made.chosen)
+    words = [*plan["extract"], plan["archive"], "--"]
+    code, count, named = extract(words, [pattern(path) for path in made.chosen]) if expected else (0, 0, set())
+    print(json.dumps({
+        "entries": choice.entries, "files": choice.files, "candidates": choice.candidates,
+        "expected": expected, "read": count if whole else len(named & set(made.chosen)),
+        "bytes": choice.bytes if whole else sum(made.chosen.values()),
+        "changed": sum(path in made.chosen for path, _ in choice.changed),
+        "window": [choice.cursor, SPACE if whole else made.length],
+    }))  # fmt: skip
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
