@@ -20,12 +20,13 @@ COMPRESSED = "compressed"  # in a record's details: bytes of all that the archiv
 FILES, TABLES = "files", "tables"  # in a record's details: how many, or a list of them
 LAST = 7  # predecessors whose median is the usual
 STEADY = 3  # or, where it is more, what all of so many had: after a release that made it larger
-# Predecessors without which nothing is said of a loss of nearly everything, of replaced data, of a loss of half: nobody
-# knows what is usual with fewer. A log that is rotated each week has been rotated twice after 15 nights.
-FEW, ENOUGH, TWO_WEEKS, THREE_WEEKS = 3, 8, 15, 22
+# Predecessors without which nothing is said of a loss, of replaced data, of a loss of somewhat less than half, of data
+# that was replaced slowly. A log that is rotated each week has been rotated twice after 15 nights.
+FEW, ENOUGH, TWO_WEEKS, THREE_WEEKS = 1, 3, 15, 22
+HALF = 0.5
 WINDOWS = (1, 7)  # backups over which replaced data is summed: at once, or little by little
 # More than a half: where data grows, the median lags behind.
-SHRUNK = 0.6
+SHRUNK = 0.6  # after two weeks
 SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # below so much, half says something only where the number is steady
 NEARLY_ALL, STABLE = 0.1, 0.85
 TIMES = 10  # so many times more than usual was replaced
@@ -122,11 +123,12 @@ def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, 
         usual = [each for backup in since[-LAST:] if (each := number(backup)) is not None]
         if value is None or not usual:
             continue
-        middle = max(median(usual), min(usual[-STEADY:]))
+        middle = max(median(usual), min(usual[-STEADY:])) if half else median(usual)
         lowest = min(each for backup in since if (each := number(backup)) is not None)
         steady = len(since) >= TWO_WEEKS and lowest >= middle * STABLE
-        telling = half and (middle >= SMALL[name] or steady)
-        if value >= middle or value > middle * (SHRUNK if telling else NEARLY_ALL):
+        telling = middle >= SMALL[name] or steady
+        part = NEARLY_ALL if not telling else SHRUNK if half else HALF
+        if value >= middle or value > middle * part:
             continue
         if not _fell_before(value, [each for backup in past if (each := number(backup)) is not None]):
             found.append(f"{words(value)}, where {words(int(middle))} are usual")

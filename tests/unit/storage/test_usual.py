@@ -102,14 +102,16 @@ def test_one_part_of_twenty_more_is_encrypted_each_night() -> None:
     assert night <= 4
 
 
-def test_few_backups_tell_little() -> None:
-    """Three, that nearly everything is gone; eight, that it was replaced; two weeks of them, that half is gone."""
-    assert odd(backup(2, size=0), days(2)) == ()
-    assert odd(backup(3, size=0), days(3)) != ()
-    assert odd(backup(7, stored=10 * GB, compressed=10 * GB), days(7)) == ()
-    assert odd(backup(8, stored=10 * GB, compressed=10 * GB), days(8)) != ()
-    assert odd(backup(14, size=5 * GB), days(14)) == ()
-    assert odd(backup(15, size=5 * GB), days(15)) != ()
+def test_a_loss_is_seen_from_the_second_backup_on_and_replaced_data_from_the_fourth() -> None:
+    assert odd(backup(1, size=4 * GB), days(1)) != ()
+    assert odd(backup(2, stored=10 * GB, compressed=10 * GB), days(2)) == ()
+    assert odd(backup(3, stored=10 * GB, compressed=10 * GB), days(3)) != ()
+
+
+def test_a_half_is_the_limit_until_two_weeks_of_backups_are_known() -> None:
+    assert odd(backup(7, size=int(4.9 * GB)), days(7)) != ()
+    assert odd(backup(7, size=int(5.5 * GB)), days(7)) == ()
+    assert odd(backup(15, size=int(5.5 * GB)), days(15)) != ()
 
 
 def test_what_happened_before_is_usual() -> None:
