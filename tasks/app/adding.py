@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.app import passphrase
-from tasks.app.checks import host_checks
+from tasks.app.checks import host_checks, way_to_storage
 from tasks.app.questions import completed
 from tasks.app.wanted import Wanted, refuse_contradiction, text
 from tasks.borg.apps import Opened
@@ -122,6 +122,9 @@ class _Adding:
         if wrong:
             lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
             raise AppError("\n  ".join([f"{app.name}: its host is not ready:", *lines]))
+        if new:
+            for copy in app.copies:
+                list(way_to_storage(session, copy))
         for each in found:
             if each.level != "ok":
                 self.say(f"{app.name}: {each.name}: {each.text}\n  {each.remedy}")

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.app.checks import Check, checks
+from tasks.app.checks import checks
+from tasks.app.finding import Check
 from tasks.errors import CloudbackupError
 from tasks.human import wants_colour
 from tasks.inventory import load

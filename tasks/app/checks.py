@@ -1,10 +1,10 @@
 """What must be true before an app can be backed up and restored: one check for each, in the order of dependence."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from tasks.app import files
+from tasks.app.finding import Check
+from tasks.app.programs import programs
 from tasks.borg import guard, locked
 from tasks.borg.escrow import read_copy
 from tasks.borg.key_export import escrow_path, exported
@@ -22,25 +22,11 @@ from tasks.storage.records import Record
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.sftp import SftpServer
-from tasks.storage.ssh import host_key_path
+from tasks.storage.ssh import SshServer, host_key_path
 from tasks.storage.staged import Staged
 
-Level = Literal["ok", "warning", "error"]
-OLDEST_BORG = (1, 2)
-NEWEST_BORG = (2, 0)  # the first that is not meant: its repositories are of another format
 SPARE = 0.1  # share of a storage below which its free space is a warning
 QUICK = How(lock_wait=10, timeout=60)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line: what was looked at, how it is, what was found, and what to do where it is not well."""
-
-    app: str
-    name: str
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 def checks(session: Session, app: App) -> Iterator[Check]:
@@ -54,8 +40,16 @@ def checks(session: Session, app: App) -> Iterator[Check]:
         yield from _tried(app, "storage", lambda: _storage(session, app))
         return
     yield from _tried(app, "host", lambda: host_checks(session, app))
-    yield from _tried(app, "storage", lambda: _storage(session, app))
-    opened = list(_tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host")))
+    way = list(_tried(app, "storage", lambda: way_to_storage(session, app)))
+    there = list(_tried(app, "storage", lambda: _storage(session, app)))
+    yield from (*way, *there)
+    if all(check.level != "error" for check in (*way, *there)) and not is_set_up(session, app):
+        remedy = f"`inv app.add --app {app.name}` makes what is missing, and the first backup"
+        yield Check(app.name, "setup", "error", f"is not set up on {app.storage} yet: there is no repository", remedy)
+        return
+    opened = (
+        [] if way else list(_tried(app, "repository", lambda: _repository(session, app, Side.HOST, "from the host")))
+    )
     yield from opened
     if any(check.level == "warning" for check in opened):
         return  # another run has it
@@ -64,14 +58,32 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     yield from _tried(app, "key", lambda: _escrow(session, app))
 
 
+def is_set_up(session: Session, app: App) -> bool:
+    """Tell whether anything of the app was ever made: its repository, a copy of its key, a record.
+
+    A repository that is gone is another matter than one that never was.
+    """
+    storage = session.storage_of(app)
+    if escrow_path(session.inventory.escrow, app.storage, app.name).exists():
+        return True
+    return storage.files(app).exists(f"{storage.path(app)}/config") or bool(storage.read_records(app, 1).all)
+
+
+def way_to_storage(session: Session, app: App) -> Iterator[Check]:
+    """Yield an error where the app's host cannot reach its storage over the network; nothing where it can."""
+    storage = session.storage_of(app)
+    if isinstance(storage, SshServer):
+        storage.refuse_unreachable(session.host(app))
+    yield from ()
+
+
 def host_checks(session: Session, app: App) -> Iterator[Check]:
     """Yield the checks of an app's host and what is to be saved there. Raises HostError, InterruptedRunError."""
     facts = session.host(app).facts()
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
     tools = session.host(app).tools()
-    yield _borg(app, tools)
-    yield _python(app, tools)
     storage = session.storage_of(app)
+    yield from programs(app, facts, tools, over_ssh=isinstance(storage, SshServer))
     if isinstance(storage, Staged):
         yield _rclone(app, tools, storage.oldest)
     if isinstance(storage, SftpServer) and storage.config.password is None:
@@ -88,23 +100,6 @@ def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterato
             yield from check()
     except CloudbackupError as error:
         yield Check(app.name, name, "error", error.what.removeprefix(f"{app.name}: "), error.remedy)
-
-
-def _borg(app: App, tools: Tools) -> Check:
-    if tools.borg is None:
-        return Check(app.name, "borg", "error", f"is not installed on {app.host}", "install the package borgbackup")
-    major, minor = (int(part) for part in tools.borg.split(".")[:2])
-    if not OLDEST_BORG <= (major, minor) < NEWEST_BORG:
-        remedy = "install borg 1.2 or 1.4"
-        return Check(app.name, "borg", "error", f"borg {tools.borg} on {app.host} is not supported", remedy)
-    return Check(app.name, "borg", "ok", f"borg {tools.borg}")
-
-
-def _python(app: App, tools: Tools) -> Check:
-    if tools.python3 is None:
-        remedy = "install python3: it is part of every backup, restore and publishing"
-        return Check(app.name, "python3", "error", f"is not installed on {app.host}", remedy)
-    return Check(app.name, "python3", "ok", f"python {tools.python3}")
 
 
 def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:

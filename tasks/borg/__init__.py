@@ -6,6 +6,7 @@ One module for each verb; `runner` runs them all, `failures` puts borg's errors 
 where borg 1.2 and 1.4 differ. `in_place` is the part of a restore that runs on the host.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from tasks.cli import APP_HELP, confirm, task
@@ -259,6 +260,28 @@ def roll_back(
         if remove:
             return work.remove_set_aside(opened, remove, force=force, ask=ask)
         return work.roll_back(opened, to if to >= 0 else None, moment, undo=undo, ask=ask)
+
+    apps.one(c.config.inventory, app, storage, act)
+
+
+@task(
+    name="confirm-address",
+    help={
+        "app": ONE_APP_HELP,
+        "yes": "confirm what the records tell of without being asked",
+        "storage": STORAGE_HELP,
+    },
+)
+def confirm_address(c: Any, app: str, yes: bool = False, storage: str = "") -> None:
+    """Go on with a repository that was moved or renamed: compare it with its records, and confirm the new address.
+
+    Change the storage in the inventory first; a key that is forced to the old path needs `inv storagebox.setup` too.
+    """
+    from tasks.borg import apps
+    from tasks.borg.confirm_address import confirm_address as confirmed
+
+    def act(opened: apps.Opened) -> Iterator[str]:
+        return confirmed(opened.session, opened.app, lambda question: confirm(question, yes=yes))
 
     apps.one(c.config.inventory, app, storage, act)
 

@@ -253,7 +253,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the repository was at another address when this machine last saw it",
-        "if it was moved, confirm it once by hand: BORG_RELOCATED_REPO_ACCESS_IS_OK=yes borg list ...",
+        "if you moved it: `inv borg.confirm-address` compares it with the records and confirms the new address",
         msgid="BORG_RELOCATED_REPO_ACCESS_IS_OK",
     ),
     Failure(

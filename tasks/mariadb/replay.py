@@ -146,11 +146,8 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
     client = [word for word in server.client_words() if word != "--quick"] + ["--max-allowed-packet=1G"]
     client += ["--local-infile=1"] * loads(todo)  # the data comes as a file beside the binary log
     tell(f"replays {len(numbers)} transactions from {len(todo.logs)} binary logs")
-    with (
-        (server.run / "said").open("w+b") as said,
-        (server.run / "errors").open("w+b") as errors,
-        (server.run / "read-errors").open("w+b") as read_errors,
-    ):
+    files = [(server.run / name).open("w+b") for name in ("said", "errors", "read-errors")]
+    with files[0] as said, files[1] as errors, files[2] as read_errors:  # in parentheses: Python 3.9
         # Whoever made the archives wrote what is replayed, LOAD DATA LOCAL of any file perhaps: not as root.
         taking = subprocess.Popen(
             client, cwd=server.run, env=server.client_environment(), preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)

@@ -54,6 +54,7 @@ class Tools:
     borg: str | None
     python3: str | None
     rclone: str | None = None
+    borg_said: str = ""  # its first line, printable, where that is no version: a borg that does not start
 
 
 def parse_facts(text: str) -> Facts:
@@ -74,7 +75,13 @@ def parse_facts(text: str) -> Facts:
 def parse_tools(text: str) -> Tools:
     """Return the versions in the script's output."""
     said = _said(text)
-    return Tools(borg=_version(said, "borg"), python3=_version(said, "python3"), rclone=_version(said, "rclone"))
+    borg = _version(said, "borg") if said.get("borg", "").startswith("borg") else None
+    return Tools(
+        borg=borg,
+        python3=_version(said, "python3"),
+        rclone=_version(said, "rclone"),
+        borg_said="" if borg else "".join(sign for sign in said.get("borg", "") if sign.isprintable())[:200],
+    )
 
 
 def apart(clock: float, before: float, after: float) -> float:

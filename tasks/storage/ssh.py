@@ -1,6 +1,7 @@
 """Storage kind `ssh`: any SSH server with borg."""
 
 import posixpath
+import re
 import shlex
 import threading
 from collections.abc import Iterable
@@ -11,9 +12,11 @@ from tasks.inventory.models import App
 from tasks.remote.address import bracketed, unbracketed
 from tasks.remote.agent import load_key
 from tasks.remote.files import Files
+from tasks.remote.host import Host
 from tasks.remote.login import refuse_open_key
 from tasks.remote.openssh import NEWEST, OpenSsh
-from tasks.remote.script import Environment
+from tasks.remote.running import HostError
+from tasks.remote.script import Environment, Script, quote
 from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Storage, Usage
 from tasks.storage.repository import Side
@@ -29,6 +32,12 @@ Config = configured.SshStorage | configured.StorageBox
 _WITH_KNOWN_HOSTS = (
     'umask 077; file=$(mktemp) && printf "%s\\n" "$1" >"$file" && exec 3<"$file" && rm -f "$file" || exit 255; '
     'shift; program=$1; shift; "$program" -o UserKnownHostsFile=/proc/$$/fd/3 "$@"; exit $?'
+)
+
+_UNREACHABLE = re.compile(
+    r"(?<=: )(?:Connection (?:refused|timed out)|No route to host|Network is unreachable|Name or service not known|"
+    r"Temporary failure in name resolution|No address associated with hostname)|"
+    r"Could not resolve hostname[^\n\r]{0,200}|Connection timed out during banner exchange"
 )
 
 
@@ -96,6 +105,20 @@ class SshServer(Storage):
             options += [f"KnownHostsCommand=/bin/echo {known}", "UserKnownHostsFile=/dev/null"]
             return words + _as_words(options)
         return ["/bin/sh", "-c", _WITH_KNOWN_HOSTS, "sh", known, *words, *_as_words(options)]
+
+    def refuse_unreachable(self, host: Host) -> None:
+        """Raise HostError where a host's ssh comes to no SSH server at the storage's address; no key is tried."""
+        config = self.config
+        words = [*self.ssh_words(None, host.facts().ssh), "-o", "PreferredAuthentications=none", "-p", str(config.port)]
+        account = f"{config.user}@{unbracketed(config.host)}"
+        said = host.run(Script(quote([*words, account, "true"])), timeout=60).error_text
+        found = _UNREACHABLE.search(said)
+        if found is not None:
+            what = f"{host.name} cannot reach the storage {self.name} at {config.host}, port {config.port}: {found[0]}"
+            remedy = "look at that machine's firewall and network"
+            if self.kind == "storagebox":
+                remedy += ", and at the box's: `inv storagebox.access` shows whether it takes SSH from outside"
+            raise HostError(what, remedy, transient=True)
 
     def files(self, app: App) -> Files:  # noqa: ARG002  # one server holds all apps
         """Return the server's files over SFTP."""

@@ -1,0 +1,59 @@
+"""A repository that is at another address than before: held against the records, then confirmed to borg on both sides.
+
+Borg keeps the address of each repository that a machine has seen, and refuses one that moved (BORG_BASE_DIR,
+`security/<id>/location`): somebody may have put another in its place. So what lies there is looked at first by a borg
+that remembers nothing, and only what the records tell of is confirmed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from tasks.borg import guard
+from tasks.borg.list import archives
+from tasks.borg.runner import How
+from tasks.errors import RefusedError
+from tasks.inventory.models import App
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
+
+Ask = Callable[[str], bool]
+ASKED = "BORG_RELOCATED_REPO_ACCESS_IS_OK"
+QUICK = How(lock_wait=30, timeout=300)
+# A folder of the moment in place of the one in which borg remembers addresses, on whichever machine it runs.
+FORGETFUL = replace(
+    QUICK, first="BORG_BASE_DIR=$(mktemp -d); export BORG_BASE_DIR; trap 'rm -rf \"$BORG_BASE_DIR\"' EXIT"
+)
+CONFIRMING = replace(QUICK, environment={ASKED: "yes"})
+
+
+def confirm_address(session: Session, app: App, ask: Ask) -> Iterator[str]:
+    """Compare the repository at the inventory's address with the records, ask, and confirm it on both sides.
+
+    Yields what a person is told. Raises RefusedError when the records tell of something else or nothing, or the person
+    says no; BorgError, HostError, FilesError.
+    """
+    repository = session.repository(app, Side.OPERATOR)
+    found = guard.look(session, app, repository, FORGETFUL, patience=0)
+    if not found.records.all:
+        raise RefusedError(
+            f"{app.name}: no record lies beside {repository.url}, so nothing tells whether it is the same repository",
+            "move the folder `records` together with the repositories, or correct `directory` of the storage",
+        )
+    if found.doubts:
+        doubts = "; ".join(doubt.text for doubt in found.doubts)
+        remedy = (
+            f"look at it before anything is confirmed: `inv borg.rollback --app {app.name}` shows what was done to it"
+        )
+        raise RefusedError(f"{app.name}: {repository.url} is not as the records tell: {doubts}", remedy)
+    newest = found.listing.archives[-1].name if found.listing.archives else "none"
+    yield f"{app.name}: {repository.url}"
+    count = len(found.listing.archives)
+    yield f"  repository {found.listing.repository_id}, archives: {count}, as recorded; the newest: {newest}"
+    if not ask(f"Does {app.name}'s repository lie there now?"):
+        raise RefusedError(f"{app.name}: nothing was confirmed")
+    for side in (Side.OPERATOR, Side.HOST):
+        own = session.repository(app, side)
+        listed = archives(own, how=CONFIRMING)
+        if listed.repository_id != found.listing.repository_id:
+            raise RefusedError(f"{app.name}: {own.host.name} sees another repository ({listed.repository_id})")
+        yield f"  confirmed on {'this machine' if own.host is session.operator else own.host.name}"
