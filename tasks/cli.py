@@ -92,6 +92,14 @@ def _require(body: Callable[..., None], given: dict[str, Any]) -> None:
             raise UsageError(f"{option} is missing", "`--help` explains each option")
 
 
+def host_key_question(where: str, shown: str) -> str:
+    """Return the question whether a host key is the right one, with what it is to be compared with."""
+    return (
+        f"{where} shows the host key {shown}. Is that the right one? (To compare: on that machine,"
+        " `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`; for a Storage Box, Hetzner's documentation.)"
+    )
+
+
 def confirm(question: str, *, yes: bool, option: str = "--yes") -> bool:
     """Ask a person; `yes` answers for them. Without a terminal nothing waits: UsageError names the option to give."""
     if yes:

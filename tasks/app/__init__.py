@@ -4,7 +4,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from tasks.cli import APP_HELP, confirm, task
+from tasks.cli import APP_HELP, confirm, host_key_question, task
 
 APP_FILE_HELP = "the app's name, and its file's: a-z, 0-9 and _ . -"
 
@@ -57,7 +57,7 @@ def add_app(
     def trusts(where: str, shown: str) -> bool:
         if fingerprint:
             return shown in fingerprint
-        return confirm(f"{where} shows the host key {shown}. Is that the right one?", yes=yes)
+        return confirm(host_key_question(where, shown), yes=yes)
 
     wanted = Wanted(
         app=app,

@@ -26,7 +26,13 @@ def shown(least: Version) -> str:
 
 
 def programs(app: App, facts: Facts, tools: Tools, *, over_ssh: bool) -> Iterator[Check]:
-    """Yield a line for bash, python3 and borg, and for ssh where borg reaches the storage `over_ssh`."""
+    """Yield a line for python3 and borg, and for a home and a bash that will not do.
+
+    And one for ssh, where borg reaches the storage `over_ssh`.
+    """
+    if facts.home_closed:
+        what = f"{facts.home} on {app.host} may not be written by {facts.user}, and borg keeps its cache there"
+        yield Check(app.name, "home", "error", what, "give the login a home of its own")
     bash = version(facts.bash)
     if bash is None or bash < BASH:
         what = f"bash {facts.bash or 'of no known version'} on {app.host} is too old: {shown(BASH)} or later is needed"

@@ -104,6 +104,11 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|No \w+ host key is known for",
     ),
     Failure(
+        "the private key {path} may be read by others (mode {mode}), so ssh refuses it",
+        "`chmod 600` that file on the machine where borg runs",
+        pattern=r"Permissions (?P<mode>[0-7]{3,5}) for '(?P<path>[^'\n]+)' are too open",
+    ),
+    Failure(
         "the storage refuses the key",
         "the account needs this public key in its own .ssh/authorized_keys: `inv storagebox.setup` puts it there; "
         "and a Storage Box needs SSH support: `inv storagebox.access --ssh on`",

@@ -50,6 +50,7 @@ class _Line(Answer):
 
     type: Text
     levelname: Text = ""
+    name: Text = ""
     message: Text = ""
     msgid: Text | None = None
     finished: bool = False
@@ -74,13 +75,24 @@ def read_line(line: str) -> Message | Progress | None:
         return Message(Level.OTHER, cut(line.rstrip()))
     match said.type:
         case "log_message":
-            return Message(_LEVELS.get(said.levelname, Level.INFO), said.message.strip(), said.msgid or "")
+            return Message(_level(said), said.message.strip(), said.msgid or "")
         case "question_prompt":
             return Message(Level.QUESTION, said.message.strip(), said.msgid or "")
         case "archive_progress" | "progress_percent" | "progress_message":
             return _progress(said)
         case _:
             return None
+
+
+def _level(said: _Line) -> Level:
+    """Return a message's level. What ssh or a shell on the storage prints, borg passes on as a warning of its own.
+
+    It is none (borg 1.2.4 and 1.4.5, `handle_remote_line`: the logger is the root one, "Remote: " stands before it): a
+    greeting of the storage's start files would make every backup one to be looked at.
+    """
+    if said.name == "root" and said.message.startswith("Remote: "):
+        return Level.OTHER
+    return _LEVELS.get(said.levelname, Level.INFO)
 
 
 def read_messages(text: str) -> tuple[Message, ...]:

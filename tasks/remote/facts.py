@@ -12,6 +12,7 @@ LONGEST = 1024  # characters of one word of a host's
 _ASK = r"""
 say() { printf '%s=%s\n' "$1" "$2"; }
 say home "$HOME"
+if [ ! -w "$HOME" ]; then say home_closed yes; fi
 say user "$(id -un)"
 say hostname "$(uname -n)"
 say machine "$(cat /etc/machine-id 2>/dev/null || true)"
@@ -45,6 +46,7 @@ class Facts:
     ssh: OpenSsh = field(default_factory=lambda: OpenSsh(None, frozenset()))
     now: int | None = None
     ahead: float | None = None
+    home_closed: bool = False  # the login may not write in its own home, where borg keeps what it knows
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def parse_facts(text: str) -> Facts:
         machine=_machine(said),
         memory_available=_bytes(said.get("memory", "")),
         bash=_version(said, "bash"),
+        home_closed=said.get("home_closed") == "yes",
         ssh=answered(said),
         now=int(said["now"]) if re.fullmatch(r"\d{1,11}", said.get("now", "")) else None,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tasks.cli import confirm, task
+from tasks.cli import confirm, host_key_question, task
 
 BOX_HELP = "name of a storage in the inventory; needless when there is one storage box only"
 STORAGE_HELP = "name of a storage in the inventory; repeat it for several; none means all storage boxes"
@@ -28,7 +28,7 @@ def setup(c: Any, storage: Any = None, fingerprint: str = "", yes: bool = False)
     def trusts(host: str, shown: str) -> bool:
         if fingerprint:
             return fingerprint == shown
-        return confirm(f"{host} shows the host key {shown}. Is that the right one?", yes=yes)
+        return confirm(host_key_question(host, shown), yes=yes)
 
     prepare.run(c.config.inventory, storage or (), trusts, print, lambda question: confirm(question, yes=yes))
 

@@ -18,10 +18,8 @@ def test_an_app_that_is_not_set_up_is_told_once_with_the_command(
     shutil.copy(own.inventory / "apps" / "blog.yml", own.inventory / "apps" / "fresh.yml")
     end = own.inv("app.check", "--app", "fresh")
     assert end.returncode == 4
-    assert errors(end.stdout) == [
-        "setup is not set up on box yet: there is no repository"
-        " `inv app.add --app fresh` makes what is missing, and the first backup"
-    ]
+    told = "setup is not set up on box yet: there is no repository"
+    assert errors(end.stdout) == [f"{told} `inv app.add --app fresh` makes what is missing, and the first backup"]
 
 
 def test_a_repository_that_is_gone_is_not_taken_for_a_new_app(lab: Lab, operator: Operator, saved: str) -> None:

@@ -44,6 +44,13 @@ def test_each_has_one_sentence(told: dict[str, str], name: str, text: str) -> No
     assert told == {name: text}
 
 
+def test_a_home_that_cannot_be_written_is_told() -> None:
+    facts = Facts("/home/deploy", "deploy", "m", None, "5.2", home_closed=True)
+    told = [check for check in programs(Shop(), facts, GOOD, over_ssh=False) if check.level == "error"]  # type: ignore[arg-type]
+    assert [check.name for check in told] == ["home"]
+    assert "/home/deploy on root@shop1 may not be written by deploy" in told[0].text
+
+
 def test_a_missing_python_is_not_told_as_a_missing_borg() -> None:
     told = errors(parse_tools("borg=env: 'python3': No such file or directory\n"))
     assert told["python3"] == "is not installed on root@shop1"
