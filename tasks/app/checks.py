@@ -1,6 +1,7 @@
 """What must be true before an app can be backed up and restored: one check for each, in the order of dependence."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from tasks.app import files
 from tasks.app.finding import Check
@@ -66,7 +67,9 @@ def is_set_up(session: Session, app: App) -> bool:
     storage = session.storage_of(app)
     if escrow_path(session.inventory.escrow, app.storage, app.name).exists():
         return True
-    return storage.files(app).exists(f"{storage.path(app)}/config") or bool(storage.read_records(app, 1).all)
+    with suppress(CloudbackupError):
+        return storage.files(app).exists(f"{storage.path(app)}/config") or bool(storage.read_records(app, 1).all)
+    return True  # unknown: the other checks say why
 
 
 def way_to_storage(session: Session, app: App) -> Iterator[Check]:
