@@ -23,8 +23,8 @@ from tasks.storage.repository import Repository
 
 PROGRAM = Program(program, (wall, entries, extraction, places, room))
 DISTRUSTED = (
-    "somebody with the host's key may have made it: look into it with `inv borg.list --archive NAME`; a device is restored "
-    "with --trust-archive only, what writes outside of its folder never"
+    "somebody with the host's key may have made it: look into it with `inv borg.list --archive NAME`; a device is "
+    "restored with --trust-archive only, what writes outside of its folder never"
 )
 
 

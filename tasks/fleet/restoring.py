@@ -150,7 +150,9 @@ def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
     if options.archive != LATEST:
         source = choices.source_of(options.archive, options.sources)
         if source not in RESTORABLE:
-            raise UsageError(f"{options.archive} holds binary logs", "`inv restore --at` brings a database to a moment")
+            raise UsageError(
+                f"{options.archive} holds binary logs", "`inv restore --at TIME` brings a database to a moment"
+            )
         if source not in mine and options.target is None:
             raise UsageError(f"{app.name} has no `{source}` in the inventory", "give --target, a new folder")
         return [source]
