@@ -5,7 +5,6 @@ through the one before it: every hop's host key is checked, and none of them ask
 """
 
 import os
-import shlex
 import socket
 import subprocess
 import tempfile
@@ -62,7 +61,6 @@ class Proxy:
     """A running proxy; `plug` is the connection through it."""
 
     def __init__(self, words: Words) -> None:
-        self._words = words
         self.plug, far = socket.socketpair()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the proxy
         try:
@@ -96,6 +94,3 @@ class Proxy:
             self._process.kill()
             self._process.wait()
         self._said.close()
-
-    def __str__(self) -> str:
-        return shlex.join(self._words)
