@@ -38,7 +38,7 @@ def commands(source: str) -> list[str]:
 
 def fault(command: str) -> str:
     """Return what is wrong with a command, empty when nothing is."""
-    words = [word for word in shlex.split(command.replace(" X on", " --ssh on")) if word != "..."]
+    words = [word for word in shlex.split(command.partition("|")[0].replace(" X on", " --ssh on")) if word != "..."]
     try:
         parsed = Parser(contexts=ns.to_contexts()).parse_argv(words)
     except (ParseError, ValueError) as error:
