@@ -33,7 +33,7 @@ def confirm_address(session: Session, app: App, ask: Ask) -> Iterator[str]:
     says no; BorgError, HostError, FilesError.
     """
     repository = session.repository(app, Side.OPERATOR)
-    found = guard.look(session, app, repository, FORGETFUL, patience=0)
+    found = guard.look(session, app, repository, FORGETFUL, patience=guard.AT_ONCE)
     if not found.records.all:
         raise RefusedError(
             f"{app.name}: no record lies beside {repository.url}, so nothing tells whether it is the same repository",

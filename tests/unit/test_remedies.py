@@ -38,7 +38,8 @@ def commands(source: str) -> list[str]:
 
 def fault(command: str) -> str:
     """Return what is wrong with a command, empty when nothing is."""
-    words = [word for word in shlex.split(command.partition("|")[0].replace(" X on", " --ssh on")) if word != "..."]
+    told = command.partition("|")[0].removesuffix(" ...").replace(" X on", " --ssh on")
+    words = shlex.split(re.sub(r"(?<=--app X) X$", "", told))  # an option that is chosen as it is printed
     try:
         parsed = Parser(contexts=ns.to_contexts()).parse_argv(words)
     except (ParseError, ValueError) as error:
