@@ -84,7 +84,7 @@ def read_back(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) 
         raise BorgError(f"{repository.app}: {archive} cannot be read whole: {result.warnings[0]}", "", result)
     if not said.candidates:
         what = f"{archive} holds {said.files} files and nothing in them, so a drill proves nothing"
-        raise BorgError(f"{repository.app}: {what}", "look into it: `inv borg.list --archive`", result)
+        raise BorgError(f"{repository.app}: {what}", "look into it: `inv borg.list --archive NAME`", result)
     if said.read != said.expected or len(said.window) != 2:
         what = f"{archive} should give {said.expected} entries, and gave {said.read}"
         raise BorgError(f"{repository.app}: {what}", "", result)
