@@ -1,7 +1,7 @@
 """The source `binlog`: whether there is anything new, and what a new archive of binary logs continues."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.borg.create import Created, StreamOptions
 from tasks.borg.runner import ContentError
@@ -11,12 +11,13 @@ from tasks.fleet.ready import Learnt, Ready, Unchanged
 from tasks.inventory.models import App
 from tasks.mariadb import binlogs, failures
 from tasks.mariadb.binlogs import Identity, Look, Saved
+from tasks.storage import moments
 from tasks.storage.records import UNCHANGED, Record
 from tasks.storage.session import Session
 
 SOURCE = "binlog"
 STREAM = "binlog.tar"  # the one file in an archive of binary logs
-DETAILS = "binlog"  # what a record's details have of them
+DETAILS = moments.BINLOG  # what a record's details have of them
 KINDS = (f"backup-{SOURCE}", f"{UNCHANGED}-{SOURCE}")
 FEW = 3  # newest records of each kind, one of which nearly always tells
 
@@ -31,7 +32,7 @@ def ready(session: Session, app: App, archive: str) -> Ready | Unchanged:
     saved = newest(session, app)
     look = binlogs.look(session.host(app), way, saved.last.name if saved else None)
     if saved is not None and look.unchanged(saved):
-        return Unchanged({DETAILS: Saved(saved.chain, saved.last, saved.state, look.now).details()})
+        return Unchanged({DETAILS: replace(saved, until=look.now, replicated=look.replicated).details()})
     after = saved.last.name if saved is not None and look.last == saved.last else ""
     options = StreamOptions(
         archive=archive, content=binlogs.archive(way, look.directory, after), name=STREAM, compression=app.compression
@@ -73,12 +74,16 @@ def _learnt(session: Session, app: App, before: _Before, created: Created) -> Le
         )
     until, files = told
     now, breaks = binlogs.joined(saved, until, files)
+    now = replace(now, replicated=look.replicated)
     remedy = "no moment between can be restored"
     if breaks and not _based(session, app, now):
         remedy += f"; make a new backup: `inv mariadb.backup --app {app.name}`"
     about = {"files": len(files), "first": files[0].identity.name, "options": dict(look.options), "zone": look.zone}
     details = {DETAILS: {**now.details(), **about}}
-    return Learnt(details, tuple(f"{why}; {remedy}" for why in breaks))
+    said = [f"{why}; {remedy}" for why in breaks]
+    if look.replicated and saved is not None and look.replicated != saved.replicated:
+        said.append(moments.UNLOGGED)
+    return Learnt(details, tuple(said))
 
 
 def _based(session: Session, app: App, now: Saved) -> bool:
@@ -95,7 +100,7 @@ def _based(session: Session, app: App, now: Saved) -> bool:
 
 
 def _at(record: Record) -> object:
-    return record.details.get(database.POSITION)
+    return record.details.get(moments.POSITION)
 
 
 def explained(app: App, error: ContentError) -> CloudbackupError:

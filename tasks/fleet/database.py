@@ -17,13 +17,13 @@ from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump, positions
 from tasks.mariadb.server import Server
 from tasks.remote.secret import resolve
+from tasks.storage.moments import POSITION, REPLICATED
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 from tasks.storage.verdict import Verdict
 
 SOURCE = "mariadb"
 STREAM = "mariadb.mbstream"  # the one file in an archive of a server
-POSITION = "position"  # in a record's details: the binary log that was open at the end of the copy
 TABLES = "tables"  # in a record's details: which tables the archive is to hold
 VERSION = "MariaDB "  # in an archive's comment, before the server's version
 FEW, ALL = 3, 1_000_000  # records
@@ -61,7 +61,7 @@ def ready(session: Session, app: App, archive: str) -> Ready:
     warnings = _outgrown(asked, chunk_size, host.facts().memory_available)
 
     def learnt(created: Created) -> Learnt:
-        standing = _positions(session, app, positions(created.said))
+        standing = _positions(session, app, positions(created.said), binlogs.unlogged(asked.variables))
         held, said = _tables(asked, created.said)
         return Learnt({**standing, **asked.details, **held}, (*warnings, *said))
 
@@ -105,12 +105,17 @@ def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> t
     return (f"{what} what is meant for it: {remedy}",)
 
 
-def _positions(session: Session, app: App, told: Mapping[str, str]) -> dict[str, Any]:
-    """Return where the backup stands, for its record: in which binary log, of which master and Galera state."""
+def _positions(session: Session, app: App, told: Mapping[str, str], replicated: str) -> dict[str, Any]:
+    """Return where the backup stands, for its record: in which binary log, of which master and Galera state.
+
+    `replicated` is as in `binlogs.unlogged`.
+    """
     found: dict[str, Any] = standing(told.get("slave_info", ""), told.get("galera_info", ""))
     name, offset, gtid = (*told.get("binlog_info", "").split("\t"), "", "", "")[:3]
     if name and offset.isdigit():
-        found[POSITION] = {"name": name, "offset": int(offset), "gtid": gtid, **_identity(session, app, name)}
+        more = {REPLICATED: replicated} if replicated else {}
+        identity = _identity(session, app, name)
+        found[POSITION] = {"name": name, "offset": int(offset), "gtid": gtid, **identity, **more}
     return found
 
 

@@ -8,10 +8,12 @@ from typing import Any
 from tasks.borg.extract import content
 from tasks.borg.list import Archive, Listing, find
 from tasks.errors import AppError, RefusedError, UsageError
-from tasks.fleet import binlogs, database
+from tasks.fleet import binlogs
 from tasks.inventory.models import App
+from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.chain import CLOCK_STEP
 from tasks.mariadb.recover import Moment, Position, Recovered
+from tasks.storage.moments import POSITION, Moments, ended
 from tasks.storage.records import Record
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
@@ -31,10 +33,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Planned:
-    """The whole backup to begin with, and the moment to which its server is brought."""
+    """The whole backup to begin with, and the moment to which its server is brought: None where it ends at that one."""
 
     base: Archive
-    moment: Moment
+    moment: Moment | None
 
 
 def moment(text: str) -> datetime:
@@ -71,14 +73,22 @@ def planned(session: Session, repository: Repository, listing: Listing, app: App
     Raises UsageError, RefusedError.
     """
     _require_binlogs(app, listing)
-    known = _Known(session, app)
+    known = _Known(session, app, listing)
     base = _base(app, listing, known, target)
+    reach = known.moments.reach(base.id)
+    if reach is not None and reach.why and reach.until < target.at:
+        raise RefusedError(
+            f"{app.name}: {shown(target.at)} cannot be reached by {base.name}, only {shown(reach.until)}: {reach.why}",
+            "a newer whole backup may do: --archive",
+        )
+    if reach is not None and target.at <= reach.until and not reach.saved:
+        return Planned(base, None)
     logs = _logs(app, listing, base, target.at)
-    if not logs:
+    if not logs and (reach is None or reach.until < target.at):
         raise RefusedError(
             f"{app.name}: no binary logs were saved since {base.name}", f"`inv mariadb.binlog --app {app.name}`"
         )
-    saved = known.saved
+    saved = Saved.parse(reach.saved) if reach is not None and reach.saved else known.saved
     return Planned(
         base,
         Moment(
@@ -129,10 +139,11 @@ def _base(app: App, listing: Listing, known: "_Known", target: Target) -> Archiv
         return named
     bases = sorted(listing.of(app.name, SOURCE), key=_start)
     before = [each for each in bases if known.end(each) <= target.at]
+    reaching = [each for each in before if (to := known.moments.reach(each.id)) and target.at <= to.until]
     if not before:
         oldest = f"the oldest whole backup ended {shown(known.end(bases[0]))}" if bases else "there is no whole backup"
         raise RefusedError(f"{app.name}: {shown(target.at)} cannot be reached: {oldest}")
-    return before[-1]
+    return (reaching or before)[-1]
 
 
 def _logs(app: App, listing: Listing, base: Archive, at: datetime) -> list[Archive]:
@@ -146,13 +157,14 @@ def _logs(app: App, listing: Listing, base: Archive, at: datetime) -> list[Archi
 class _Known:
     """What records tell of the app's backups; a restore does without them when they cannot be had."""
 
-    def __init__(self, session: Session, app: App) -> None:
+    def __init__(self, session: Session, app: App, listing: Listing) -> None:
         storage = session.storage_of(app)
         try:
             self._bases = storage.read_records(app, ALL, (f"backup-{SOURCE}", "backup")).all
             self._logs = storage.read_records(app, only=binlogs.KINDS).all
         except AppError:
             self._bases = self._logs = ()
+        self.moments = Moments((*self._bases, *self._logs), frozenset(each.id for each in listing.archives))
         saved = binlogs.saved_of(self._logs)
         self.saved = saved[-1] if saved else None
         about = [
@@ -164,7 +176,7 @@ class _Known:
     def position(self, base: Archive) -> Position | None:
         """Return where a backup ends."""
         record = self._of(base)
-        return Position.parse(record.details.get(database.POSITION)) if record else None
+        return Position.parse(record.details.get(POSITION)) if record else None
 
     def details(self, base: Archive) -> Mapping[str, Any]:
         """Return what a backup's record has, empty when there is none."""
@@ -174,7 +186,7 @@ class _Known:
     def end(self, base: Archive) -> datetime:
         """Return when a backup's copy ended; when it began, where that is all that is known."""
         record = self._of(base)
-        return base.start + timedelta(seconds=record.duration_seconds or 0) if record else base.start
+        return ended(record) if record else base.start
 
     def _of(self, base: Archive) -> Record | None:
         return next((each for each in self._bases if each.archive_id == base.id), None)

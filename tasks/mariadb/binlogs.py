@@ -20,6 +20,7 @@ from tasks.mariadb.access import CLIENT, Access
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
+from tasks.storage.moments import REPLICATED
 
 PROGRAM = Program(collect, (binlog,))
 HEAD = 512  # bytes of a file that hold its Format_description
@@ -32,7 +33,15 @@ KEPT = (
 )
 _MARK = "cloudbackup head"
 _OPTIONS = ("--batch", "--skip-column-names", "--connect-timeout=20")
-_ASKED = ("log_bin", "log_bin_basename", "encrypt_binlog", "gtid_binlog_state", *KEPT)
+_ASKED = (
+    "log_bin",
+    "log_bin_basename",
+    "encrypt_binlog",
+    "gtid_binlog_state",
+    "gtid_slave_pos",
+    "log_slave_updates",
+    *KEPT,
+)
 _NAMES = ", ".join(f"'{name}'" for name in _ASKED)
 _ASK = f"SELECT UNIX_TIMESTAMP(); SHOW GLOBAL VARIABLES WHERE Variable_name IN ({_NAMES})"
 _ZONE = 'printf "%s\\n" "${TZ:-$(tail -n 1 /etc/localtime 2>/dev/null)}"'
@@ -63,6 +72,7 @@ class _Saved(Answer):
     last: _Identity
     state: Text
     until: Unix
+    replicated: Text = ""
 
 
 @dataclass(frozen=True)
@@ -93,13 +103,14 @@ class Saved:
     """What a record knows of the binary logs that were archived last.
 
     `chain` is the first of the unbroken row of them that ends in `last`, after which the GTID state was `state`;
-    `until` is the server's time up to which everything is archived.
+    `until` is the server's time up to which everything is archived. `replicated` is as in `unlogged`.
     """
 
     chain: Identity
     last: Identity
     state: str
     until: datetime
+    replicated: str = ""
 
     @classmethod
     def parse(cls, values: object) -> "Saved | None":
@@ -111,12 +122,13 @@ class Saved:
         chain, last = Identity.parse(said.chain.model_dump()), Identity.parse(said.last.model_dump())
         assert chain is not None
         assert last is not None
-        return cls(chain, last, said.state, datetime.fromtimestamp(said.until, UTC))
+        return cls(chain, last, said.state, datetime.fromtimestamp(said.until, UTC), said.replicated)
 
     def details(self) -> dict[str, Any]:
         """Return it for a record."""
         chain, last = asdict(self.chain), asdict(self.last)
-        return {"chain": chain, "last": last, "state": self.state, "until": int(self.until.timestamp())}
+        found = {"chain": chain, "last": last, "state": self.state, "until": int(self.until.timestamp())}
+        return {**found, **({REPLICATED: self.replicated} if self.replicated else {})}
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,7 @@ class Look:
     """What the server says before anything is done. `last` is the file that was asked for, None when it is gone.
 
     `options` and `zone` are what a replay needs to know of the server: variables, and its time zone as for TZ.
+    `replicated` is as in `unlogged`.
     """
 
     now: datetime
@@ -132,6 +145,7 @@ class Look:
     last: Identity | None
     options: Mapping[str, str]
     zone: str
+    replicated: str = ""
 
     def unchanged(self, saved: Saved) -> bool:
         """Tell whether nothing was written since: the same state, and of the same binary logs.
@@ -176,7 +190,13 @@ printf 'zone\\t'; {quote(access.beside(_ZONE))} </dev/null
         _identity(name, head),
         options,
         zone,
+        unlogged(variables),
     )
+
+
+def unlogged(variables: Mapping[str, str]) -> str:
+    """Return up to where a server has replicated, when what it replicates is not in its own binary logs; else empty."""
+    return variables.get("gtid_slave_pos", "") if variables.get("log_slave_updates") == "OFF" else ""
 
 
 def _require(host: Host, variables: Mapping[str, str]) -> None:

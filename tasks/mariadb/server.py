@@ -28,6 +28,7 @@ VARIABLES = (
     "innodb_page_size",
     "log_bin",
     "log_bin_basename",
+    "log_slave_updates",
     "open_files_limit",
     "pid_file",
     "port",

@@ -9,9 +9,9 @@ from tasks.borg import naming
 from tasks.borg.doubts import CLOCKS_APART, Doubt
 from tasks.borg.list import Archive
 from tasks.report.human import age, day
-from tasks.report.recoverable import recoverable
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
 from tasks.storage.chronology import AHEAD
+from tasks.storage.moments import recoverable
 from tasks.storage.records import UNCHANGED, Record, Records
 from tasks.storage.verdict import ACCEPT, Accepted, Verdict, has_verdict, verdict_of, verdict_of_comment, verdicts
 

@@ -33,10 +33,10 @@ from tasks.remote.facts import parse_facts, parse_tools
 from tasks.remote.output import Output
 from tasks.remote.script import Stream
 from tasks.report.judge import Evidence, judge
-from tasks.report.recoverable import recoverable
 from tasks.report.rows import Expected
 from tasks.storage import publication
 from tasks.storage.ledger import ledger
+from tasks.storage.moments import recoverable
 from tasks.storage.publication import Folders, Way
 from tasks.storage.rclone_files import RcloneFiles
 from tasks.storage.records import Record, Records

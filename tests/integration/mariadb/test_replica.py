@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tasks.lab import mariadb
 from tasks.mariadb import dump, server, unpack
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream
-from tests.integration.fleet.support import Operator, eventually
-from tests.integration.local import local_inventory
-from tests.integration.mariadb.conftest import PASSWORD, Running, free_port, make
+from tests.integration.fleet.support import eventually
+from tests.integration.mariadb.conftest import Running, free_port, make
+from tests.integration.mariadb.onboarded import onboarded
 
 GALERA = "/usr/lib/galera/libgalera_smm.so"  # of Debian's package galera-4
+CHOSEN = ("--app", "replica")
 MASTER = "CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='repl', master_password='r'"
 
 
@@ -75,20 +75,6 @@ def replicated(master: Running, replica: Running) -> str:
     return expected
 
 
-def onboarded(running: Running, folder: Path) -> tuple[Operator, tuple[str, str]]:
-    """Return an operator with an inventory of this server, its repository made, and how its app is chosen."""
-    inventory = local_inventory(folder, folder / "fault")
-    (folder / "password").write_text(PASSWORD)
-    app = yaml.safe_load((inventory / "apps/new.yml").read_text())
-    del app["files"]
-    password = {"file": str(folder / "password")}
-    app["mariadb"] = {"socket": str(running.server.socket), "user": "backup", "password": password}
-    (inventory / "apps/replica.yml").write_text(yaml.safe_dump(app))
-    operator, chosen = Operator(inventory), ("--app", "replica")
-    operator.done("borg.init", *chosen)
-    return operator, chosen
-
-
 def test_the_masters_position_is_saved_and_comes_back(
     pair: tuple[Running, Running], host: LocalHost, tmp_path: Path
 ) -> None:
@@ -117,7 +103,7 @@ def test_who_restores_or_drills_a_replica_reads_where_it_stood(
 ) -> None:
     """And what is said is what makes a new replica of the restored data, which goes on from there."""
     master, replica = pair
-    operator, chosen = onboarded(replica, tmp_path)
+    operator, chosen = onboarded(replica, tmp_path), CHOSEN
     expected = replicated(master, replica)
     operator.done("mariadb.backup", *chosen)
     mariadb.query(master.server, "INSERT INTO shop.news VALUES (2)")
@@ -137,7 +123,7 @@ def test_who_restores_or_drills_a_replica_reads_where_it_stood(
 
 
 def test_who_restores_or_drills_a_node_of_galera_reads_its_state(node: Running, tmp_path: Path, scratch: Path) -> None:
-    operator, chosen = onboarded(node, tmp_path)
+    operator, chosen = onboarded(node, tmp_path), CHOSEN
     mariadb.query(node.server, "CREATE TABLE shop.news (a INT PRIMARY KEY); INSERT INTO shop.news VALUES (1)")
     status = dict(mariadb.query(node.server, "SHOW STATUS LIKE 'wsrep%'"))
     assert status["wsrep_cluster_status"] == "Primary"

@@ -1,11 +1,12 @@
 """Up to when a database can be recovered is claimed only where a whole backup and an unbroken row of logs stand behind it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tasks.report.judge import Evidence, judge
-from tasks.report.recoverable import recoverable
 from tasks.report.rows import Expected, Row
+from tasks.storage.moments import Moments, recoverable
 from tasks.storage.records import Record, Records
 from tests.unit.report.support import NOW, ago, archive
 
@@ -104,3 +105,34 @@ def test_a_failure_before_a_look_is_over() -> None:
     later = Record("shop", "backup", ago(minutes=1), "failed", "binlog", error="no server answers")
     failed = row([], broke, looked, later)
     assert (failed.status, failed.error) == ("failed", "no server answers")
+
+
+def test_what_a_replica_does_not_log_ends_the_promise() -> None:
+    """A former replica stands still; one that goes on has written what is in no binary log."""
+
+    def at(record: Record, position: str) -> Record:
+        values = next(iter(record.details.values()))
+        return replace(record, details={next(iter(record.details)): {**values, "replicated": position}})
+
+    first = at(base(ago(hours=5), log(3)), "5-9-1000")
+    still, on = (at(logs(ago(hours=each), log(1), log(9)), f"5-9-{each}000") for each in (1, 2))
+    assert until(first, still) == (ago(hours=1), "")
+    reached, why = until(first, on, still)
+    assert reached == ago(hours=5) + timedelta(seconds=60)
+    assert "log_slave_updates" in why
+    assert until(base(ago(hours=5), log(3)), still)[0] == reached
+
+
+def test_another_server_id_is_named() -> None:
+    old = base(ago(hours=5), log(3)), logs(ago(hours=4), log(1), log(9))
+    reached, why = until(*old, logs(ago(hours=1), log(10, server=7), log(11, server=7)))
+    assert (reached, "another server_id (7)" in why) == (ago(hours=4), True)
+
+
+def test_the_promise_of_each_backup_names_the_record_that_it_stands_on() -> None:
+    """A later row of other binary logs is no help to an older backup, and takes nothing from it."""
+    old = base(ago(hours=5), log(3)), logs(ago(hours=4), log(1), log(9), None)
+    again = logs(ago(hours=1), log(1, created=900), log(4, created=900))
+    reach = Moments((*old, again), frozenset(("base", "logs"))).reach("base")
+    assert reach is not None
+    assert (reach.until, reach.saved["last"]) == (ago(hours=4), log(9))
