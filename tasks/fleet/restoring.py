@@ -254,8 +254,9 @@ def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...], Status, 
     total, _ = size(job.repository, job.archive.name)
     try:
         version = database.version(job.repository, job.archive)
-        known = tables.parse(database.remembered(job.session, job.app, job.archive).get(database.TABLES))
-        wanted = Wanted(stream, total, job.moment, version, known, job.trusted)
+        remembered = database.remembered(job.session, job.app, job.archive)
+        known = tables.parse(remembered.get(database.TABLES))
+        wanted = Wanted(stream, total, job.moment, version, known, job.trusted, remembered)
         said, walls = _placed(job, host, wanted, listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error

@@ -8,12 +8,13 @@ import json
 import posixpath
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
 from tasks.mariadb import failures, private, proof, settings, tables, unpack
 from tasks.mariadb.server import Position
+from tasks.mariadb.stand import corrected
 from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import OnLine
 from tasks.remote import walled
@@ -88,6 +89,7 @@ class _Told(Answer):
     tables: Count | None = None
     remarks: list[Text] | None = None
     walls: list[Text] | None = None
+    position: Text = ""
 
 
 def _told(output: Output) -> _Told:
@@ -158,6 +160,8 @@ def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | 
         or told.walls is None
     ):
         raise DrillError(f"{host.name}: the drill told no outcome")
+    if unpacked.replica:
+        unpacked = replace(unpacked, replica=corrected(unpacked.replica, told.position))
     return Drilled(
         version=unpacked.version,
         restore_seconds=told.restore_seconds,

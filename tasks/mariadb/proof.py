@@ -41,7 +41,7 @@ from tasks.mariadb.private import (
     program,
     series,
 )
-from tasks.mariadb.settings import begin, furnish, understood, without
+from tasks.mariadb.settings import SLAVE_POSITION, begin, furnish, understood, without
 from tasks.mariadb.tables import absent, parse
 
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
         rolled_back = begin(server)
         seconds = time.time() - float(str(plan["began"]))
         size = sum(file.lstat().st_blocks * 512 for file in server.data.rglob("*"))
+        position = server.ask(SLAVE_POSITION).stdout.strip()
         server.disarm()
         expected = parse(plan.get("tables"))
         require(server.data, expected)
@@ -227,7 +228,8 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
     finally:
         server.end()
     walls = json.loads(os.environ.get(WALLS) or "[]")
-    return {"restore_seconds": round(seconds, 1), "tables": tables, "bytes": size, "remarks": remarks, "walls": walls}
+    found = {"tables": tables, "bytes": size, "remarks": remarks, "walls": walls, "position": position}
+    return {"restore_seconds": round(seconds, 1), **found}
 
 
 def ready(plan: dict[str, object]) -> dict[str, object]:

@@ -4,9 +4,11 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
 from tasks.errors import RefusedError
@@ -110,6 +112,7 @@ class _Reached(Answer):
     newest: Unix | None
     odd: Count
     after: Count
+    said: list[Text] = Field(default_factory=list)
 
 
 class RecoverError(failures.DatabaseError):
@@ -194,7 +197,7 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
         end = last_line(_Reached, output.text)
     except AnswerError as error:
         raise RecoverError(f"{host.name}: the replay told no outcome") from error
-    return unpacked, Recovered(
+    return replace(unpacked, remarks=tuple(end.said)), Recovered(
         transactions=end.transactions,
         file=end.file,
         offset=end.offset,

@@ -32,13 +32,12 @@ from tasks.mariadb.binlog import text
 from tasks.mariadb.cut import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
 from tasks.mariadb.proof import SIGNALS, last, made_by, ready, require, same_series, terminate
-from tasks.mariadb.settings import begin, furnish, understood
+from tasks.mariadb.settings import begin, furnish, shut, understood
 from tasks.mariadb.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
 NAME = re.compile(r"[^/\x00-\x1f]+\.\d+", re.ASCII)  # a server's log_bin may hold spaces
 INFOS = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
-ENDED = 600  # seconds for the server to end: it may have much to write
 MEMORY = (64 << 20, 4 << 30)  # least and most for the server's buffer pool
 
 
@@ -101,7 +100,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     same_series(server.program, made_by(data))
     tell(f"starts a server, to replay up to {shown(int(str(plan['at'])))}")
     try:
-        begin(server)
+        said = begin(server)
         with understood(missing):
             feed(server, todo, scratch / "load")
         close(server, todo, goes_on=bool(name))
@@ -109,7 +108,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
         server.end()
     for path in (data, *data.rglob("*")):
         os.chown(str(path), owner.st_uid, owner.st_gid, follow_symlinks=False)
-    return outcome(todo, int(str(plan["at"])))
+    return {**outcome(todo, int(str(plan["at"]))), "said": said}
 
 
 # The data is thrown away when anything fails, so nothing need be safe before the orderly end.
@@ -191,16 +190,7 @@ def close(server: Private, todo: Cut, *, goes_on: bool) -> None:
     if goes_on:
         statements = ["SET sql_log_bin = 0", *statements, "RESET MASTER"]
         statements.append(f"SET GLOBAL gtid_binlog_state = '{text(todo.state())}'")
-    done = server.ask(";\n".join([*statements, "SHUTDOWN"]))
-    if done.returncode != 0:
-        raise DrillFault(f"the server does not end in order: {last(done.stderr)}")
-    assert server.process is not None
-    try:
-        code = server.process.wait(ENDED)
-    except subprocess.TimeoutExpired:
-        raise DrillFault(f"the server did not end in {ENDED} s") from None
-    if code != 0:
-        raise DrillFault(f"the server did not end in order: {server.complaint()}")
+    shut(server, statements)
 
 
 def content(file: object) -> str:

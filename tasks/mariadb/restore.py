@@ -2,14 +2,15 @@
 
 import json
 import posixpath
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.errors import RefusedError, UsageError
-from tasks.mariadb import failures, recover, server, swap, tables, unpack
+from tasks.mariadb import failures, recover, server, stand, swap, tables, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
 from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.server import Server
@@ -81,9 +82,9 @@ class Placed:
 class Wanted:
     """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None.
 
-    `version` is that of the server that was saved, `tables` what the archive is to hold, where they are known
-    beforehand. `trust`: what comes out of the archive may have the rights of whoever restores where no walls can be
-    built.
+    `version` is that of the server that was saved, `tables` what the archive is to hold, `server` what the backup's
+    record has of the server, where they are known beforehand. `trust`: what comes out of the archive may have the
+    rights of whoever restores where no walls can be built.
     """
 
     content: Stream
@@ -92,6 +93,7 @@ class Wanted:
     version: str = ""
     tables: Known | None = None
     trust: bool = False
+    server: Mapping[str, Any] = field(default_factory=dict)
 
     def unpacking(self, directory: str, prefix: Words = ()) -> Script:
         """Return the script that unpacks it; `prefix` is the app's `exec`."""
@@ -131,7 +133,7 @@ def to_directory(
     if wanted.moment is None:
         unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
         _require_all(host, wanted, (), directory)
-        return unpacked, None
+        return stand.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
     moment = replace(wanted.moment, trust=wanted.trust)
     todo = recover.script(wanted.unpacking(directory), moment, directory, expected=wanted.tables)
     return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
@@ -144,7 +146,9 @@ def _unpacked(
         unpacking = wanted.unpacking(place.staging_for_tools, access.database.exec)
         unpacked = unpack.run(host, unpacking, place.staging, on_stderr)
         _require_all(host, wanted, access.database.exec, place.staging_for_tools)
-        return (replace(unpacked, walls=("the server's container",)) if access.database.exec else unpacked), None
+        if access.database.exec:
+            return replace(unpacked, walls=("the server's container",)), None
+        return stand.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
     name = posixpath.basename(log) or None
     unpacking = wanted.unpacking(place.staging)

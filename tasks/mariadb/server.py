@@ -133,7 +133,8 @@ class Server:
     def details(self) -> dict[str, Any]:
         """Return for a record what a private server on its data needs to know (`settings`)."""
         plugins = [list(each) for each in self.plugins]
-        return {"settings": settings.kept(self.variables), "plugins": plugins, "zone": self.tools.zone}
+        found = {"settings": settings.kept(self.variables), "plugins": plugins, "zone": self.tools.zone}
+        return {**found, **({"replica": True} if self.replica or self.variables.get("gtid_slave_pos") else {})}
 
     @property
     def datadir(self) -> str:

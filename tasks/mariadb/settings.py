@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tasks.mariadb.private import DrillFault, clean_environment, ordinary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tasks.mariadb.private import Private
 
@@ -56,6 +56,8 @@ TYPES = ("STORAGE ENGINE", "AUTHENTICATION", "DATA TYPE", "FUNCTION", "FTPARSER"
 NO_PLUGIN = re.compile(
     r"Unknown storage engine|Plugin '[^']*' is not loaded|Unknown data type|FUNCTION \S+ does not exist"
 )
+SLAVE_POSITION = "SELECT @@GLOBAL.gtid_slave_pos"
+ENDED = 600  # seconds for a server to end: it may have much to write
 LIBRARY = re.compile(r"[A-Za-z0-9_]+\.so", re.ASCII)
 
 
@@ -165,6 +167,20 @@ def _again(server: Private) -> None:
     for folder in (server.run, server.temporary):
         shutil.rmtree(str(folder))
     server.start()
+
+
+def shut(server: Private, statements: Sequence[str]) -> None:
+    """Run statements and end the server in order. Raises DrillFault."""
+    done = server.ask(";\n".join([*statements, "SHUTDOWN"]))
+    if done.returncode != 0:
+        raise DrillFault(f"the server does not end in order: {done.stderr.strip().rpartition(chr(10))[2]}")
+    assert server.process is not None
+    try:
+        code = server.process.wait(ENDED)
+    except subprocess.TimeoutExpired:
+        raise DrillFault(f"the server did not end in {ENDED} s") from None
+    if code != 0:
+        raise DrillFault(f"the server did not end in order: {server.complaint()}")
 
 
 def without(missing: list[Plugin]) -> list[str]:

@@ -153,6 +153,7 @@ class Unpacked:
     `replica` and `galera` are the texts in which mariadb-backup wrote down where the server stood at the end of its
     backup, as a replica in its master's binary log and as a node of a Galera cluster; empty for others. `walls` are
     those behind which it was unpacked and prepared, none on a server behind `exec`, which has its container's.
+    `remarks` are for a person.
     """
 
     directory: str
@@ -164,11 +165,13 @@ class Unpacked:
     replica: str = ""
     galera: str = ""
     walls: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def standing(self) -> tuple[str, ...]:
         """Return lines for a person who is to have the restored server replicate again."""
         lines = (("a replica", self.replica), ("a Galera node", self.galera))
-        return tuple(f"the server was {what}, at the end of the backup at: {text}" for what, text in lines if text)
+        stood = tuple(f"the server was {what}, at the end of the backup at: {text}" for what, text in lines if text)
+        return (*stood, *self.remarks)
 
 
 class ContentError(failures.DatabaseError):

@@ -1,6 +1,7 @@
 """A replica's place in its master's binary log comes with its backup, and its SQL thread goes on afterwards."""
 
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.lab import mariadb
-from tasks.mariadb import dump, server, unpack
+from tasks.mariadb import drill, dump, restore, server, unpack
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream
 from tests.integration.fleet.support import eventually
@@ -120,6 +121,32 @@ def test_who_restores_or_drills_a_replica_reads_where_it_stood(
     with mariadb.serving(tmp_path / "new") as copy:
         mariadb.query(copy, f"{MASTER.format(master.server.port)}; {statements}; START SLAVE")
         assert eventually(lambda: mariadb.query(copy, "SELECT a FROM shop.news ORDER BY a") == [["1"], ["2"]])
+
+
+def test_what_the_data_says_of_its_position_counts_and_not_what_was_noted(
+    pair: tuple[Running, Running], tmp_path: Path, scratch: Path
+) -> None:
+    """The notes of a replica that applies in parallel may be some transactions behind."""
+    master, replica = pair
+    expected = replicated(master, replica)
+    content = dump.dump(
+        replica.access(), server.ask(LocalHost(), replica.access()).tools,
+        dump.DumpOptions(16384, checkpoint=False, replica=True),
+    )  # fmt: skip
+    host, stream = LocalHost(), tmp_path / "stream"
+    made = host.run(Script(f"({content.body}) >{stream}", content.environment))
+    assert made.ok, made.error_text
+    (tmp_path / "files").mkdir()
+    subprocess.run(("mbstream", "-x", "-C", str(tmp_path / "files")), stdin=stream.open("rb"), check=True)
+    (noted,) = (tmp_path / "files").glob("*_slave_info")
+    noted.write_text(noted.read_text().replace(expected, "0-1-1"))
+    assert "'0-1-1'" in noted.read_text()
+    files = "find . -mindepth 1 -type f -printf '%P\\n' | xargs mbstream -c"
+    wrong = Stream(f"cd {tmp_path}/files && {files}")
+    unpacked, _ = restore.to_directory(host, restore.Wanted(wrong), str(scratch / "new"))
+    assert f"gtid_slave_pos = '{expected}'" in unpacked.replica
+    done = drill.run(host, wrong, drill.DrillOptions(1000, folder=str(scratch)))
+    assert f"gtid_slave_pos = '{expected}'" in done.replica
 
 
 def test_who_restores_or_drills_a_node_of_galera_reads_its_state(node: Running, tmp_path: Path, scratch: Path) -> None:

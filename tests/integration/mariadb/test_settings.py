@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lab import mariadb, programs
-from tasks.mariadb import drill, dump, server
+from tasks.mariadb import drill, dump, restore, server
 from tasks.mariadb.drill import DrillError, DrillOptions
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
@@ -137,3 +137,12 @@ def test_a_transaction_that_was_prepared_at_the_end_of_the_copy_is_rolled_back_a
     content = Stream(quote(("cat", str(stream))))
     done = drill.run(host, content, DrillOptions(1000, ("SELECT SUM(i) = 1 FROM own.t",), str(folder)))
     assert any("1 transactions were prepared" in remark for remark in done.remarks)
+    new = folder / "new"
+    wanted = restore.Wanted(content, server={"replica": True})
+    unpacked, _ = restore.to_directory(host, wanted, str(new))
+    assert any("1 transactions were prepared" in line for line in unpacked.standing())
+    with mariadb.serving(new) as copy:
+        assert mariadb.query(copy, "SELECT i FROM own.t") == [["1"]]
+        assert mariadb.query(copy, "SELECT user FROM mysql.user WHERE user LIKE 'cloudbackup%'") == []
+    shutil.rmtree(new)
+    assert list(folder.iterdir()) == []
