@@ -287,6 +287,26 @@ def confirm_address(c: Any, app: str, yes: bool = False, storage: str = "") -> N
 
 
 @task(
+    name="publish",
+    help={
+        "app": ONE_APP_HELP,
+        "dry-run": "show what the copy lost and what would be sent, and change nothing",
+        "yes": "publish without being asked",
+        "storage": STORAGE_HELP,
+    },
+)
+def publish_repository(c: Any, app: str, dry_run: bool = False, yes: bool = False, storage: str = "") -> None:
+    """Publish again what a copy in S3 or SFTP lost, from the host's repository, once that is found whole."""
+    from tasks.borg import apps
+    from tasks.borg.publish import publish
+
+    def act(opened: apps.Opened) -> Iterator[str]:
+        return publish(opened, dry_run=dry_run, ask=lambda question: confirm(question, yes=yes))
+
+    apps.one(c.config.inventory, app, storage, act)
+
+
+@task(
     name="change-passphrase",
     help={
         "app": ONE_APP_HELP,

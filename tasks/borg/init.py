@@ -47,7 +47,7 @@ def init(repository: Repository, escrow: Path, how: How = PLAIN) -> Initialised:
 
 
 def _make(repository: Repository, how: How) -> bool:
-    if refill(repository, how):
+    if refill(repository, how) is not None:
         return False
     try:
         run_writing(repository, script(repository, init_words(), how), how)

@@ -12,9 +12,11 @@ from tasks.borg.messages import Level, Message, Progress, read_line, read_messag
 from tasks.borg.probe import probe
 from tasks.borg.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
+from tasks.human import size
 from tasks.remote.output import Output
 from tasks.remote.running import MOST, ScriptTimeoutError
 from tasks.remote.script import Environment, Script, Words, quote
+from tasks.storage.publication import LostObjectsError
 from tasks.storage.repository import Repository, Side
 
 UNKNOWN = "look at the borg on that host: is it one of the versions that docs/borg.md names, and not another program?"
@@ -166,38 +168,71 @@ def _once(repository: Repository, todo: Script, how: How) -> Result:
 def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
     """Run as `run_script` what changes the repository, and publish the change where the repository is published.
 
-    Before borg starts, what a run before left unpublished is published; a storage out of reach is told then.
+    Before borg starts, what a run before left unpublished is published; a storage out of reach is told then. A copy
+    that lost objects keeps a host from publishing and not from saving. Raises LostObjectsError in the end then.
     """
     publication = repository.publication
     if publication is None:
         return run_script(repository, todo, how)
-    publication.publish(early=True)
+    try:
+        publication.publish(early=True)
+    except LostObjectsError:
+        if repository.side is not Side.HOST:
+            raise
     result = _with_refill(repository, todo, how)
-    publication.publish()
+    try:
+        publication.publish()
+    except LostObjectsError as error:
+        what = error.what.removeprefix(f"{repository.app}: ")
+        raise LostObjectsError(
+            f"{repository.app}: saved on the host, and not published: {what}", error.remedy
+        ) from error
     return result
 
 
 def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
-    """Run; when the host lost the repository, bring it back from the published copy and run again."""
+    """Run; when the host lost the repository, bring it back from the published copy and run again.
+
+    That is a warning of the result: a disk that is not mounted looks the same.
+    """
     try:
         return run_script(repository, todo, how)
     except BorgError as error:
-        if error.msgid not in LOST_REPOSITORY or repository.side is not Side.HOST or not refill(repository, how):
+        if error.msgid not in LOST_REPOSITORY or repository.side is not Side.HOST:
             raise
-    return run_script(repository, todo, how)
+        fetched = refill(repository, how)
+        if fetched is None:
+            raise
+    result = run_script(repository, todo, how)
+    told = Message(Level.WARNING, refilled(repository, fetched))
+    return replace(result, messages=(*result.messages, told))
 
 
-def refill(repository: Repository, how: How = PLAIN) -> bool:
-    """Bring a repository that its host lost back from the published copy, and check it; tell whether there was one.
+def refilled(repository: Repository, fetched: int) -> str:
+    """Return what a person must know of a repository that was brought back: so many bytes were fetched."""
+    return (
+        f"the host had no repository in {repository.url}, so all {size(fetched)} of it were fetched from the published "
+        "copy: is the disk there mounted, or who removed it?"
+    )
 
-    Raises AppError, BorgError when the check finds anything, and what `Host.run` raises.
+
+def refill(repository: Repository, how: How = PLAIN) -> int | None:
+    """Bring a repository that its host lost back from the published copy, and check it.
+
+    Returns how many bytes were fetched, None when there was nothing to bring. Raises AppError, BorgError when the check
+    finds anything, and what `Host.run` raises.
     """
-    if repository.publication is None or not repository.publication.refill():
-        return False
+    fetched = repository.publication.refill() if repository.publication is not None else None
+    if fetched is not None:
+        checked(repository, "the published copy", how)
+    return fetched
+
+
+def checked(repository: Repository, what: str, how: How = PLAIN) -> None:
+    """Let borg check the repository as it lies on its host. Raises BorgError when it finds anything in `what`."""
     result = run(repository, ("check",), how)
     if outcome(result.code) is not Outcome.OK:
-        raise BorgError(f"{repository.app}: the published copy is damaged: {result.warnings[:1]}", "", result)
-    return True
+        raise BorgError(f"{repository.app}: {what} is damaged: {', '.join(result.warnings[:1])}", "", result)
 
 
 def interpret(repository: Repository, output: Output) -> Result:

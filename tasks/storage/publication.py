@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tasks.answers import Answer, AnswerError, Name, Text, read
+from tasks.answers import Answer, AnswerError, Count, Name, Text, read
 from tasks.errors import AppError
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Environment, Script, quote
-from tasks.storage import publishing, publishing_plan, rclone, refilling, segments
+from tasks.storage import comparison, publishing, publishing_plan, rclone, refilling, segments
 
 INSTALL = "install rclone: `apt install rclone`, or the newest from rclone.org"
-PROGRAM = Program(publishing, (rclone, segments, publishing_plan, refilling))
+PROGRAM = Program(publishing, (rclone, segments, publishing_plan, comparison, refilling))
 SLOW = "look at the way to the storage: the next backup sends the rest; `defaults: time_limit` is how long it may take"
 WAIT = 300  # seconds for which a publishing waits for another one, and for a borg that is at work
 
@@ -56,9 +56,29 @@ class _Answer(Answer):
     stopped: Text | None = None
     remedy: Text = ""
     transient: bool = False
+    lost: bool = False
     published: Annotated[int, Field(ge=-1, lt=2**32)] | None = None
     refilled: bool = False
     leftovers: list[Name] = Field(default_factory=list)
+    fetched: Count = 0
+    missing: Count = 0
+    changed: list[Name] = Field(default_factory=list)
+    size: Count = 0
+
+
+class LostObjectsError(AppError):
+    """The published copy has lost objects; the host has them still."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a copy lacks of what was published: how many objects are `missing`, which have another size; `size` is what
+    is to be sent, in bytes.
+    """
+
+    missing: int
+    changed: tuple[str, ...]
+    size: int
 
 
 class Publication:
@@ -79,7 +99,7 @@ class Publication:
         if early and self._sent:
             return None
         self._sent = False
-        answer = self._on_host("publish", early=early, writer=self._way.host.facts().machine)
+        answer = self._on_host("publish", early=early)
         self._sent = answer.published is not None
         return answer.published
 
@@ -87,21 +107,34 @@ class Publication:
         """Return when the copy is what the host has."""
         self._on_host("confirm")
 
-    def refill(self) -> bool:
-        """Bring a repository that the host lost back from the copy; tell whether there was anything to bring."""
+    def examine(self) -> Loss:
+        """Return what the copy lost. Raises AppError also where the host's repository must not replace it."""
+        answer = self._on_host("examine")
+        return Loss(answer.missing, tuple(answer.changed), answer.size)
+
+    def republish(self) -> int | None:
+        """Send what the copy lost and what is new; return the last transaction that is published."""
+        return self._on_host("republish").published
+
+    def refill(self) -> int | None:
+        """Bring a repository that the host lost back from the copy.
+
+        Returns how many bytes were fetched, None when there was nothing to bring.
+        """
         answer = self._on_host("refill", base=self._folders.base)
         if not answer.refilled:
-            return False
+            return None
         if answer.leftovers:
             run(self.app, self._operator, self._folders, {"do": "drop", "leftovers": answer.leftovers})
-        return True
+        return answer.fetched
 
     def free(self, published: int) -> None:
         """Delete, with the operator's means, what the repository as of that transaction has no more."""
         run(self.app, self._operator, self._folders, {"do": "free", "published": published})
 
     def _on_host(self, verb: str, **values: Any) -> "_Answer":
-        return run(self.app, self._way, self._folders, {"do": verb, "wait": WAIT, **values})
+        writer = self._way.host.facts().machine
+        return run(self.app, self._way, self._folders, {**values, "do": verb, "wait": WAIT, "writer": writer})
 
 
 def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_Answer":
@@ -110,7 +143,7 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_An
     Raises AppError, ScriptTimeoutError once it was ended on its host, and what else `Host.run` raises.
     """
     plan = {**values, "remote": way.address, "repository": folders.repository, "keep": folders.keep}
-    plan["oldest"] = way.oldest
+    plan |= {"oldest": way.oldest, "app": app}
     body = "\n".join(filter(None, (way.first, quote(PROGRAM.words))))
     script = Script(body, {**way.environment, **PROGRAM.environment, "CLOUDBACKUP_PLAN": json.dumps(plan)})
     try:
@@ -123,7 +156,8 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_An
         said = (output.error_text.strip() or output.text.strip() or f"exit code {output.code}").splitlines()[-1]
         raise AppError(f"{app}: the published copy: {said}") from None
     if answer.stopped is not None:
-        raise AppError(f"{app}: the published copy: {answer.stopped}", answer.remedy, transient=answer.transient)
+        kind = LostObjectsError if answer.lost else AppError
+        raise kind(f"{app}: the published copy: {answer.stopped}", answer.remedy, transient=answer.transient)
     return answer
 
 

@@ -26,8 +26,9 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Callable  # noqa: UP035  # for the Python that a host has
 
+from tasks.storage.comparison import Copy
 from tasks.storage.publishing_plan import GOES_ON, Plan
-from tasks.storage.rclone import STATE, VERSION, Sizes, Stopped
+from tasks.storage.rclone import STATE, VERSION, Stopped
 from tasks.storage.refilling import mirror, refill, wanted
 from tasks.storage.segments import SEGMENT, Look, data_of, ends, number
 
@@ -38,73 +39,89 @@ DRILL = "drill-"  # how the names of folders begin into which a drill fetches th
 ABANDONED = 3 * 86400.0  # seconds after which such a folder is of a drill that was lost
 
 
-def compared(plan: Plan) -> tuple[dict[str, Any], dict[str, Any] | None, Sizes]:
-    """Return what this side knows, the copy's state and its segments. Raises Stopped when somebody else wrote."""
-    known = plan.known()
-    listing = plan.remote.listing()
-    state = plan.remote.state(listing)
-    segments = data_of(listing)
-    where = plan.remote.address
-    remedy = f"if this host is the right one, move its folder {plan.repository} away: {GOES_ON}; if not, stop the other"
-    if state is None:
-        if segments or known["state"]:
-            what = "was emptied by somebody" if known["state"] else "holds a repository that is not ours"
-            raise Stopped(f"{where} {what}", f"look what happened there; {STATE} is missing")
-        return known, None, segments
-    mine = {known["state"] and known["state"]["run"], known["intends"]} - {None}
-    writing = (state["publishing"] or {}).get("run")
-    if (state["run"] or writing) not in mine or (writing and writing not in mine):
-        who = (state["publishing"] or state)["writer"]
-        raise Stopped(f"somebody else wrote to {where}: {who} at {state['time']}", remedy)
-    if state["run"] == known["intends"]:
-        known["state"] = state  # it ended between writing there and writing it down here
-    strange = [name for name, size in segments.items() if name not in known["objects"]]
-    broken = [name for name, size in state["segments"].items() if segments.get(name) != size]
-    if strange or broken:
-        what = f"{strange[0]} is not from here" if strange else f"{broken[0]} is not as it was published"
-        raise Stopped(f"somebody else wrote to {where}: {what}", "look what happened there, and who has access")
-    return known, state, segments
+def compared(plan: Plan) -> Copy:
+    """Return the copy. Raises Stopped when somebody else wrote there, or it is not all there."""
+    copy = Copy(plan)
+    copy.whole(plan)
+    return copy
 
 
 def publish(plan: Plan) -> dict[str, Any]:
     """Send what is new. `early` asks before borg is at work: what is unsettled then is left to borg."""
     swept(plan.keep)
     if not (plan.repository / "config").exists():
-        return {"missing": True}
+        return {"absent": True}
     with plan.alone():
-        known, state, there = compared(plan)
+        copy = compared(plan)
         early = plan.values.get("early", False)
         look = Look(plan.repository) if early else plan.settled()
         if not look.settled:
             if early:
                 return {"published": None, "sent": 0}
             raise Stopped("borg is at work in the repository, or was ended in the middle", "run it again")
-        return sent(plan, look, known, state, there)
+        return sent(plan, look, copy)
 
 
-def sent(plan: Plan, look: Look, known: dict[str, Any], state: dict[str, Any] | None, there: Sizes) -> dict[str, Any]:
-    """Send what is new of a settled repository."""
-    before = state["segments"] if state else {}
-    config = hashlib.sha256((look.folder / "config").read_bytes()).hexdigest()
-    if state and not state["publishing"] and (state["published"], state["config"]) == (look.head, config):
-        return {"published": look.head, "sent": 0}
+def examine(plan: Plan) -> dict[str, Any]:
+    """Tell what `republish` would do, and raise Stopped where it would: nothing is changed."""
+    with plan.alone():
+        copy = Copy(plan)
+        look = settled(plan)
+        may_overwrite(look, copy)
+        again = [name for name in look.live if name not in copy.listing or name in copy.changed]
+        size = sum(look.live[name] for name in again)
+        return {"published": look.head, "missing": len(copy.missing), "changed": copy.changed, "size": size}
+
+
+def republish(plan: Plan) -> dict[str, Any]:
+    """Send what the copy lost, or holds otherwise than it was published, and whatever is new."""
+    with plan.alone():
+        copy = Copy(plan)
+        return sent(plan, settled(plan), copy)
+
+
+def settled(plan: Plan) -> Look:
+    """Return the repository. Raises Stopped where there is none, or borg does not come to an end."""
+    if not (plan.repository / "config").exists():
+        raise Stopped(f"{plan.repository} holds no repository to publish", f"is its disk mounted? If not: {GOES_ON}")
+    look = plan.settled()
+    if not look.settled:
+        raise Stopped("borg is at work in the repository, or was ended in the middle", "run it again")
+    return look
+
+
+def may_overwrite(look: Look, copy: Copy) -> None:
+    """Raise Stopped unless the repository is at least as new as what was published last, and went on from it."""
+    told = copy.told
+    before = told["segments"] if told else {}
     changed = [name for name, size in look.live.items() if before.get(name, size) != size]
-    if changed or (state and state["published"] is not None and state["published"] > look.head):
+    if changed or (told and told["published"] is not None and told["published"] > look.head):
         raise Stopped(
             f"{look.folder} is older than what was published from it" if not changed else f"{changed[0]} was changed",
             f"move {look.folder} away: {GOES_ON}",
         )
+
+
+def sent(plan: Plan, look: Look, copy: Copy) -> dict[str, Any]:
+    """Send what is new of a settled repository, or is not in the copy as it was published."""
+    known, state, again = copy.known, copy.told, copy.missing or copy.changed
+    may_overwrite(look, copy)
+    before = {name for name in (state or {"segments": ()})["segments"] if name in copy.listing} - set(copy.changed)
+    config = hashlib.sha256((look.folder / "config").read_bytes()).hexdigest()
+    same = state and not state["publishing"] and (state["published"], state["config"]) == (look.head, config)
+    if same and not again:
+        return {"published": look.head, "sent": 0}
     new = sorted((name for name in look.live if name not in before), key=number)
     if state is None:
         plan.remote.require(plan.values["oldest"])
     run = secrets.token_hex(16)
     stamp = {"run": run, "writer": plan.values["writer"], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    objects = {**there, **{name: look.live[name] for name in new}}
+    objects = {**copy.segments, **{name: look.live[name] for name in new}}
     plan.remember({"state": known["state"], "objects": objects, "intends": run})
     empty: dict[str, Any] = {"version": VERSION, "published": None, "run": None, "segments": {}, "config": None}
     plan.remote.put_state({**empty, **stamp, **(state or {}), "publishing": stamp})
     for name in ("nonce", "README", "config"):
-        always = name == "nonce" or not state or state["config"] != config
+        always = name == "nonce" or again or not state or state["config"] != config
         if always and (look.folder / name).exists():
             plan.remote.put(look.folder / name, name)
     commits = [name for name in new if ends(look.folder / name)]
@@ -137,10 +154,10 @@ def may_commit(plan: Plan, look: Look, run: str, others: list[str]) -> None:
 def confirm(plan: Plan) -> dict[str, Any]:
     """Stop unless the copy is what the repository is."""
     if not (plan.repository / "config").exists():
-        return {"missing": True}
+        return {"absent": True}
     with plan.alone():
-        _, state, _ = compared(plan)
-        look = Look(plan.repository)
+        copy = compared(plan)
+        state, look = copy.state, Look(plan.repository)
         if state is None or state["publishing"] or state["published"] != look.head:
             raise Stopped("what is on the host is not published yet", "the next backup publishes it")
         if not plan.remote.has_config(state["config"]):
@@ -187,7 +204,7 @@ def drop(plan: Plan) -> dict[str, Any]:
 
 
 VERBS: dict[str, Callable[[Plan], dict[str, Any]]] = {
-    verb.__name__: verb for verb in (publish, confirm, refill, mirror, free, drop)
+    verb.__name__: verb for verb in (publish, examine, republish, confirm, refill, mirror, free, drop)
 }
 
 
@@ -198,6 +215,7 @@ def main() -> None:
         answer = VERBS[values["do"]](Plan(values))
     except Stopped as stopped:
         answer = {"stopped": stopped.args[0], "remedy": stopped.args[1], "transient": stopped.transient}
+        answer["lost"] = stopped.lost
     except OSError as error:
         answer = {"stopped": f"{error.filename}: {error.strerror}", "remedy": "", "transient": False}
     print(json.dumps(answer))

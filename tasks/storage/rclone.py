@@ -41,12 +41,14 @@ Sizes = Dict[str, int]  # noqa: UP006
 class Stopped(Exception):  # noqa: N818  # an answer rather than an error
     """Nothing more was done, for the reason given; the second word is what to do.
 
-    A `transient` reason may well be gone when the same is tried again a little later.
+    A `transient` reason may well be gone when the same is tried again a little later. `lost` tells that the copy has
+    lost objects, which the host still has.
     """
 
-    def __init__(self, what: str, remedy: str, *, transient: bool = False) -> None:
+    def __init__(self, what: str, remedy: str, *, transient: bool = False, lost: bool = False) -> None:
         super().__init__(what, remedy)
         self.transient = transient
+        self.lost = lost
 
 
 class Remote:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tasks.storage.publishing_plan import Plan
 
 JUMP = 1 << 32  # what a nonce is raised by: more than a run that was lost can have used
+UNKNOWN = 1 << 62  # what nobody can have used, for a copy that lost its nonce
 SPARE = 1 << 30  # bytes that must be free beyond what is fetched
 
 
@@ -25,7 +26,9 @@ def wanted(state: dict[str, Any], segments: Sizes, where: str) -> Sizes:
     """Return the segments that the copy says are whole. Raises Stopped when one is missing or of another size."""
     for name, size in state["segments"].items():
         if segments.get(name) != size:
-            raise Stopped(f"{where} is damaged: {name} is not as it was published", "look what happened there")
+            how = "is not as it was published" if name in segments else "is missing"
+            remedy = "bring it back from a version that the storage keeps, or from a host that has the repository still"
+            raise Stopped(f"{where} is damaged: {name} {how}", remedy)
     return dict(state["segments"])
 
 
@@ -66,7 +69,7 @@ def refill(plan: Plan) -> dict[str, Any]:
         plan.remember({"state": state, "objects": objects, "intends": writing})
         aside(plan.repository)
         folder.rename(plan.repository)
-        return {"refilled": True, "leftovers": leftovers, "fetched": sum(look.live.values())}
+        return {"refilled": True, "leftovers": leftovers, "fetched": sum(chosen.values())}
 
 
 def fetched(plan: Plan, listing: Sizes, chosen: Sizes, folder: Path) -> None:
@@ -96,8 +99,8 @@ def room(folder: Path, size: int) -> None:
 
 def raise_nonce(file: Path) -> None:
     """Raise a repository's nonce beyond all that a lost run can have used: 16 hexadecimal digits, borg's nonces.py."""
-    if file.exists():
-        file.write_text(f"{int(file.read_text(), 16) + JUMP:016x}")
+    used = int(file.read_text(), 16) if file.exists() else UNKNOWN
+    file.write_text(f"{used + JUMP:016x}")
 
 
 def aside(folder: Path) -> None:

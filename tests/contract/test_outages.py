@@ -139,7 +139,7 @@ def test_the_record_of_a_verb_waits_for_its_storage(bench: Bench) -> None:
     ("bench", "wrong", "told"),
     [
         ("s3", "secret_key", "SignatureDoesNotMatch"),
-        ("s3", "bucket", "was emptied by somebody"),
+        ("s3", "bucket", "and not published"),
         ("sftp", "user", "unable to authenticate"),
     ],
     indirect=["bench"],

@@ -131,6 +131,11 @@ class Site:
     def served(self, kind: str) -> Path:
         return self.servers.served(kind, self.store)
 
+    def address(self, kind: str) -> str:
+        """Return rclone's name of the published copy."""
+        storage = self.storage(kind)
+        return storage.address(storage.path(self.app))
+
     def staging(self, kind: str) -> Path:
         return self.folder / "staging" / kind / "shop"
 

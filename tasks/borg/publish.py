@@ -1,0 +1,77 @@
+"""`borg.publish`: a published copy that lost objects becomes whole again, from the repository that its host has.
+
+It is announced beforehand, and whoever runs it again ends what was begun.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from tasks.borg.apps import Opened
+from tasks.borg.list import archives
+from tasks.borg.noting import noted
+from tasks.borg.runner import checked
+from tasks.errors import RefusedError, UsageError
+from tasks.human import size
+from tasks.storage.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
+from tasks.storage.publication import Loss
+from tasks.storage.records import Record, operator_name
+from tasks.storage.repository import Repository, Side
+
+ACTION = "publish"
+NAMED = 3
+
+
+def publish(opened: Opened, *, dry_run: bool, ask: Callable[[str], bool]) -> Iterator[str]:
+    """Publish again what the copy lost, and whatever is new, and say so.
+
+    The host's repository must be at least as new as what was published, hold all archives that the records know, and
+    check whole. Raises UsageError for a storage that borg writes to, RefusedError, AppError, BorgError, HostError.
+    """
+    app, publication = opened.app, opened.repository.publication
+    if publication is None:
+        raise UsageError(f"{app.label}: nothing is published: borg itself writes to its storage")
+    loss = publication.examine()
+    yield f"{app.label}: {_told(loss)}"
+    if dry_run:
+        return
+    if not ask(f"Publish {app.label} again from {opened.repository.url} on {opened.repository.host.name}?"):
+        yield f"{app.label}: nothing was published"
+        return
+    storage, here = opened.session.storage_of(app), replace(opened.repository, side=Side.HOST)
+    with noted(opened.session, app, ACTION) as note:
+        known, token = ledger(storage.read_history(app)), secrets.token_hex(8)
+        _refuse_less(here, known)
+        checked(here, f"the repository in {here.url}")
+        storage.write_record(app, announced(app.name, token))
+        published = publication.republish()
+        note.values["transaction"] = published
+        before = [str(each.details[TOKEN]) for each in known.unfinished if each.details.get("of") == ACTION]
+        note.add({ENDS: [token, *before], "missing": loss.missing, "changed": list(loss.changed), "size": loss.size})
+    yield f"{app.label}: published, up to transaction {published}; `inv backup --app {app.name}` goes on from there"
+
+
+def announced(app: str, token: str) -> Record:
+    """Return the record that says beforehand what is going to be done."""
+    details = {"of": ACTION, TOKEN: token}
+    return Record(app, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
+
+
+def _told(loss: Loss) -> str:
+    if not (loss.missing or loss.changed or loss.size):
+        return "the published copy is whole, and there is nothing new"
+    changed = f", {len(loss.changed)} not as they were published ({', '.join(loss.changed[:NAMED])})"
+    return f"{loss.missing} objects are missing{changed if loss.changed else ''}; {size(loss.size)} are to be sent"
+
+
+def _refuse_less(here: Repository, known: Ledger) -> None:
+    """Raise RefusedError when archives that should be there are not in the repository that is to be published."""
+    missing = sorted(known.expected - {archive.id for archive in archives(here).archives})
+    if missing:
+        names = [known.made.get(each) or f"one of id {each[:12]}" for each in missing]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise RefusedError(
+            f"{here.app}: nothing is published: {', '.join(names[:NAMED])}{more} should be in {here.url}, and is not",
+            f"look who removed it: `inv report --app {here.app}`; the copy may still hold it",
+        )
