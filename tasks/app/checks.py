@@ -210,7 +210,8 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
     found = guard.look(session, app, session.repository(app, Side.OPERATOR), QUICK, patience=guard.AT_ONCE)
     for doubt in found.doubts if found.records.all else ():
         remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
-        yield Check(app.name, "records", "error", doubt.text, remedy)
+        begun = doubt.kind in ("unfinished", "removal")
+        yield Check(app.name, "records", "error", doubt.text, guard.remedy(app, (doubt,)) if begun else remedy)
     if not found.doubts:
         yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
     yield from _chunks(app, found.records.all)

@@ -183,7 +183,7 @@ def test_a_strange_or_a_missing_object_is_found(site: Site, tmp_path: Path) -> N
     rclone("deletefile", f"{address}/99")
     rclone("deletefile", f"{address}/1")
     with pytest.raises(AppError, match=r"1 object is missing in .*: data/0/1"):
-        save(site, "bucket", "two")
+        save(site, "bucket", "three")
 
 
 def row_of(site: Site, kind: str) -> Row:
