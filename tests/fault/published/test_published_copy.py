@@ -194,8 +194,8 @@ def row_of(site: Site, kind: str) -> Row:
 
 @NEWEST
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_copy_that_its_host_damages_is_told_by_the_next_report(site: Site, tmp_path: Path, kind: str) -> None:
-    begin(site, kind, tmp_path / "escrow")
+def test_a_copy_that_its_host_damages_is_told_by_the_next_report(site: Site, kind: str) -> None:
+    begin(site, kind, site.session.inventory.escrow)
     save(site, kind, str(ArchiveName("shop", "files", datetime.now(UTC))))
     app, files = site.app.model_copy(update={"storage": kind}), site.storage(kind).files()
     copy = site.storage(kind).path(app)
