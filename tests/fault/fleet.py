@@ -17,8 +17,10 @@ from typing import Any
 
 from tasks.borg.doubts import strangers
 from tasks.borg.list import Archive
+from tasks.fleet.outcome import WORST_FIRST
 from tasks.lab import process
 from tasks.lab.lab import Lab, LabApp
+from tasks.mariadb.dump import FILTER
 from tasks.storage.ledger import BEGUN, ledger
 from tasks.storage.records import Records
 from tests.fault.gate import Gate
@@ -46,15 +48,13 @@ class Night:
     @property
     def expected(self) -> int:
         """The exit code that fits the lines."""
-        ends = [
-            line.split()[2] for line in self.printed.splitlines() if re.match(r"\S+ +\S+ +(ok|warning|failed) ", line)
-        ]
-        return 0 if "failed" not in ends else 4 if set(ends) == {"failed"} else 3
+        ends = re.findall(rf"(?m)^\S+ +\S+ +({'|'.join(WORST_FIRST)}) ", self.printed)
+        return 0 if set(ends) <= {"ok"} else 4 if set(ends) <= {"failed", "incomplete"} else 3
 
     def saved(self, app: str) -> list[str]:
         """Return the archives that the lines of an app claim."""
         lines = (line.split() for line in self.printed.splitlines())
-        return [line[-1] for line in lines if line[:1] == [app] and line[2] in ("ok", "warning")]
+        return [line[-1] for line in lines if line[:1] == [app] and line[2] in WORST_FIRST and line[2] != "failed"]
 
 
 class Fleet:
@@ -136,8 +136,10 @@ class Fleet:
         apps = (self.victim,) if alone else (self.victim, self.other)
         words = [word for app in apps for word in ("--app", app)] + (["--source", source] if source else [])
         self.running = (operator or self.operator).start("backup", *words)
-        struck = strike()
-        printed = "".join(untimed(each.communicate(timeout=120)[0]) for each in (self.running, *self.beside))
+        try:
+            struck = strike()
+        finally:  # what runs on would meet the next test
+            printed = "".join(untimed(each.communicate(timeout=120)[0]) for each in (self.running, *self.beside))
         assert "Traceback" not in printed, printed
         assert eventually(lambda: not self.gate.dump()), "the dump runs on"
         assert eventually(lambda: not on_host(self.lab, self.victim)), "something runs on at the host"
@@ -207,7 +209,8 @@ def _borg(fleet: Fleet, dump: int) -> list[int]:
 
 def _filter(fleet: Fleet, dump: int) -> list[int]:
     below = process.descendants(filter(None, map(process.identify, _borg(fleet, dump))))
-    return [each.pid for each in below if re.match(r"(?s)python3\0.*\0\d+\0\Z", _text(each.pid, "cmdline"))]
+    command = "\0".join(FILTER.words)  # its own arguments follow
+    return [each.pid for each in below if _text(each.pid, "cmdline").startswith(f"{command}\0")]
 
 
 def sshd(app: LabApp) -> list[int]:

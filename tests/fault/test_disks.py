@@ -79,7 +79,7 @@ def test_a_storage_that_takes_no_record_fails_no_good_backup_and_says_so(fleet: 
     finally:
         folder.unlink()
         aside.rename(folder)
-    assert night.code == 0
+    assert night.code == 3
     assert "no record could be written" in night.line(fleet.victim, "files")
     (archive,) = night.made[fleet.victim]
     words = ("borg", "delete", f"{fleet.repository(fleet.victim)}::{archive}")  # or it would be a stranger for good

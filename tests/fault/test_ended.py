@@ -101,7 +101,7 @@ def test_an_archive_whose_end_was_not_heard_is_taken_over(fleet: Fleet, made: Pa
         return True
 
     night = fleet.night(strike, "files")
-    assert night.code == 0
+    assert night.code == 3
     assert re.search(r" warning .*\n.*there and whole", night.line(fleet.victim, "files")), night.printed
     record = fleet.records(fleet.victim)[-1]
     assert (record["outcome"], [record["archive"]]) == ("warning", night.made[fleet.victim])
