@@ -209,8 +209,8 @@ def _borg(fleet: Fleet, dump: int) -> list[int]:
 
 def _filter(fleet: Fleet, dump: int) -> list[int]:
     below = process.descendants(filter(None, map(process.identify, _borg(fleet, dump))))
-    command = "\0".join(FILTER.words)  # its own arguments follow
-    return [each.pid for each in below if _text(each.pid, "cmdline").startswith(f"{command}\0")]
+    words = "\0".join(FILTER.words[1:])  # after the interpreter; the filter's own arguments follow
+    return [each.pid for each in below if _text(each.pid, "cmdline").partition("\0")[2].startswith(f"{words}\0")]
 
 
 def sshd(app: LabApp) -> list[int]:
