@@ -127,6 +127,8 @@ def test_drill_check_and_prune(
 ) -> None:
     if run is pruning:
         saving.run(fleet, saving.Options())  # so that something goes of each app
+        assert check_all.run(fleet, check_all.Options()) == 0  # nothing is freed after one that failed
+        assert verifying.run(fleet, verifying.Options()) == 0
     capsys.readouterr()
     broken(step)
     yes = (lambda _: True,) if run is pruning else ()
