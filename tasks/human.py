@@ -32,3 +32,8 @@ def clock(seconds: float) -> str:
 def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) not set."""
     return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def percent(part: float) -> str:
+    """Return a part of a whole, from 0 to 1, as text: what is there at all is never shown as nothing."""
+    return "100 %" if part >= 1 else f"{max(100 * part, 0.01):.2g} %" if part else "0 %"

@@ -23,12 +23,13 @@ Window = tuple[int, int]  # a part of the circle of SPACE places on which all fi
 @dataclass(frozen=True)
 class Aim:
     """What to read: `sample` files (None: all), half of them of those that changed since `since`, the others from
-    `cursor` on.
+    `cursor` on, at least the part `share` of all, from 0 to 1.
     """
 
     sample: int | None = None
     since: datetime | None = None
     cursor: int = 0
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def read_script(repository: Repository, archive: str, aim: Aim, how: How = PLAIN
         "sample": aim.sample,
         "since": f"{aim.since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if aim.since else None,
         "cursor": aim.cursor,
+        "reach": int(aim.share * SPACE),
     }
     return Script(quote((*PROGRAM.words, json.dumps(plan))), {**environment(repository, how), **PROGRAM.environment})
 

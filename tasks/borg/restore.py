@@ -14,7 +14,7 @@ from tasks.borg.extract import COMMAND
 from tasks.borg.host import entries, extraction, places, room, wall
 from tasks.borg.host import restore as program
 from tasks.borg.naming import TIME_FORMAT
-from tasks.borg.runner import UNLIMITED, How, borg_words, environment, run_script
+from tasks.borg.runner import UNLIMITED, How, Result, borg_words, environment, run_script
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.remote.host import Host
 from tasks.remote.program import Program
@@ -41,6 +41,10 @@ class _End(Answer):
     disarmed: list[Text] = Field(default_factory=list)
     left: list[Text] = Field(default_factory=list)
     wall: Text = ""
+
+
+class HostileError(RefusedError):
+    """The archive holds what no backup makes."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ class Trust:
     private: bool = False
     partial: bool = False
 
+    @property
+    def plan(self) -> dict[str, bool]:
+        """The part of the program's plan that is about trust."""
+        return {"trusted": self.trusted}
+
 
 OWN = Trust(trusted=True)
 FOREIGN = Trust(private=True)
@@ -93,9 +102,15 @@ def restore_to(
     something, RefusedError for an archive that is not safe to extract, AppError where room is short or not all came,
     BorgError, and what `Host.run` raises.
     """
+    todo = restore_script(repository, archive, directory, paths, trust)
+    return restored(repository, archive, run_script(repository, todo, How(timeout=UNLIMITED)), directory)
+
+
+def restore_script(repository: Repository, archive: str, directory: str, paths: Sequence[str], trust: Trust) -> Script:
+    """Return the script that `restore_to` runs. Raises UsageError."""
     _absolute((directory, *paths))
-    plan = {"directory": directory, "private": trust.private, "paths": list(paths), "trusted": trust.trusted}
-    return _run(repository, archive, plan)
+    plan = {"directory": directory, "private": trust.private, "paths": list(paths), **trust.plan}
+    return _script(repository, archive, plan)
 
 
 def restore_in_place(
@@ -108,7 +123,8 @@ def restore_in_place(
     came, BorgError, and what `Host.run` raises.
     """
     plan = {"stamp": now.strftime(TIME_FORMAT), "paths": list(outermost(paths))}
-    return _run(repository, archive, {**plan, "trusted": trust.trusted, "partial": trust.partial})
+    todo = _script(repository, archive, {**plan, **trust.plan, "partial": trust.partial})
+    return restored(repository, archive, run_script(repository, todo, How(timeout=UNLIMITED)))
 
 
 def require_empty(host: Host, app: str, directory: str) -> None:
@@ -135,15 +151,17 @@ def _absolute(paths: Sequence[str]) -> None:
         raise UsageError(f"paths on the host must be absolute: {', '.join(wrong)}")
 
 
-def _run(repository: Repository, archive: str, plan: Mapping[str, Any]) -> Restored:
+def _script(repository: Repository, archive: str, plan: Mapping[str, Any]) -> Script:
     words = {"list": borg_words(repository, ("list",)), "extract": borg_words(repository, COMMAND)}
     added = {"CLOUDBACKUP_PLAN": json.dumps({**plan, **words, "archive": f"::{archive}"}), **PROGRAM.environment}
-    script = Script(quote(PROGRAM.words), {**environment(repository), **added}, grace=60)
-    result = run_script(repository, script, How(timeout=UNLIMITED))
+    return Script(quote(PROGRAM.words), {**environment(repository), **added}, grace=60)
+
+
+def restored(repository: Repository, archive: str, result: Result, directory: str | None = None) -> Restored:
+    """Return what a restore's script did, into `directory` or in place. Raises as `restore_to`."""
     answer = result.answer(_End, repository.app)
     if answer.kind:
-        where = f" in {plan['directory']}/{program.INCOMPLETE}" if "directory" in plan else ""
-        raise _fault(repository, archive, answer, where)
+        raise _fault(repository, archive, answer, f" in {directory}/{program.INCOMPLETE}" if directory else "")
     return Restored(
         answer.moved,
         answer.bytes,
@@ -166,7 +184,7 @@ def _fault(repository: Repository, archive: str, answer: _End, where: str) -> Cl
         case "unusable":
             return UsageError(f"{repository.app}: nothing was restored: {reason}", "name a new or empty folder")
         case "hostile":
-            return RefusedError(f"{repository.app}: {archive} was not restored: {reason}", DISTRUSTED)
+            return HostileError(f"{repository.app}: {archive} was not restored: {reason}", DISTRUSTED)
         case "lost":
             kept = f"what came is{where}; it is not whole" if where else "what was there is as it was"
             return AppError(f"{repository.app}: {archive} was not restored: {reason}", kept)

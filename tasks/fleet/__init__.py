@@ -171,7 +171,8 @@ def _restore(
     help={
         **VERIFY_HELP,
         "source": "files or mariadb; repeat it for several; none means all that an app has",
-        "sample": "how many files to read, half of them new or changed ones, the others in turn; 20 unless given",
+        "sample": "how many files to read, or which share of them as 1%; up to half are new or changed ones, the others"
+        " come in turn; 20 unless given",
         "all": "read all files of an archive",
     },
     iterable=["app", "source"],
@@ -184,7 +185,7 @@ def verify(
     part: str = "",
     parallel: int = 8,
     to: str = "",
-    sample: int = 0,
+    sample: str = "",
     all_: bool = False,
     scratch: str = "",
     trust_archive: bool = False,
@@ -221,13 +222,14 @@ def _verify(
     chosen: tuple[Any, Any, str, int],
     drill: tuple[str, str, str, bool],
     told: dict[str, bool],
-    sample: int = 0,
+    sample: str = "",
     everything: bool = False,
 ) -> None:
     from tasks.fleet import verifying
     from tasks.fleet.view import Telling
 
     (app, source, part, parallel), (archive, to, scratch, trust) = chosen, drill
+    least, share = verifying.sample(sample)
     options = verifying.Options(
         apps=tuple(app or ()),
         sources=tuple(source or ()),
@@ -235,7 +237,8 @@ def _verify(
         part=part or None,
         parallel=parallel,
         to=to or None,
-        sample=None if everything else sample or verifying.SAMPLE,
+        sample=None if everything else least,
+        share=share,
         folder=scratch or verifying.FOLDER,
         trust=trust,
         telling=Telling(**told),

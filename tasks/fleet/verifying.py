@@ -1,20 +1,19 @@
 """`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
-from tasks.borg.list import Archive
-from tasks.borg.read_back import Aim, Window, read_back, share
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
-from tasks.fleet import database
+from tasks.fleet import database, files_drill
 from tasks.fleet.again import patient
-from tasks.fleet.choice import LATEST, Choices
+from tasks.fleet.choice import LATEST, Choice, Choices
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, exit_code
 from tasks.fleet.recording import recorded
@@ -30,14 +29,11 @@ from tasks.remote.script import Stream
 from tasks.remote.ssh import CHANNELS
 from tasks.storage import clocks
 from tasks.storage.loop import PARALLEL, over_apps
-from tasks.storage.records import Record
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
 
 VERIFIABLE = ("files", "mariadb")
 FOLDER = drill.FOLDER
-SHARE_DAYS = 90  # for how long a file that was read counts as read
-DRILLS = 400  # records of drills that are read: more than one a day in that time
 SAMPLE = 20  # files of an archive that are read unless told otherwise
 PROGRESS = "drill: "  # how lines begin that tell how far a drill of a database is
 
@@ -47,8 +43,9 @@ class Options:
     """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
     `archive` is a name or `latest`; `to` is `local`, an app on whose host to drill, or None; `sample` counts files,
-    None means all of them; `folder` is where a database's copy lies meanwhile. `telling` is how much is shown.
-    `trust`: what comes out of a database's archive may run without walls.
+    None means all of them; `share` is the least part of all files to read, from 0 to 1; `folder` is where what is
+    restored lies meanwhile. `telling` is how much is shown.
+    `trust`: what comes out of an archive may be judged without walls.
     """
 
     apps: Sequence[str] = ()
@@ -58,9 +55,22 @@ class Options:
     parallel: int = PARALLEL
     to: str | None = None
     sample: int | None = SAMPLE
+    share: float = 0.0
     folder: str = FOLDER
     telling: Telling = field(default_factory=Telling)
     trust: bool = False
+
+
+def sample(text: str) -> tuple[int, float]:
+    """Return what `--sample` says: how many files to read at least, and which part of all. Raises UsageError."""
+    number, percent, rest = text.strip().partition("%")
+    if not text:
+        return SAMPLE, 0.0
+    if re.fullmatch(r"[0-9]{1,9}", number) and not percent:
+        return int(number), 0.0
+    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", number.strip()) and percent and not rest and 0 < float(number) <= 100:
+        return SAMPLE, float(number) / 100
+    raise UsageError(f"--sample {text} is neither a number of files nor a share of them", "give 50, or 1%")
 
 
 def run(folder: str, options: Options) -> int:
@@ -204,54 +214,23 @@ class _App:
         except UsageError as error:
             raise AppError(error.what, error.remedy) from error
         act = self._files if source == "files" else self._database
-        outcome = patient(self.session, self.app, source, lambda _: act(choice.archive, began), self.view)
+        outcome = patient(self.session, self.app, source, lambda _: act(choice, began), self.view)
         if not choice.known:  # without the id the record proves nothing
             details = {**outcome.details, "unknown_archive": choice.archive.name}
             return replace(outcome, details=details).no_better_than("warning", *choice.said)
         said = () if outcome.failed else choice.said
         return replace(outcome, archive=choice.archive.name, archive_id=choice.archive.id, said=(*outcome.said, *said))
 
-    def _files(self, archive: Archive, began: datetime) -> Outcome:
-        self.view.step(self.app.name, "files", f"reads {archive.name}")
-        windows, aim = self._read_before()
-        done = read_back(self.repository, archive.name, aim)
-        where = self.repository.host.name
-        read = f"{done.read} of {done.files} files read on {where}"
-        read_share = round(share([*windows, done.window]), 6)
-        return Outcome(
-            app=self.app.name,
-            source="files",
-            status="ok",
-            began=began,
-            seconds=_since(began),
-            size=done.size,
-            said=(f"{read}, their checksums hold ({_percent(read_share)} of all files within {SHARE_DAYS} days)",),
-            details={
-                "where": where,
-                "files": done.files,
-                "files_read": done.read,
-                "changed_read": done.changed,
-                "window": list(done.window),
-                "read_share": read_share,
-            },
-        )
+    def _files(self, choice: Choice, began: datetime) -> Outcome:
+        self.view.step(self.app.name, "files", f"reads {choice.archive.name}")
+        # What another host would drill is read here: it gets neither passphrase nor key.
+        folder = self.options.folder if self.elsewhere in (None, self.session.operator) else FOLDER
+        aim = files_drill.Aim(self.options.sample, self.options.share, folder, trust=self.options.trust)
+        return files_drill.drill(self.choices, choice, aim, began)
 
-    def _read_before(self) -> tuple[list[Window], Aim]:
-        """Return what drills of the last months read, and what this one is to read: from where the last one ended."""
-        try:
-            records = self.session.storage_of(self.app).read_records(self.app, DRILLS, ("verify-files", "verify")).all
-        except AppError:
-            records = ()
-        proofs = [each for each in records if (each.action, each.source, each.outcome) == ("verify", "files", "ok")]
-        recent = datetime.now(UTC) - timedelta(days=SHARE_DAYS)
-        windows = [window for each in proofs if each.time >= recent for window in _window(each)]
-        last = next((window for each in reversed(proofs) for window in _window(each)), (0, 0))
-        named = naming.parse(proofs[-1].archive or "") if proofs else None
-        since = named.time if named else None
-        return windows, Aim(self.options.sample, since, sum(last))
-
-    def _database(self, archive: Archive, began: datetime) -> Outcome:
+    def _database(self, choice: Choice, began: datetime) -> Outcome:
         assert self.app.mariadb is not None
+        archive = choice.archive
         self.view.step(self.app.name, "mariadb", f"restores {archive.name}")
         total, _ = size(self.repository, archive.name)
         stream = content(self.repository, archive.name, database.STREAM)
@@ -306,18 +285,6 @@ class _App:
     def _listen(self, line: str) -> None:
         if line.startswith(PROGRESS):
             self.view.step(self.app.name, "mariadb", line.removeprefix(PROGRESS))
-
-
-def _window(record: Record) -> list[Window]:
-    """Return the part of all files that a drill read, as its record tells; none where it does not."""
-    values = record.details.get("window")
-    if isinstance(values, list) and len(values) == 2 and all(type(each) is int and each >= 0 for each in values):
-        return [(values[0], values[1])]
-    return []
-
-
-def _percent(part: float) -> str:
-    return "100 %" if part >= 1 else f"{max(100 * part, 0.01):.2g} %"
 
 
 def _since(began: datetime) -> float:

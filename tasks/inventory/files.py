@@ -6,13 +6,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from tasks.inventory.secrets import Strict
-from tasks.inventory.values import HostPath, read_line
+from tasks.inventory.values import Commands, HostPath, read_host_path, read_line
 
 SIZE = r"^[1-9][0-9]{0,14}(?:\.[0-9]{1,3})? ?(?:[kMGT]?B)$"
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 STYLES = ("fm", "sh", "re", "pp", "pf")  # `borg help patterns`; without one it is fm
 # borg takes two letters or digits before a colon for a style.
 PATTERN = r"^(?:(?:fm|sh|pp|pf):[^\n\x00]*|re:(?!(?:\^|\\A)\\?/)[^\n\x00]*|(?![!+-]|[A-Za-z0-9]{2}:)[^\n\x00]+)$"
+DIGEST = "^[0-9a-f]{64}$"
 FOREIGN = "!+-"
 ANCHORED = re.compile(r"re:(?:\^|\\A)\\?/")
 
@@ -67,6 +68,30 @@ Size = Annotated[
 ]
 
 
+def read_digests(value: object) -> tuple[tuple[str, str], ...]:
+    """Return paths with the SHA-256 that is known of each. Raises ValueError."""
+    if not isinstance(value, dict) or not value:
+        raise ValueError("must be absolute paths, each with its SHA-256: {/srv/shop/logo.png: 9f86d0...}")
+    for path, digest in value.items():
+        if not isinstance(digest, str) or not re.fullmatch(DIGEST, digest):
+            raise ValueError(f"has for {path} no SHA-256: 64 of 0-9 and a-f, in quotes, as `sha256sum` shows it")
+    return tuple((read_host_path(path), digest) for path, digest in value.items())
+
+
+Digests = Annotated[
+    tuple[tuple[str, str], ...],
+    PlainValidator(read_digests),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": "^/"},
+            "additionalProperties": {"type": "string", "pattern": DIGEST},
+        }
+    ),
+]
+
+
 class Expect(Strict):
     """What is known of an app's files, beyond what the backups before tell."""
 
@@ -75,6 +100,31 @@ class Expect(Strict):
     mounted: tuple[HostPath, ...] = Field(
         (), description="where a file system must be mounted; an archive is incomplete without it"
     )
+
+
+class VerifyFiles(Strict):
+    """What a drill asks of restored files: of those that are known, and of any by commands."""
+
+    sha256: Digests = Field((), description="files that never change, and the SHA-256 of each, as `sha256sum` shows it")
+    paths: tuple[HostPath, ...] = Field((), description="what is restored besides, for the commands to look at")
+    commands: Commands = Field(
+        (),
+        description="commands that end with 0 when they find the restored files sound; they run in the folder of the "
+        "restored files, which CLOUDBACKUP_RESTORED names, behind walls",
+    )
+
+    @model_validator(mode="after")
+    def _something_to_look_at(self) -> Self:
+        if self.commands and not (self.paths or self.sha256):
+            raise ValueError("has commands and no paths: name under paths what they look at")
+        if self.paths and not self.commands:
+            raise ValueError("has paths and no commands that look at them")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is asked."""
+        return bool(self.sha256 or self.commands)
 
 
 class Files(Strict):
@@ -95,6 +145,7 @@ class Files(Strict):
     )
     exclude_caches: bool = Field(default=True, description="leave out folders with a CACHEDIR.TAG")
     expect: Expect = Field(Expect(), description="what must be true of each archive")
+    verify: VerifyFiles = Field(VerifyFiles(), description="what each drill asks of restored files")
 
     @model_validator(mode="after")
     def _one_word_on_mounts(self) -> Self:

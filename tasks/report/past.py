@@ -93,6 +93,9 @@ def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
         walls = record.details.get("walls")
         if isinstance(walls, list):
             notes.append(f"behind walls: {', '.join(map(str, walls))}" if walls else "without walls")
+        share = record.details.get("read_share")
+        if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
+            notes.append(f"{human.percent(share)} of all files read within 90 days")
         yield from (INDENT + printable(note) for note in notes if note)
 
 

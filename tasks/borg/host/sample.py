@@ -3,7 +3,8 @@
     python3 -I -S -c PROGRAM JSON
 
 JSON: `list` and `extract`, borg's commands up to the archive; `archive`, `::NAME`; `sample`, how many files to read, or
-null for all of them; `since`, a time in UTC as 2026-11-22T03:00:00, or null; `cursor`, a place on the circle.
+null for all of them; `since`, a time in UTC as 2026-11-22T03:00:00, or null; `cursor`, a place on the circle, and
+`reach`, how far from there on every file is to be read, even where that is more than the sample.
 
 Each file has a place on a circle of SPACE places, by its path. Up to half of a sample are files that changed since
 `since`, chosen at random; the others are the next ones on the circle from `cursor` on, so that samples that each begin
@@ -27,13 +28,17 @@ import random
 import re
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.borg.host.entries import Entry, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMAT = "--format={type}{mode} {num_chunks} {size} {bpath}{NUL}{isoctime} {isomtime}{NUL}"
 SPACE = 1 << 60
 LONGEST = 1 << 20  # bytes of the names in one command; Linux takes 2 MiB with the environment
+WARNED = (0, 1, *range(100, 127))  # exit codes of a borg that came to its end
 LISTED = b'"borg.output.list"'  # in the line of JSON that tells of a file which borg has begun to read
 SPECIAL = re.compile(rb"[*\[\]]")
 SECONDS = len("2026-11-22T03:00:00")
@@ -47,8 +52,8 @@ def place(path: bytes) -> int:
 class Choice:
     """What is to be read, chosen while the listing passes by: no list of all files is kept."""
 
-    def __init__(self, sample: int | None, since: str | None, cursor: int) -> None:
-        self.sample, self.since, self.cursor = sample, since, cursor
+    def __init__(self, sample: int | None, since: str | None, cursor: int, reach: int = 0) -> None:
+        self.sample, self.since, self.cursor, self.reach = sample, since, cursor, reach
         self.entries = self.files = self.candidates = self.bytes = self.fresh = 0
         self.changed: list[tuple[bytes, int]] = []
         self.next: list[tuple[int, bytes, int]] = []  # a heap, the farthest first
@@ -65,10 +70,9 @@ class Choice:
         if self.sample is None:
             return
         far = (place(entry.path) - self.cursor) % SPACE
-        if len(self.next) < self.sample:
-            heapq.heappush(self.next, (-far, entry.path, entry.size))
-        else:
-            heapq.heappushpop(self.next, (-far, entry.path, entry.size))
+        heapq.heappush(self.next, (-far, entry.path, entry.size))
+        while len(self.next) > self.sample and -self.next[0][0] >= self.reach:
+            heapq.heappop(self.next)
         if self.since and max(time[:SECONDS] for time in entry.source.decode("ascii", "replace").split()) >= self.since:
             self._see_changed(entry, self.sample // 2)
 
@@ -81,13 +85,12 @@ class Choice:
             self.changed[number] = (entry.path, entry.size)
 
     def made(self) -> Made:
-        """Return what was chosen, as many files as fit into a command."""
+        """Return what was chosen."""
         near = sorted(((-far, path, size) for far, path, size in self.next), reverse=True)
-        chosen, room, length = dict(self.changed), LONGEST - sum(len(path) + 16 for path, _ in self.changed), 0
-        while near and (near[-1][1] in chosen or (len(chosen) < (self.sample or 0) and room > len(near[-1][1]) + 16)):
+        chosen, length = dict(self.changed), self.reach
+        while near and (near[-1][0] < self.reach or near[-1][1] in chosen or len(chosen) < (self.sample or 0)):
             far, path, size = near.pop()
-            room -= 0 if path in chosen else len(path) + 16
-            chosen[path], length = size, far + 1
+            chosen[path], length = size, max(length, far + 1)
         whole = not near and self.candidates <= len(chosen)
         return Made(chosen, SPACE if whole else length)
 
@@ -102,6 +105,20 @@ class Made:
 def pattern(path: bytes) -> bytes:
     """Return borg's pattern for a listed path. A byte that is not UTF-8 is listed as `?`, which stands for any then."""
     return b"sh:" + SPECIAL.sub(b"?", path) if b"?" in path else b"pp:" + path
+
+
+def batches(patterns: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield the patterns, as many at a time as fit into a command."""
+    batch: list[bytes] = []
+    room = LONGEST
+    for each in patterns:
+        if batch and len(each) + 16 > room:
+            yield batch
+            batch, room = [], LONGEST
+        batch.append(each)
+        room -= len(each) + 16
+    if batch:
+        yield batch
 
 
 def extract(words: list[str], patterns: list[bytes]) -> tuple[int, int, set[bytes]]:
@@ -136,7 +153,7 @@ def _named(line: bytes) -> bytes:
 def main() -> int:
     """Run the plan in the first argument; the exit code."""
     plan = json.loads(sys.argv[1])
-    choice = Choice(plan["sample"], plan["since"], plan["cursor"])
+    choice = Choice(plan["sample"], plan["since"], plan["cursor"], plan["reach"])
     words = [*plan["list"], FORMAT, plan["archive"]]
     listing = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert listing.stdout is not None
@@ -153,7 +170,14 @@ def read(plan: dict[str, Any], choice: Choice) -> int:
     made, whole = choice.made(), choice.sample is None
     expected = choice.entries if whole else len(made.chosen)
     words = [*plan["extract"], plan["archive"], "--"]
-    code, count, named = extract(words, [pattern(path) for path in made.chosen]) if expected else (0, 0, set())
+    code, count = 0, 0
+    named: set[bytes] = set()
+    for patterns in batches([pattern(path) for path in made.chosen]) if not whole else [[]][:expected]:
+        ended, more, names = extract(words, patterns)
+        code, count, named = max(code, ended), count + more, named | names
+        if ended not in WARNED:
+            code = ended
+            break
     print(json.dumps({
         "entries": choice.entries, "files": choice.files, "candidates": choice.candidates,
         "expected": expected, "read": count if whole else len(named & set(made.chosen)),

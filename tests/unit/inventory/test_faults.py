@@ -82,6 +82,15 @@ APP_CASES = {
         "2: files.expect.mounted[0]: must be an absolute path: it begins with /",
         "2: files.mounts: must be 'cross' or 'leave'",
     ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], verify: {sha256: {/srv/a: 12}}}\n": [
+        "2: files.verify.sha256: has for /srv/a no SHA-256: 64 of 0-9 and a-f, in quotes, as `sha256sum` shows it"
+    ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], verify: {commands: [[ls]]}}\n": [
+        "2: files.verify: has commands and no paths: name under paths what they look at"
+    ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], verify: {paths: [/srv]}}\n": [
+        "2: files.verify: has paths and no commands that look at them"
+    ],
     "passphrase: {env: X}\nfiles: {paths: [/srv], mounts: leave, one_file_system: true}\n": [
         "2: files: has mounts and one_file_system, which say the same: keep mounts"
     ],

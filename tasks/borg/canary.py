@@ -1,0 +1,117 @@
+"""What a drill asks of an app's files beyond checksums: are certain files what is known of them, do commands find them
+sound?
+
+Checksums tell that an archive gives back what was saved. That what was saved was sound already, as before an intruder
+encrypted it, only somebody who knows the files can tell: `files.verify` in the inventory.
+"""
+
+import json
+import posixpath
+import secrets
+import shlex
+from dataclasses import dataclass, replace
+
+from tasks.answers import Answer, AnswerError, Text, read
+from tasks.borg.host import canary
+from tasks.borg.restore import HostileError, Trust, restore_script, restored
+from tasks.borg.roots import roots
+from tasks.borg.runner import UNLIMITED, BorgError, How, run_script
+from tasks.errors import AppError, RefusedError
+from tasks.inventory.files import VerifyFiles
+from tasks.remote import walled
+from tasks.remote.program import Program
+from tasks.remote.script import Script, quote
+from tasks.remote.walled import Walled
+from tasks.remote.walls import NAME as WALLS
+from tasks.storage.repository import Repository
+
+PROGRAM = Program(canary)
+RESTORED = "CLOUDBACKUP_RESTORED"  # the variable in which a command finds the folder of the restored files
+PREFIX = "cloudbackup-drill-"
+PATIENCE = 600  # seconds for each command
+GRACE = 120.0  # seconds to remove what was restored
+MEND = "look for the last archive in which it is sound: `inv verify --archive`; if it changed on purpose, correct it"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All that was asked was answered well. `files` are known ones, `commands` were run behind `walls`."""
+
+    files: int
+    commands: int
+    walls: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """What a person is told of it."""
+        files = f"{self.files} known file{'' if self.files == 1 else 's'} as known" if self.files else ""
+        walls = f"behind walls ({', '.join(self.walls)})" if self.walls else "without walls (--trust-archive)"
+        commands = f"{self.commands} command{'' if self.commands == 1 else 's'} of `verify` content, {walls}"
+        return ", ".join(filter(None, (files, commands if self.commands else "")))
+
+
+class _Judgement(Answer):
+    """What the program answers: see `host/canary.py`."""
+
+    walls: Text
+    unwalled: Text
+    wrong: list[Text]
+
+
+class CanaryError(AppError):
+    """Files came back as they were saved, and are not sound."""
+
+
+def judge(repository: Repository, archive: str, asked: VerifyFiles, folder: str, trust: Trust) -> Judged:
+    """Restore the named files into a folder of their own below `folder`, judge them there, and remove them.
+
+    Raises CanaryError with all that is wrong, RefusedError where no walls can be built, AppError where the files cannot
+    be restored whole, BorgError, and what `Host.run` raises.
+    """
+    scratch = posixpath.join(folder, PREFIX + secrets.token_hex(8))
+    paths = roots(repository, archive, tuple(dict.fromkeys((*dict(asked.sha256), *asked.paths))))
+    restoring = restore_script(repository, archive, scratch, paths, trust)
+    result = run_script(repository, _script(restoring, asked, scratch, trust), How(timeout=UNLIMITED))
+    first, _, second = result.text.partition("\n")
+    try:
+        restored(repository, archive, replace(result, stdout=first.encode()))
+    except HostileError as error:
+        raise AppError(error.what, error.remedy) from error  # refusing it would leave the last proof as it is
+    try:
+        said = read(_Judgement, second)
+    except AnswerError as error:
+        raise BorgError(f"{repository.app}: the drill told no outcome: {error}", "", result) from error
+    if said.unwalled:
+        raise RefusedError(f"{repository.host.name}: {said.unwalled.removeprefix('cloudbackup: ')}", walled.REMEDY)
+    if said.wrong:
+        raise CanaryError(f"{repository.app}: {archive} is not sound: {'; '.join(said.wrong)}", MEND)
+    return Judged(len(asked.sha256), len(asked.commands), walled.names(said.walls))
+
+
+def _script(restoring: Script, asked: VerifyFiles, scratch: str, trust: Trust) -> Script:
+    """Return the script that restores, judges, and leaves nothing behind."""
+    walls = Walled(scratch, keep=(RESTORED,), trust=trust.trusted)
+    plan = {
+        "folder": scratch,
+        "sha256": dict(asked.sha256),
+        "walls": walls.words(("sh", "-c", f'printf %s "${WALLS}"')),
+        "commands": [{"name": shlex.join(words), "words": walls.words(words)} for words in asked.commands],
+        "patience": PATIENCE,
+    }
+    secret = [name for name in restoring.environment if name.startswith("BORG_")]
+    folder = quote((scratch,))
+    body = f"""\
+cleanup() {{
+  code=$?
+  trap '' TERM INT HUP
+  chmod -R u+rwX -- {folder} 2>/dev/null
+  rm -rf -- {folder}
+  exit "$code"
+}}
+trap cleanup EXIT
+{restoring.body} || exit $?
+unset {" ".join(secret)}
+{quote((*PROGRAM.words, json.dumps(plan)))} </dev/null
+"""
+    added = {RESTORED: scratch, **PROGRAM.environment, **walled.PROGRAM.environment}
+    return Script(body, {**restoring.environment, **added}, grace=GRACE)

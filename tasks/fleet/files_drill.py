@@ -1,0 +1,88 @@
+"""The drill of an archive of files: a sample is read back, and what the inventory knows of certain files is asked."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tasks import human
+from tasks.borg import canary, naming, read_back
+from tasks.borg.read_back import Window
+from tasks.borg.restore import Trust
+from tasks.errors import AppError
+from tasks.fleet.choice import Choice, Choices
+from tasks.fleet.outcome import Outcome
+from tasks.inventory.models import App
+from tasks.storage.records import Record
+from tasks.storage.session import Session
+
+SHARE_DAYS = 90  # for how long a file that was read counts as read
+DRILLS = 400  # records of drills that are read: more than one a day in that time
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What to read: `sample` files (None: all), at least the part `share` of all, from 0 to 1.
+
+    `folder` is where files that are to be judged lie meanwhile; `trust`: commands may judge them without walls.
+    """
+
+    sample: int | None
+    share: float
+    folder: str
+    trust: bool = False
+
+
+def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcome:
+    """Return the outcome of a drill that succeeded. Raises CloudbackupError."""
+    session, app, repository = choices.session, choices.app, choices.repository
+    assert app.files is not None
+    name, asked, judged = choice.archive.name, app.files.verify, None
+    if asked.asked:
+        judged = canary.judge(repository, name, asked, aim.folder, Trust(trusted=aim.trust, private=True))
+    windows, since = _read_before(session, app)
+    done = read_back.read_back(
+        repository, name, read_back.Aim(aim.sample, since, sum(windows[-1]) if windows else 0, aim.share)
+    )
+    read_share = round(read_back.share([*windows, done.window]), 6)
+    where = repository.host.name
+    read = f"{done.read} of {done.files} files read on {where}, their checksums hold"
+    within = f"({human.percent(read_share)} of all files within {SHARE_DAYS} days)"
+    return Outcome(
+        app=app.name,
+        source="files",
+        status="ok",
+        began=began,
+        seconds=(datetime.now(UTC) - began).total_seconds(),
+        size=done.size,
+        said=(f"{read} {within}", *((judged.told,) if judged else ())),
+        details={
+            "where": where,
+            "files": done.files,
+            "files_read": done.read,
+            "changed_read": done.changed,
+            "window": list(done.window),
+            "read_share": read_share,
+            **({"known_files": judged.files, "commands": judged.commands} if judged else {}),
+            **({"walls": list(judged.walls)} if judged and judged.commands else {}),
+        },
+    )
+
+
+def _read_before(session: Session, app: App) -> tuple[list[Window], datetime | None]:
+    """Return what drills of the last months read, oldest first, and the time of the archive that was proven last."""
+    try:
+        records = session.storage_of(app).read_records(app, DRILLS, ("verify-files", "verify")).all
+    except AppError:
+        records = ()
+    proofs = [each for each in records if (each.action, each.source, each.outcome) == ("verify", "files", "ok")]
+    recent = datetime.now(UTC) - timedelta(days=SHARE_DAYS)
+    windows = [window for each in proofs if each.time >= recent for window in _window(each)]
+    named = naming.parse(proofs[-1].archive or "") if proofs else None
+    return windows, named.time if named else None
+
+
+def _window(record: Record) -> list[Window]:
+    """Return the part of all files that a drill read, as its record tells; none where it does not."""
+    values = record.details.get("window")
+    if isinstance(values, list) and len(values) == 2 and all(type(each) is int and each >= 0 for each in values):
+        return [(values[0], values[1])]
+    return []
