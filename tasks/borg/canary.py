@@ -30,7 +30,7 @@ RESTORED = "CLOUDBACKUP_RESTORED"  # the variable in which a command finds the f
 PREFIX = "cloudbackup-drill-"
 PATIENCE = 600  # seconds for each command
 GRACE = 120.0  # seconds to remove what was restored
-MEND = "look for the last archive in which it is sound: `inv verify --archive`; if it changed on purpose, correct it"
+MEND = "look for the last sound archive with `inv verify --archive NAME`, or correct what changed on purpose"
 
 
 @dataclass(frozen=True)
