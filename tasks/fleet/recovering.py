@@ -99,6 +99,7 @@ def planned(session: Session, repository: Repository, listing: Listing, app: App
             options=known.options,
             zone=known.zone,
             server=known.details(base),
+            older=_older(app, listing, known, base),
         ),
     )
 
@@ -144,6 +145,13 @@ def _base(app: App, listing: Listing, known: "_Known", target: Target) -> Archiv
         oldest = f"the oldest whole backup ended {shown(known.end(bases[0]))}" if bases else "there is no whole backup"
         raise RefusedError(f"{app.name}: {shown(target.at)} cannot be reached: {oldest}")
     return (reaching or before)[-1]
+
+
+def _older(app: App, listing: Listing, known: "_Known", base: Archive) -> str:
+    """Return the name of the backup before, if binary logs lead from it past this one; else empty."""
+    older = [each for each in listing.of(app.name, SOURCE) if known.end(each) < base.start]
+    reaching = [each for each in older if (to := known.moments.reach(each.id)) and to.until >= known.end(base)]
+    return max(reaching, key=_start).name if reaching else ""
 
 
 def _logs(app: App, listing: Listing, base: Archive, at: datetime) -> list[Archive]:

@@ -83,6 +83,7 @@ class Reader:
 
     def __init__(self, on_group: Callable[[Group], None] | None = None) -> None:
         self.on_group = on_group
+        self.on_query: Callable[[bytes, bytes], None] | None = None  # hears of each statement: text, status variables
         self.fault = ""
         self.loads = False
         self.server = self.created = self.groups = 0
@@ -198,6 +199,10 @@ class Reader:
     def _taking(self, body: memoryview, length: int) -> None:
         """Take one event; without checksums a damaged one may be shorter than its own numbers say."""
         try:
+            if body[4] == QUERY and self.on_query:
+                _, _, database, _, status = QUERY_HEAD.unpack_from(body, HEADER.size)
+                begin = HEADER.size + QUERY_HEAD.size
+                self.on_query(bytes(body[begin + status + database + 1 :]), bytes(body[begin : begin + status]))
             self._event(body, length)
         except struct.error:
             self.fault = f"a damaged event at {self._at}"
@@ -260,9 +265,15 @@ class Reader:
             self.last[domain] = Group(0, 0, domain, server, number)
 
 
-def read(file: IO[bytes], on_group: Callable[[Group], None] | None = None, upto: int | None = None) -> Reader:
+def read(
+    file: IO[bytes],
+    on_group: Callable[[Group], None] | None = None,
+    upto: int | None = None,
+    on_query: Callable[[bytes, bytes], None] | None = None,
+) -> Reader:
     """Read a file, or its first `upto` bytes. Raises OSError."""
     reader = Reader(on_group)
+    reader.on_query = on_query
     left = upto
     while left is None or left > 0:
         piece = file.read(PIECE if left is None else min(PIECE, left))

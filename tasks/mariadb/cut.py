@@ -4,7 +4,7 @@ The cut is the first transaction dated at that moment or later. Sessions may dat
 date outside of its own binary log's time is no date. So nothing is ever replayed by date, but by position.
 
 Part of the program `replay`, which runs alone on a host: of the standard library only, Python 3.8 and later; but for
-`binlog` and `private`, which come along.
+`binlog`, `roles` and `private`, which come along.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from __future__ import annotations
 from array import array
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from tasks.mariadb.binlog import Facts, Group, read, state, successor, text
 from tasks.mariadb.private import DrillFault
+from tasks.mariadb.roles import CREATES, invoker
 
 TOLERANCE = 2  # seconds by which a transaction may be dated outside of its binary log
 
@@ -30,13 +32,20 @@ class Log:
         self.path = path
         self.name = path.name
         self.times, self.offsets = array("L"), array("Q")
+        self.makers: dict[int, tuple[bytes, bytes]] = {}  # of roles, by the number of the transaction that makes one
         with path.open("rb") as file:
-            self.facts: Facts = read(file, self.group).facts()
+            self.facts: Facts = read(file, self.group, on_query=self.query).facts()
 
     def group(self, group: Group) -> None:
         """Note a transaction."""
         self.offsets.append(group.offset)
         self.times.append(group.time)
+
+    def query(self, text: bytes, status: bytes) -> None:
+        """Note who makes a role."""
+        maker = invoker(status) if CREATES.match(text) else None
+        if maker is not None:
+            self.makers[len(self.offsets)] = maker
 
     @property
     def identity(self) -> tuple[str, int, int]:
@@ -89,6 +98,19 @@ class Position:
         return {group.gtid for group in reader.last.values()} == self.gtids
 
 
+class Piece(NamedTuple):
+    """A part of what is replayed, and who made the role at its end."""
+
+    logs: list[Log]
+    start: int
+    stop: int
+    maker: tuple[bytes, bytes] | None = None
+
+    def words(self) -> list[str]:
+        """Return the arguments for `mariadb-binlog`."""
+        return [f"--start-position={self.start}", f"--stop-position={self.stop}", *(str(log.path) for log in self.logs)]
+
+
 class Cut:
     """What is to be replayed: `logs`, the first from `start`, the last up to `stop`; nothing when they are the same."""
 
@@ -109,6 +131,19 @@ class Cut:
                 if offset >= first and (end is None or offset < end):
                     found.append((log, index))
         return found
+
+    def segments(self) -> list[Piece]:
+        """Return what is to be replayed in pieces: one ends where a role was made."""
+        found: list[Piece] = []
+        logs, start = self.logs, self.start
+        for log, index in self.numbers():
+            if index in log.makers:
+                last = index + 1 == len(log.offsets)
+                end = log.facts.sound if last else log.offsets[index + 1]
+                stop = min(end, self.stop) if log is self.logs[-1] else end
+                found.append(Piece(logs[: logs.index(log) + 1], start, stop, log.makers[index]))
+                logs, start = logs[logs.index(log) :], stop
+        return [*found, Piece(logs, start, self.stop)]
 
     def state(self) -> dict[tuple[int, int], int]:
         """Return the GTID state at the end."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
 from tasks.errors import RefusedError
-from tasks.mariadb import binlog, cut, failures, private, proof, replay, settings, tables, unpack
+from tasks.mariadb import binlog, blame, cut, failures, private, proof, replay, roles, settings, tables, unpack
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import Unpacked
@@ -23,7 +23,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(replay, (binlog, private, cut, settings, tables, proof))
+PROGRAM = Program(replay, (binlog, private, roles, cut, blame, settings, tables, proof))
 PATIENCE = 600  # seconds for the private server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
 
@@ -74,6 +74,7 @@ class Moment:
     options: Mapping[str, str] = field(default_factory=dict)
     zone: str = ""
     server: Mapping[str, Any] = field(default_factory=dict)
+    older: str = ""  # the archive of the whole backup before, for a remedy
     trust: bool = False  # replay also where no walls can be built
 
 
@@ -143,6 +144,7 @@ def script(
         **({"zone": moment.zone} if moment.zone else {}),
         "binlog": goes_on,
         "patience": PATIENCE,
+        "older": moment.older,
         "tables": expected.details() if expected else None,
     }
     keep = tuple(PROGRAM.environment)

@@ -10,7 +10,7 @@ archive, in the order of their making; `position`, the binary log that was open 
 seconds since 1970; `saved`, what is saved altogether (`until` when, the `last` binary log, the GTID `state` after it),
 null when unknown; `options` for the server; `settings`, `zone` and `plugins`, as `settings` has them; `binlog`, the
 name under which the server is to go on writing binary logs, or null; `patience`, seconds for the server to answer;
-`tables`, what the archive is to hold (as `tables` has it), or null.
+`tables`, what the archive is to hold (as `tables` has it), or null; `older`, the name of the backup before, or empty.
 
 Standard output is one line of JSON: `fault` and `remedy`, or what was reached. Of the standard library only, Python 3.8
 and later; but for `cut` and what that stands on, and `proof`, which come along.
@@ -27,11 +27,14 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import IO
 
 from tasks.mariadb.binlog import text
+from tasks.mariadb.blame import blamed, remedy
 from tasks.mariadb.cut import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
 from tasks.mariadb.proof import SIGNALS, last, made_by, ready, require, same_series, terminate
+from tasks.mariadb.roles import handing_over
 from tasks.mariadb.settings import begin, furnish, shut, understood
 from tasks.mariadb.tables import parse
 
@@ -102,7 +105,7 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     try:
         said = begin(server)
         with understood(missing):
-            feed(server, todo, scratch / "load")
+            feed(server, todo, scratch / "load", str(plan.get("older") or ""))
         close(server, todo, goes_on=bool(name))
     finally:
         server.end()
@@ -127,7 +130,7 @@ def pool() -> str:
     return f"--innodb-buffer-pool-size={min(max(free // 4, MEMORY[0]), MEMORY[1])}"
 
 
-def feed(server: Private, todo: Cut, load: Path) -> None:
+def feed(server: Private, todo: Cut, load: Path, older: str = "") -> None:
     """Replay, and see that the server took all of it. Raises DrillFault."""
     numbers = todo.numbers()
     if not numbers:
@@ -138,10 +141,7 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
     load.mkdir(mode=0o700)
     give_away(load)
     reader = program(BINLOG, "mariadb-client")
-    words = [
-        reader, "--no-defaults", *lenient(reader), "--disable-log-bin", f"--local-load={load}",
-        f"--start-position={todo.start}", f"--stop-position={todo.stop}", *(str(log.path) for log in todo.logs),
-    ]  # fmt: skip
+    words = [reader, "--no-defaults", *lenient(reader), "--disable-log-bin", f"--local-load={load}"]
     client = [word for word in server.client_words() if word != "--quick"] + ["--max-allowed-packet=1G"]
     client += ["--local-infile=1"] * loads(todo)  # the data comes as a file beside the binary log
     tell(f"replays {len(numbers)} transactions from {len(todo.logs)} binary logs")
@@ -153,24 +153,40 @@ def feed(server: Private, todo: Cut, load: Path) -> None:
             stdin=subprocess.PIPE, stdout=said, stderr=errors,
         )  # fmt: skip
         assert taking.stdin is not None
-        giving = subprocess.run(
-            words, cwd="/", env=server.environment, preexec_fn=ordinary(),
-            stdin=subprocess.DEVNULL, stdout=taking.stdin, stderr=read_errors, check=False,
-        )  # fmt: skip
-        try:
-            taking.stdin.write(b"SELECT CONCAT_WS('-', @@gtid_domain_id, @@server_id, @@gtid_seq_no);\n")
-            taking.stdin.close()
-        except BrokenPipeError:
-            pass
+        given = give(server, todo, words, taking.stdin, read_errors)
         code = taking.wait()
         complaint, refusal, answer = (content(file) for file in (read_errors, errors, said))
     if code != 0:
-        raise DrillFault(f"the server refuses a transaction: {last(refusal)}")
-    if giving.returncode != 0 or "ERROR" in complaint:
+        which = blamed(words, server.environment, todo, refusal)
+        raise DrillFault(f"the server refuses {which}: {last(refusal)}", remedy(refusal, older))
+    if given != 0 or "ERROR" in complaint:
         raise DrillFault(f"the binary logs cannot be read: {last(complaint)}")
     expected = gtid(*numbers[-1])
     if last(answer) != expected:
         raise DrillFault(f"the replay ended with transaction {last(answer)}, not with {expected}")
+
+
+def give(server: Private, todo: Cut, words: list[str], client: IO[bytes], errors: IO[bytes]) -> int:
+    """Have the reader write what is replayed into the client, roles to their makers, then the question for the end.
+
+    Return the reader's exit code.
+    """
+    code = 0
+    try:
+        for piece in todo.segments():
+            done = subprocess.run(
+                [*words, *piece.words()], cwd="/", env=server.environment, preexec_fn=ordinary(),
+                stdin=subprocess.DEVNULL, stdout=client, stderr=errors, check=False,
+            )  # fmt: skip
+            code = code or done.returncode
+            if piece.maker is not None:
+                client.write(handing_over(server.account, piece.maker))
+                client.flush()
+        client.write(b"SELECT CONCAT_WS('-', @@gtid_domain_id, @@server_id, @@gtid_seq_no);\n")
+        client.close()
+    except BrokenPipeError:
+        pass
+    return code
 
 
 def loads(todo: Cut) -> bool:
