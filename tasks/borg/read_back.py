@@ -90,7 +90,7 @@ def read_back(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) 
     if said.read != said.expected or len(said.window) != 2:
         what = f"{archive} should give {said.expected} entries, and gave {said.read}"
         raise BorgError(f"{repository.app}: {what}", "", result)
-    read = said.files if aim.sample is None else said.read
+    read = said.files if said.expected == said.entries else said.read
     window = said.window[0], said.window[1]
     return ReadBack(said.files, read, said.bytes, result.seconds, said.changed, window)
 

@@ -167,7 +167,9 @@ def main() -> int:
 
 def read(plan: dict[str, Any], choice: Choice) -> int:
     """Read what was chosen and print what came of it; the exit code."""
-    made, whole = choice.made(), choice.sample is None
+    made = choice.made()
+    # As many as there are: then it reads by no name, for two names that are not UTF-8 may be listed alike.
+    whole = choice.sample is None or choice.sample >= choice.candidates > 0
     expected = choice.entries if whole else len(made.chosen)
     words = [*plan["extract"], plan["archive"], "--"]
     code, count = 0, 0
