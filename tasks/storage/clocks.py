@@ -40,7 +40,8 @@ def compared(session: Session, app: App, *, host: bool) -> tuple[str, ...]:
     """Return what a person should hear of the clocks of the storage, and with `host` of the app's host.
 
     One that does not tell is left out. Raises ClockError when this machine's is wrong, HostError for a host that cannot
-    be reached.
+    be reached, and without `host`, where whatever follows needs the storage from here as well, a fault of the storage
+    that may pass: who tries that again asks again, in place of going on by a clock that nobody looked at.
     """
     found = _asked(session, app, host=host)
     apart = [each for each in found if abs(each.ahead) >= SAID]
@@ -69,7 +70,9 @@ def _asked(session: Session, app: App, *, host: bool) -> Sequence[Apart]:
     found = []
     try:
         storage = session.storage_of(app).ahead(app)
-    except CloudbackupError:  # what is wrong with it, whatever comes next says better
+    except CloudbackupError as error:  # what is wrong with it, whatever comes next says better
+        if error.transient and not host:
+            raise
         storage = None
     if storage is not None:
         found.append(Apart(f"that of the storage {app.storage}", timedelta(seconds=storage)))

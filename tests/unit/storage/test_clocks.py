@@ -1,11 +1,13 @@
 """This machine's clock against the others: said from two minutes on, refused from ten, while no other agrees."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from tasks.errors import CloudbackupError
 from tasks.remote.facts import apart
 from tasks.storage import clocks
 from tasks.storage.clocks import ClockError, compared, span
@@ -59,6 +61,25 @@ def test_ours_is_wrong_while_no_other_agrees(
     assert "timedatectl" in caught.value.remedy
     monkeypatch.setenv(clocks.VARIABLE, clocks.OWN)
     assert len(told(storage, host)) == 1
+
+
+@pytest.mark.parametrize(
+    ("transient", "host", "raised"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_a_storage_that_may_tell_a_moment_later_is_asked_again(transient: bool, host: bool, raised: bool) -> None:
+    """A backup, which the host may bring to a storage out of this machine's reach, goes by the host's clock alone."""
+
+    def ahead(_: object) -> float:
+        error = CloudbackupError("too many connections")
+        error.transient = transient
+        raise error
+
+    app = cast("Any", SimpleNamespace(name="shop", host="deploy@shop", storage="box"))
+    facts = SimpleNamespace(ahead=0.0)
+    storage, of = SimpleNamespace(ahead=ahead), SimpleNamespace(facts=lambda: facts)
+    session = cast("Any", SimpleNamespace(storage_of=lambda _: storage, host=lambda _: of))
+    with pytest.raises(CloudbackupError, match="too many") if raised else nullcontext():
+        assert compared(session, app, host=host) == ()
 
 
 def test_this_machine_is_no_witness_of_itself() -> None:
