@@ -30,6 +30,8 @@ LOADER_ALONE = (
     "must hold {app}",
     "regular expression that cannot be read",
     "has mounts and one_file_system",
+    "has commands and no paths",
+    "has paths and no commands",
     "must not hold a NUL",
     "is not valid Unicode",
     "second document",
