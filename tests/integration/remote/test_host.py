@@ -148,6 +148,23 @@ def test_a_refused_key_is_told(sshd: Sshd) -> None:
         SshHost(sshd.target(key=sshd.stranger)).facts()
 
 
+@pytest.mark.parametrize("wrong", ["host key", "login"])
+def test_a_connection_without_a_login_is_closed_at_once(sshd: Sshd, wrong: str) -> None:
+    """A Storage Box takes 10 connections at once: ten refusals and it takes none, also once all is right again."""
+    before = children_of(sshd.pid)
+    target = sshd.target(key=sshd.stranger) if wrong == "login" else sshd.target(host_key=None)
+    hosts = [SshHost(target) for _ in range(3)]
+    for host in hosts:
+        with pytest.raises(HostError, match=f"{wrong} (is unknown|was refused)"):
+            host.facts()
+    assert eventually(lambda: children_of(sshd.pid) <= before)
+
+
+def children_of(pid: int) -> set[str]:
+    """Return the processes that an sshd has for its connections."""
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
 def test_an_unreachable_host_is_told(sshd: Sshd) -> None:
     with pytest.raises(HostError, match="cannot be reached"):
         SshHost(sshd.target(port=free_port())).facts()
