@@ -24,6 +24,7 @@ from tasks.lab import tree
 from tasks.lab.lab import LabApp
 from tasks.remote.ssh import fingerprint
 from tasks.storage.base import Storage
+from tasks.storage.records import Record
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
 from tasks.storagebox import prepare
@@ -31,6 +32,7 @@ from tests.contract.place import Place, Values
 from tests.contract.support import QUICK, size_of
 
 LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
+BEGAN = datetime.now(UTC) - timedelta(minutes=20)  # names of one suite are dated from here on, a second each
 _seconds = count()
 
 
@@ -54,13 +56,16 @@ class Sides:
         return self.session.repository(self.app, Side.OPERATOR)
 
     def save(self) -> Created:
-        """Save the app's files from its host, with the host's own means."""
+        """Save the app's files from its host, with the host's own means; a record says that the archive is ours."""
         assert self.app.files is not None
-        return create(self.host, FilesOptions(self.name(), self.app.files.paths), QUICK)
+        made = create(self.host, FilesOptions(self.name(), self.app.files.paths), QUICK)
+        record = Record(self.app.name, "create", made.start, "ok", "files", archive=made.archive, archive_id=made.id)
+        self.session.write_record(self.app, record)
+        return made
 
     def name(self, source: str = "files") -> str:
-        """Return an archive's name that no other has."""
-        return str(ArchiveName(self.app.name, source, LONG_AGO + timedelta(seconds=next(_seconds))))
+        """Return an archive's name that no other has, dated close to now, as a backup's is."""
+        return str(ArchiveName(self.app.name, source, BEGAN + timedelta(seconds=next(_seconds))))
 
     def listed(self, side: Side = Side.OPERATOR) -> tuple[Archive, ...]:
         return archives(self.session.repository(self.app, side), how=QUICK).archives
