@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.app import passphrase
 from tasks.app.checks import host_checks, way_to_storage
 from tasks.app.questions import completed
 from tasks.app.wanted import Wanted, refuse_contradiction, text
@@ -20,6 +19,7 @@ from tasks.remote.ssh import UnknownHostKeyError, fingerprint, shown_host_key
 from tasks.report.formats import Look, write
 from tasks.report.gather import gather
 from tasks.report.rows import Report, Row
+from tasks.storage import secret_store
 from tasks.storage.repository import Side
 from tasks.storage.session import Session, target
 from tasks.storage.ssh import SshServer
@@ -90,13 +90,13 @@ class _Adding:
         if known is not None:
             refuse_contradiction(self.wanted, known, self.file)
             return known, inventory
-        named = passphrase.reference(inventory.secrets, self.wanted.app)
+        named = secret_store.reference(inventory.secrets, self.wanted.app)
         return draft(inventory, self.wanted.app, self.wanted.values(named, self.host_key)), inventory
 
     def _check(self, inventory: Inventory, app: App) -> None:
         """Look at the host, and let its key be trusted where it is unknown. Changes nothing."""
         if app.name not in inventory.apps:
-            passphrase.refuse_place(inventory.secrets, app.name)
+            secret_store.refuse_place(inventory.secrets, app.name)
         with Session(inventory) as session:
             try:
                 self._host(session, app)
@@ -137,17 +137,17 @@ class _Adding:
 
     def _passphrase(self, session: Session, app: App) -> None:
         store = session.inventory.secrets
-        if passphrase.present(app.passphrase, app.name):
+        if secret_store.present(app.passphrase, app.name):
             return
-        if passphrase.place(store, app.name) != app.passphrase:
+        if secret_store.place(store, app.name) != app.passphrase:
             session.passphrase(app)  # raises, and says why it cannot be had
-        passphrase.make(store, app.name, repository_there=any(_has_repository(session, copy) for copy in app.copies))
-        self._did(f"{app.name}: passphrase made, kept in {passphrase.told(app.passphrase)}")
+        secret_store.make(store, app.name, repository_there=any(_has_repository(session, copy) for copy in app.copies))
+        self._did(f"{app.name}: passphrase made, kept in {secret_store.told(app.passphrase)}")
 
     def _write_file(self, inventory: Inventory) -> None:
         if self.wanted.app in inventory.apps:
             return
-        named = passphrase.reference(inventory.secrets, self.wanted.app)
+        named = secret_store.reference(inventory.secrets, self.wanted.app)
         self.file.write_text(text(self.wanted.values(named, self.host_key), self.file), encoding="utf-8")
         self._did(f"{self.wanted.app}: {self.file} written")
 

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tasks.app.passphrase import told
 from tasks.borg.key_export import escrow_path
 from tasks.errors import AppError
 from tasks.inventory import load
@@ -13,6 +12,7 @@ from tasks.inventory.models import App
 from tasks.remote.secret import Secret
 from tasks.storage.base import Storage
 from tasks.storage.repository import Repository, Side
+from tasks.storage.secret_store import told
 from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
 from tasks.storage.staged import Staged

@@ -228,7 +228,7 @@ def compact_repository(c: Any, app: Any = None, yes: bool = False, force: bool =
         "to": "number of the transaction to go back to; without --to and --before all are shown",
         "before": "go back to the last transaction before this time, as 2026-11-22T03:00 (UTC unless it names a zone)",
         "undo": "undo the last rollback: bring back what it set aside",
-        "remove": "delete this folder that a rollback set aside, for good; without any option they are listed",
+        "remove": "delete this folder that was set aside, for good; without any option they are listed",
         "yes": "go back, or delete, without being asked",
         "force": "with --remove: delete it although something looks wrong",
         "storage": STORAGE_HELP,
@@ -324,6 +324,24 @@ def change_passphrase(c: Any, app: str, new: str, yes: bool = False) -> None:
         return work.change_passphrase(opened, secret, ask=lambda question: confirm(question, yes=yes))
 
     apps.each(c.config.inventory, (app,), act)
+
+
+@task(
+    name="renew",
+    help={
+        "app": ONE_APP_HELP,
+        "yes": "begin without being asked",
+        "storage": "renew the repository in this storage alone, of an app that has several; its passphrase then stays",
+    },
+)
+def renew_repository(c: Any, app: str, yes: bool = False, storage: str = "") -> None:
+    """Begin a new repository with a new key and passphrase, and keep the old one aside: after a host was taken over.
+
+    The host's old key is let in no more. Makes no backup; run again, it ends what was killed on the way.
+    """
+    from tasks.borg import renewal
+
+    renewal.run(c.config.inventory, app, storage, lambda question: confirm(question, yes=yes), print)
 
 
 @task(

@@ -18,7 +18,12 @@ from tasks.storage.state import State
 CLOCKS_APART = timedelta(minutes=90)
 SHOWN = 3  # names in one sentence
 AT_WORK = timedelta(hours=1)  # for so long a removal that has not ended may be at work
-ANNOUNCED = {"change-passphrase": "a change of the passphrase", "rollback": "a rollback", "publish": "a publishing"}
+ANNOUNCED = {
+    "change-passphrase": "a change of the passphrase",
+    "rollback": "a rollback",
+    "publish": "a publishing",
+    "renew": "a renewal",
+}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tasks.storage.records import Record, Records
 from tasks.storage.repository import Repository
 from tasks.storage.set_aside import read_text
 
-_SHARED = re.compile(r'"shared": \[\[')
+SHARED = re.compile(r'"shared": \[\[')
 TO, ASIDE, UNDID, BEFORE = "to", "aside", "undid", "before_ids"  # in the details of a rollback's records
 
 
@@ -162,7 +162,7 @@ def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
     files.make_directory(lock)
     files.write_new(mine, b"")
     try:
-        if files.names(lock) != [holder] or _SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))):
+        if files.names(lock) != [holder] or SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))):
             raise RefusedError("the repository is being read", "wait for whoever works there")
         yield
     finally:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg import break_lock as lock
-from tasks.borg import freeing, passphrase, rolling_back
+from tasks.borg import freeing, passphrase, renewal, rolling_back
 from tasks.borg.apps import Opened
 from tasks.borg.check import CheckOptions
 from tasks.borg.create import files_of
@@ -200,7 +200,7 @@ def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: 
 
 
 def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lines:
-    """Delete a folder that a rollback set aside, for good: what it undid can be brought back no more."""
+    """Delete a folder that was set aside, for good: what only it holds can be brought back no more."""
     app, target = opened.app, _target(opened)
     files, folder = rolling_back.place(target)
     found = {posixpath.basename(path): path for path in set_aside.folders(files, folder)}
@@ -216,6 +216,7 @@ def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lin
         if note.wanted:
             may_free(look(opened.session, app, opened.repository), force=force, told=reasons)
             set_aside.remove(files, found[name])
+            renewal.remove_records(opened.session, app, name)
         yield f"{app.label}: {name} {'removed' if note.wanted else 'stays'}"
 
 

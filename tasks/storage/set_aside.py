@@ -1,8 +1,11 @@
-"""The folders that rollbacks set aside: beside the repository, with what came after the point that it went back to.
+"""The folders that are set aside beside a repository: by a rollback what came after the point that it went back to, by
+a renewal the whole repository.
 
     <app>.before-rollback-<UTC time>/   config, transactions, index.N, hints.N, integrity.N, each segment by its number
+    <app>.until-<UTC time>/             a repository as it was, which stock borg reads
+    records/<app>.until-<UTC time>/     its records
 
-Nothing in them is lost until `borg.rollback --remove`: `--undo` brings them back.
+Nothing in them is lost until `borg.rollback --remove`: `--undo` brings back what a rollback set aside.
 """
 
 import configparser
@@ -14,6 +17,7 @@ from datetime import UTC, datetime
 from tasks.remote.files import Files, FilesError
 
 MARK = ".before-rollback-"
+UNTIL = ".until-"
 _LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
 _AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
 _CLEARED = "moved-out"  # stands in a folder once everything that came later has been moved there
@@ -34,7 +38,7 @@ def folders(files: Files, folder: str) -> list[str]:
         if error.missing:
             return []
         raise
-    return [posixpath.join(above, each) for each in found if each.startswith(name + MARK)]
+    return [posixpath.join(above, each) for each in found if each.startswith((name + MARK, name + UNTIL))]
 
 
 def take(files: Files, folder: str, transaction: int, aside: str) -> int:
@@ -101,10 +105,32 @@ def bring_back(files: Files, folder: str, transaction: int, aside: str, instead:
 
 
 def remove(files: Files, aside: str) -> None:
-    """Delete a folder set aside, for good. Raises FilesError."""
-    for name in files.names(aside):
-        files.remove(posixpath.join(aside, name))
-    files.remove(aside)
+    """Delete a folder set aside with all that is in it, for good; a link is removed, and never followed. FilesError."""
+    try:
+        files.remove(aside)
+    except FilesError as error:
+        try:
+            names = files.names(aside)
+        except FilesError:
+            raise error from None
+        for name in names:
+            remove(files, posixpath.join(aside, name))
+        files.remove(aside)
+
+
+def move_records(files: Files, folder: str, aside: str, but: str) -> None:
+    """Move all records but the one of that file name into the folder `aside`. Done again, it goes on.
+
+    What is written once all were moved stays where it is.
+    """
+    moved = posixpath.join(aside, _CLEARED)
+    if files.exists(moved):
+        return
+    files.make_directory(aside)
+    for name in files.names(folder):
+        if name != but:
+            _move(files, posixpath.join(folder, name), posixpath.join(aside, name))
+    files.write_new(moved, b"")
 
 
 def logged(text: str) -> Mapping[int, datetime]:
@@ -144,7 +170,8 @@ def told(found: Sequence[str], app: str) -> Iterator[str]:
     """Yield a line for each folder set aside."""
     for path in found:
         name = posixpath.basename(path)
-        yield f"{app}: set aside: {name}; --undo brings the last one back, --remove {name} deletes it for good"
+        back = "stock borg reads it" if UNTIL in name else "--undo brings the last one back"
+        yield f"{app}: set aside: {name}; {back}, --remove {name} deletes it for good"
 
 
 def _move(files: Files, path: str, new: str) -> None:

@@ -127,6 +127,11 @@ def accesses_lost(text: str, key: PublicKey, command: str) -> list[str]:
     return [each for each in dict.fromkeys(found) if each != command and _repository(each) != _repository(command)]
 
 
+def opening(text: str, command: str) -> list[PublicKey]:
+    """Return the keys in the file `text` that are forced to the repository of `command`, by whichever program."""
+    return [each.key for each in entries(text) if each.command and _repository(each.command) == _repository(command)]
+
+
 def _repository(command: str) -> tuple[str, ...]:
     """Return the words of a forced `borg serve` but for the program; all of them for another command."""
     try:

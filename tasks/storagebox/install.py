@@ -1,7 +1,7 @@
 """Making a Storage Box (or another SSH server with borg) ready: keys in, folders made. Every step may be repeated."""
 
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from tasks.errors import AppError, RefusedError, UsageError
@@ -14,9 +14,11 @@ from tasks.storage.ssh import SshServer, agent_key_path, host_key_path
 from tasks.storagebox.authorized_keys import (
     PublicKey,
     accesses_lost,
+    opening,
     with_forced_command,
     with_full_access,
     without_forced_command,
+    without_key,
 )
 from tasks.storagebox.keys_file import KEYS, read_keys, rewrite_keys
 
@@ -87,9 +89,59 @@ def drop_host_key(files: Files, server: SshServer, app: App, host: Host) -> bool
         files, lambda text: without_forced_command(text, server.serve_command(app), app_key_comment(app))
     )
     if dropped:
-        path = host_key_path(host.facts().home, app)
-        host.run(Script(quote(("rm", "-f", "--", path, f"{path}.pub"))), timeout=60)
+        _remove_host_key(app, host)
     return dropped
+
+
+def _remove_host_key(app: App, host: Host) -> None:
+    path = host_key_path(host.facts().home, app)
+    host.run(Script(quote(("rm", "-f", "--", path, f"{path}.pub"))), timeout=60)
+
+
+def app_keys(files: Files, server: SshServer, app: App, host: Host) -> list[str]:
+    """Return the fingerprints of the keys that open the app's repository, and of the one that its host or the operator
+    has for it, let in or not. Raises AppError.
+    """
+    found = opening(read_keys(files), server.serve_command(app))
+    own = _key_there(server, app, host)
+    return sorted({each.fingerprint for each in (*found, *([own] if own else []))})
+
+
+def replace_app_keys(files: Files, server: SshServer, app: App, host: Host, old: Collection[str]) -> bool:
+    """Take the keys of the fingerprints `old` out of the account, and give the app another one; False: it had one.
+
+    The storage forgets the old ones first. Done again, it goes on. Raises AppError.
+    """
+    command = server.serve_command(app)
+
+    def without_old(text: str) -> str:
+        for key in opening(text, command):
+            text = without_key(text, key) if key.fingerprint in old else text
+        return text
+
+    rewrite_keys(files, without_old)
+    own = _key_there(server, app, host)
+    if own is not None and own.fingerprint in old:
+        if app.storage_key == "host":
+            _remove_host_key(app, host)
+        else:
+            agent_key_path(server.agent_keys, app).unlink(missing_ok=True)
+    return install_app_key(files, server, app, host)
+
+
+def _key_there(server: SshServer, app: App, host: Host) -> PublicKey | None:
+    """Return the key that the app's host, or the operator for it, has now; None without any. Raises HostError."""
+    if app.storage_key != "host":
+        own = agent_key_path(server.agent_keys, app)
+        return PublicKey.parse(public_key(own, app_key_comment(app))) if own.exists() else None
+    path = host_key_path(host.facts().home, app)
+    # The public half is made of the private one: a `.pub` beside it may be another key's.
+    show = f"if {quote(('test', '-f', path))}; then {quote(('ssh-keygen', '-y', '-f', path))}; fi"
+    said = host.run(Script(show), timeout=60).text.strip()
+    try:
+        return PublicKey.parse(said) if said else None
+    except ValueError:
+        return None
 
 
 def remove_app_keys(files: Files, server: SshServer, app: App) -> bool:

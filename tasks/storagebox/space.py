@@ -74,7 +74,7 @@ def _pool(inventory: Inventory, name: str) -> Iterator[str]:
 
 
 def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Iterator[str]:
-    """Yield what rollbacks set aside, and how to remove it; published copies have none."""
+    """Yield what was set aside, and how to remove it; published copies have none."""
     for app in apps if not isinstance(storage, Staged) else ():
         try:
             paths = set_aside.folders(*storage.lock_place(app))
@@ -84,7 +84,7 @@ def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Itera
         for path in paths:
             name = posixpath.basename(path)
             held = size(sizes[path]) if path in sizes else "unknown"
-            yield f"  {name}  {held}, set aside by a rollback: `inv borg.rollback --app {app.name} --remove {name}`"
+            yield f"  {name}  {held}, set aside: `inv borg.rollback --app {app.name} --remove {name}`"
 
 
 def _records(storage: Storage, app: App) -> Sequence[Record]:

@@ -17,7 +17,7 @@ MAY_KNOW = {
     "remote": set(),
     "inventory": set(),
     "storage": {"remote", "inventory"},
-    "borg": FOUNDATION,
+    "borg": {*FOUNDATION, "storagebox"},
     "mariadb": FOUNDATION,
     "report": {*FOUNDATION, "borg", "notify"},
     "storagebox": FOUNDATION,

@@ -1,4 +1,4 @@
-"""A new app's passphrase: where the inventory wants secrets kept, and how it is read from there again."""
+"""Passphrases that are made here: where the inventory wants them kept, and how they are read from there again."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tasks.errors import AppError, RefusedError, UsageError
 from tasks.inventory.document import Data
 from tasks.inventory.secrets import SecretReference, SecretStore
 from tasks.remote.keeping import generate, keep_by_command, keep_in_file, refuse_version_control
-from tasks.remote.secret import resolve
+from tasks.remote.secret import Secret, resolve
 
 PASS_ABSENT = "is not in the password store"  # noqa: S105  # what `pass show` says (password-store 1.7)
 
@@ -81,6 +81,39 @@ def make(store: SecretStore, app: str, *, repository_there: bool) -> None:
     else:
         assert store.command is not None
         keep_by_command(_filled(store.command, app), secret)
+    _read_back(named, app, secret)
+
+
+def renew(store: SecretStore, app: str, kept_as: str) -> bool:
+    """Make another passphrase for an app in the place of the one there, which is kept under the name `kept_as`.
+
+    Tell whether that was done now: what was killed on the way goes on, and where it had ended nothing changes. Raises
+    UsageError and AppError; the former passphrase is then where it was, or under `kept_as`.
+    """
+    named, kept = place(store, app), place(store, kept_as)
+    if not present(kept, kept_as):
+        _put(store, kept_as, resolve(named, f"the passphrase of {app}"))
+    former = resolve(kept, f"the passphrase of {kept_as}")
+    if present(named, app) and resolve(named, f"the passphrase of {app}") != former:
+        return False
+    _put(store, app, generate())
+    return True
+
+
+def _put(store: SecretStore, name: str, secret: Secret) -> None:
+    """Keep a secret, whatever stood in its place, and read it back."""
+    if store.directory is not None:
+        fresh = store.directory / f".{name}.new"
+        fresh.unlink(missing_ok=True)
+        keep_in_file(fresh, secret)
+        fresh.replace(store.directory / name)
+    else:
+        assert store.command is not None
+        keep_by_command(_filled(store.command, name), secret)
+    _read_back(place(store, name), name, secret)
+
+
+def _read_back(named: SecretReference, app: str, secret: Secret) -> None:
     if resolve(named, f"the new passphrase of {app}") != secret:
         raise AppError(
             f"{app}: the secret store gives back another passphrase than the one put into it",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.app import passphrase
 from tasks.errors import AppError, RefusedError, UsageError
 from tasks.inventory.secrets import SecretStore
 from tasks.remote.secret import resolve
+from tasks.storage import secret_store
 
 
 def command_store(folder: Path) -> SecretStore:
@@ -22,10 +22,10 @@ def command_store(folder: Path) -> SecretStore:
 
 def test_a_folder_gets_a_private_file(tmp_path: Path) -> None:
     store = SecretStore(directory=tmp_path / "new" / "secrets")
-    named = passphrase.place(store, "shop")
-    assert not passphrase.present(named, "shop")
-    passphrase.make(store, "shop", repository_there=False)
-    assert passphrase.present(named, "shop")
+    named = secret_store.place(store, "shop")
+    assert not secret_store.present(named, "shop")
+    secret_store.make(store, "shop", repository_there=False)
+    assert secret_store.present(named, "shop")
     path = tmp_path / "new" / "secrets" / "shop"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -37,22 +37,22 @@ def test_git_must_not_get_it(tmp_path: Path) -> None:
     subprocess.run(("git", "init", "-q", str(tmp_path)), check=True)
     store = SecretStore(directory=tmp_path / "secrets")
     with pytest.raises(UsageError, match="not ignored there"):
-        passphrase.refuse_place(store, "shop")
+        secret_store.refuse_place(store, "shop")
     with pytest.raises(UsageError, match="not ignored there"):
-        passphrase.make(store, "shop", repository_there=False)
+        secret_store.make(store, "shop", repository_there=False)
     assert not (tmp_path / "secrets").exists()
     (tmp_path / ".gitignore").write_text("/secrets/\n")
-    passphrase.make(store, "shop", repository_there=False)
+    secret_store.make(store, "shop", repository_there=False)
 
 
 def test_a_command_gets_it_on_standard_input_and_gives_it_back(tmp_path: Path) -> None:
     store = command_store(tmp_path)
-    named = passphrase.place(store, "shop")
-    assert not passphrase.present(named, "shop")
-    passphrase.make(store, "shop", repository_there=False)
-    assert passphrase.present(named, "shop")
+    named = secret_store.place(store, "shop")
+    assert not secret_store.present(named, "shop")
+    secret_store.make(store, "shop", repository_there=False)
+    assert secret_store.present(named, "shop")
     kept = (tmp_path / "shop").read_text()
-    passphrase.make(store, "blog", repository_there=False)
+    secret_store.make(store, "blog", repository_there=False)
     assert kept != (tmp_path / "blog").read_text()
     assert resolve(named, "it").map(lambda value: value + "\n").reveal() == kept
 
@@ -60,14 +60,14 @@ def test_a_command_gets_it_on_standard_input_and_gives_it_back(tmp_path: Path) -
 def test_a_store_that_changes_it_is_found_out() -> None:
     store = SecretStore.model_validate({"command": "sh -c 'cat >/dev/null' {app}", "show": "echo other {app}"})
     with pytest.raises(AppError, match="gives back another passphrase"):
-        passphrase.make(store, "shop", repository_there=False)
+        secret_store.make(store, "shop", repository_there=False)
 
 
 def test_pass_needs_no_show(tmp_path: Path) -> None:
     store = SecretStore.model_validate({"command": "pass insert -m cloudbackup/{app}"})
-    assert passphrase.reference(store, "shop") == {"command": ["pass", "show", "cloudbackup/shop"]}
+    assert secret_store.reference(store, "shop") == {"command": ["pass", "show", "cloudbackup/shop"]}
     with pytest.raises(UsageError, match="nothing tells how to read"):
-        passphrase.reference(SecretStore.model_validate({"command": "vault put {app}"}), "shop")
+        secret_store.reference(SecretStore.model_validate({"command": "vault put {app}"}), "shop")
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_pass_writes_over_nothing_that_it_cannot_show(
     program.write_text(f'#!/bin/sh\necho "Error: cloudbackup/shop {said}." >&2; exit 1\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    named = passphrase.place(SecretStore.model_validate({"command": "pass insert -m cloudbackup/{app}"}), "shop")
+    named = secret_store.place(SecretStore.model_validate({"command": "pass insert -m cloudbackup/{app}"}), "shop")
     if there is None:
         with pytest.raises(UsageError, match="decryption failed"):
-            passphrase.present(named, "shop")
+            secret_store.present(named, "shop")
     else:
-        assert passphrase.present(named, "shop") is there
+        assert secret_store.present(named, "shop") is there
 
 
 def test_a_repository_without_its_passphrase_gets_no_new_one(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="there is no passphrase for it"):
-        passphrase.make(SecretStore(directory=tmp_path), "shop", repository_there=True)
+        secret_store.make(SecretStore(directory=tmp_path), "shop", repository_there=True)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,124 @@
+"""What a renewal of a repository says beforehand, in a record: where the old repository goes, which keys are stolen."""
+
+import posixpath
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tasks.borg.doubts import ANNOUNCED, AT_WORK
+from tasks.errors import RefusedError, UsageError
+from tasks.inventory.models import App
+from tasks.remote.files import Files
+from tasks.storage import clocks, set_aside
+from tasks.storage.chronology import texts
+from tasks.storage.ledger import INTENT, REMOVING, TOKEN, Ledger, ledger
+from tasks.storage.records import Record, operator_name
+from tasks.storage.session import Session
+from tasks.storage.ssh import SshServer
+from tasks.storage.staged import Staged
+from tasks.storagebox.install import app_keys
+
+ACTION = "renew"
+ASIDE, OLD_KEYS, NEW_PASSPHRASE = "aside", "old_keys", "new_passphrase"  # in details
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What is done to the repository of one copy of an app.
+
+    `aside` is the name that the old one gets, `token` names the announcement, `old_keys` are the fingerprints of the
+    access keys that count as stolen, `new_passphrase` tells whether there is to be another passphrase.
+    """
+
+    session: Session
+    app: App
+    aside: str
+    token: str
+    old_keys: tuple[str, ...]
+    new_passphrase: bool
+
+    @property
+    def files(self) -> Files:
+        """The storage's files."""
+        return self.session.storage_of(self.app).files(self.app)
+
+    @property
+    def folder(self) -> str:
+        """The path of the repository, of the old one and then of the new one."""
+        return self.session.storage_of(self.app).path(self.app)
+
+    @property
+    def put_aside(self) -> str:
+        """The path of the old repository once it is moved."""
+        return posixpath.join(posixpath.dirname(self.folder), self.aside)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the old repository has its new name."""
+        return self.files.exists(self.put_aside)
+
+
+def begun_renewal(session: Session, app: App) -> Record | None:
+    """Return the announcement of a renewal that has not ended. Raises RefusedError where none may begin."""
+    storage = session.storage_of(app)
+    if isinstance(storage, Staged):
+        raise RefusedError(
+            f"{app.name}: a storage of kind {storage.kind} has no renewal: its repositories are copies",
+            "change its credentials and the passphrase; for a new repository choose another `prefix` or `directory`",
+        )
+    for said in clocks.compared(session, app, host=False):
+        print(f"{app.label}: {said}")
+    known = ledger(storage.read_history(app))
+    begun = [each for each in known.unfinished if each.details.get("of") == ACTION and _is_sound(app, each)]
+    if not begun:
+        _refuse_other_changes(app, known)
+    return begun[-1] if begun else None
+
+
+def _is_sound(app: App, begun: Record) -> bool:
+    """Tell whether an announcement names what ours name: on a storage of its own, a host could write any path."""
+    aside = re.escape(app.name + set_aside.UNTIL) + r"[0-9T-]{19}"
+    return bool(
+        re.fullmatch(aside, str(begun.details.get(ASIDE)))
+        and re.fullmatch(r"[0-9a-f]{16}", str(begun.details.get(TOKEN)))
+    )
+
+
+def _refuse_other_changes(app: App, known: Ledger) -> None:
+    """Raise RefusedError while another change, or somebody who removes archives, has not ended."""
+    for each in known.unfinished:
+        what = str(each.details.get("of"))
+        at_work = what in REMOVING and TOKEN in each.details and datetime.now(UTC) - each.time < AT_WORK
+        if what in ANNOUNCED or at_work:
+            begun = f"{each.time:%Y-%m-%d %H:%M} UTC by {each.operator or 'somebody'}"
+            raise RefusedError(
+                f"{app.name}: {ANNOUNCED.get(what, f'{what} of archives')}, begun {begun}, has not ended",
+                "run the same command again, or wait for its end; then renew",
+            )
+
+
+def done(session: Session, app: App, aside: str) -> bool:
+    """Tell whether this copy was renewed already, by a run that was killed before it came to another copy."""
+    storage = session.storage_of(app)
+    return storage.files(app).exists(posixpath.join(posixpath.dirname(storage.path(app)), aside))
+
+
+def announced(session: Session, app: App, begun: Record | None, aside: str, *, new: bool) -> Renewal:
+    """Write down what is going to be done, unless that was done."""
+    storage = session.storage_of(app)
+    if begun is not None:
+        stolen = texts(begun.details.get(OLD_KEYS))
+        return Renewal(session, app, aside, str(begun.details[TOKEN]), stolen, new)
+    if not storage.files(app).exists(posixpath.join(storage.path(app), "config")):
+        raise UsageError(
+            f"{app.name}: there is no repository at {storage.url(app)}", f"`inv borg.init --app {app.name}` makes it"
+        )
+    old: tuple[str, ...] = ()
+    if isinstance(storage, SshServer):
+        old = tuple(app_keys(storage.files(app), storage, app, session.host(app)))
+    token = secrets.token_hex(8)
+    details = {"of": ACTION, TOKEN: token, ASIDE: aside, OLD_KEYS: list(old), NEW_PASSPHRASE: new}
+    record = Record(app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
+    storage.write_record(app, record)
+    return Renewal(session, app, aside, token, old, new)
