@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tasks.borg import renewal
+from tasks.borg import freeing, passphrase, renewal, work
+from tasks.borg.apps import Opened
+from tasks.errors import AppError, RefusedError
 from tasks.fleet import saving
 from tasks.storage import set_aside
-from tasks.storage.repository import Repository
+from tasks.storage.repository import Side
+from tasks.storage.session import Session
 from tests.integration.attack.support import Scene
 
 UNFINISHED = "a renewal by"
@@ -53,22 +57,22 @@ def aside(scene: Scene) -> Path:
     return found
 
 
-def stolen(scene: Scene) -> tuple[Repository, Path]:
-    """Return the repository as the host has it now, and a thief's copy of the host's key."""
-    repository, key = scene.host, scene.lab.apps["shop"].home / ".ssh/cloudbackup_shop"
+def stolen(scene: Scene) -> Path:
+    """Return a thief's copy of the host's key."""
+    key = scene.lab.apps["shop"].home / ".ssh/cloudbackup_shop"
     copy = scene.lab.folder / "stolen"
     shutil.copy(key, copy)
     copy.chmod(0o600)
-    return repository, copy
+    return copy
 
 
-def listed_by_thief(taken: tuple[Repository, Path], scene: Scene) -> subprocess.CompletedProcess[str]:
+def login(key: Path, scene: Scene) -> subprocess.CompletedProcess[str]:
     """Log in with the stolen key, by ssh alone."""
-    box, (_, key) = scene.lab.box, taken
+    box = scene.lab.box
     options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]
-    login = ["ssh", "-F", "none", "-i", str(key), *options, "-o", "IdentitiesOnly=yes", "-p", str(box.port)]
+    words = ["ssh", "-F", "none", "-i", str(key), *options, "-o", "IdentitiesOnly=yes", "-p", str(box.port)]
     return subprocess.run(
-        [*login, f"{box.account().name}@127.0.0.1", "borg", "--version"],
+        [*words, f"{box.account().name}@127.0.0.1", "borg", "--version"],
         capture_output=True,
         text=True,
         check=False,
@@ -145,14 +149,68 @@ def kill_at(scene: Scene, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
             renew(scene)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("steps", [list(STEPS), list(STEPS)[2::4]], ids=["each", "some"])
 def test_killed_at_any_step_it_is_told_and_ended_by_the_same_command(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: list[str]
 ) -> None:
     taken = stolen(scene)
-    assert listed_by_thief(taken, scene).returncode != 255
-    kill_at(scene, monkeypatch, step)
-    assert UNFINISHED in (scene.row().error or ""), scene.row()
+    assert login(taken, scene).returncode != 255
+    for step in steps:
+        kill_at(scene, monkeypatch, step)
+        assert UNFINISHED in (scene.row().error or ""), step
     said = renew(scene)
-    assert "Permission denied" in listed_by_thief(taken, scene).stderr
+    assert "Permission denied" in login(taken, scene).stderr
     well_at_the_end(scene, said, tmp_path)
+    renewed_aside_goes_behind_the_guard(scene)
+
+
+def renewed_aside_goes_behind_the_guard(scene: Scene) -> None:
+    name = aside(scene).name
+    with Session(load(scene.lab.inventory)) as session:
+        opened = Opened(session, scene.opened.app, session.repository(scene.opened.app, Side.OPERATOR))
+        for line in remove_set_aside(opened, name, force=False, ask=lambda _: True):
+            assert f"{name} removed" in line
+    assert not list((scene.lab.box.home() / "cloudbackup").glob("**/shop.until-*"))
+    assert len(scene.listed()) == 1
+
+
+def test_it_is_refused_while_another_change_has_not_ended_and_while_somebody_works_there(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = scene.lab.box.home() / "cloudbackup/shop/lock.exclusive"
+    lock.mkdir()
+    (lock / "somewhere@1.17-0").touch()
+    with pytest.raises(RefusedError, match="held by process 17"):
+        renew(scene)
+    assert scene.lab.box.home().joinpath("cloudbackup/shop/config").exists()
+    shutil.rmtree(lock)
+    with pytest.raises(RefusedError, match="a renewal by .* has not ended"):
+        freeing.intend_compact(scene.target)
+    renew(scene)
+    with monkeypatch.context() as patch:
+        patch.setattr(passphrase, "change", dies)
+        with pytest.raises(Killed):
+            list(work.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
+    with pytest.raises(RefusedError, match="a change of the passphrase, begun .* has not ended"):
+        renew(scene)
+
+
+def test_a_passphrase_that_is_kept_elsewhere_is_waited_for(scene: Scene, tmp_path: Path) -> None:
+    """Nothing is moved until a person has put another one there."""
+    place, inventory = tmp_path / "own", tmp_path / "inventory"
+    place.write_text((scene.lab.folder / "operator/secrets/shop").read_text())
+    shutil.copytree(scene.lab.inventory, inventory)
+    file = inventory / "apps/shop.yml"
+    values = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**values, "passphrase": {"file": str(place)}}))
+    for _ in range(2):
+        with pytest.raises(AppError, match=f"{place} still has the old passphrase") as told:
+            renewal.run(str(inventory), "shop", "", lambda _: True, lambda _: None)
+    assert "put a new one" in told.value.remedy
+    assert not list((scene.lab.box.home() / "cloudbackup").glob("shop.until-*"))
+    assert scene.listed() == scene.before
+    place.write_text("quite another")
+    renewal.run(str(inventory), "shop", "", lambda _: True, lambda _: None)
+    with Session(load(inventory)) as session:
+        assert not archives(session.repository(session.inventory.app("shop"), Side.OPERATOR), how=QUICK).archives
+    assert aside(scene).is_dir()

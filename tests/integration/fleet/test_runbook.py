@@ -19,6 +19,7 @@ from tasks.lab import database, keys, tree
 from tasks.lab.lab import Lab, scratch_folder
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
+from tasks.storagebox.authorized_keys import PublicKey
 from tests.integration.fleet.support import CHECKOUT, PROGRAM, Operator
 
 BLOCK = re.compile(r"<!-- a test runs these lines: ([\w-]+) -->\n```bash\n(.*?)```", re.DOTALL)
@@ -118,8 +119,8 @@ def test_a_new_machine_sees_everything_and_locks_the_stolen_key_out(lab: Lab, pe
     printed = person.follow("laptop-gone", STORAGEBOX_PASSWORD=str(account.password))
     assert re.search(r"^shop +mariadb +ok", printed, re.MULTILINE)
     assert len(list((person.home / "keys").glob("*.key"))) == 2
-    old = keys.public(lab.operator_key).split()[1]
-    person.follow("stolen-key", *to_the_box(lab, new), ("AAAAC3NzaC1lZDI1NTE5AAAAIOLDKEY", old))
+    old = PublicKey.parse(keys.public(lab.operator_key)).fingerprint
+    assert old in person.follow("stolen-key", ("SHA256:...", f"{old} --yes"))
     refused = Operator(lab.inventory).inv("storagebox.usage")
     assert (refused.returncode, "the login was refused" in refused.stderr) == (3, True), refused.stderr
     assert "box" in person.operator.done("storagebox.usage")
@@ -230,6 +231,50 @@ def test_a_damaged_repository_comes_back_out_of_a_snapshot(lab: Lab, person: Per
     operator.done("borg.create", "--app", "shop")
     shutil.rmtree(repository.with_name("shop.damaged"))
     operator.done("storagebox.snapshots", "--delete", name, "--yes")
+
+
+@pytest.fixture
+def renewable(lab: Lab) -> Iterator[None]:
+    """Put back all that a renewal changes."""
+    places = [lab.box.home() / "cloudbackup", lab.apps["shop"].home / ".ssh"]
+    places += [lab.folder / "operator" / name for name in ("secrets", "escrow")]
+    beside = scratch_folder()
+    for number, place in enumerate(places):
+        shutil.copytree(place, beside / str(number), symlinks=True)
+    yield
+    for number, place in enumerate(places):
+        shutil.rmtree(place)
+        shutil.copytree(beside / str(number), place, symlinks=True)
+    shutil.rmtree(beside)
+
+
+@pytest.mark.usefixtures("renewable")
+def test_after_a_host_was_taken_over_a_new_repository_begins_and_the_old_one_is_kept(lab: Lab, person: Person) -> None:
+    shop, before = lab.apps["shop"], listed(person.operator)
+    key = PublicKey.parse((shop.home / ".ssh/cloudbackup_shop.pub").read_text()).fingerprint
+    printed = person.follow("stolen-host", ("SHA256:...", f"{key} --yes"))
+    assert re.search(rf"{re.escape(key)} .*cloudbackup shop", printed)
+    assert "refused" in person.operator.inv("backup", "--app", "shop").stderr
+
+    printed = person.follow("new-repository", ("--app shop             #", "--app shop --yes #"))
+    assert re.search(r"^shop +files +ok", printed, re.MULTILINE), printed
+    assert re.search(r"^shop +mariadb +ok", printed, re.MULTILINE), printed
+    assert not before.keys() & listed(person.operator).keys()
+    (line,) = (line for line in printed.splitlines() if "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes" in line)
+    given = dict(word.split("=", 1) for word in shlex.split(line) if word.startswith("BORG_"))
+    (kept,) = (lab.folder / "operator/secrets").glob("shop.until-*")
+    files = max(name for name in before if "-files-" in name)
+    printed = person.follow(
+        "old-archives",
+        (re.findall(r"BORG_REPO=(.*)", BLOCKS["old-archives"])[0], shlex.quote(given["BORG_REPO"])),
+        ("BORG_REMOTE_PATH=borg-1.4", f"BORG_REMOTE_PATH={shlex.quote(given['BORG_REMOTE_PATH'])}"),
+        ("$HOME/.config/cloudbackup/secrets/shop.until-2026-11-27T22-00-00", str(kept)),
+        ("shop-files-2026-11-20T03-00-00", files),
+        BORG_RSH=given["BORG_RSH"],
+    )
+    assert {each.split()[0] for each in printed.splitlines()} == before.keys()
+    restored = tree.fingerprint(person.home / str(shop.files).lstrip("/"), excluding_caches=True)
+    assert tree.differences(tree.fingerprint(shop.files, excluding_caches=True), restored) == []
 
 
 def test_what_was_encrypted_on_a_host_comes_back_from_before(lab: Lab, person: Person) -> None:
