@@ -11,12 +11,16 @@ import yaml
 
 from tasks.borg import freeing, passphrase, renewal, work
 from tasks.borg.apps import Opened
+from tasks.borg.list import archives
+from tasks.borg.work import remove_set_aside
 from tasks.errors import AppError, RefusedError
 from tasks.fleet import saving
+from tasks.inventory import load
+from tasks.remote.secret import Secret
 from tasks.storage import set_aside
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
-from tests.integration.attack.support import Scene
+from tests.integration.attack.support import QUICK, Scene
 
 UNFINISHED = "a renewal by"
 
@@ -184,14 +188,14 @@ def test_it_is_refused_while_another_change_has_not_ended_and_while_somebody_wor
         renew(scene)
     assert scene.lab.box.home().joinpath("cloudbackup/shop/config").exists()
     shutil.rmtree(lock)
-    with pytest.raises(RefusedError, match="a renewal by .* has not ended"):
+    with pytest.raises(RefusedError, match=r"a renewal by .* has not ended"):
         freeing.intend_compact(scene.target)
     renew(scene)
     with monkeypatch.context() as patch:
         patch.setattr(passphrase, "change", dies)
         with pytest.raises(Killed):
             list(work.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
-    with pytest.raises(RefusedError, match="a change of the passphrase, begun .* has not ended"):
+    with pytest.raises(RefusedError, match=r"a change of the passphrase, begun .* has not ended"):
         renew(scene)
 
 
