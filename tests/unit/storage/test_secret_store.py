@@ -2,6 +2,8 @@
 
 import stat
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,30 @@ def test_a_repository_without_its_passphrase_gets_no_new_one(tmp_path: Path) -> 
     with pytest.raises(RefusedError, match="there is no passphrase for it"):
         secret_store.make(SecretStore(directory=tmp_path), "shop", repository_there=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "command"])
+@pytest.mark.parametrize("killed", range(4))
+def test_another_passphrase_and_the_former_one_kept_wherever_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: int, kind: str
+) -> None:
+    store = SecretStore(directory=tmp_path / "secrets") if kind == "folder" else command_store(tmp_path)
+    secret_store.make(store, "shop", repository_there=False)
+    former, steps = resolve(secret_store.place(store, "shop"), "it"), iter(range(9))
+    read_back, make = secret_store._read_back, secret_store.generate
+
+    def step(act: Callable[..., object], *given: object) -> object:
+        if next(steps) == killed:
+            raise KeyboardInterrupt
+        return act(*given)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(secret_store, "_read_back", lambda *given: step(read_back, *given))
+        patch.setattr(secret_store, "generate", lambda: step(make))
+        secret_store.renew(store, "shop", "shop.until-1")
+    secret_store.renew(store, "shop", "shop.until-1")
+    assert resolve(secret_store.place(store, "shop.until-1"), "it") == former
+    new = resolve(secret_store.place(store, "shop"), "it")
+    assert new != former
+    assert not secret_store.renew(store, "shop", "shop.until-1")
+    assert resolve(secret_store.place(store, "shop"), "it") == new

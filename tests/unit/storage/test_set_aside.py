@@ -93,3 +93,15 @@ def test_there_and_back_as_often_as_one_likes(repository: Path) -> None:
         left = {name: text for name, text in content(repository).items() if not set_aside._AUXILIARY.fullmatch(name)}
         wanted = without if number % 2 else before
         assert left == {name: text for name, text in wanted.items() if not set_aside._AUXILIARY.fullmatch(name)}
+
+
+def test_a_whole_folder_is_removed_and_no_link_followed(tmp_path: Path) -> None:
+    aside, elsewhere = tmp_path / "shop.until-1", tmp_path / "elsewhere"
+    (aside / "data/0").mkdir(parents=True)
+    (aside / "data/0/1").write_text("segment")
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (aside / "data/1").symlink_to(elsewhere)
+    set_aside.remove(LocalFiles(), str(aside))
+    assert not aside.exists()
+    assert (elsewhere / "kept").exists()
