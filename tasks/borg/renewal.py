@@ -13,20 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.borg import break_lock, guard
+from tasks.borg import guard
 from tasks.borg.escrow import read_copy
 from tasks.borg.freeing import seen, vouched
 from tasks.borg.init import Initialised, init
 from tasks.borg.key_export import escrow_path
 from tasks.borg.noting import noted
 from tasks.borg.passphrase import opens
-from tasks.borg.renewal_announcement import ASIDE, NEW_PASSPHRASE, Renewal, announced, begun_renewal, done
-from tasks.borg.rollback import SHARED
-from tasks.errors import AppError, RefusedError, UsageError
+from tasks.borg.renewal_announcement import ASIDE, NEW_PASSPHRASE, Renewal, announced, begun_renewal, done, refuse_held
+from tasks.errors import AppError, UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.inventory.secrets import SecretReference, SecretStore
-from tasks.remote.files import Files, FilesError
 from tasks.remote.secret import Secret
 from tasks.storage import secret_store, set_aside
 from tasks.storage.ledger import ENDS, INTENT
@@ -164,31 +162,14 @@ def _move_repository(renewal: Renewal) -> None:
     files, folder, holder = renewal.files, renewal.folder, f"cloudbackup-renewal-{renewal.token}.0-0"
     if not renewal.moved:
         lock = posixpath.join(folder, "lock.exclusive")
-        roster = set_aside.read_text(files, posixpath.join(folder, "lock.roster"))
-        others = set(_names(files, lock)) - {holder}
-        if others or SHARED.search(roster):
-            found = " and ".join(each.told("ssh://") for each in break_lock.holders(files, folder)) or "somebody"
-            raise RefusedError(
-                f"{renewal.app.name}: the old repository is held by {found}",
-                f"wait for whoever works there, or `inv borg.break-lock --app {renewal.app.name}` if nobody does; "
-                "then run the same command again",
-            )
+        refuse_held(renewal.app, files, folder, but=holder)
         files.make_directory(lock)
         if holder not in files.names(lock):
             files.write_new(posixpath.join(lock, holder), b"")
         files.rename(folder, renewal.put_aside)
     lock = posixpath.join(renewal.put_aside, "lock.exclusive")
-    if _names(files, lock) in ([holder], []) and files.exists(lock):
+    if files.exists(lock) and files.names(lock) in ([holder], []):
         set_aside.remove(files, lock)
-
-
-def _names(files: Files, folder: str) -> list[str]:
-    try:
-        return files.names(folder)
-    except FilesError as error:
-        if error.missing:
-            return []
-        raise
 
 
 def _announcement(renewal: Renewal) -> str:

@@ -6,7 +6,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tasks.borg import break_lock
 from tasks.borg.doubts import ANNOUNCED, AT_WORK
+from tasks.borg.rollback import SHARED
 from tasks.errors import RefusedError, UsageError
 from tasks.inventory.models import App
 from tasks.remote.files import Files
@@ -114,6 +116,7 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
         raise UsageError(
             f"{app.name}: there is no repository at {storage.url(app)}", f"`inv borg.init --app {app.name}` makes it"
         )
+    refuse_held(app, storage.files(app), storage.path(app))
     old: tuple[str, ...] = ()
     if isinstance(storage, SshServer):
         old = tuple(app_keys(storage.files(app), storage, app, session.host(app)))
@@ -122,3 +125,17 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
     record = Record(app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
     storage.write_record(app, record)
     return Renewal(session, app, aside, token, old, new)
+
+
+def refuse_held(app: App, files: Files, folder: str, but: str = "") -> None:
+    """Raise RefusedError when somebody holds borg's lock of a repository, or reads it; `but` is a holder of ours."""
+    lock = posixpath.join(folder, "lock.exclusive")
+    alone = [name for name in files.names(lock) if name != but] if files.exists(lock) else []
+    if not alone and not SHARED.search(set_aside.read_text(files, posixpath.join(folder, "lock.roster"))):
+        return
+    found = " and ".join(each.told("ssh://") for each in break_lock.holders(files, folder)) or "somebody"
+    raise RefusedError(
+        f"{app.name}: the old repository is held by {found}",
+        f"wait for whoever works there, or `inv borg.break-lock --app {app.name}` if nobody does; "
+        "then run the same command again",
+    )

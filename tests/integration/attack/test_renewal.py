@@ -186,8 +186,10 @@ def test_it_is_refused_while_another_change_has_not_ended_and_while_somebody_wor
     (lock / "somewhere@1.17-0").touch()
     with pytest.raises(RefusedError, match="held by process 17"):
         renew(scene)
-    assert scene.lab.box.home().joinpath("cloudbackup/shop/config").exists()
     shutil.rmtree(lock)
+    assert scene.listed() == scene.before
+    assert scene.row().error is None
+    kill_at(scene, monkeypatch, "announced")
     with pytest.raises(RefusedError, match=r"a renewal by .* has not ended"):
         freeing.intend_compact(scene.target)
     renew(scene)
