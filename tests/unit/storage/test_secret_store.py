@@ -10,6 +10,7 @@ import pytest
 
 from tasks.errors import AppError, RefusedError, UsageError
 from tasks.inventory.secrets import SecretStore
+from tasks.remote.keeping import generate
 from tasks.remote.secret import resolve
 from tasks.storage import secret_store
 
@@ -104,7 +105,7 @@ def test_another_passphrase_and_the_former_one_kept_wherever_it_was_killed(
     store = SecretStore(directory=tmp_path / "secrets") if kind == "folder" else command_store(tmp_path)
     secret_store.make(store, "shop", repository_there=False)
     former, steps = resolve(secret_store.place(store, "shop"), "it"), iter(range(9))
-    read_back, make = secret_store._read_back, secret_store.generate
+    read_back, make = secret_store._read_back, generate
 
     def step(act: Callable[..., object], *given: object) -> object:
         if next(steps) == killed:
