@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_no_archive_no_lock_and_no_process(lab: Lab, operator: Ope
     before = operator.archives("shop")
     lab.box.faults.latency(0.4)
     running = operator.start("backup", "--app", "shop")
-    assert eventually(lambda: bool(on_host(lab, "shop", "create")))
+    assert eventually(lambda: bool(on_host(lab, "shop", "create")), 90)
     printed = interrupt(running)
     assert running.returncode == 130, printed
     assert "Traceback" not in printed
@@ -174,7 +174,7 @@ def test_a_killed_operator_leaves_no_archive_no_lock_and_no_process(lab: Lab, op
     before = operator.archives("shop")
     lab.box.faults.latency(0.4)
     running = operator.start("backup", "--app", "shop", "--source", "files")
-    assert eventually(lambda: bool(on_host(lab, "shop", "create")))
+    assert eventually(lambda: bool(on_host(lab, "shop", "create")), 90)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert eventually(lambda: not on_host(lab, "shop"))
@@ -194,7 +194,7 @@ def test_commands_around_a_backup_run_even_when_the_operator_is_killed(
     assert trace.read_text().split() == ["before", "after"]
     lab.box.faults.latency(0.4)
     running = other.start("backup", "--app", "blog", "--source", "files")
-    assert eventually(lambda: bool(on_host(lab, "blog", "create")))
+    assert eventually(lambda: bool(on_host(lab, "blog", "create")), 90)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert eventually(lambda: trace.read_text().split() == ["before", "after"] * 2)
