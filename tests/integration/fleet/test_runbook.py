@@ -286,7 +286,7 @@ def test_what_was_encrypted_on_a_host_comes_back_from_before(lab: Lab, person: P
     shop.change(seed=23)
     for file in [each for each in shop.files.rglob("*") if each.is_file() and not each.is_symlink()]:
         file.write_bytes(bytes(byte ^ 0x5A for byte in file.read_bytes()[:1000]))
-    operator.done("backup", "--app", "shop")
+    assert " suspect " in operator.inv("backup", "--app", "shop").stdout
 
     files_only = ("shop-files-2026-11-20T03-00-00 --to", f"{files} --to")
     in_place = ("shop-files-2026-11-20T03-00-00\n", f"{files} --yes\n")
