@@ -171,7 +171,7 @@ def test_another_apps_host_drills_with_neither_passphrase_nor_key_and_leaves_its
         (("--archive", "before-upgrade"), "does not say of which app"),
         (("--app", "shop", "--archive", "blog-files-2026-11-22T03-00-00"), "is an archive of files of blog"),
         (("--scratch", "relative"), "must begin with /"),
-        (("--sample=-1",), "reads nothing"),
+        (("--sample=-1",), "neither a number of files nor a share"),
     ],
 )
 def test_wrong_usage_exits_with_2(operator: Operator, words: tuple[str, ...], says: str) -> None:
