@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tasks.borg.messages import Level, Message
+from tasks.remote.advice import STORAGE
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,13 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the storage's name cannot be resolved",
-        "correct `host` of the storage, or look at the network of the machine where borg runs",
+        STORAGE.unknown_name,
         pattern=r"Could not resolve hostname (?P<host>\S+)",
         transient=True,
     ),
     Failure(
         "the storage refuses connections",
-        "a Storage Box takes borg on port 23, with SSH support on and, from outside, external reachability: "
-        "`inv storagebox.access` shows both",
+        STORAGE.refused,
         pattern=r"connect to host \S+ port \d+: Connection refused",
         transient=True,
     ),
@@ -137,8 +137,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the storage dropped the connection before the login",
-        "a Storage Box takes 10 connections at once: run fewer at a time, or try again; and from outside of Hetzner's "
-        "network only what `inv storagebox.access --external on` lets in",
+        STORAGE.dropped,
         pattern=r"kex_exchange_identification|Connection (?:closed|reset) by \S+ port \d+|MaxStartups"
         r"|connect to host \S+ port \d+: Connection reset",
         transient=True,

@@ -16,6 +16,7 @@ from paramiko.hostkeys import HostKeyEntry
 
 from tasks.remote import jump, known_hosts, ssh_settings
 from tasks.remote.address import known_name, where
+from tasks.remote.advice import APP_HOST, Advice
 from tasks.remote.known_hosts import AUTHORITY, Known
 from tasks.remote.login import KeyLogin, LoginError, LoginRefusedError, PasswordLogin, refuse_open_key
 from tasks.remote.running import HostError
@@ -53,6 +54,7 @@ class SshTarget:
     key: Path | None = None
     host_key: str | None = None
     password: Secret | None = None
+    advice: Advice = APP_HOST
 
     def resolved(self) -> ssh_settings.Settings:
         """Return what ssh would do to log in there. Raises HostError."""
@@ -217,7 +219,7 @@ def _refuse(
         raise _host_key_fault(place, target, known, error.verdict, trusted) from error
     if isinstance(error, LoginError):
         raise login_fault(place, target, known, error) from error
-    raise _fault(place, error) from error
+    raise _fault(place, target.advice, error) from error
 
 
 def _way_fault(place: str, known: ssh_settings.Settings, said: str) -> HostError:
@@ -276,13 +278,23 @@ def login_fault(place: str, target: SshTarget, known: ssh_settings.Settings, err
     return LoginRefusedError(f"{place}: the login was refused for {known.user}; tried {tried}{reason}", remedy)
 
 
-def _fault(place: str, error: Exception) -> HostError:
+def _fault(place: str, advice: Advice, error: Exception) -> HostError:
     if isinstance(error, socket.gaierror):
-        return HostError(f"{place}: there is no host of that name: {error.strerror}")
+        return HostError(f"{place}: the name cannot be resolved: {error.strerror}", advice.unknown_name)
+    if isinstance(error, ConnectionRefusedError):
+        return HostError(f"{place}: it refuses connections", advice.refused, transient=True)
+    if isinstance(error, ConnectionResetError | BrokenPipeError | EOFError) or _without_banner(error):
+        return HostError(f"{place}: it dropped the connection before the login", advice.dropped, transient=True)
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(
         f"{place}: cannot be reached: {reason}", "check the name, the port and the network", transient=True
     )
+
+
+def _without_banner(error: Exception) -> bool:
+    """Whether the server hung up before it had said who it is (paramiko's Transport._check_banner)."""
+    said = "Error reading SSH protocol banner" in str(error)
+    return said and isinstance(error.__context__, ConnectionError | EOFError)
 
 
 def shown_host_key(target: SshTarget) -> str:
@@ -304,7 +316,9 @@ def shown_host_key(target: SshTarget) -> str:
         finally:
             transport.close()
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise (_way_fault(place, known, proxy.last_words()) if proxy else _fault(place, error)) from error
+        raise (
+            _way_fault(place, known, proxy.last_words()) if proxy else _fault(place, target.advice, error)
+        ) from error
     finally:
         if proxy is not None:
             with suppress(OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
 from tasks.remote.address import bracketed, unbracketed
+from tasks.remote.advice import STORAGE
 from tasks.remote.agent import load_key
 from tasks.remote.files import Files
 from tasks.remote.host import Host
@@ -54,7 +55,8 @@ class SshServer(Storage):
     def target(self) -> SshTarget:
         """Return where the operator logs in."""
         config = self.config
-        return SshTarget(f"{config.user}@{bracketed(config.host)}", config.port, config.key, config.host_key)
+        place = f"{config.user}@{bracketed(config.host)}"
+        return SshTarget(place, config.port, config.key, config.host_key, advice=STORAGE)
 
     def url(self, app: App) -> str:
         """Return the address; a relative folder starts in the account's home (`/./`, borg 1.2 `_resolve_path`)."""

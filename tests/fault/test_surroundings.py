@@ -102,7 +102,7 @@ def test_a_host_without_an_address_fails_alone(fleet: Fleet, tmp_path: Path) -> 
     lost.change(f"apps/{fleet.victim}.yml", lambda app: app.update(host="root@nowhere.invalid"))
     night = fleet.night(operator=lost)
     assert night.code == 3
-    assert "there is no host of that name" in night.line(fleet.victim, "files")
+    assert "the name cannot be resolved" in night.line(fleet.victim, "files")
 
 
 def test_a_repository_that_is_gone_is_not_made_anew(fleet: Fleet) -> None:

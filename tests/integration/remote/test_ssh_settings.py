@@ -308,7 +308,7 @@ def test_a_configuration_that_ssh_refuses_is_told_in_its_words(ssh: Ssh) -> None
 
 def test_a_name_that_does_not_exist_and_a_server_that_says_nothing(ssh: Ssh) -> None:
     ssh.write("Host silent\n HostName 127.0.0.1\n ConnectTimeout 1\n")
-    with pytest.raises(HostError, match="there is no host of that name"):
+    with pytest.raises(HostError, match="the name cannot be resolved"):
         answer(SshTarget("nobody.invalid"))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = SshTarget(
