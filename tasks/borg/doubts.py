@@ -101,7 +101,7 @@ def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
 
 
 def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
-    there = {archive.name for archive in archives}  # whose place is taken is told of below
+    there = {archive.name for archive in strangers(archives, known)}  # whose place is taken is told of below
     gone = known.expected - {archive.id for archive in archives}
     gone -= {each for each in gone if known.made.get(each) in there}
     names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)

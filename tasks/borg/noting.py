@@ -22,6 +22,11 @@ class Note:
     values: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     wanted: bool = True
+    began: datetime | None = None
+
+    def answered(self) -> None:
+        """Let the record's time be now: what others did while a question waited came before it."""
+        self.began = datetime.now(UTC)
 
     def add(self, details: dict[str, Any]) -> None:
         """Take in details, those that a record has fields for among them."""
@@ -54,8 +59,9 @@ def noted(session: Session, app: App, action: str) -> Iterator[Note]:
 
 
 def _write(session: Session, app: App, record: Record, note: Note, *, patient: bool = True) -> None:
-    seconds = round((datetime.now(UTC) - record.time).total_seconds(), 1)
-    whole = replace(record, duration_seconds=seconds, details=note.details, **note.values)
+    began = note.began or record.time
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
+    whole = replace(record, time=began, duration_seconds=seconds, details=note.details, **note.values)
     try:
         with foreseen():
             session.write_record(app, whole, patient=patient)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from tasks.borg import naming
 from tasks.borg.doubts import CLOCKS_APART, Doubt, doubts
 from tasks.borg.list import Archive, Listing
 from tasks.inventory.models import App
@@ -37,7 +38,7 @@ class Refusal:
 REFUSALS: Mapping[str, Refusal] = {
     "gone": Refusal("a recorded archive is not in the repository", LOOK, (FORCE,)),
     "unknown": Refusal("an archive is there that no record tells of", LOOK, (FORCE, ACCEPT)),
-    "replaced": Refusal("an archive is in the place of the recorded one", LOOK, (FORCE, ACCEPT)),
+    "replaced": Refusal("an archive is in the place of the recorded one", LOOK, (FORCE,)),
     "dated": Refusal("an archive is dated in the future, or otherwise than its name says", LOOK, (FORCE, ACCEPT)),
     "key": Refusal("the repository's key is not the recorded one", LOOK, (FORCE,)),
     "objects": Refusal("objects of recorded archives were overwritten or deleted", LOOK, (FORCE,)),
@@ -90,6 +91,11 @@ class Evidence:
         bad = known.not_good | known.failed_drill
         ahead = {each.id for each in self.listing.archives if each.start > self.now + CLOCKS_APART} - known.accepted
         return frozenset(each for each in self.ids if each in known.made and each not in bad and each not in ahead)
+
+    @cached_property
+    def lost(self) -> tuple[str, ...]:
+        """The names of the archives of ours that should be there and are not; empty where no record tells the name."""
+        return tuple(self.known.made.get(each, "") for each in (self.known.expected & self.known.ours) - self.ids)
 
     @cached_property
     def doubts(self) -> list[Doubt]:
@@ -174,10 +180,17 @@ def _unproven(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
             yield Doubt(f"no proven backup of {source} would remain", frozenset({source}), "unproven")
 
 
+def _of(name: str) -> str:
+    named = naming.parse(name)
+    return named.source if named else ""
+
+
 def _nothing(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
     """Never none that is good where there was one, nor none at all."""
     for source in found.app.sources:
         own = {archive.id for archive in found.of(source)}
         stays, good = own & set(left), own & found.good
+        if not good and any(_of(name) in (source, "") for name in found.lost):
+            yield Doubt(f"no good archive of {source} is left, and one is gone", frozenset({source}), "nothing")
         if own - stays and not (stays & good if good else stays):
             yield Doubt(f"no good archive of {source} would remain", frozenset({source}), "nothing")

@@ -178,6 +178,8 @@ def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
 
 
 def known_after(ids: Sequence[str], known: Ledger) -> list[str]:
-    """Return which of the archives that are there after a rollback our records tell of."""
-    ours = set(known.made) | known.expected | known.removed
-    return [each for each in ids if each in ours]
+    """Return which of the archives that are there after a rollback are ours.
+
+    That a record saw one is not enough: or a rollback to after a forgery would vouch for it.
+    """
+    return [each for each in ids if each in known.ours]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from tasks.borg import escrow, guard, rollback
 from tasks.borg.check import CheckOptions, check
+from tasks.borg.doubts import doubts
 from tasks.borg.examining import refuse_damaged
 from tasks.borg.freeing import Target, seen
 from tasks.borg.key_export import escrow_path, exported
@@ -47,7 +48,7 @@ class Move:
 
     `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
     None where no record tells; `before` those that are there now, with their names, None where none can be listed.
-    `tokens` name the announcement of this, and those that it ends.
+    `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended.
     """
 
     to: int
@@ -56,6 +57,7 @@ class Move:
     before: dict[str, str] | None
     undid: str = ""
     tokens: tuple[str, ...] = field(default_factory=lambda: (secrets.token_hex(8),))
+    half: bool = False
 
     @property
     def details(self) -> dict[str, object]:
@@ -79,6 +81,7 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
     if wanted.to is None and wanted.before is None and not wanted.undo:
         yield from set_aside.told(aside, name)
     before = yield from _listed(target)
+    stands = _stands(target, files, folder)
     if wanted.undo:
         move = _undone(target, undoable, before, known)
         yield from _foretold(target, move, known)
@@ -97,6 +100,12 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
     if not ask(question):
         yield f"{name}: nothing was changed"
         return
+    if _stands(target, files, folder) != stands:
+        raise RefusedError(
+            f"{name}: somebody changed the repository while the question waited, so nothing is taken back",
+            "run the same command again: it shows what would go now",
+        )
+    note.answered()
     note.wanted = True
     note.add(move.details)
     _announce(target, move)
@@ -116,6 +125,12 @@ def place(target: Target) -> tuple[Files, str]:
             "bring an older state back by the versions that the storage keeps, where it keeps any",
         )
     return storage.lock_place(target.app)
+
+
+def _stands(target: Target, files: Files, folder: str) -> object:
+    """Return what differs once anybody has changed the repository, or set something of it aside."""
+    mark = target.session.storage_of(target.app).marks((target.app,))[0]
+    return mark, frozenset(set_aside.segments(files, folder)), tuple(set_aside.folders(files, folder))
 
 
 def _line(point: Point) -> str:
@@ -161,7 +176,8 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
             tuple(ids) if ids is not None else None,
             _ids_before(begun),
             str(begun.details[UNDID]),
-            _tokens(begun),
+            (*_tokens(begun), *(each for half in _half(known, begun.details[UNDID]) for each in _tokens(half))),
+            bool(_half(known, begun.details[UNDID])),
         )
     if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
         raise _not_ended(target, begun)  # it has moved nothing yet
@@ -173,7 +189,12 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
     last = undoable[-1]
     aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
     own = Move(last.to, aside, last.archive_ids, before, last.aside)
-    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)))
+    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)), half=True)
+
+
+def _half(known: Ledger, aside: object) -> list[Record]:
+    """Return the announcement of the rollback into a folder, where that has not ended."""
+    return [each for each in known.unfinished if each.details.get(ASIDE) == aside]
 
 
 def _ids_before(begun: Record) -> dict[str, str] | None:
@@ -219,6 +240,8 @@ def _moved(files: Files, folder: str, move: Move, name: str) -> Iterator[str]:
     with rollback.locked(files, folder, f"cloudbackup-rollback.{os.getpid()}-0"):
         if move.undid:
             undid = posixpath.join(posixpath.dirname(folder), move.undid)
+            if move.half:
+                set_aside.take_rest(files, folder, move.to, undid, aside)
             count = set_aside.bring_back(files, folder, move.to, undid, aside)
             yield f"{name}: {count} segments brought back from {undid}; what was there instead is in {aside}"
             return
@@ -285,6 +308,8 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     removed = gone if move.foretold is not None else gone & set(move.before or ())
     ours = rollback.known_after(there, known)
     vouches = move.foretold is not None or (gone == removed and len(ours) == len(there))
+    earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})
+    vouches = vouches and not any(each.kind == "objects" for each in doubts([], found.state, earlier, found.now))
     return (
         seen(found)
         | ({"known_ids": ours, "proven_ids": [each for each in ours if each in known.proven]} if vouches else {})

@@ -185,6 +185,7 @@ def _carried_out(opened: Opened, intention: freeing.Intention, note: Note, quest
             yield freeing.not_accepted(opened.app)
         yield f"{opened.app.label}: nothing {'freed' if compacting else 'removed'}"
         return
+    note.answered()
     done = freeing.carry_out(intention, compacting=compacting)
     note.add(dict(done.details))
     if compacting:
@@ -243,8 +244,9 @@ def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
             changed = passphrase.change(opened.repository, new)
         escrow = _escrowed(opened, changed)
         found = look(opened.session, app, changed)
+        note.add(freeing.seen(found))  # the key is ours from now on, whatever else looks wrong
         if all(doubt.kind in ("unfinished", "key") for doubt in found.doubts):  # ours, both
-            note.add(freeing.seen(found) | freeing.vouched(found))
+            note.add(freeing.vouched(found))
         note.add({ENDS: [token, *([str(before.details[TOKEN])] if before else [])]})
     yield f"{app.label}: the passphrase is changed; name the new one in apps/{app.name}.yml"
     kept = f"; the former one is kept in {escrow.kept}" if escrow.kept else ""

@@ -27,8 +27,9 @@ ANNOUNCED = (INTENT, BEGUN)  # what is said beforehand; what came of it has a re
 SAVING = ("backup", "create")
 FREEING = ("prune", "compact")
 REMOVING = ("prune", "delete", "compact")
+CHANGED_KEY = "change-passphrase"  # the action of whoever changes the key, and no archive
 # Actions whose newest records count at any age: how an archive is, what can be undone, what can not any more.
-OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact")
+OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY)
 NEWEST = 5  # of each kind of these; of milestones as well, to tell whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
@@ -45,7 +46,7 @@ class Ledger:
     those that we removed, `ignored` the names of broken records that a person said do not matter; `begun` are the names
     of archives that were begun and have no record by their id. `not_good` are incomplete or suspect, `failed_drill`
     those whose newest drill failed; neither holds what a person accepted, which is `accepted`. `unfinished` are the
-    announcements of what nobody has ended.
+    announcements of what nobody has ended. `ours` are `made` and those of them that we removed.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Ledger:
     failed_drill: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
     unfinished: tuple[Record, ...] = ()
+    ours: frozenset[str] = frozenset()
 
 
 def ledger(records: Records, now: datetime | None = None) -> Ledger:
@@ -97,6 +99,7 @@ def ledger(records: Records, now: datetime | None = None) -> Ledger:
         failed_drill=failed,
         accepted=frozenset(accepted),
         unfinished=unfinished,
+        ours=frozenset(made),
     )
 
 
@@ -170,7 +173,7 @@ def _unfinished(records: list[Record]) -> tuple[Record, ...]:
     Earlier versions named none: there the same action did. A record's time is that of its beginning, so it is held
     against what was announced meanwhile by its end.
     """
-    named = {token for record in records for token in texts(record.details.get(ENDS))}
+    named = _ended_tokens(records)
     return tuple(
         each
         for each in records
@@ -178,6 +181,10 @@ def _unfinished(records: list[Record]) -> tuple[Record, ...]:
         and each.details.get(TOKEN) not in named
         and not any(_ends(record, each) for record in records if ended(record) >= each.time)
     )
+
+
+def _ended_tokens(records: Iterable[Record]) -> set[str]:
+    return {token for record in records for token in texts(record.details.get(ENDS))}
 
 
 def _ends(record: Record, intent: Record) -> bool:
@@ -190,22 +197,43 @@ def _ends(record: Record, intent: Record) -> bool:
 
 
 def _config(records: list[Record]) -> str | None:
-    """Return the newest that a milestone vouches for, or else the oldest that was seen."""
+    """Return the newest that a milestone or our own change of the key vouches for, or else the oldest seen."""
     told = [record for record in records if record.config_sha256]
-    vouched = [record for record in told if known_ids(record) is not None]
+    vouched = [record for record in told if known_ids(record) is not None or _changed_key(record)]
     return (vouched[-1] if vouched else told[0]).config_sha256 if told else None
 
 
+def _changed_key(record: Record) -> bool:
+    return record.action == CHANGED_KEY and record.outcome == "ok"
+
+
 def _counts(records: list[Record]) -> dict[int, int]:
-    """Return transaction and living objects of all records since the newest that freed something by our own hand."""
-    rollbacks = [index for index, record in enumerate(records) if record.action == "rollback" and _recounts(record)]
-    freed = [index for index, record in enumerate(records) if _recounts(record) and index >= max(rollbacks, default=0)]
-    begin = max(((records[each].transaction or 0) + (records[each].action == INTENT) for each in freed), default=-1)
-    return {
-        record.transaction: record.objects
-        for record in records[freed[-1] if freed else 0 :]
-        if record.transaction is not None and record.objects is not None and record.transaction >= begin
-    }
+    """Return transaction and living objects of all records since the newest that freed something by our own hand.
+
+    A rollback leaves what was counted up to where it went back to: an object that was overwritten before is so still.
+    What was announced and has ended counts by its own record, whose time is that of its beginning.
+    """
+    counts: dict[int, int] = {}
+    begin, named = -1, _ended_tokens(records)
+    for record in records:
+        if record.action == INTENT and record.details.get(TOKEN) in named:
+            continue
+        if _recounts(record):
+            counts, begin = _recounted(record, counts, begin)
+        if record.transaction is not None and record.objects is not None and record.transaction >= begin:
+            counts[record.transaction] = record.objects
+    return counts
+
+
+def _recounted(record: Record, counts: dict[int, int], begin: int) -> tuple[dict[int, int], int]:
+    """Return what is left of the counts before a record, and the first transaction of which a later one counts."""
+    own = record.transaction or 0
+    if record.action != "rollback":
+        return {}, max(begin, own + (record.action == INTENT))
+    to = record.details.get("to")
+    if type(to) is not int:  # of an earlier version
+        return {}, own
+    return {number: count for number, count in counts.items() if number <= to}, min(begin, to)
 
 
 def _recounts(record: Record) -> bool:

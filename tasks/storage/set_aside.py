@@ -73,6 +73,12 @@ def _cut_log(files: Files, folder: str, transaction: int, aside: str) -> None:
     files.replace(log, "".join(lines).encode())
 
 
+def take_rest(files: Files, folder: str, transaction: int, aside: str, instead: str) -> None:
+    """End a `take` into `aside` that was ended in the middle, before `bring_back` brings all of it back."""
+    if files.exists(aside) and not files.exists(instead):
+        take(files, folder, transaction, aside)
+
+
 def bring_back(files: Files, folder: str, transaction: int, aside: str, instead: str) -> int:
     """Put what lies in `aside` back after a transaction; what came after it since is moved to the folder `instead`.
 
@@ -96,8 +102,9 @@ def bring_back(files: Files, folder: str, transaction: int, aside: str, instead:
     if "transactions" in names:
         text = read_text(files, posixpath.join(aside, "transactions"))
         files.replace(posixpath.join(folder, "transactions"), text.encode())
-    for name in names:
-        if _AUXILIARY.fullmatch(name):
+    there = set(files.names(folder))  # what borg made anew, where this was ended in the middle, stays
+    for name in filter(_AUXILIARY.fullmatch, names):
+        if name not in there:
             _move(files, posixpath.join(aside, name), posixpath.join(folder, name))
     remove(files, aside)
     files.remove(cleared)

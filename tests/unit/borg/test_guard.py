@@ -75,7 +75,7 @@ PAIR = saved(OLD_FILES, transaction=6, objects=5)
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (evidence((FILES, OLD_FILES)), "no archive of mariadb"),
+        (evidence((FILES, OLD_FILES), (RECORDS[0], RECORDS[2])), "no archive of mariadb"),
         (evidence((OLD_FILES, DATABASE)), f"{FILES.name} was recorded, and is not in the repository"),
         (evidence((*ALL, archive("files", 30))), "is in the repository, and no record tells of it"),
         (evidence((OLD_FILES, DATABASE, FORGED)), f"{FILES.name} is not the recorded one"),

@@ -44,7 +44,7 @@ CHANGING = record("intent", 0.5, details={"of": "change-passphrase", "token": "x
 EXAMPLES: dict[str, tuple[Evidence, Archive | None]] = {
     "gone": (evidence((DATABASE, FILES)), None),
     "unknown": (evidence((*ALL, STRANGE)), STRANGE),
-    "replaced": (evidence((OLD_FILES, DATABASE, FORGED)), FORGED),
+    "replaced": (evidence((OLD_FILES, DATABASE, FORGED)), None),  # the one that was there is lost all the same
     "dated": (evidence((*ALL, AHEAD), (*RECORDS, saved(AHEAD))), AHEAD),
     "key": (evidence(state=State(10, "bad", 9, STATE.segments)), None),
     "objects": (evidence(records=(PAIR, *RECORDS), state=State(10, "c0ffee", 9, {3: 4, 7: 2, 9: 1})), None),

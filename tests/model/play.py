@@ -1,0 +1,337 @@
+"""What people, the host and a thief do, each by the product's own code."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+from tasks.borg import freeing, guard, making, noting, work
+from tasks.borg.apps import Opened
+from tasks.borg.check import CheckOptions
+from tasks.borg.create import StreamOptions
+from tasks.borg.naming import ArchiveName
+from tasks.errors import CloudbackupError
+from tasks.fleet.outcome import Outcome
+from tasks.fleet.recording import recorded
+from tasks.remote.script import Stream
+from tasks.remote.secret import Secret
+from tasks.report import accept
+from tasks.storage.repository import Side
+from tests.model.truth import PASSPHRASE, Half, Saved, Step, Timeline, Truth
+
+
+class Play(Truth):
+    """One sequence. `place` is the repository, and how a thief reaches it; `session` opens it for whoever acts."""
+
+    # -- what people do
+
+    def backup(self, who: str, source: str, whole: bool = True, kill: int | None = None) -> None:
+        """Make an archive and its record."""
+        self.act(who, lambda: self._backup(source, whole=whole), kill)
+
+    def prune(self, who: str, force: bool = False, pause: Sequence[Step] = (), kill: int | None = None) -> None:
+        """Drop what `keep` lets go and free its space; while the question waits, others do what `pause` says."""
+        proven = {source: self._newest(self.proven, source) for source in self.app.sources}
+        self._free(who, "prune", (), force, pause, kill)
+        for key in proven.values():
+            if key and not pause and not self.lines:
+                assert key in self.place.listed(), f"{self.made[key].name}, the newest proven, was pruned"
+
+    def delete(
+        self, who: str, which: int, force: bool = False, pause: Sequence[Step] = (), kill: int | None = None
+    ) -> None:
+        """Drop an archive by its name."""
+        names = self.place.names()
+        if names:
+            self._free(who, "delete", (names[which % len(names)],), force, pause, kill)
+
+    def compact(self, who: str, force: bool = False, pause: Sequence[Step] = (), kill: int | None = None) -> None:
+        """Free the space of what is gone."""
+        self._free(who, "compact", (), force, pause, kill)
+
+    def rollback(self, who: str, ago: int, pause: Sequence[Step] = (), kill: int | None = None) -> None:
+        """Take the repository back to the last transaction before a moment, so many minutes ago."""
+        before = self.world.now - timedelta(minutes=ago)
+        self._rolled(who, lambda ask: work.roll_back(self.opened(), None, before, ask=ask), pause, kill)
+
+    def rollback_to(self, who: str, number: int, pause: Sequence[Step] = (), kill: int | None = None) -> None:
+        """Take it back to one of the transactions that are shown, the newest being number 0."""
+        shown: list[str] = []
+        with suppress(CloudbackupError):
+            self.world.who = who
+            shown.extend(work.roll_back(self.opened(), None, None, ask=lambda _: False))
+        points = [int(line.split()[0]) for line in shown if line.startswith("  ") and line.split()[0].isdigit()]
+        if points:
+            to = points[-1 - number % len(points)]
+            self._rolled(who, lambda ask: work.roll_back(self.opened(), to, None, ask=ask), pause, kill)
+
+    def undo(self, who: str, pause: Sequence[Step] = (), kill: int | None = None) -> None:
+        """Undo the last rollback."""
+        self._rolled(who, lambda ask: work.roll_back(self.opened(), None, None, undo=True, ask=ask), pause, kill)
+
+    def check(self, who: str, deep: bool = False) -> None:
+        """Check the repository."""
+        self.act(who, lambda: self._checked(deep))
+
+    def drill(self, who: str, source: str) -> None:
+        """Restore the newest archive of ours and look at it."""
+        key = self._newest(self.made, source)
+        if key and key in self.place.listed():
+            self.act(who, lambda: self._drilled(key, source))
+
+    def accept(self, who: str) -> None:
+        """Take as right what a person may take as right."""
+        self.act(who, self._accepted)
+
+    def passphrase(self, who: str, kill: int | None = None) -> None:
+        """Change the passphrase; one that was killed is run again by whoever does this next."""
+        new, announced = f"{os.environ[PASSPHRASE]}+", self.place.announced()
+        if self.act(
+            who,
+            lambda: list(work.change_passphrase(self.opened(), Secret(new), ask=lambda _: True)),
+            kill,
+            lambda: self._half("passphrase", announced),
+        ):
+            os.environ[PASSPHRASE] = new
+            self.after()
+
+    # -- what others do
+
+    def steal(self, which: int) -> None:
+        """Drop an archive with the host's own key."""
+        if names := self.place.names():
+            self.honest = False
+            key = self.place.id_of(names[which % len(names)])
+            self.place.steal(names[which % len(names)])
+            self.stolen |= ({key} & set(self.made)) - self.consent
+            self.forged.discard(key)
+            self.after()
+
+    def forge(self, source: str) -> None:
+        """Add an archive with the host's own key."""
+        self.honest = False
+        self.world.now += timedelta(seconds=5)
+        name = str(ArchiveName("shop", source, self.world.now))
+        if name not in self.place.names():
+            self.forged.add(self.place.forge(name))
+            self.after()
+
+    def replace(self, which: int) -> None:
+        """Put another archive in the place of one."""
+        if names := self.place.names():
+            name = names[which % len(names)]
+            announced = self.place.id_of(name) not in self.forged | set(self.made)
+            self.steal(which)
+            forged = self.place.forge(name)
+            if not announced:  # a name whose operator died before the record excuses one archive: see making.py
+                self.forged.add(forged)
+            self.after()
+
+    def overwrite(self, which: int, rot: bool = False) -> None:
+        """Write an object again, by a thief, or by a disk that flips bits."""
+        ours = [name for name in self.place.names() if self.place.id_of(name) in self.made]
+        if ours and self.place.overwrite(ours[which % len(ours)], rot):
+            self.honest = False
+            if not rot:
+                self.overwritten |= {self.place.id_of(ours[which % len(ours)])} & self.counted
+            self.after()
+
+    def clock(self, who: str, minutes: int) -> None:
+        """Set an operator's clock wrong, or right again."""
+        self.world.offsets[who] = timedelta(minutes=minutes)
+        self.steady = self.steady and minutes == 0
+
+    def wait(self, minutes: int) -> None:
+        """Let time pass."""
+        self.world.now += timedelta(minutes=minutes)
+
+    # -- how it is done
+
+    def act(
+        self,
+        who: str,
+        action: Callable[[], object],
+        kill: int | None = None,
+        ended: Callable[[], object] = lambda: None,
+    ) -> bool:
+        """Do something as `who`; tell whether it ended well. What was said against it is `said`."""
+        outer = self.world.who, self.forcing
+        self.world.who, said, done = who, "", False
+        self.world.now += timedelta(seconds=7)
+        with self.world.mortal(kill):
+            try:
+                action()
+                done = True
+            except CloudbackupError as error:
+                said = str(error)
+        self.world.who, self.forcing = outer
+        self.place.unlock()
+        self.done, self.said = done, said
+        assert not self.violation, self.violation
+        assert "unexpected" not in said, said
+        ended()
+        self.after()
+        self.done, self.said = done, said
+        return done
+
+    def meanwhile(self, pause: Iterable[Step]) -> None:
+        """Let others act while a question waits."""
+        mine = self.world.who, self.world.steps_left, self.forcing
+        for name, *arguments in pause:
+            getattr(self, name)(*arguments)
+        self.world.who, self.world.steps_left, self.forcing = mine
+
+    def _backup(self, source: str, *, whole: bool) -> None:
+        opened = self.opened()
+        guard_clock(opened)
+        name = str(ArchiveName("shop", source, self.world.clock))
+        host = opened.session.repository(self.app, Side.HOST)
+        done = making.make(opened.session, self.app, host, StreamOptions(name, Stream("printf data"), "data"))
+        seen = freeing.seen(guard.look(opened.session, self.app, opened.repository, patience=guard.AT_ONCE))
+        details = seen if whole else {**seen, "left_out": {"count": 1, "first": ["/srv/a: is not there"]}}
+        outcome = Outcome(
+            "shop", source, "ok" if whole else "incomplete", self.world.clock, 0, 9, 9, name, done.id, details=details
+        )
+        recorded(opened.session, self.app, [outcome])
+        self.counted = self.place.listed()
+        self.made[done.id] = Saved(name, source, whole)
+
+    def _free(  # noqa: PLR0917
+        self, who: str, action: str, names: Sequence[str], force: bool, pause: Sequence[Step], kill: int | None
+    ) -> None:
+        announced = self.place.announced()
+
+        def ended() -> None:
+            if not self.done and not self.said and self.place.announced() > announced:
+                self.counted = frozenset()
+
+        self.act(who, lambda: self._freed(action, names, force, pause), kill, ended)
+
+    def _freed(self, action: str, names: Sequence[str], force: bool, pause: Sequence[Step]) -> None:
+        opened, self.lines = self.opened(), []
+        with noting.noted(opened.session, self.app, action) as note:
+            target = freeing.Target(opened.session, self.app, opened.repository)
+            note.wanted = False
+            intend = {"prune": freeing.intend_prune, "compact": freeing.intend_compact}
+            if action == "delete":
+                intention = freeing.intend_delete(target, names, force=force)
+            else:
+                intention = intend[action](target, force=force)
+            if action != "compact" and not intention.needed:
+                return
+            told = {each.kind for each in intention.reasons}
+            self.lines = sorted(told)
+            self.meanwhile(pause)
+            note.answered()
+            self.forcing = bool(told)
+            consent = {each.id for each in intention.removed}
+            self.consent |= consent
+            done = freeing.carry_out(intention, compacting=action != "delete")
+            note.wanted = True
+            note.add({**done.details, "space": done.space} if action != "delete" else dict(done.details))
+        if told:  # what a person forced through is how it should be from now on
+            self.consent |= self.stolen - self.place.listed()
+            self.stolen &= self.place.listed()
+            self.forged.clear()
+            self.overwritten.clear()
+        if action != "delete":
+            self.overwritten &= self.place.listed()
+            self.back.clear()
+
+    def _rolled(
+        self, who: str, run: Callable[[Callable[[str], bool]], Iterable[str]], pause: Sequence[Step], kill: int | None
+    ) -> None:
+        asked: list[str] = []
+        before: list[frozenset[str]] = []
+
+        def ask(question: str) -> bool:
+            self.meanwhile(pause)
+            asked.append(question)
+            before.append(self.place.listed())
+            timelines.append(dict(self.place.timeline))
+            return True
+
+        timelines: list[Timeline] = []
+        announced = self.place.announced()
+
+        def ended() -> None:
+            self._half("rollback", announced)
+            if asked and self.done:
+                self._is_back(asked[0], timelines[0], before[0], self.killed)
+                self.killed = None
+            elif asked and self.half == "rollback" and not self.killed and not asked[0].startswith("Undo"):
+                self.killed = (timelines[0], before[0])
+
+        self.act(who, lambda: list(run(ask)), kill, ended)
+
+    def _is_back(self, question: str, timeline: Timeline, before: frozenset[str], half: Half | None) -> None:
+        if half and not question.startswith("Undo"):
+            timeline, before = half
+        to, there = int(question.rstrip("?").split("transaction ")[1]), self.place.listed()
+        if question.startswith("Undo"):
+            if half:
+                self.back.append((to, *half))
+            assert self.back, "it undoes what nobody did"
+            _, self.place.timeline, listed = self.back.pop()
+            assert there == listed, "it says that the rollback is undone, and it is not"
+        else:
+            assert to in self.place.timeline, f"it went back to transaction {to}, which is not there"
+            assert there == self.place.timeline[to], f"it says that it is as it was after transaction {to}, and is not"
+            self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
+        self.back.append((to, timeline, before))
+        self.consent = (self.consent | (before - there) | (set(self.made) - there)) - there
+        self.stolen -= there
+        self.stolen -= self.consent
+        self.forged &= there
+        self.overwritten = {key for key in self.overwritten if key in there and not self.place.whole(key)}
+
+    def _checked(self, deep: bool) -> None:
+        try:
+            list(work.show_check(self.opened(), CheckOptions(verify_data=deep)))
+        except CloudbackupError as error:
+            if "is damaged" in str(error):
+                self._tell("check", failed=True)
+            raise
+        self._tell("check", failed=False)
+        if deep:
+            self.overwritten.clear()
+
+    def _drilled(self, key: str, source: str) -> None:
+        opened = self.opened()
+        guard_clock(opened)
+        whole = self.place.whole(key)
+        saved = self.made[key]
+        outcome = Outcome(
+            "shop", source, "ok" if whole else "failed", self.world.clock, 0, archive=saved.name, archive_id=key
+        )
+        recorded(opened.session, self.app, [outcome], "verify")
+        (self.bad.discard if whole else self.bad.add)(key)
+        self._tell(source, failed=not whole)
+        if whole:
+            self.proven = [*(each for each in self.proven if each != key), key]
+        elif key in self.proven:
+            self.proven.remove(key)
+
+    def _accepted(self) -> None:
+        opened = self.opened()
+        guard_clock(opened)
+        for each in list(
+            accept._found(opened.session, self.app, accept._sources(self.app, accept.Options("shop", "")))
+        ):
+            opened.session.write_record(self.app, accept.record_of(each, "seen"))
+            key = each.archive.id
+            self.accepted.add(key)
+            self.forged.discard(key)
+            if key in self.bad:
+                self.bad.discard(key)
+                self.failed.discard(each.source)
+            saved = self.made.get(key, Saved(each.archive.name, each.source, good=True))
+            self.made[key] = replace(saved, good=True)
+
+
+def guard_clock(opened: Opened) -> None:
+    """Compare the clocks as every command does that writes."""
+    from tasks.storage import clocks
+
+    clocks.compared(opened.session, opened.app, host=False)

@@ -1,0 +1,99 @@
+"""Sequences that once lost something, or said what was not so; each is named by what must happen instead."""
+
+import pytest
+
+from tests.model import box, machine, world
+from tests.model.play import Play
+from tests.model.truth import Step
+
+BACKUP: Step = ("backup", "ann", "files")
+HOUR: Step = ("wait", 60)
+
+
+def played(*steps: Step) -> Play:
+    """Play steps after a first day, an hour between them; every step is held against the model."""
+    now = world.begin()
+    play = Play(now, machine.inventory(database=False), box.Box(now))
+    for name, *arguments in (BACKUP, ("drill", "ann", "files"), *steps):
+        play.wait(60)
+        getattr(play, name)(*arguments)
+    return play
+
+
+def test_after_a_failed_check_of_the_newest_the_older_whole_ones_stay() -> None:
+    play = played(BACKUP, ("drill", "ann", "files"), ("overwrite", 1, True), ("check", "ann"), ("prune", "bob"))
+    assert "the check of" in play.said
+    assert len(play.place.listed()) == 2
+
+
+def test_after_a_failed_drill_of_the_newest_the_older_whole_ones_stay() -> None:
+    play = played(
+        BACKUP, ("drill", "ann", "files"), ("overwrite", 1, True), ("drill", "ann", "files"), ("prune", "bob")
+    )
+    assert "the restore drill of" in play.said
+    assert len(play.place.listed()) == 2
+
+
+def test_a_second_rollback_goes_back_to_what_is_there_now() -> None:
+    """The number of the theft is one that the first rollback undid, and higher ones were undone as well."""
+    play = played(*[BACKUP] * 5, ("rollback_to", "ann", 4), BACKUP, ("steal", 0), ("rollback", "bob", 75))
+    assert play.done
+    assert not play.stolen
+    assert len(play.place.listed()) == 3
+
+
+@pytest.mark.parametrize("meanwhile", [("delete", "bob", 1), ("rollback", "bob", 150)])
+def test_what_should_stay_and_goes_while_the_question_waits_lets_nothing_else_go(meanwhile: Step) -> None:
+    play = played(BACKUP, ("drill", "ann", "files"), ("prune", "ann", False, [meanwhile]))
+    assert "should stay, and is gone" in play.said
+    assert len(play.place.listed()) == 1
+
+
+@pytest.mark.parametrize("kill", range(5, 17))
+def test_a_rollback_that_was_killed_can_be_undone(kill: int) -> None:
+    play = played(BACKUP, BACKUP, ("rollback_to", "bob", 2, [], kill), ("undo", "ann"))
+    assert len(play.place.listed()) == 3 or not play.done
+
+
+@pytest.mark.parametrize("kill", range(3, 20))
+def test_an_undoing_that_was_killed_is_ended_by_the_same_command(kill: int) -> None:
+    """Of a rollback that was killed as well."""
+    play = played(BACKUP, BACKUP, ("rollback_to", "bob", 2, [], 13), ("undo", "ann", [], kill), ("undo", "bob"))
+    assert not play.half
+    assert len(play.place.listed()) in (1, 3)  # undone twice, where the first came to its end
+
+
+@pytest.mark.parametrize("meanwhile", [BACKUP, ("prune", "ann"), ("steal", 0), ("rollback", "ann", 90)])
+def test_what_changes_while_a_rollback_asks_is_not_taken_back_unseen(meanwhile: Step) -> None:
+    play = played(BACKUP, ("drill", "ann", "files"), ("rollback_to", "bob", 0, [meanwhile]))
+    assert "changed the repository while the question waited" in play.said
+
+
+def test_a_rollback_to_after_a_forgery_does_not_vouch_for_it() -> None:
+    play = played(("forge", "files"), BACKUP, BACKUP, ("rollback_to", "ann", 0), ("prune", "ann"))
+    assert "no record tells of it" in play.said
+
+
+def test_a_rollback_to_after_an_object_was_overwritten_does_not_hide_it() -> None:
+    play = played(BACKUP, ("overwrite", 0), BACKUP, BACKUP, ("rollback_to", "ann", 1), ("prune", "ann"))
+    assert "overwritten or deleted" in play.said
+
+
+def test_accepting_what_took_an_archives_place_does_not_hide_that_the_archive_is_gone() -> None:
+    play = played(BACKUP, ("replace", 0), ("accept", "ann"), ("compact", "ann"))
+    assert "was recorded, and is not in the repository" in play.said
+
+
+def test_nothing_is_freed_by_force_while_all_that_was_saved_is_gone() -> None:
+    play = played(("steal", 0), ("compact", "ann", True))
+    assert "no good archive of files is left" in play.said
+    play.rollback("ann", 5)
+    assert len(play.place.listed()) == 0  # it was gone an hour ago as well
+    play.rollback("ann", 75)
+    assert len(play.place.listed()) == 1
+
+
+def test_a_change_of_the_passphrase_after_a_theft_is_ours() -> None:
+    play = played(BACKUP, ("steal", 0), ("passphrase", "ann"), ("prune", "bob"))
+    assert "not in the repository" in play.said
+    assert "key was changed" not in play.said
