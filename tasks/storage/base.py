@@ -145,15 +145,17 @@ class Storage(ABC):
     def ahead(self, app: App) -> float | None:
         """Return by how many seconds the storage's clock is ahead of this machine's; None where it does not tell.
 
-        Asked once in a run, by a file that is written and removed. Raises AppError.
+        Asked once in a run. Raises AppError.
         """
         place = self.neighbourhood(app)
         with self._asking:
             if place not in self._ahead:
-                self._ahead[place] = self._clock(self.files(app))
+                self._ahead[place] = self._ask_clock(app)
             return self._ahead[place]
 
-    def _clock(self, files: Files) -> float | None:
+    def _ask_clock(self, app: App) -> float | None:
+        """Ask as `ahead` does, by a file that is written and removed."""
+        files = self.files(app)
         path = posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
         if not files.exists(self.directory):
             return None

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from tasks.answers import Answer, AnswerError, Count, Name, read
@@ -29,6 +30,12 @@ class _Object(Answer):
 
     Path: Name
     Size: Count
+
+
+class _Dated(Answer):
+    """When an object was last written, in the zone of whoever asks."""
+
+    ModTime: Name
 
 
 class RcloneFiles:
@@ -72,9 +79,13 @@ class RcloneFiles:
                 return False
             raise
 
-    def clock(self, path: str) -> float | None:  # noqa: ARG002
-        """Return None: what a store says of an object's time is often what it was told."""
-        return None
+    def clock(self, path: str) -> float | None:
+        """Return when a file was last written, by the server's clock where whoever wrote it left that to the server."""
+        found = self.answer(list[_Dated], ("lsjson", *ASKING, self._at(path)))
+        try:
+            return datetime.fromisoformat(found[0].ModTime).timestamp()
+        except (IndexError, ValueError, OverflowError):
+            return None
 
     def rename(self, path: str, new: str) -> None:
         """Give a file another name."""

@@ -1,11 +1,14 @@
 """Storage kind `s3`: a bucket."""
 
+import time
 from functools import cached_property
 
 from tasks.answers import Answer, Count
 from tasks.errors import AppError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
+from tasks.remote.facts import apart
+from tasks.remote.http_date import http_date
 from tasks.remote.script import Environment
 from tasks.remote.secret import resolve
 from tasks.storage.base import Usage
@@ -54,6 +57,12 @@ class Bucket(Staged):
         except AppError:
             return None
         return told.text.strip().strip('"') == "Enabled"
+
+    def _ask_clock(self, app: App) -> float | None:  # noqa: ARG002
+        """Ask by the `Date` of an HTTP answer: what a bucket says of an object's time may be what it was told."""
+        began = time.time()
+        told = http_date(self.config.endpoint)
+        return None if told is None else apart(told, began, time.time())
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Add up what lies below the prefix; a bucket has no size."""

@@ -1,6 +1,8 @@
 """Storage kind `sftp`: an SFTP server without borg."""
 
 import posixpath
+import secrets
+import time
 from collections.abc import Mapping
 
 from tasks.answers import Answer, Count
@@ -8,6 +10,8 @@ from tasks.errors import AppError
 from tasks.inventory import storages as configured
 from tasks.inventory.models import App
 from tasks.remote.address import known_name
+from tasks.remote.facts import apart
+from tasks.remote.files import UNFINISHED
 from tasks.remote.script import Environment, quote
 from tasks.remote.secret import Secret, resolve
 from tasks.storage.base import Usage
@@ -52,6 +56,8 @@ class SftpServer(Staged):
             "PORT": str(config.port),
             "SHELL_TYPE": "none",
             "DISABLE_HASHCHECK": "true",
+            # What the operator writes has the server's own time, by which clocks are compared.
+            "SET_MODTIME": "true" if side is Side.HOST else "false",
             "KNOWN_HOSTS_FILE": self._known_hosts(side) if config.host_key else "~/.ssh/known_hosts",
         }
         if config.host_key:
@@ -80,6 +86,17 @@ class SftpServer(Staged):
     def protected(self) -> bool | None:
         """SFTP knows no versions: who may write may overwrite and delete."""
         return False
+
+    def _ask_clock(self, app: App) -> float | None:  # noqa: ARG002
+        """Ask by a file that is written and removed: each call of rclone is a connection, so no more is looked at."""
+        files, path = self.files(), posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
+        began = time.time()
+        files.replace(path, b"now")
+        try:
+            written = files.clock(path)
+        finally:
+            files.remove(path)
+        return None if written is None else apart(written, began, time.time())
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Ask for the file system of the account, as `df` would."""

@@ -192,10 +192,6 @@ class Staged(Storage):
         read = files.read_all(self.directory, _told_of(apps))
         return [_mark(app, there, read) for app in apps]
 
-    def ahead(self, app: App) -> float | None:  # noqa: ARG002
-        """Return None: such a storage does not tell its own time."""
-        return None
-
     def remark(self) -> str | None:
         """Return that the storage keeps nothing from its hosts, unless it does or does not tell."""
         if self.protected is None:
