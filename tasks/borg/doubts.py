@@ -30,16 +30,21 @@ ANNOUNCED = {
 class Doubt:
     """One thing that looks wrong. `sources` names those that it is about; none means the whole repository.
 
-    `kind` is which of the kinds in `refusals.py` it is of.
+    `kind` is which of the kinds in `refusals.py` it is of, `items` what it names: who was told of more was told of it.
     """
 
     text: str
     sources: frozenset[str] = frozenset()
     kind: str = ""
+    items: frozenset[str] = frozenset()
 
     def about(self, source: str) -> bool:
         """Tell whether it concerns a source."""
         return not self.sources or source in self.sources
+
+    def within(self, told: "Doubt") -> bool:
+        """Tell whether who was told of another one was told of this."""
+        return self.kind == told.kind and (self.text == told.text or (bool(self.items) and self.items <= told.items))
 
 
 def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledger, now: datetime) -> list[Doubt]:
@@ -107,27 +112,28 @@ def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
     names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)
     if gone:
         what = f"{_names(names)} {_were(len(gone))} recorded, and {_are(len(gone))} not in the repository"
-        yield Doubt(what, _sources(names), "gone")
+        yield Doubt(what, _sources(names), "gone", frozenset(gone))
 
 
 def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
-    names = sorted(archive.name for archive in strangers(archives, known))
-    replaced = [name for name in names if name in set(known.made.values())]
-    others = [name for name in names if name not in replaced]
+    found = {archive.name: archive.id for archive in strangers(archives, known)}
+    replaced = sorted(name for name in found if name in set(known.made.values()))
+    others = sorted(name for name in found if name not in replaced)
     if replaced:
-        yield Doubt(f"{_names(replaced)} {_are(len(replaced))} not the recorded one", _sources(replaced), "replaced")
+        what, ids = f"{_names(replaced)} {_are(len(replaced))} not the recorded one", {found[name] for name in replaced}
+        yield Doubt(what, _sources(replaced), "replaced", frozenset(ids))
     if others:
         what = f"{_names(others)} {_are(len(others))} in the repository, and no record tells of it"
-        yield Doubt(what, _sources(others), "unknown")
+        yield Doubt(what, _sources(others), "unknown", frozenset(found[name] for name in others))
 
 
 def _dates(archives: Sequence[Archive], now: datetime) -> Iterable[Doubt]:
     ahead = sorted(archive.name for archive in archives if archive.start > now + CLOCKS_APART)
     if ahead:
-        yield Doubt(f"{_names(ahead)}: dated in the future", _sources(ahead), "dated")
+        yield Doubt(f"{_names(ahead)}: dated in the future", _sources(ahead), "dated", frozenset(ahead))
     odd = sorted(archive.name for archive in archives if archive.name not in ahead and _misdated(archive))
     if odd:
-        yield Doubt(f"{_names(odd)}: dated otherwise than the name says", _sources(odd), "dated")
+        yield Doubt(f"{_names(odd)}: dated otherwise than the name says", _sources(odd), "dated", frozenset(odd))
 
 
 def _misdated(archive: Archive) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from tasks.borg import guard
 from tasks.borg.compact import compact
 from tasks.borg.delete import delete
-from tasks.borg.doubts import Doubt
+from tasks.borg.doubts import Doubt, strangers
 from tasks.borg.guard import Patience
 from tasks.borg.list import Archive
 from tasks.borg.prune import Plan, plan_by_verdict
@@ -23,7 +23,7 @@ from tasks.borg.runner import PLAIN, How
 from tasks.errors import AppError, RefusedError, UsageError
 from tasks.inventory.models import App, Source
 from tasks.storage.chronology import texts
-from tasks.storage.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, REMOVING, TOKEN
+from tasks.storage.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, REMOVING, TOKEN, UNFINISHED_YET, carrying
 from tasks.storage.records import Record, operator_name
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
@@ -289,15 +289,21 @@ def vouched(found: Evidence, without: Collection[str] = ()) -> dict[str, Any]:
         "proven_ids": [each for each in ids if each in known.proven],
         NOT_GOOD: [each for each in ids if each in known.not_good],
         FAILED_DRILL: [each for each in ids if each in known.failed_drill],
+        **({UNFINISHED_YET: carrying(known.unfinished)} if known.unfinished else {}),
     }
 
 
 def _details(intention: Intention, after: Evidence, gone: Sequence[Archive] = ()) -> dict[str, Any]:
-    """Return the record's details. What a person forced through is from now on how it should be."""
+    """Return the record's details. What a person forced through is from now on how it should be.
+
+    But for archives that no record tells of: those become good by `report.accept` alone, or a forged one would let our
+    own go. Where no record tells of any, as after a loss of all records, they are all that is known.
+    """
     found, removed = intention.found, {archive.id for archive in gone}
     for each in intention.unfinished:  # what those removed whose end is this
         removed |= set(texts(each.details.get("removing_ids"))) - after.ids
-    details = seen(after) | vouched(replace(found, listing=after.listing), removed) | {"recount": True}
+    strange = {each.id for each in strangers(after.listing.archives, found.known)} if found.known.ours else set()
+    details = seen(after) | vouched(replace(found, listing=after.listing), removed | strange) | {"recount": True}
     if intention.reasons:
         removed |= found.known.expected - found.ids
         details |= {"forced": [each.text for each in intention.reasons], "ignored_records": list(found.records.broken)}

@@ -84,7 +84,7 @@ def may_free(
 def _may_be_forced(reason: Doubt, told: Collection[Doubt] | None) -> bool:
     if FORCE not in REFUSALS[reason.kind].ways:
         return False
-    return told is None or reason.text in {each.text for each in told}
+    return told is None or any(reason.within(each) for each in told)
 
 
 def remedy(app: App, refused: Collection[Doubt]) -> str:

@@ -52,7 +52,7 @@ REFUSALS: Mapping[str, Refusal] = {
         "a change of the passphrase, a rollback, a publishing or a renewal has not ended",
         "run the same command again, or wait for its end",
     ),
-    "nothing": Refusal("a source would be left without any good archive", BACKUP),
+    "nothing": Refusal("a source would be left without any good archive", f"{BACKUP}, or accept one as right"),
 }
 
 
@@ -94,8 +94,14 @@ class Evidence:
 
     @cached_property
     def lost(self) -> tuple[str, ...]:
-        """The names of the archives of ours that should be there and are not; empty where no record tells the name."""
-        return tuple(self.known.made.get(each, "") for each in (self.known.expected & self.known.ours) - self.ids)
+        """The names of the archives of ours that are not there, taken back ones among them; empty for one not told.
+
+        Nameless ones that we removed are none of them: their source is not known, and they are long gone.
+        """
+        names = self.known.ours
+        return tuple(
+            names[each] for each in names if each not in self.ids and (names[each] or each in self.known.expected)
+        )
 
     @cached_property
     def doubts(self) -> list[Doubt]:
@@ -153,7 +159,7 @@ def _verdicts(found: Evidence) -> Iterable[Doubt]:
         newest = max(found.of(source), key=lambda archive: archive.start, default=None)
         if newest and newest.id in found.known.not_good:
             what = f"{newest.name}, the newest of {source}, is incomplete or suspect, and nobody accepted it"
-            yield Doubt(what, frozenset({source}), "verdict")
+            yield Doubt(what, frozenset({source}), "verdict", frozenset({source}))
 
 
 def _stale(found: Evidence) -> Iterable[Doubt]:
@@ -167,7 +173,7 @@ def _stale(found: Evidence) -> Iterable[Doubt]:
             continue
         if found.now - newest > found.app.max_age:
             what = f"the newest archive of {source} is late: it is of {newest:%Y-%m-%d %H:%M} UTC"
-            yield Doubt(what, about, "stale")
+            yield Doubt(what, about, "stale", frozenset({source}))
         saved = [each for each in tried if each.action in SAVING]
         if saved and saved[-1].outcome == "failed":
             yield Doubt(f"the newest backup of {source} failed", about, "stale")
@@ -186,11 +192,11 @@ def _of(name: str) -> str:
 
 
 def _nothing(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
-    """Never none that is good where there was one, nor none at all."""
+    """Never none that is good: where none is, what was dropped already may be the last that can be brought back."""
     for source in found.app.sources:
         own = {archive.id for archive in found.of(source)}
-        stays, good = own & set(left), own & found.good
-        if not good and any(_of(name) in (source, "") for name in found.lost):
-            yield Doubt(f"no good archive of {source} is left, and one is gone", frozenset({source}), "nothing")
-        if own - stays and not (stays & good if good else stays):
+        lost = [_of(name) for name in found.lost]
+        if own - set(left) and not own & set(left) & found.good:
             yield Doubt(f"no good archive of {source} would remain", frozenset({source}), "nothing")
+        elif not own & found.good and (own & set(found.known.ours) or source in lost or "" in lost):
+            yield Doubt(f"no good archive of {source} is there", frozenset({source}), "nothing")

@@ -39,13 +39,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Undoing:
-    """What `--undo` takes back: a rollback to transaction `to`, the name of the folder that it set aside, and the ids
-    of the archives that were there before it, None where those could not be listed.
+    """What `--undo` takes back: a rollback to transaction `to`, the name of the folder that it set aside, the ids of
+    the archives that were there before it, None where those could not be listed, and of those that records had seen.
     """
 
     to: int
     aside: str
     archive_ids: tuple[str, ...] | None
+    seen: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -76,7 +77,7 @@ class _Past:
         if aside:
             self.before[aside] = dict(self.points)
             known = tuple(ids) if isinstance(ids, list | tuple) else None
-            self.undoable.append(Undoing(to, aside, known))
+            self.undoable.append(Undoing(to, aside, known, seen_by(self.points, max(self.points, default=0))))
         if undid:
             self.points = self.before.get(undid, {})
             self.undoable = [each for each in self.undoable if each.aside != undid]
@@ -175,6 +176,11 @@ def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
     words = quote(borg_words(repository, ("key", "import", "::", "-"), how))
     given = {**environment(repository, how), "CLOUDBACKUP_KEY": Secret(key.decode())}
     run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
+
+
+def seen_by(told: Mapping[int, Point], to: int) -> frozenset[str]:
+    """Return the archives that records saw at a transaction or before it: what is not among them was made later."""
+    return frozenset(each for number, point in told.items() if number <= to for each in point.archive_ids or ())
 
 
 def known_after(ids: Sequence[str], known: Ledger) -> list[str]:

@@ -17,7 +17,7 @@ from tasks.borg import escrow, guard, rollback
 from tasks.borg.check import CheckOptions, check
 from tasks.borg.doubts import doubts
 from tasks.borg.examining import refuse_damaged
-from tasks.borg.freeing import Target, seen
+from tasks.borg.freeing import Target, seen, vouched
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.noting import Note
@@ -47,7 +47,8 @@ class Move:
     """What is going to be done: back to `to`, or what a rollback to there set aside (`undid`) put back.
 
     `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
-    None where no record tells; `before` those that are there now, with their names, None where none can be listed.
+    None where no record tells; `before` those that are there now, with their names, None where none can be listed;
+    `seen` those that records tell of at that point or before it: one that is not there then was gone before.
     `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended.
     """
 
@@ -58,6 +59,7 @@ class Move:
     undid: str = ""
     tokens: tuple[str, ...] = field(default_factory=lambda: (secrets.token_hex(8),))
     half: bool = False
+    seen: frozenset[str] = frozenset()
 
     @property
     def details(self) -> dict[str, object]:
@@ -94,7 +96,7 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
             yield from (_line(point) for point in found[-SHOWN:])
         point = rollback.choose(found, name, wanted.to, wanted.before)
         yield f"{name}: back to transaction {point.transaction}, of {point.time:%Y-%m-%d %H:%M:%S} UTC"
-        move = _back(target, point, before, known)
+        move = replace(_back(target, point, before, known), seen=rollback.seen_by(told, point.transaction))
         yield from _foretold(target, move, known)
         question = f"Take the repository of {name} back to transaction {point.transaction}?"
     if not ask(question):
@@ -178,6 +180,7 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
             str(begun.details[UNDID]),
             (*_tokens(begun), *(each for half in _half(known, begun.details[UNDID]) for each in _tokens(half))),
             bool(_half(known, begun.details[UNDID])),
+            next((each.seen for each in undoable if each.aside == begun.details[UNDID]), frozenset()),
         )
     if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
         raise _not_ended(target, begun)  # it has moved nothing yet
@@ -188,7 +191,7 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
         )
     last = undoable[-1]
     aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
-    own = Move(last.to, aside, last.archive_ids, before, last.aside)
+    own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen)
     return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)), half=True)
 
 
@@ -223,8 +226,9 @@ def _foretold(target: Target, move: Move, known: Ledger) -> Iterator[str]:
     yield from (f"  goes: {each or key[:12]}" for key, each in now.items() if key not in move.foretold)
     back = [key for key in move.foretold if key not in now]
     yield from (f"  comes back: {known.made.get(key) or key[:12]}" for key in back)
-    lost = sorted(known.made.get(key) or key[:12] for key in known.expected - set(now) - set(move.foretold))
-    yield from (f"  stays away: {each}, which was made later" for each in lost)
+    for key in sorted(known.expected - set(now) - set(move.foretold), key=lambda key: known.made.get(key, "")):
+        why = "gone before that, and still missed" if key in move.seen else "made later"
+        yield f"  stays away: {known.made.get(key) or key[:12]}, which was {why}"
 
 
 def _announce(target: Target, move: Move) -> None:
@@ -305,13 +309,13 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
             "and without --undo all points are shown",
         )
     gone = known.expected - set(there)
-    removed = gone if move.foretold is not None else gone & set(move.before or ())
+    removed = gone & set(move.before or ()) | (gone - move.seen if move.foretold is not None else set())
     ours = rollback.known_after(there, known)
-    vouches = move.foretold is not None or (gone == removed and len(ours) == len(there))
+    vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
     earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})
     vouches = vouches and not any(each.kind == "objects" for each in doubts([], found.state, earlier, found.now))
     return (
         seen(found)
-        | ({"known_ids": ours, "proven_ids": [each for each in ours if each in known.proven]} if vouches else {})
+        | (vouched(found, without=set(there) - set(ours)) if vouches else {})
         | {"removed_ids": sorted(removed), "recount": True}
     )

@@ -68,10 +68,11 @@ def _contradicted(milestone: Record, known: Iterable[Record]) -> bool:
     number = milestone.transaction
     if number is None or not is_milestone(milestone) or milestone.details.get("forced"):
         return False
-    before = [record for record in known if ended(record) + AHEAD < milestone.time]
-    undone = max((record.time for record in before if record.action == "rollback"), default=None)
     if milestone.action == "rollback":
         return False
+    before = [record for record in known if ended(record) + AHEAD < milestone.time]
+    rollbacks = [each for each in known if each.action == "rollback" or each.details.get("of") == "rollback"]
+    undone = max((each.time for each in rollbacks if each.time <= milestone.time + AHEAD), default=None)
     since = [record for record in before if undone is None or record.time > undone]
     return any(record.transaction > number for record in since if record.transaction is not None)
 

@@ -11,9 +11,11 @@ of ids, never used twice, so the order in which several operators write their re
 merely saw does not become known by it: or the next backup would make a forged archive good.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from tasks.remote.files import UNFINISHED
 from tasks.storage.chronology import AHEAD, LONGEST, ended, in_order, known_ids, start, texts
@@ -32,6 +34,7 @@ CHANGED_KEY = "change-passphrase"  # the action of whoever changes the key, and 
 OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY)
 NEWEST = 5  # of each kind of these; of milestones as well, to tell whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
+UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
 _TIME = 19  # length of a time so written
 
@@ -46,7 +49,7 @@ class Ledger:
     those that we removed, `ignored` the names of broken records that a person said do not matter; `begun` are the names
     of archives that were begun and have no record by their id. `not_good` are incomplete or suspect, `failed_drill`
     those whose newest drill failed; neither holds what a person accepted, which is `accepted`. `unfinished` are the
-    announcements of what nobody has ended. `ours` are `made` and those of them that we removed.
+    announcements of what nobody has ended. `ours` are `made` and, in the same way, those that we removed.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +64,7 @@ class Ledger:
     failed_drill: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
     unfinished: tuple[Record, ...] = ()
-    ours: frozenset[str] = frozenset()
+    ours: Mapping[str, str] = field(default_factory=dict)
 
 
 def ledger(records: Records, now: datetime | None = None) -> Ledger:
@@ -82,7 +85,7 @@ def ledger(records: Records, now: datetime | None = None) -> Ledger:
     names = {record.archive_id: record.archive for record in every if record.archive_id and record.archive}
     seen = {each for record in every for each in record.archive_ids or ()}
     gone = _removed(every)
-    unfinished = _unfinished(every)
+    unfinished = _unfinished([*_carried(every), *every])
     leaving = {each for record in unfinished for each in texts(record.details.get("removing_ids"))}
     failed = _failed_drills(lasting)
     carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
@@ -99,7 +102,7 @@ def ledger(records: Records, now: datetime | None = None) -> Ledger:
         failed_drill=failed,
         accepted=frozenset(accepted),
         unfinished=unfinished,
-        ours=frozenset(made),
+        ours={each: name or names.get(each, "") for each, name in made.items()},
     )
 
 
@@ -144,8 +147,8 @@ def _removed(records: Iterable[Record]) -> set[str]:
     """Return what we removed, and no rollback brought back since."""
     removed: set[str] = set()
     for record in records:
-        if record.action == "rollback":
-            removed -= set(known_ids(record) or ())
+        if record.action == "rollback" and record.outcome != "failed":
+            removed -= {*(known_ids(record) or ()), *(record.archive_ids or ())}
         removed |= set(texts(record.details.get("removed_ids")))
     return removed
 
@@ -181,6 +184,27 @@ def _unfinished(records: list[Record]) -> tuple[Record, ...]:
         and each.details.get(TOKEN) not in named
         and not any(_ends(record, each) for record in records if ended(record) >= each.time)
     )
+
+
+def carrying(unfinished: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return what a milestone must say of what has not ended, or it would be forgotten with all that is older."""
+    return [json.loads(record.to_json()) for record in unfinished if TOKEN in record.details]
+
+
+def _carried(records: Iterable[Record]) -> list[Record]:
+    """Return the announcements that milestones carry on and that are not among the records themselves."""
+    every = list(records)
+    found = {each.details.get(TOKEN): each for each in every if each.action == INTENT}
+    carried: dict[str, Record] = {}
+    for values in (each for record in every for each in record.details.get(UNFINISHED_YET) or ()):
+        try:
+            record = Record.from_json(json.dumps(values))
+        except ValueError:
+            continue
+        token = record.details.get(TOKEN)
+        if record.action == INTENT and isinstance(token, str) and token not in found:
+            carried[token] = record
+    return list(carried.values())
 
 
 def _ended_tokens(records: Iterable[Record]) -> set[str]:

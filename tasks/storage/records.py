@@ -78,6 +78,7 @@ class _Details(Answer):
     known_ids: list[Text] | None = None
     proven_ids: list[Text] | None = None
     ignored_records: list[Text] | None = None
+    unfinished: list[dict[str, Any]] | None = None
     forced: list[Text] | None = None
     doubts: list[Text] | None = None
     suspect: list[Text] | None = None

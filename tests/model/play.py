@@ -200,16 +200,24 @@ class Play(Truth):
     def _free(  # noqa: PLR0917
         self, who: str, action: str, names: Sequence[str], force: bool, pause: Sequence[Step], kill: int | None
     ) -> None:
-        announced = self.place.announced()
+        announced = [self.place.announced()]
 
         def ended() -> None:
-            if not self.done and not self.said and self.place.announced() > announced:
-                self.counted = frozenset()
+            if self.place.announced() > announced[0]:
+                self.counted = frozenset() if not self.done else self.counted
+                if self.lines:  # what a person was told and forced
+                    self.overwritten.clear()
 
-        self.act(who, lambda: self._freed(action, names, force, pause), kill, ended)
+        def waits() -> None:
+            lines = self.lines
+            self.meanwhile(pause)
+            self.lines, announced[0] = lines, self.place.announced()
 
-    def _freed(self, action: str, names: Sequence[str], force: bool, pause: Sequence[Step]) -> None:
-        opened, self.lines = self.opened(), []
+        self.lines = []
+        self.act(who, lambda: self._freed(action, names, force, waits), kill, ended)
+
+    def _freed(self, action: str, names: Sequence[str], force: bool, waits: Callable[[], None]) -> None:
+        opened = self.opened()
         with noting.noted(opened.session, self.app, action) as note:
             target = freeing.Target(opened.session, self.app, opened.repository)
             note.wanted = False
@@ -222,7 +230,7 @@ class Play(Truth):
                 return
             told = {each.kind for each in intention.reasons}
             self.lines = sorted(told)
-            self.meanwhile(pause)
+            waits()
             note.answered()
             self.forcing = bool(told)
             consent = {each.id for each in intention.removed}
@@ -233,8 +241,7 @@ class Play(Truth):
         if told:  # what a person forced through is how it should be from now on
             self.consent |= self.stolen - self.place.listed()
             self.stolen &= self.place.listed()
-            self.forged.clear()
-            self.overwritten.clear()
+            self.forged &= self.place.listed()
         if action != "delete":
             self.overwritten &= self.place.listed()
             self.back.clear()
@@ -247,16 +254,17 @@ class Play(Truth):
 
         def ask(question: str) -> bool:
             self.meanwhile(pause)
+            announced.append(self.place.announced())
             asked.append(question)
             before.append(self.place.listed())
             timelines.append(dict(self.place.timeline))
             return True
 
         timelines: list[Timeline] = []
-        announced = self.place.announced()
+        announced = [self.place.announced()]
 
         def ended() -> None:
-            self._half("rollback", announced)
+            self._half("rollback", announced[-1])
             if asked and self.done:
                 self._is_back(asked[0], timelines[0], before[0], self.killed)
                 self.killed = None
@@ -280,7 +288,9 @@ class Play(Truth):
             assert there == self.place.timeline[to], f"it says that it is as it was after transaction {to}, and is not"
             self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
         self.back.append((to, timeline, before))
-        self.consent = (self.consent | (before - there) | (set(self.made) - there)) - there
+        earlier = set().union(*(ids for number, ids in self.place.timeline.items() if number <= to))
+        later = set(self.made) - earlier
+        self.consent = (self.consent | (before - there) | (later - there)) - there
         self.stolen -= there
         self.stolen -= self.consent
         self.forged &= there

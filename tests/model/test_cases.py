@@ -86,7 +86,7 @@ def test_accepting_what_took_an_archives_place_does_not_hide_that_the_archive_is
 
 def test_nothing_is_freed_by_force_while_all_that_was_saved_is_gone() -> None:
     play = played(("steal", 0), ("compact", "ann", True))
-    assert "no good archive of files is left" in play.said
+    assert "no good archive of files is there" in play.said
     play.rollback("ann", 5)
     assert len(play.place.listed()) == 0  # it was gone an hour ago as well
     play.rollback("ann", 75)
@@ -97,3 +97,49 @@ def test_a_change_of_the_passphrase_after_a_theft_is_ours() -> None:
     play = played(BACKUP, ("steal", 0), ("passphrase", "ann"), ("prune", "bob"))
     assert "not in the repository" in play.said
     assert "key was changed" not in play.said
+
+
+def test_what_has_not_ended_is_still_told_when_older_records_are_no_longer_read() -> None:
+    play = played(BACKUP, ("passphrase", "ann", 3), ("wait", 3000), ("rollback", "ann", 5))
+    assert play.half == "passphrase"
+
+
+def test_what_was_gone_before_the_point_of_a_rollback_is_still_missed_after_it() -> None:
+    play = played(BACKUP, ("steal", 0), BACKUP, BACKUP, ("rollback_to", "ann", 0), ("prune", "ann"))
+    assert "not in the repository" in play.said
+
+
+def test_what_a_rollback_brought_back_is_missed_when_it_is_stolen_again() -> None:
+    play = played(
+        *(("steal", 0), ("forge", "files"), ("rollback", "ann", 0), ("rollback", "ann", 0)),
+        *(("rollback_to", "ann", 2), ("steal", 0), ("prune", "ann")),
+    )
+    assert "not in the repository" in play.said
+
+
+def test_one_of_two_forged_archives_is_removed_by_force_and_the_other_is_still_strange() -> None:
+    play = played(BACKUP, ("forge", "files"), ("forge", "files"), ("delete", "ann", 2, True), ("prune", "ann"))
+    assert len(play.place.listed()) == 3
+    assert "no record tells of it" in play.said
+
+
+def test_what_a_person_forced_makes_no_forged_archive_good() -> None:
+    """Or a prune would let our own go in its favour."""
+    forged: Step = ("forge", "files")
+    play = played(BACKUP, ("drill", "ann", "files"), forged, forged, ("delete", "ann", 2, True), ("prune", "ann", True))
+    assert {key for key in play.made if key not in play.place.listed()} <= play.consent
+    assert play.good("files") & play.place.listed()
+
+
+def test_a_passphrase_is_changed_just_after_a_rollback() -> None:
+    play = played(BACKUP, BACKUP, BACKUP, ("wait", 60), BACKUP, ("rollback_to", "ann", 4))
+    play.passphrase("ann")
+    assert play.done
+
+
+def test_what_was_dropped_is_not_freed_while_what_stays_is_not_good() -> None:
+    play = played(
+        BACKUP, ("drill", "ann", "files"), ("delete", "ann", 0), ("overwrite", 0, True), ("drill", "ann", "files")
+    )
+    play.compact("ann", force=True)
+    assert "no good archive of files is there" in play.said
