@@ -6,7 +6,7 @@ from contextlib import suppress
 from tasks.app import files
 from tasks.app.finding import Check
 from tasks.app.programs import programs
-from tasks.borg import guard, locked
+from tasks.borg import encryption, guard, locked
 from tasks.borg.escrow import read_copy
 from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
@@ -201,6 +201,10 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
         told = locked.named(session, app, error)
         what = told.what.removeprefix(f"{app.name}: ")
         yield Check(app.name, "repository", "warning", f"{what}: not looked into", told.remedy)
+        return
+    if not encryption.is_encrypted(listing.encryption):
+        what = encryption.fault(app.name, listing.encryption).removeprefix(f"{app.name}: ")
+        yield Check(app.name, "repository", "error", what, encryption.REMEDY)
         return
     yield Check(app.name, "repository", "ok", f"opens {whence}, {len(listing.archives)} archives")
 

@@ -12,7 +12,9 @@ from typing import Any
 from tasks.cli import APP_HELP, confirm, task
 
 ONE_APP_HELP = "name of the app in the inventory"
-ARCHIVE_HELP = "name of an archive, or `latest`: the newest of the files (of the database, for an app without files)"
+ARCHIVE_HELP = (
+    "name of an archive, or `latest`: the newest that a record knows of the files (of the database, without files)"
+)
 STORAGE_HELP = "the storage, of an app that has a repository in several"
 TRUST_HELP = "restore devices, setuid and setgid bits, capabilities and immutable flags as well"
 FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"

@@ -50,6 +50,23 @@ class Judged:
         return ", ".join(filter(None, (files, commands if self.commands else "")))
 
 
+@dataclass(frozen=True)
+class Place:
+    """The folder below which files are restored; whether a record knows the archive.
+
+    `trust`: also where no walls can be built. Devices and setuid bits never come.
+    """
+
+    folder: str
+    known: bool = False
+    trust: bool = False
+
+    @property
+    def restoring(self) -> Trust:
+        """How far the archive is trusted while it is restored."""
+        return Trust(private=True, known=self.known or self.trust)
+
+
 class _Judgement(Answer):
     """What the program answers: see `host/canary.py`."""
 
@@ -62,16 +79,16 @@ class CanaryError(AppError):
     """Files came back as they were saved, and are not sound."""
 
 
-def judge(repository: Repository, archive: str, asked: VerifyFiles, folder: str, trust: Trust) -> Judged:
-    """Restore the named files into a folder of their own below `folder`, judge them there, and remove them.
+def judge(repository: Repository, archive: str, asked: VerifyFiles, place: Place) -> Judged:
+    """Restore the named files into a folder of their own below the place's, judge them there, and remove them.
 
     Raises CanaryError with all that is wrong, RefusedError where no walls can be built, AppError where the files cannot
     be restored whole, BorgError, and what `Host.run` raises.
     """
-    scratch = posixpath.join(folder, PREFIX + secrets.token_hex(8))
+    scratch = posixpath.join(place.folder, PREFIX + secrets.token_hex(8))
     paths = roots(repository, archive, tuple(dict.fromkeys((*dict(asked.sha256), *asked.paths))))
-    restoring = restore_script(repository, archive, scratch, paths, trust)
-    result = run_script(repository, _script(restoring, asked, scratch, trust), How(timeout=UNLIMITED))
+    restoring = restore_script(repository, archive, scratch, paths, place.restoring)
+    result = run_script(repository, _script(restoring, asked, scratch, place.trust), How(timeout=UNLIMITED))
     first, _, second = result.text.partition("\n")
     try:
         restored(repository, archive, replace(result, stdout=first.encode()))
@@ -88,9 +105,9 @@ def judge(repository: Repository, archive: str, asked: VerifyFiles, folder: str,
     return Judged(len(asked.sha256), len(asked.commands), walled.names(said.walls))
 
 
-def _script(restoring: Script, asked: VerifyFiles, scratch: str, trust: Trust) -> Script:
+def _script(restoring: Script, asked: VerifyFiles, scratch: str, trust: bool) -> Script:
     """Return the script that restores, judges, and leaves nothing behind."""
-    walls = Walled(scratch, keep=(RESTORED,), trust=trust.trusted)
+    walls = Walled(scratch, keep=(RESTORED,), trust=trust)
     plan = {
         "folder": scratch,
         "sha256": dict(asked.sha256),

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tasks.answers import Answer, Moment, Name
+from tasks.borg import encryption
 from tasks.borg.delete import delete
 from tasks.borg.failures import FULL_REMEDY
 from tasks.borg.info import Stats
+from tasks.borg.list import Encryption
 from tasks.borg.messages import Level
 from tasks.borg.paths import WORDS, Found, Mounts, Plan, found_in, some
 from tasks.borg.runner import PLAIN, BorgError, How, Result, run_writing, script
@@ -135,6 +137,11 @@ class _Made(Answer):
     """What `borg create --json` answers."""
 
     archive: _Archive
+    encryption: Encryption
+
+
+class UnencryptedError(BorgError):
+    """Borg made an archive, and the repository is not encrypted."""
 
 
 class IncompleteError(BorgError):
@@ -198,8 +205,8 @@ def create(repository: Repository, options: Options, how: How = PLAIN) -> Create
     """Make an archive. It gets its name only when it is whole: whatever fails before, nothing of that name is listed.
 
     Where a path is not there, or a file cannot be read, the rest is saved, and the verdict is incomplete; that none of
-    the paths is there is an error. Raises ContentError when a stream's command failed, IncompleteError, BorgError, and
-    what `Host.run` raises.
+    the paths is there is an error. Raises ContentError when a stream's command failed, IncompleteError,
+    UnencryptedError, BorgError, and what `Host.run` raises.
     """
     todo = create_script(repository, options, how)
     result = run_writing(repository, todo, how)
@@ -260,9 +267,13 @@ def _remarks(found: Found, skipped: Skipped) -> Iterator[str]:
 
 
 def _created(repository: Repository, wanted: str, result: Result) -> Created:
-    archive = result.answer(_Made, repository.app).archive
+    said = result.answer(_Made, repository.app)
+    archive = said.archive
     if archive.name != wanted:
         raise result.unknown(repository.app, f"it tells of another archive than {wanted}")
+    if not encryption.is_encrypted(said.encryption.mode):
+        what = f"{encryption.fault(repository.app, said.encryption.mode)}, and {wanted} was saved there"
+        raise UnencryptedError(what, encryption.REMEDY, result)
     return Created(
         archive=archive.name,
         id=archive.id,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.borg import encryption
 from tasks.borg.key_export import Escrow, key_export
 from tasks.borg.list import archives
 from tasks.borg.runner import PLAIN, BorgError, How, refill, run_writing, script
@@ -11,7 +12,6 @@ from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 
 ENCRYPTION = "repokey-blake2"
-_ENCRYPTED = ("repokey", "keyfile")  # and their -blake2 forms: all that need a passphrase
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,8 @@ def init(repository: Repository, escrow: Path, how: How = PLAIN) -> Initialised:
     """
     created = _make(repository, how)
     listing = archives(repository, how=how)
-    if not listing.encryption.startswith(_ENCRYPTED):
-        raise AppError(
-            f"{repository.app}: the repository at {repository.url} has no passphrase ({listing.encryption})",
-            "move it away and run this again: whoever can read the storage can read every archive in it",
-        )
+    if not encryption.is_encrypted(listing.encryption):
+        raise AppError(encryption.fault(repository.app, listing.encryption), encryption.REMEDY)
     return Initialised(created, listing.repository_id, listing.encryption, key_export(repository, escrow, how=how))
 
 

@@ -44,7 +44,9 @@ class _Repository(Answer):
     id: Name
 
 
-class _Encryption(Answer):
+class Encryption(Answer):
+    """How a repository is encrypted, as borg names it."""
+
     mode: Name
 
 
@@ -59,7 +61,7 @@ class _Listed(Answer):
     """What `borg list --json` answers."""
 
     repository: _Repository
-    encryption: _Encryption
+    encryption: Encryption
     archives: list[_Archive]
 
 

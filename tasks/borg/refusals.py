@@ -13,9 +13,10 @@ from tasks.borg.doubts import CLOCKS_APART, Doubt, doubts
 from tasks.borg.list import Archive, Listing
 from tasks.inventory.models import App
 from tasks.storage.chronology import AHEAD, in_order
-from tasks.storage.ledger import SAVING, Ledger, ledger
+from tasks.storage.ledger import Ledger, ledger
 from tasks.storage.records import UNCHANGED, Record, Records
 from tasks.storage.state import State
+from tasks.storage.verdict import SAVING
 
 MUST_BE_PROVEN = ("mariadb",)  # a database's archive is worth something only when a server was seen to start on it
 

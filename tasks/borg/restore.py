@@ -27,6 +27,8 @@ DISTRUSTED = (
     "restored with --trust-archive only, what writes outside of its folder never"
 )
 
+UNWALLED = "restore it on a machine with Linux 5.19 or later (--to local), or take the risk: --trust-archive"
+
 
 class _End(Answer):
     """What the program answers: see `host/restore.py`."""
@@ -71,17 +73,19 @@ class Trust:
     """How far an archive is trusted.
 
     `trusted`: devices, setuid and setgid bits, capabilities and immutable flags may come. `private`: the target folder
-    becomes readable for its owner alone. `partial`: the archive may hold nothing of some of the paths.
+    becomes readable for its owner alone. `partial`: the archive may hold nothing of some of the paths. `known`: a
+    record knows the archive; one that is neither known nor trusted is extracted behind a wall of the kernel, or not.
     """
 
     trusted: bool = False
     private: bool = False
     partial: bool = False
+    known: bool = False
 
     @property
     def plan(self) -> dict[str, bool]:
         """The part of the program's plan that is about trust."""
-        return {"trusted": self.trusted}
+        return {"trusted": self.trusted, "walled": not (self.trusted or self.known)}
 
 
 OWN = Trust(trusted=True)
@@ -183,6 +187,8 @@ def _fault(repository: Repository, archive: str, answer: _End, where: str) -> Cl
     match answer.kind:
         case "unusable":
             return UsageError(f"{repository.app}: nothing was restored: {reason}", "name a new or empty folder")
+        case "unwalled":
+            return RefusedError(f"{repository.app}: {archive} was not restored: {reason}", UNWALLED)
         case "hostile":
             return HostileError(f"{repository.app}: {archive} was not restored: {reason}", DISTRUSTED)
         case "lost":

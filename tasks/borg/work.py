@@ -2,6 +2,7 @@
 
 import posixpath
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,8 @@ from tasks.borg.guard import AT_ONCE, look, may_free
 from tasks.borg.info import archive_info, repository_info
 from tasks.borg.init import Initialised, init
 from tasks.borg.key_export import Escrow, key_export
-from tasks.borg.list import Archive, Entry, archives, contents, find
+from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
+from tasks.borg.list import Archive, Entry, archives, contents
 from tasks.borg.making import make
 from tasks.borg.mount import mount, umount
 from tasks.borg.naming import ArchiveName, parse
@@ -129,11 +131,12 @@ def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] =
 
     Devices, setuid bits and capabilities come from a `trusted` archive alone.
     """
-    wanted = _archive(opened, archive)
-    done = restore_to(opened.repository, wanted.name, target, paths, Trust(trusted=trusted, private=True))
+    wanted, known, said = _chosen(opened, archive)
+    trust = Trust(trusted=trusted, private=True, known=known)
+    done = restore_to(opened.repository, wanted.name, target, paths, trust)
     yield f"{wanted.name}: {size(done.size)} in {done.files} files and folders, to {target} in {done.seconds:.0f} s"
     yield from done.remarks
-    yield from (f"warning: {doubt}" for doubt in done.doubts)
+    yield from (f"warning: {doubt}" for doubt in (*said, *done.doubts))
 
 
 def show_check(opened: Opened, options: CheckOptions) -> Lines:
@@ -311,15 +314,29 @@ def umount_from(opened: Opened, folder: str) -> Lines:
 
 
 def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
-    """Return an archive by its name; `latest` is the newest of `source`, or of the files where an app has them."""
-    app = opened.app
-    source = source or ("files" if app.files else app.sources[0])
-    found = find(archives(opened.repository), app.name, source, wanted)
-    if found is None:
+    """Return an archive by its name, as `_chosen` does; what a person should know of it goes to standard error."""
+    archive, _, said = _chosen(opened, wanted, source)
+    for line in said:
+        print(f"warning: {line}", file=sys.stderr)
+    return archive
+
+
+def _chosen(opened: Opened, wanted: str, source: str = "") -> tuple[Archive, bool, tuple[str, ...]]:
+    """Return an archive, whether a record knows it, and what a person should know.
+
+    `latest` is the newest one that a record knows of `source`, or of the files where an app has them.
+    """
+    app, listing = opened.app, archives(opened.repository)
+    known = known_ids(opened.session.storage_of(app).read_history(app))
+    if wanted == LATEST:
+        found = latest(listing, app.name, source or ("files" if app.files else app.sources[0]), known)
+        return found.archive, True, found.said
+    named = next((archive for archive in listing.archives if archive.name == wanted), None)
+    if named is None:
         raise AppError(
             f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
         )
-    return found
+    return named, named.id in known, () if named.id in known else (f"{named.name}: {UNKNOWN}",)
 
 
 def _time(time: datetime) -> str:

@@ -1,15 +1,17 @@
 """The backup of one app: its commands around, one source after the other, what was lost on the way tried again."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tasks.borg import locked
+from tasks.borg import encryption, locked
+from tasks.borg.create import UnencryptedError
+from tasks.borg.list import archives
 from tasks.borg.messages import Progress
-from tasks.borg.runner import BorgError
+from tasks.borg.runner import BorgError, How
 from tasks.crash import foreseen
-from tasks.errors import CloudbackupError, InterruptedRunError
+from tasks.errors import AppError, CloudbackupError, InterruptedRunError
 from tasks.fleet import sources
 from tasks.fleet.again import RETRIED, waiting
 from tasks.fleet.comment import commented
@@ -18,9 +20,12 @@ from tasks.fleet.outcome import Outcome, attempted
 from tasks.fleet.recording import alarmed, confirmed, recorded
 from tasks.fleet.view import View
 from tasks.inventory.models import App
-from tasks.report.looking import last_size
+from tasks.report.looking import known_listing, last_size, looked_anew
 from tasks.storage import clocks
+from tasks.storage.repository import Side
 from tasks.storage.session import Session
+
+LOOK = How(lock_wait=60, timeout=300)
 
 
 class AppBackup:
@@ -120,12 +125,29 @@ class AppBackup:
         return outcome
 
     def _saved(self, source: str, began: datetime) -> Outcome:
+        self._refuse_unencrypted()
         try:
             return sources.save(self.session, self.app, source, began, self._listener(source))
+        except UnencryptedError:
+            with suppress(CloudbackupError):  # so that the next backup knows it before it sends anything
+                looked_anew(self.session, self.app, LOOK, {})
+            raise
         except BorgError as error:
             if locked.is_locked(error):
                 raise locked.named(self.session, self.app, error) from error
             raise
+
+    def _refuse_unencrypted(self) -> None:
+        """Raise AppError where a listing of before showed a repository that is not encrypted, and it still is none.
+
+        Where none is kept, borg's own account of the new archive tells it, after the sending.
+        """
+        kept = known_listing(self.session, self.app)
+        if kept is None or encryption.is_encrypted(kept.encryption):
+            return
+        mode = archives(self.session.repository(self.app, Side.OPERATOR), how=LOOK).encryption
+        if not encryption.is_encrypted(mode):
+            raise AppError(f"{encryption.fault(self.app.name, mode)}, so nothing was saved", encryption.REMEDY)
 
     def _listener(self, source: str) -> sources.OnProgress:
         total = last_size(self.session, self.app, source)

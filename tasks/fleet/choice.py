@@ -1,7 +1,6 @@
 """Which archive a restore or a drill takes.
 
-`latest` is the newest archive that a record knows by its id: whoever has a host's key can add one that is newer. Any
-archive can be taken by its name.
+`latest` is the newest archive that a record knows (tasks/borg/known.py). Any archive can be taken by its name.
 """
 
 from collections.abc import Sequence
@@ -11,20 +10,16 @@ from functools import cached_property
 
 from tasks.borg import naming
 from tasks.borg.extract import size
+from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
 from tasks.borg.list import Archive, Listing, archives, look_up
-from tasks.errors import RefusedError, UsageError
+from tasks.errors import UsageError
 from tasks.fleet import database
-from tasks.fleet.recovering import shown
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
-from tasks.storage.ledger import ledger
 from tasks.storage.records import Records
 from tasks.storage.repository import Repository
 from tasks.storage.session import Session
-from tasks.storage.verdict import ACCEPT, Verdict, verdict_of_comment, verdicts
-
-LATEST = "latest"
-UNKNOWN = "no record knows it: somebody with the host's key may have made it, so it proves nothing"
+from tasks.storage.verdict import Verdict, verdict_of_comment, verdicts
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,7 @@ class Choices:
     @cached_property
     def known(self) -> frozenset[str]:
         """The ids of the archives that we made, or that a person took as right."""
-        accepted = (record.archive_id for record in self.records.all if record.action == ACCEPT)
-        return frozenset({*ledger(self.records).made, *filter(None, accepted)})
+        return known_ids(self.records)
 
     @cached_property
     def listing(self) -> Listing:
@@ -101,19 +95,8 @@ class Choices:
         newest = look_up(self.repository, self.app.name, source) if before is None else None
         if newest is not None and newest.id in self.known:
             return self._judged(newest, source)
-        every = sorted(self.listing.of(self.app.name, source), key=lambda archive: archive.start)
-        every = [archive for archive in every if before is None or archive.start <= before]
-        if not every:
-            what = f"{self.app.name} has no archive of {source} yet" + (f" at {shown(before)}" if before else "")
-            raise UsageError(what, f"`inv borg.list --app {self.app.name}` shows them")
-        known = [archive for archive in every if archive.id in self.known]
-        if not known:
-            raise RefusedError(
-                f"{self.app.name}: no record knows any archive of {source}; the newest is {every[-1].name}",
-                f"`inv report --app {self.app.name}` says more; `--archive {every[-1].name}` takes it all the same",
-            )
-        newer = () if known[-1] is every[-1] else (f"{every[-1].name} is newer, and {UNKNOWN}; --archive takes it",)
-        return self._judged(self.named(known[-1].name), source, newer)
+        found = latest(self.listing, self.app.name, source, self.known, before)
+        return self._judged(self.named(found.archive.name), source, found.said)
 
     def _judged(self, archive: Archive, source: str, said: tuple[str, ...] = ()) -> Choice:
         verdict = verdicts(self.records).get(archive.id) or verdict_of_comment(archive.comment)

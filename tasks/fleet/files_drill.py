@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from tasks import human
 from tasks.borg import canary, naming, read_back
 from tasks.borg.read_back import Window
-from tasks.borg.restore import Trust
 from tasks.errors import AppError
 from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.outcome import Outcome
@@ -37,7 +36,7 @@ def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcom
     assert app.files is not None
     name, asked, judged = choice.archive.name, app.files.verify, None
     if asked.asked:
-        judged = canary.judge(repository, name, asked, aim.folder, Trust(trusted=aim.trust, private=True))
+        judged = canary.judge(repository, name, asked, canary.Place(aim.folder, choice.known, aim.trust))
     windows, since = _read_before(session, app)
     done = read_back.read_back(
         repository, name, read_back.Aim(aim.sample, since, sum(windows[-1]) if windows else 0, aim.share)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tasks.borg import encryption
 from tasks.borg.runner import How
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
@@ -58,6 +59,9 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
         details[DOUBTS] = [doubt.text for doubt in found.doubts]
     if outcome.source != "binlog":  # they come every few minutes, and each record would hold the ids of all of them
         details["archive_ids"] = ids
+    if not encryption.is_encrypted(found.listing.encryption):
+        said = (encryption.fault(outcome.app, found.listing.encryption).removeprefix(f"{outcome.app}: "),)
+        return replace(outcome, status="failed", said=(*said, encryption.REMEDY), details=details)
     if outcome.archive_id is None or outcome.archive_id in ids:
         return replace(outcome, details=details)
     said = (f"the repository does not list {outcome.archive}, which borg said that it made",)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg.extract import content, size
+from tasks.borg.known import LATEST
 from tasks.borg.list import Archive
 from tasks.borg.restore import Restored, Trust, require_empty, restore_in_place, restore_to
 from tasks.borg.roots import roots
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet import database, recovering
-from tasks.fleet.choice import LATEST, Choice, Choices
+from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.outcome import Outcome, Status, attempted, exit_code
 from tasks.fleet.recording import recorded
 from tasks.fleet.view import View
@@ -203,9 +204,8 @@ def _done(job: _Job, view: View) -> Outcome:
 
 
 def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
-    total, said, status, walls = (*_files(job, began), None) if job.source == "files" else _database(job, listen)
+    total, said, status, walls = _files(job, began) if job.source == "files" else _database(job, listen)
     moment = {"at": job.moment.at.isoformat()} if job.moment else {}
-    walled = {} if walls is None else {"walls": list(walls)}
     outcome = Outcome(
         app=job.app.name,
         source=job.source,
@@ -216,7 +216,7 @@ def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
         archive=job.archive.name,
         archive_id=job.archive.id,
         said=said,
-        details={"target": job.target or "in place", **moment, **walled},
+        details={"target": job.target or "in place", **moment, "walls": list(walls)},
     )
     return _with_choice(outcome, job.choice) if job.choice else outcome
 
@@ -227,9 +227,10 @@ def _with_choice(outcome: Outcome, choice: Choice) -> Outcome:
     return outcome.no_better_than(status, *choice.said)
 
 
-def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...], Status]:
+def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...], Status, tuple[str, ...]]:
     own = job.repository.side is Side.HOST and job.known
-    trust = Trust(trusted=own or job.trusted, private=job.repository.side is Side.OPERATOR, partial=True)
+    private = job.repository.side is Side.OPERATOR
+    trust = Trust(trusted=own or job.trusted, private=private, partial=True, known=job.known)
     if job.target is not None:
         done = restore_to(job.repository, job.archive.name, job.target, trust=trust)
         said: tuple[str, ...] = (f"in {job.target}",)
@@ -241,7 +242,8 @@ def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...], Status]:
         said = tuple(_kept(done))
     absent = tuple(f"the archive holds nothing of {path}: it is as it was" for path in done.absent)
     status: Status = "incomplete" if absent else "warning" if done.doubts else "ok"
-    return done.size, (*said, *absent, *done.remarks, *done.doubts), status
+    walls = ("Landlock",) if done.walled else ()
+    return done.size, (*said, *absent, *done.remarks, *done.doubts), status, walls
 
 
 def _kept(done: Restored) -> list[str]:

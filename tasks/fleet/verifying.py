@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tasks.borg import naming
 from tasks.borg.extract import content, size
+from tasks.borg.known import LATEST
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.fleet import database, files_drill
 from tasks.fleet.again import patient
-from tasks.fleet.choice import LATEST, Choice, Choices
+from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.notifying import Notices, Scope
 from tasks.fleet.outcome import Outcome, exit_code
 from tasks.fleet.recording import recorded
@@ -137,9 +138,10 @@ def _named(options: Options) -> Options:
         if len(options.apps) != 1:
             raise UsageError(f"the name {options.archive} does not say of which app it is", "give --app with it")
         return options
-    if set(options.apps) - {named.app} or set(options.sources) - {named.source}:
+    if len(options.apps) > 1 or set(options.sources) - {named.source}:
         raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
-    return replace(options, apps=(named.app,), sources=(named.source,))
+    # An app that was renamed has archives by its former name.
+    return replace(options, apps=options.apps or (named.app,), sources=(named.source,))
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:

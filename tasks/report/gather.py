@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from tasks.borg import escrow
+from tasks.borg import encryption, escrow
 from tasks.borg.doubts import doubts
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
@@ -115,9 +115,18 @@ def _evidence(one: Found) -> Evidence:
             told = Records.parse(records)
             known = ledger(told)
             wrong = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
-            return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun)
+            bare = _unencrypted(one)
+            return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun, unencrypted=bare)
     except CloudbackupError as error:
         return Evidence(listed, None, one.listing_error, error.what)
+
+
+def _unencrypted(one: Found) -> str:
+    """Return what is to be said of a repository that is not encrypted."""
+    if one.listing is None or encryption.is_encrypted(one.listing.encryption):
+        return ""
+    what = encryption.fault(one.app.name, one.listing.encryption).removeprefix(f"{one.app.name}: ")
+    return f"{what}: {encryption.REMEDY}"
 
 
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:

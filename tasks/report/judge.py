@@ -13,7 +13,16 @@ from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
 from tasks.storage.chronology import AHEAD
 from tasks.storage.moments import recoverable
 from tasks.storage.records import UNCHANGED, Record, Records
-from tasks.storage.verdict import ACCEPT, Accepted, Verdict, has_verdict, verdict_of, verdict_of_comment, verdicts
+from tasks.storage.verdict import (
+    ACCEPT,
+    SAVING,
+    Accepted,
+    Verdict,
+    has_verdict,
+    verdict_of,
+    verdict_of_comment,
+    verdicts,
+)
 
 LARGEST = 2**63
 NAMED = 3  # of what was left out, so many stand in a row's line
@@ -25,7 +34,8 @@ class Evidence:
     """What was found of one app: its archives and records, of all sources; None, and why, for what could not be had.
 
     `doubts` is what looks wrong in the repository. `begun` are names of archives that were announced and have no record
-    yet. `comments` are those of archives of which no record tells, by id.
+    yet. `comments` are those of archives of which no record tells, by id. `unencrypted` says that the repository is not
+    encrypted, where it is not.
     """
 
     archives: Sequence[Archive] | None
@@ -35,6 +45,7 @@ class Evidence:
     doubts: Sequence[Doubt] = ()
     begun: Collection[str] = ()
     comments: Mapping[str, str] = field(default_factory=dict)
+    unencrypted: str = ""
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
@@ -42,7 +53,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
     failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
     for a backup that could not be restored is none; or so is the newest check's; or the repository does not look as our
-    records say. missing: there is no archive. incomplete, suspect: the newest archive's verdict. late: the newest good
+    records say, or is not encrypted. missing: there is no archive. incomplete, suspect: the newest archive's verdict. late: the newest good
     archive is older than `source.max_age`. unknown: the listing could not be had, or every archive is dated in the
     future, or nothing tells whether the newest archive is whole. ok: none of these. Everything odd stands in `error`,
     whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
@@ -69,6 +80,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     failures = history.failures(newest)
     until, why = _recoverable(source, evidence)
     notes = [
+        *filter(None, [evidence.unencrypted]),
         *_failure(failures, now),
         *_drill(history.failed_drill, now),
         *_check(history.failed_check, now),
@@ -81,7 +93,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     last = max(filter(None, [newest.start if newest else None, history.looked]), default=None)
     if last is None:
         return row if own else replace(row, status="missing")
-    bad = bool(failures or history.failed_drill or history.failed_check or doubts)
+    bad = bool(failures or history.failed_drill or history.failed_check or doubts or evidence.unencrypted)
     row = replace(row, status="failed" if bad else chosen.status or "ok")
     if row.status in ("unknown", "ok") and now - last > source.max_age:
         old, limit = age((now - last).total_seconds()), age(source.max_age.total_seconds())
@@ -173,9 +185,9 @@ class _History:
         self.broken = len(records.broken) + len(records.all) - len(told) if records else 0
         every = [record for record in told if record.time <= now + AHEAD]
         own = sorted((record for record in every if record.source == source.source), key=lambda record: record.time)
-        self.backups = [record for record in own if record.action == "backup"]
+        self.backups = [record for record in own if record.action in SAVING]
         self.since = min((record.time for record in self.backups or every), default=None)
-        made = (record for record in told if (record.action, record.source) == ("backup", source.source))
+        made = (record for record in told if record.action in SAVING and record.source == source.source)
         self.saved = [record for record in made if record.outcome != "failed" and record.archive]
         looks = (record.time for record in own if record.action == UNCHANGED and record.outcome == "ok")
         self.looked = max(looks, default=None)

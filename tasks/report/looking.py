@@ -257,6 +257,12 @@ def known_records(session: Session, app: App) -> Records:
     return Records.parse(Cache(session.inventory).load(storage.name, app.name, _address(storage, app)).records)
 
 
+def known_listing(session: Session, app: App) -> Listing | None:
+    """Return the listing that a report or a backup on this machine read last, None where none is kept."""
+    storage = session.storage_of(app)
+    return Cache(session.inventory).load(storage.name, app.name, _address(storage, app)).listing
+
+
 def last_size(session: Session, app: App, source: str) -> int | None:
     """Return the bytes of the last backup of a source that a report or a backup here knew of; None when none did."""
     saved = (record for record in reversed(known_records(session, app).all) if record.source == source)

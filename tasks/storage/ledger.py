@@ -20,13 +20,12 @@ from typing import Any
 from tasks.remote.files import UNFINISHED
 from tasks.storage.chronology import AHEAD, LONGEST, ended, in_order, known_ids, start, texts
 from tasks.storage.records import Record, Records, kind, newest_names
-from tasks.storage.verdict import ACCEPT, not_good
+from tasks.storage.verdict import ACCEPT, SAVING, not_good
 
 KNOWN = "known"  # stands in the file name of a milestone, in the place of a source
 INTENT = "intent"
 BEGUN = "begun"
 ANNOUNCED = (INTENT, BEGUN)  # what is said beforehand; what came of it has a record of its own
-SAVING = ("backup", "create")
 FREEING = ("prune", "compact")
 REMOVING = ("prune", "delete", "compact")
 CHANGED_KEY = "change-passphrase"  # the action of whoever changes the key, and no archive

@@ -14,7 +14,7 @@ from statistics import median
 
 from tasks import human
 from tasks.storage.records import Record, Records
-from tasks.storage.verdict import verdict_of, verdicts
+from tasks.storage.verdict import SAVING, verdict_of, verdicts
 
 COMPRESSED = "compressed"  # in a record's details: bytes of all that the archive holds, compressed
 FILES, TABLES = "files", "tables"  # in a record's details: how many, or a list of them
@@ -79,7 +79,7 @@ def _predecessors(made: Record, records: Records) -> tuple[list[_Backup], int]:
     past: list[_Backup] = []
     accepted = 0
     for record in records.all:
-        if (record.action, record.source) != ("backup", made.source) or record.time >= made.time:
+        if record.action not in SAVING or record.source != made.source or record.time >= made.time:
             continue
         if record.outcome == "failed" or (numbers := _numbers(record)) is None:
             continue

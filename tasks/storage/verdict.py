@@ -15,6 +15,7 @@ from tasks.storage.records import Record, Records
 
 Status = Literal["ok", "incomplete", "suspect"]
 
+SAVING = ("backup", "create")  # actions that make an archive
 ACCEPT = "accept"  # the action of a record by which a person takes an archive as right
 LEFT_OUT = "left_out"  # in a record's details: {"count": 3, "first": ["/srv/media: is not there", ...]}
 SUSPECT = "suspect"  # in a record's details: ["4 files, under half of the usual 20,000"]
@@ -134,7 +135,7 @@ def verdicts(records: Records) -> dict[str, Verdict]:
     return foreign | {
         record.archive_id: replace(verdict_of(record), accepted=accepted.get(record.archive_id))
         for record in records.all
-        if record.action == "backup" and record.outcome != "failed" and isinstance(record.archive_id, str)
+        if record.action in SAVING and record.outcome != "failed" and isinstance(record.archive_id, str)
     }
 
 

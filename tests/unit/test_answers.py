@@ -224,7 +224,10 @@ JSON: Mapping[str, tuple[object, Callable[[bytes], object]]] = {
         borg(repository_info),
     ),
     "info": ({"archives": [ARCHIVE]}, borg(lambda at: archive_info(at, NAME))),
-    "create": ({"archive": ARCHIVE, "repository": REPOSITORY}, borg(lambda at: create(at, OPTIONS))),
+    "create": (
+        {"archive": ARCHIVE, "repository": REPOSITORY, "encryption": ENCRYPTION},
+        borg(lambda at: create(at, OPTIONS)),
+    ),
     "diff": (
         {"path": "srv/a", "changes": [{"type": "modified", "added": 3, "removed": 2}, {"type": "added", "size": 1}]},
         borg(lambda at: diff(at, NAME, NAME)),
@@ -357,7 +360,7 @@ def test_a_wrong_size_fails_the_backup_of_that_app_alone(field: str, wrong: obje
 
 
 def test_an_archive_of_another_name_is_not_the_one_that_was_made() -> None:
-    said = {"archive": {**ARCHIVE, "name": "blog-files-2026-11-22T03-00-00"}}
+    said = {"archive": {**ARCHIVE, "name": "blog-files-2026-11-22T03-00-00"}, "encryption": ENCRYPTION}
     with pytest.raises(BorgError, match=f"it tells of another archive than {NAME}"):
         create(repository(Host(json.dumps(said).encode())), OPTIONS)
     with pytest.raises(BorgError, match=f"it does not tell of {NAME}"):

@@ -2,8 +2,9 @@
 
 Input is the environment variable CLOUDBACKUP_PLAN, a JSON object with `list` and `extract` (borg's words up to the
 archive), `archive` (`::NAME`), `paths` (absolute; none: all), `trusted` (devices, setuid bits and capabilities may
-come), and either `stamp`, to replace the paths in place, or `directory`, a new or empty folder, with `private` where
-it must be readable by its owner alone. With `partial`, paths of which the archive holds nothing stay as they are.
+come), `walled` (only behind a wall of the kernel), and either `stamp`, to replace the paths in place, or `directory`, a
+new or empty folder, with `private` where it must be readable by its owner alone. With `partial`, paths of which the
+archive holds nothing stay as they are.
 
 Output is one JSON object: `moved` (path to where the old data is now), `entries`, `bytes`, `absent` (paths that the
 archive does not hold), `remarks` and `disarmed` (texts) and `wall`. Or else `kind` and `reason` of what was refused or
@@ -51,11 +52,15 @@ class Hostile(Refused):
     """The archive is not one that `borg create` makes."""
 
 
+class Unwalled(Refused):
+    """The kernel has no wall for an archive that nobody knows."""
+
+
 class Lost(Refused):
     """Not all of the archive came."""
 
 
-KINDS = {Unusable: "unusable", Hostile: "hostile", Lost: "lost", Stuck: "stuck"}
+KINDS = {Unusable: "unusable", Unwalled: "unwalled", Hostile: "hostile", Lost: "lost", Stuck: "stuck"}
 
 
 class Restore:
@@ -188,6 +193,8 @@ def main() -> None:
     told: dict[str, Any]
     code = 0
     try:
+        if restore.plan["walled"] and not version():
+            raise Unwalled("no record knows it, and the kernel has no wall (Landlock) that keeps it to its folder")
         moved = restore.into_new() if "directory" in restore.plan else restore.in_place()
         told = {"moved": moved, **restore.outcome}
     except (Refused, Stuck) as reason:

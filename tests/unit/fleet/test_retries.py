@@ -44,6 +44,7 @@ def test_locks_and_rebuilt_tables_are_tried_once_more_and_other_faults_of_the_da
 
     monkeypatch.setattr(sources, "save", save)
     monkeypatch.setattr(app_backup, "last_size", lambda *_: None)
+    monkeypatch.setattr(app_backup, "known_listing", lambda *_: None)
     monkeypatch.setattr(clocks, "compared", lambda *_, **__: ())
     monkeypatch.setattr(app_backup, "confirmed", lambda _session, _app, outcomes: outcomes)
     monkeypatch.setattr(app_backup, "recorded", lambda _session, _app, outcomes: outcomes)

@@ -1,0 +1,54 @@
+"""Which archives the records know, and so which one is `latest`: whoever has a host's key can add one that is newer.
+
+Any archive can be taken by its name.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tasks.borg.list import Archive, Listing
+from tasks.errors import RefusedError, UsageError
+from tasks.storage.ledger import ledger
+from tasks.storage.records import Records
+from tasks.storage.verdict import ACCEPT
+
+LATEST = "latest"
+UNKNOWN = "no record knows it: somebody with the host's key may have made it, so it proves nothing"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The newest known archive, and a newer one that no record knows, if there is one."""
+
+    archive: Archive
+    newer: Archive | None = None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What a person should know."""
+        return (f"{self.newer.name} is newer, and {UNKNOWN}; --archive takes it",) if self.newer else ()
+
+
+def known_ids(records: Records) -> frozenset[str]:
+    """Return the ids of the archives that we made, or that a person took as right."""
+    accepted = (record.archive_id for record in records.all if record.action == ACCEPT)
+    return frozenset({*ledger(records).made, *filter(None, accepted)})
+
+
+def latest(listing: Listing, app: str, source: str, known: frozenset[str], before: datetime | None = None) -> Latest:
+    """Return the newest archive of a source that is known, at most from `before`.
+
+    Raises UsageError where there is none, RefusedError where there are unknown ones alone.
+    """
+    every = sorted(listing.of(app, source), key=lambda archive: archive.start)
+    every = [archive for archive in every if before is None or archive.start <= before]
+    if not every:
+        at = f" at {before.astimezone():%Y-%m-%d %H:%M:%S %Z}" if before else ""
+        raise UsageError(f"{app} has no archive of {source} yet{at}", f"`inv borg.list --app {app}` shows them")
+    mine = [archive for archive in every if archive.id in known]
+    if not mine:
+        raise RefusedError(
+            f"{app}: no record knows any archive of {source}; the newest is {every[-1].name}",
+            f"`inv report --app {app}` says more; `--archive {every[-1].name}` takes it all the same",
+        )
+    return Latest(mine[-1], None if mine[-1] is every[-1] else every[-1])
