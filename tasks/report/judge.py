@@ -53,10 +53,11 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
     failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
     for a backup that could not be restored is none; or so is the newest check's; or the repository does not look as our
-    records say, or is not encrypted. missing: there is no archive. incomplete, suspect: the newest archive's verdict. late: the newest good
-    archive is older than `source.max_age`. unknown: the listing could not be had, or every archive is dated in the
-    future, or nothing tells whether the newest archive is whole. ok: none of these. Everything odd stands in `error`,
-    whatever the status. A look that found nothing new to save counts as an archive: all was saved then.
+    records say, or is not encrypted. missing: there is no archive. incomplete, suspect: the newest archive's verdict.
+    late: the newest good archive is older than `source.max_age`. unknown: the listing could not be had, or every
+    archive is dated in the future, or nothing tells whether the newest archive is whole. ok: none of these. Everything
+    odd stands in `error`, whatever the status. A look that found nothing new to save counts as an archive: all was
+    saved then.
     """
     history = _History(source, evidence.records, now)
     row = Row(
