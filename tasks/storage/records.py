@@ -53,6 +53,7 @@ class _File(Answer):
     app: Name
     action: Name
     time: Annotated[datetime, BeforeValidator(_time)]
+    microsecond: Annotated[int, Field(strict=True, ge=0, lt=1_000_000)] = 0
     outcome: Outcome
     source: Name | None = None
     duration_seconds: Seconds | None = None
@@ -93,6 +94,7 @@ class _Details(Answer):
 class Record:
     """What one action on one app did: when it began (UTC), how long it took, how much it moved, how it ended.
 
+    In a file, `time` has whole seconds and `microsecond` the rest: two drills in one second have an order.
     `action` is the verb, such as `backup`, `restore` or `verify`. Sizes are bytes: `size` what the archive holds,
     `stored` what it added to the repository. `error` is the first line that a person was shown. `archive_ids` are the
     ids of all archives that were listed afterwards, None when they could not be; `config_sha256`, `transaction` and
@@ -123,7 +125,8 @@ class Record:
         """Return the record as a file's text, which every encoding can write."""
         values = {key: value for key, value in asdict(self).items() if value not in (None, {})}
         values["time"] = f"{self.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return json.dumps(encodable_in({"version": VERSION, **values}), indent=1, ensure_ascii=False) + "\n"
+        fraction = {"microsecond": self.time.microsecond} if self.time.microsecond else {}
+        return json.dumps(encodable_in({"version": VERSION, **values, **fraction}), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Record":
@@ -134,6 +137,7 @@ class Record:
         said = read(_File, text, LONGEST)
         typed(_Details, said.details)
         values = {name.name: getattr(said, name.name) for name in fields(cls)}
+        values["time"] = said.time.replace(microsecond=said.microsecond)
         ids = None if said.archive_ids is None else tuple(said.archive_ids)
         return cls(**{**values, "archive_ids": ids})
 

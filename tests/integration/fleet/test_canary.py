@@ -1,8 +1,6 @@
 """What a drill asks of files that are known: a backup of files that somebody encrypted proves nothing."""
 
 import hashlib
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import pytest
 
 from tasks.remote.own_root import NoWallsError
 from tests.integration.fleet.support import Operator
-from tests.integration.local import local_inventory
+from tests.integration.local import after_the_newest_archive, local_inventory, records
 
 
 @pytest.fixture
@@ -39,10 +37,6 @@ def known(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def records(tmp_path: Path) -> list[dict[str, Any]]:
-    return [json.loads(each.read_text()) for each in sorted((tmp_path / "storage").rglob("*-verify-*.json"))]
-
-
 def test_a_known_file_that_was_encrypted_fails_the_drill_by_name(
     fleet: Operator, tmp_path: Path, scratch: Path
 ) -> None:
@@ -52,13 +46,13 @@ def test_a_known_file_that_was_encrypted_fails_the_drill_by_name(
     assert "1 known file as known" in printed
     proven = fleet.report()["shop", "files"]["proven"]
     canary.write_text("sgnis")  # the same length
-    time.sleep(1)  # an archive's name has whole seconds
+    after_the_newest_archive(tmp_path)
     fleet.done("backup", "--app", "shop")
     end = fleet.inv("verify", "--app", "shop", "--scratch", str(scratch))
     assert end.returncode == 4
     assert f"{canary} is not what is known of it: SHA-256 {known('sgnis')}, not {known('sings')}" in end.stdout
-    assert records(tmp_path)[-1]["outcome"] == "failed"
-    assert str(canary) in records(tmp_path)[-1]["error"]
+    assert records(tmp_path, "verify")[-1]["outcome"] == "failed"
+    assert str(canary) in records(tmp_path, "verify")[-1]["error"]
     row = fleet.report()["shop", "files"]
     assert (row["status"], row["proven"]) == ("failed", proven)
     assert str(canary) in row["error"]
@@ -71,8 +65,8 @@ def test_commands_judge_restored_files_behind_walls(fleet: Operator, tmp_path: P
     ask(fleet, paths=[folder], commands=[["sh", "-c", check, folder], ["test", "!", "-e", str(tmp_path / "secret")]])
     printed = fleet.done("verify", "--app", "shop", "--scratch", str(scratch))
     assert "2 commands of `verify` content, behind walls (" in printed
-    assert records(tmp_path)[-1]["details"]["commands"] == 2
-    assert "network namespace" in records(tmp_path)[-1]["details"]["walls"]
+    assert records(tmp_path, "verify")[-1]["details"]["commands"] == 2
+    assert "network namespace" in records(tmp_path, "verify")[-1]["details"]["walls"]
     ask(fleet, paths=[folder], commands=[["sh", "-c", "echo 'is a ruin' >&2; exit 7"]])
     end = fleet.inv("verify", "--app", "shop", "--scratch", str(scratch))
     assert end.returncode == 4
@@ -105,14 +99,14 @@ def test_without_walls_commands_are_refused(
     end = fleet.inv(*words)
     assert end.returncode == 5
     assert "no walls can be built for what comes out of the archive: it is forbidden" in end.stdout
-    assert records(tmp_path) == []
+    assert records(tmp_path, "verify") == []
     assert "1 command of `verify` content, without walls" in fleet.done(*words, "--trust-archive")
 
 
 @pytest.mark.parametrize("name", ["gone", "link", "folder"])
 def test_what_is_no_file_of_the_archive_is_not_known(fleet: Operator, tmp_path: Path, scratch: Path, name: str) -> None:
     (tmp_path / "data" / "link").symlink_to("canary.txt")
-    time.sleep(1)
+    after_the_newest_archive(tmp_path)
     fleet.done("backup", "--app", "shop")
     ask(fleet, sha256={str(tmp_path / "data" / name): known("sings")})
     end = fleet.inv("verify", "--app", "shop", "--scratch", str(scratch))
@@ -124,12 +118,12 @@ def test_what_is_no_file_of_the_archive_is_not_known(fleet: Operator, tmp_path: 
 def test_a_share_of_all_files_is_read(fleet: Operator, tmp_path: Path) -> None:
     for number in range(300):
         (tmp_path / "data" / f"more-{number}").write_text(f"{number}")
-    time.sleep(1)
+    after_the_newest_archive(tmp_path)
     fleet.inv("backup", "--app", "shop")
     for _ in range(2):
         fleet.done("verify", "--app", "shop", "--sample", "50%")
-    assert [each["details"]["read_share"] for each in records(tmp_path)][-1] == 1
-    assert 100 < records(tmp_path)[0]["details"]["files_read"] < 220
+    assert [each["details"]["read_share"] for each in records(tmp_path, "verify")][-1] == 1
+    assert 100 < records(tmp_path, "verify")[0]["details"]["files_read"] < 220
     assert "50 % of all files read within 90 days" in fleet.done("report.history", "--app", "shop")
     for wrong in ("0%", "101%", "half", "5%%", "%"):
         assert fleet.inv("verify", "--app", "shop", "--sample", wrong).returncode == 2

@@ -2,15 +2,14 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.fleet.support import Operator
-from tests.integration.fleet.test_choice import forge, records
-from tests.integration.local import local_inventory
+from tests.integration.fleet.test_choice import forge
+from tests.integration.local import after_the_newest_archive, local_inventory, records
 
 FORGED = "shop-files-2036-11-22T03-00-00"
 
@@ -76,13 +75,13 @@ def test_an_unknown_archive_needs_a_wall_or_trust(fleet: Operator, tmp_path: Pat
     fleet.inv("restore", "--app", "shop", "--target", str(tmp_path / "two"))
     assert (tmp_path / "two" / str(tmp_path / "data")[1:] / "file").read_text() == "content"
     details = [record.get("details", {}) for record in records(tmp_path, "restore")]
-    assert [each["walls"] for each in details if "walls" in each] == [[], []]  # type: ignore[operator,index]
+    assert [each["walls"] for each in details if "walls" in each] == [[], []]
     assert "without walls" in fleet.done("report.history", "--app", "shop", "--action", "restore")
 
 
 def test_a_restore_records_its_wall(fleet: Operator, tmp_path: Path) -> None:
     fleet.done("restore", "--app", "shop", "--target", str(tmp_path / "one"))
-    assert records(tmp_path, "restore")[-1]["details"]["walls"] == ["Landlock"]  # type: ignore[index]
+    assert records(tmp_path, "restore")[-1]["details"]["walls"] == ["Landlock"]
 
 
 def test_latest_of_borgs_verbs_is_one_that_a_record_knows(fleet: Operator, tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_an_incomplete_archive_of_borg_create_is_seen_by_report_and_prune(fleet:
     whole = fleet.archives("shop")[0]
     fleet.change("apps/shop.yml", lack)
     fleet.change("cloudbackup.yml", lambda main: main.update(defaults={"keep": {"last": 1}}))
-    time.sleep(1)  # an archive's name has whole seconds
+    after_the_newest_archive(tmp_path)
     assert fleet.inv("borg.create", "--app", "shop").returncode == 3
     row = fleet.report()["shop", "files"]
     assert (row["status"], row["incomplete"]["count"]) == ("incomplete", 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tasks.storage.base import record_name
 from tasks.storage.records import Record, Records, daily_names, newest_names, superseded
 
-TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))  # noqa: DTZ001
 RECORDS = st.builds(
     Record,
     app=st.text(min_size=1),
@@ -35,6 +35,16 @@ def test_a_broken_file_is_named_and_the_others_are_read(record: Record, noise: b
     records = Records.parse(files)
     assert records.all == (record,)
     assert records.broken == ("b.json", "c.json", "d.json")
+
+
+def test_records_of_one_second_are_in_the_order_in_which_they_began() -> None:
+    moments = [datetime(2026, 11, 22, 3, 0, 0, each, tzinfo=UTC) for each in (0, 7, 500_000, 999_999)]
+    made = [Record("shop", "verify", each, "ok", source="files") for each in moments]
+    files = {
+        f"2026-11-22T03-00-00-verify-files-{9 - number:04x}.json": made[number].to_json().encode()
+        for number in range(4)
+    }
+    assert Records.parse(files).all == tuple(made)
 
 
 def test_what_a_later_version_adds_is_left_out() -> None:
