@@ -1,6 +1,7 @@
 """The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tasks.borg.create import Created, StreamOptions
@@ -12,10 +13,11 @@ from tasks.errors import AppError, CloudbackupError
 from tasks.fleet.ready import Learnt, Ready
 from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, chunks, failures, server, tables, unpack
+from tasks.mariadb import binlogs, chunks, damage, failures, server, tables, unpack
 from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump, positions
 from tasks.mariadb.server import Server
+from tasks.mariadb.tables import Known
 from tasks.remote.secret import resolve
 from tasks.storage.moments import POSITION, REPLICATED
 from tasks.storage.repository import Repository, Side
@@ -77,20 +79,28 @@ def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[s
 
     Whether it lacks any cannot be known when the server's tables could not be listed: such an archive is suspect.
     """
-    try:
-        found = tables.compared(said)
-    except ValueError:
-        found = None
+    harm, found = _heard(said)
+    held = tables.held(found, asked.unopened) if found else Known({}, ())
+    told = [f"{tables.readable(name)}: {damage.shown(pages)} on the server" for name, pages in harm.items()]
+    gone = [f"{tables.readable(name)}: left out by mariadb-backup" for name in (found.first if found else ())]
+    verdict = Verdict(len(harm) + (found.missing if found else 0), (*told, *gone))
+    if found and found.missing:
+        named = ", ".join(map(tables.readable, found.first[:NAMED]))
+        told.append(f"{found.missing} tables of the server are not in the archive: {named}")
     if found is None:
         why = "the tables of the server could not be listed, so nobody knows whether all of them are in the archive"
-        return Verdict(suspect=(why,)).details, (why,)
-    held = {TABLES: tables.held(found, asked.unopened).details()}
-    if not found.missing:
-        return held, ()
-    first = tuple(f"{tables.readable(name)}: left out by mariadb-backup" for name in found.first)
-    named = ", ".join(map(tables.readable, found.first[:NAMED]))
-    what = f"{found.missing} tables of the server are not in the archive: {named}"
-    return {**held, **Verdict(found.missing, first).details}, (what,)
+        verdict = replace(verdict, suspect=(why,))
+        told.append(why)
+    known = {TABLES: held._replace(damaged=harm).details()} if found or harm else {}
+    return {**known, **verdict.details}, tuple(told)
+
+
+def _heard(said: Sequence[str]) -> tuple[dict[str, list[int]], tables.Compared | None]:
+    """Return which pages are damaged and how the tables compare, None where what was told of either is no such list."""
+    try:
+        return damage.heard(said), tables.compared(said)
+    except ValueError:
+        return {}, None
 
 
 def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from tasks.mariadb import restore as mariadb
 from tasks.mariadb import tables, unpack
 from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.restore import Wanted
-from tasks.mariadb.unpack import OnLine
+from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
@@ -259,23 +259,25 @@ def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...], Status, 
         remembered = database.remembered(job.session, job.app, job.archive)
         known = tables.parse(remembered.get(database.TABLES))
         wanted = Wanted(stream, total, job.moment, version, known, job.trusted, remembered)
-        said, walls = _placed(job, host, wanted, listen)
+        said, unpacked = _placed(job, host, wanted, listen)
     except unpack.ContentError as error:
         raise database.unread(job.app, error) from error
-    return total, (*said, *(() if walls else ("without walls: --trust-archive",))), _OK, walls
+    status: Status = "incomplete" if unpacked.damaged else "ok"
+    walls = () if unpacked.walls else ("without walls: --trust-archive",)
+    return total, (*said, *unpacked.harm(), *walls), status, unpacked.walls
 
 
-def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Unpack the server's data where the job says; return what a person should know, and behind which walls it was."""
+def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[tuple[str, ...], Unpacked]:
+    """Unpack the server's data where the job says; return what a person should know."""
     if job.target is not None:
         unpacked, recovered = mariadb.to_directory(host, wanted, job.target, listen)
         said = f"in {job.target}, ready for a MariaDB {unpacked.version} to start on"
-        return (said, *_reached(job, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked.walls
+        return (said, *_reached(job, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked
     placed = mariadb.in_place(host, database.access(job.app), wanted, listen)
     remedy = f"make a backup now: `inv backup --app {job.app.name}` (the server's binary logs begin anew)"
     said = f"the server runs on it; what was there is in {placed.old}"
     said_of = (said, *_reached(job, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
-    return said_of, placed.unpacked.walls
+    return said_of, placed.unpacked
 
 
 def _reached(job: _Job, recovered: Recovered | None) -> list[str]:

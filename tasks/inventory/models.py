@@ -193,6 +193,10 @@ class MariaDB(Strict):
     throttle: int | None = Field(
         None, ge=1, description="most pairs of read and write a second while copying, each 10 MiB"
     )
+    damaged: Literal["fail", "save"] = Field(
+        "fail",
+        description="when a table has a damaged page on the server: fail, or save all the same, as `incomplete`",
+    )
     safe_slave_backup: bool = Field(
         default=False,
         description="on a replica: stop its SQL thread while temporary tables are open, and start it again",

@@ -17,9 +17,11 @@ A stream that was cut between two chunks looks whole to `mbstream -x`. So the fi
 error) unless each file that began also ended and the files came that mariadb-backup writes last; it fails as well
 on a wrong CRC, a gap in a file, and a type that it does not know. When all is well it tells on standard error where in
 the binary log, and of which master or Galera state, the backup stands: a line for each such file, its text as hex;
-and which of the live server's tables are in the stream, when LISTING says, as JSON, how they are listed (`tables`).
+which of the live server's tables are in the stream, when LISTING says, as JSON, how they are listed (`tables`); and
+which pages are damaged (`damage`).
 
-Runs alone on a host, of the standard library only, Python 3.8 and later; but for `tables`, which comes along.
+Runs alone on a host, of the standard library only, Python 3.8 and later; but for `tables` and `damage`, which come
+along.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ IGNORABLE = 1  # flag: a chunk of an unknown type that is shaped like P
 LAST_FILES = (b"checkpoints", b"info")  # after xtrabackup_ (10.11) or mariadb_backup_ (11.x)
 POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # where the backup stands; told on standard error as well
 TOLD = "cloudbackup position"
+DAMAGED = b"innodb_corrupted_pages"  # lists the damaged pages that are in the stream, as `damage` has it
 LONGEST_PATH = 4096
 PIPE = 1 << 20  # the most that an ordinary user may ask for
 PIECE = PIPE // 2  # short enough to be in the processor's cache when its CRC is taken and it is written
@@ -74,6 +77,7 @@ class Aligner:
         self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
         self.ended: set[bytes] = set()  # which of LAST_FILES came
         self.positions: dict[bytes, bytes] = {}  # which of POSITIONS came, and their texts
+        self.damaged = bytearray()  # the content of DAMAGED
         self.streamed: set[bytes] = set()  # the paths that came
         self.memory = memoryview(bytearray(PIECE))
 
@@ -142,6 +146,8 @@ class Aligner:
             self.taken += len(piece)
             found = zlib.crc32(piece, found)
             self.put(piece)
+            if path == DAMAGED:
+                self.damaged += piece
             if not length:
                 break
         if found != crc:
@@ -255,6 +261,18 @@ def compared(listing: list[str]) -> Callable[[set[bytes]], str]:
     return Live(json.loads(listing[0])).told
 
 
+def damaged(aligner: Aligner) -> str:
+    """Return what is told of damaged pages in a whole stream. Raises StreamError where they are too many."""
+    if DAMAGED not in aligner.streamed:
+        return ""
+    from tasks.mariadb.damage import DamageError, told
+
+    try:
+        return told(aligner.damaged.decode("utf-8", "replace"))
+    except (DamageError, ValueError) as error:
+        raise StreamError(f"damaged: {error}") from None
+
+
 def main() -> NoReturn:
     """Run as a filter, and end the process at once: an ordinary end would try to write what a closed pipe refused."""
     size = int(sys.argv[1])
@@ -266,6 +284,7 @@ def main() -> NoReturn:
     aligner = Aligner(source, target, size)
     try:
         aligner.run()
+        harm = damaged(aligner)
     except StreamError as error:
         fault = f"{error} (byte {aligner.taken} of the stream)"
     except BrokenPipeError:
@@ -275,7 +294,7 @@ def main() -> NoReturn:
     else:
         for name, text in sorted(aligner.positions.items()):
             sys.stderr.write(f"{TOLD} {name.decode()} {text.hex()}\n")
-        sys.stderr.write(live(aligner.streamed))
+        sys.stderr.write(harm + live(aligner.streamed))
         sys.stderr.flush()
         os._exit(0)
     sys.stderr.write(f"align: {fault}\n")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
-from tasks.mariadb import failures, private, proof, settings, tables, unpack
+from tasks.mariadb import check_table, damage, failures, private, proof, settings, tables, unpack
 from tasks.mariadb.server import Position
 from tasks.mariadb.stand import corrected
 from tasks.mariadb.tables import Known
@@ -24,7 +24,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(proof, (private, settings, tables))
+PROGRAM = Program(proof, (private, settings, damage, tables, check_table))
 FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
 NAME = "cloudbackup-drill-"  # how the names of the directories begin
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace

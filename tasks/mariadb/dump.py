@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.mariadb import align, defaults, tables
+from tasks.mariadb import align, damage, defaults, tables
 from tasks.mariadb.access import BACKUP, Access
 from tasks.mariadb.server import Tools
 from tasks.remote.program import INTERPRETER, Program
 from tasks.remote.script import Stream, Words, quote
 
-FILTER = Program(align, (tables,))
+FILTER = Program(align, (damage, tables))
 
 # mariadb-backup's exit code 0 alone is no success: its last line must say so as well. When it misses a privilege, it
 # shows SHOW GRANTS with the hash of the account's password, which must not get into logs.
@@ -99,6 +99,8 @@ def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
     words = ["--backup", "--stream=mbstream", *defaults.overriding(tools.given)]
     if options.checkpoint and database.checkpoint and "innodb-log-checkpoint-now" in tools.options:
         words.append("--innodb-log-checkpoint-now")
+    if database.damaged == "save":
+        words.append("--log-innodb-page-corruption")
     if database.parallel > 1:
         words.append(f"--parallel={database.parallel}")
     if database.throttle is not None:

@@ -13,7 +13,10 @@ UPGRADED = (
     "restore it where MariaDB {0} is installed (--to local, or a container of that series); for a newer server, start"
     " that one on the restored directory then and run mariadb-upgrade. Moments before the upgrade need {0} as well"
 )
-DAMAGED = "CHECK TABLE tells more: dump what can be read, drop it, load it again; the backup before this one is whole"
+DAMAGED = (
+    "CHECK TABLE tells more: dump what can be read, drop it, load it again; the backup before this one is whole."
+    " Until then `damaged: save` in the app's `mariadb` makes an incomplete archive of all that can be read"
+)
 OWN = 2  # lines of mariadb-backup's own that a person is shown
 LONGEST = 500  # characters of one: it prints a damaged page whole, with what stands in it
 OWN_ERROR = re.compile(
@@ -174,6 +177,11 @@ _KNOWN = (
         "the database server ended or was restarted during the backup",
         "its error log tells why; run the backup again once it answers",
         retry=True,
+    ),
+    Failure(
+        r"align: damaged: ([^\n]+?) \(byte",
+        "damaged: {0}",
+        "the backup before this one is whole; restore it, or move what can be dumped to a new server",
     ),
     Failure(
         r"page (\d+), retrying\.\.\.\n[^\n]*File (?:\./)?([^\n]+?)\.ibd seems to be corrupted",

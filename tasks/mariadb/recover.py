@@ -12,7 +12,21 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
 from tasks.errors import RefusedError
-from tasks.mariadb import binlog, blame, cut, failures, private, proof, replay, roles, settings, tables, unpack
+from tasks.mariadb import (
+    binlog,
+    blame,
+    check_table,
+    cut,
+    damage,
+    failures,
+    private,
+    proof,
+    replay,
+    roles,
+    settings,
+    tables,
+    unpack,
+)
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import Unpacked
@@ -23,7 +37,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(replay, (binlog, private, roles, cut, blame, settings, tables, proof))
+PROGRAM = Program(replay, (binlog, private, roles, cut, blame, settings, damage, tables, check_table, proof))
 PATIENCE = 600  # seconds for the private server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
 

@@ -31,9 +31,10 @@ from typing import IO
 
 from tasks.mariadb.binlog import text
 from tasks.mariadb.blame import blamed, remedy
+from tasks.mariadb.check_table import last
 from tasks.mariadb.cut import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.private import DrillFault, Private, give_away, ordinary, program
-from tasks.mariadb.proof import SIGNALS, last, made_by, ready, require, same_series, terminate
+from tasks.mariadb.proof import SIGNALS, made_by, ready, require, same_series, terminate
 from tasks.mariadb.roles import handing_over
 from tasks.mariadb.settings import begin, furnish, shut, understood
 from tasks.mariadb.tables import parse

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Text, last_line
-from tasks.mariadb import private, proof, replica, settings, tables
+from tasks.mariadb import check_table, damage, private, proof, replica, settings, tables
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote import walled
 from tasks.remote.host import Host
@@ -18,7 +18,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(replica, (private, settings, tables, proof))
+PROGRAM = Program(replica, (private, settings, damage, tables, check_table, proof))
 PATIENCE = 600  # seconds for the private server to answer
 KNOWN = "replica"  # in a record's details: the server had replicated, when its account may not ask for more
 NOTED = re.compile(r"(gtid_slave_pos\s*=\s*')[^']*(')")

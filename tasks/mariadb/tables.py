@@ -9,7 +9,7 @@ Files tell of all engines and need no privilege; a definition without other file
 InnoDB table without its tablespace (DISCARD). Names are as on disk: `shop/caf@00e9`.
 
 A part of the stream filter and of drills, which run alone on a host: of the standard library only, Python 3.8 and
-later.
+later; but for `damage`, which comes along.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ import re
 import subprocess
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tasks.mariadb.damage import parse as damage_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,17 +53,20 @@ _PARTITION = re.compile(r"#p#", re.IGNORECASE)
 class Known(NamedTuple):
     """What an archive is to hold: how many tables and views each database has, and the names of the first ones.
 
-    `discarded` are InnoDB's tables without tablespace on the live server.
+    `discarded` are InnoDB's tables without tablespace on the live server, `damaged` its damaged pages, by the name of
+    their tablespace.
     """
 
     schemas: Mapping[str, int]
     names: Sequence[str]
     discarded: Sequence[str] = ()
+    damaged: Mapping[str, Sequence[int]] = MappingProxyType({})
 
     def details(self) -> dict[str, Any]:
         """Return it for a record."""
         found = {"count": sum(self.schemas.values()), "schemas": dict(self.schemas), "names": list(self.names)}
-        return {**found, **({"discarded": list(self.discarded)} if self.discarded else {})}
+        more = {"discarded": list(self.discarded), "damaged": {name: list(each) for name, each in self.damaged.items()}}
+        return {**found, **{name: values for name, values in more.items() if values}}
 
 
 class Compared(NamedTuple):
@@ -179,7 +185,8 @@ def parse(values: object) -> Known | None:
     schemas = {
         name: count for name, count in values["schemas"].items() if isinstance(name, str) and isinstance(count, int)
     }
-    return Known(schemas, _texts(values.get("names")), _texts(values.get("discarded")))
+    harm = damage_in(values.get("damaged"))
+    return Known(schemas, _texts(values.get("names")), _texts(values.get("discarded")), harm)
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mariadb import private, proof
+from tasks.mariadb import check_table, private
 from tasks.mariadb.private import DrillFault
 
 
@@ -56,10 +56,10 @@ def test_a_file_that_innodb_knows_of_and_that_is_not_there_is_named(tmp_path: Pa
     files.append("FTS_0000000000000015_CONFIG.ibd")
     for name in files:
         (tmp_path / "shop" / name).touch()
-    assert proof.lost(tmp_path, spaces) == []
+    assert check_table.lost(tmp_path, spaces) == []
     for name in files:
         (tmp_path / "shop" / name).unlink()
-        assert proof.lost(tmp_path, spaces) == [f"shop/{name}"]
+        assert check_table.lost(tmp_path, spaces) == [f"shop/{name}"]
         (tmp_path / "shop" / name).touch()
 
 
@@ -70,7 +70,7 @@ def test_a_table_is_sound_only_by_its_status() -> None:
         "shop.open": [("warning", "1 client is using or hasn't closed the table properly"), ("status", "OK")],
         "shop.hole": [("note", "The storage engine for the table doesn't support check")],
     }
-    assert proof.judged(said, 4) == [
+    assert check_table.judged(said, 4, {}) == [
         "shop.open: 1 client is using or hasn't closed the table properly",
         "shop.hole: its storage engine checks nothing",
     ]
@@ -87,10 +87,10 @@ def test_a_table_is_sound_only_by_its_status() -> None:
 )
 def test_whatever_else_check_table_says_is_damage_told_by_name(rows: list[tuple[str, str]]) -> None:
     with pytest.raises(DrillFault, match=r"1 of 2 tables are damaged: shop\.t: ") as caught:
-        proof.judged({"shop.fine": [("status", "OK")], "shop.t": rows}, 2)
+        check_table.judged({"shop.fine": [("status", "OK")], "shop.t": rows}, 2, {})
     assert rows[0][1] in str(caught.value)
 
 
 def test_a_table_of_which_nothing_was_said_was_not_checked() -> None:
     with pytest.raises(DrillFault, match="2 tables were to be checked, and 1 were"):
-        proof.judged({"shop.fine": [("status", "OK")]}, 2)
+        check_table.judged({"shop.fine": [("status", "OK")]}, 2, {})

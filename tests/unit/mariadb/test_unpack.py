@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mariadb import failures, unpack
+from tasks.mariadb import damage, failures, unpack
+from tasks.mariadb.access import BACKUP
+from tasks.mariadb.align import PADDING
+from tasks.mariadb.dump import NOT_COMPLETED
+from tasks.remote import walls
 
 
 def kept(folder: Path, *lines: str, restored: str = "/srv/restored") -> list[str]:
     """Return the lines that are left, of an archive restored to `restored`. Raises AssertionError with what is said of a file that is refused."""
     (folder / "backup-my.cnf").write_text("\n".join(["# made by mariadb-backup", "[mysqld]", *lines, ""]))
-    script = f'fail() {{ echo "cloudbackup: $1" >&2; exit 1; }}\ndirectory={restored}\n{unpack._OPTIONS}'
-    done = subprocess.run(("sh", "-c", script), cwd=folder, capture_output=True, text=True, check=False)
+    words = ("sh", "-c", unpack.SCRIPT, "sh", restored, "0", "", "options")
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, failures.error(done.stderr, "shop").what
     assert [path.name for path in folder.iterdir()] == ["backup-my.cnf"]
     return (folder / "backup-my.cnf").read_text().splitlines()
@@ -72,3 +76,8 @@ def test_what_is_not_for_an_archive_to_say_is_refused_by_name(
 ) -> None:
     with pytest.raises(AssertionError, match=says):
         kept(tmp_path, *lines)
+
+
+def test_the_script_and_its_readers_use_the_same_words() -> None:
+    names = (*BACKUP, PADDING.decode(), NOT_COMPLETED, damage.LIST, walls.NAME, f"unusable={unpack.UNUSABLE_DIRECTORY}")
+    assert [name for name in names if name not in unpack.SCRIPT] == []
