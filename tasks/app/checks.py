@@ -12,11 +12,11 @@ from tasks.borg.key_export import escrow_path, exported
 from tasks.borg.list import archives
 from tasks.borg.runner import BorgError, How
 from tasks.crash import foreseen
-from tasks.errors import AppError, CloudbackupError
+from tasks.errors import AppError, CloudbackupError, RefusedError
 from tasks.fleet import database
 from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, chunks, defaults, server
+from tasks.mariadb import binlogs, chunks, defaults, restore, server
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.storage.records import Record
@@ -143,6 +143,19 @@ def _server(session: Session, app: App) -> Iterator[Check]:
         yield Check(
             app.name, "mariadb", "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"
         )
+    yield from _in_place(session, app, asked)
+
+
+def _in_place(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
+    """Tell what would keep the server from being restored in place."""
+    host, way = session.host(app), database.access(app)
+    folder = way.database.datadir or (None if way.database.exec else asked.datadir)
+    try:
+        if folder:
+            restore.require_own(host, way, folder)
+    except RefusedError as error:
+        what = error.what.removeprefix(f"{host.name}: ")
+        yield Check(app.name, "mariadb", "warning", f"no restore in place: {what}", error.remedy)
     elsewhere = server.elsewhere(asked.variables)
     if elsewhere:
         named = ", ".join(f"{name} is {path}" for name, path in elsewhere.items())

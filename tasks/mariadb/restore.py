@@ -5,48 +5,26 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.errors import RefusedError, UsageError
-from tasks.mariadb import failures, recover, server, stand, swap, tables, unpack
+from tasks.mariadb import datadir, failures, recover, server, service, stand, swap, tables, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
 from tasks.mariadb.recover import Moment, Recovered
 from tasks.mariadb.server import Server
 from tasks.mariadb.tables import LISTING, Known
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
-from tasks.remote.program import INTERPRETER
+from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, Words, quote
 
-SWAP = "SWAP_PROGRAM"  # name of the environment variable that carries the program's text
+SWAP = Program(swap, (service,))
+SERVICE = Program(service)
+DATADIR = Program(datadir)
 DEFAULT_DATADIR = "/var/lib/mysql"
 NAMED = 5  # tables that a person is told by name
 PATIENCE = 300  # seconds for the server to end and to answer: both may have much to write or read
-
-# A directory that can be renamed neither out of the data directory nor into its parent is a mount point, or is in one
-# that ends here, bind mounts of one file system included; only trying tells.
-_LOOK = """\
-import os, sys
-datadir, probe = sys.argv[1:]
-if not os.path.isdir(datadir):
-    sys.exit("cloudbackup: there is no directory " + datadir)
-within, beside = os.path.join(datadir, probe), os.path.join(os.path.dirname(datadir), probe)
-try:
-    open(within, "x").close()
-except OSError as error:
-    sys.exit("cloudbackup: cannot write into %s: %s" % (datadir, error.strerror))
-try:
-    if os.path.islink(datadir):
-        raise OSError
-    os.rename(within, beside)
-    os.remove(beside)
-    print("beside")
-except OSError:
-    os.remove(within)
-    print("within")
-"""
 
 
 @dataclass(frozen=True)
@@ -175,22 +153,42 @@ def look(host: Host, access: Access, now: datetime) -> Place:
     running, variables = _asked(host, access)
     _require_one_directory(host, access, variables)
     theirs = variables.get("datadir", DEFAULT_DATADIR).rstrip("/")
-    datadir = access.database.datadir or theirs
-    if not access.database.exec and running and posixpath.normpath(datadir) != posixpath.normpath(theirs):
+    folder = access.database.datadir or theirs
+    if not access.database.exec and running and posixpath.normpath(folder) != posixpath.normpath(theirs):
         raise RefusedError(
-            f"{host.name}: the server's data directory is {theirs}, the inventory says {datadir}",
+            f"{host.name}: the server's data directory is {theirs}, the inventory says {folder}",
             "correct `datadir` of the app, or leave it out",
         )
+    require_own(host, access, folder)
     time = now.strftime("%Y-%m-%dT%H-%M-%S")
-    probe = Script(quote((*INTERPRETER, _LOOK, datadir, f".cloudbackup-{time}")))
+    probe = Script(quote((*DATADIR.words, folder, f".cloudbackup-{time}")), DATADIR.environment)
     output = host.run(probe, timeout=60)
     if not output.ok:
         raise failures.error(output.error_text, f"{host.name}: cannot restore in place")
     if access.database.exec or output.text.strip() == "within":
         within = f".restoring-{time}"
-        return Place(datadir, f"{datadir}/{within}", f"{theirs}/{within}", f"{datadir}/.before-restore-{time}", running)
-    staging = f"{datadir}.restoring-{time}"
-    return Place(datadir, staging, staging, f"{datadir}.before-restore-{time}", running)
+        return Place(folder, f"{folder}/{within}", f"{theirs}/{within}", f"{folder}/.before-restore-{time}", running)
+    staging = f"{folder}.restoring-{time}"
+    return Place(folder, staging, staging, f"{folder}.before-restore-{time}", running)
+
+
+def require_own(host: Host, access: Access, folder: str) -> None:
+    """Raise RefusedError when `stop` would end another server than the one on a data directory, or none."""
+    plan = {"datadir": folder, "stop": list(access.database.stop)}
+    script = Script(quote((*SERVICE.words, json.dumps(plan))), SERVICE.environment)
+    try:
+        found = last_line(_Service, host.run(script, timeout=120).text)
+    except AnswerError:
+        return  # it could not look; whom `stop` ended is seen afterwards as well
+    if found.fault:
+        raise RefusedError(f"{host.name}: {found.fault}", found.remedy)
+
+
+class _Service(Answer):
+    """What `service` answers."""
+
+    fault: Text
+    remedy: Text
 
 
 def swap_script(access: Access, place: Place) -> Script:
@@ -203,14 +201,13 @@ def swap_script(access: Access, place: Place) -> Script:
         "stop": list(database.stop),
         "start": list(database.start),
         "ask": access.command(CLIENT, ("--connect-timeout=5", "--execute=SELECT 1")),
-        "private": [PASSWORD, SWAP],
+        "private": [PASSWORD, *SWAP.environment],
         "answers": place.server is not None,
         "patience": PATIENCE,
     }
-    text = Path(swap.__file__).read_text(encoding="utf-8")
-    body = f'{quote(INTERPRETER)} "${SWAP}" {quote((json.dumps(plan),))}'
+    body = quote((*SWAP.words, json.dumps(plan)))
     # Putting back takes a stop and a start: that long must a lost operator's script be left alone.
-    return Script(body, {**access.environment, SWAP: text}, grace=3 * PATIENCE, leaves=True)
+    return Script(body, {**access.environment, **SWAP.environment}, grace=3 * PATIENCE, leaves=True)
 
 
 def _asked(host: Host, access: Access) -> tuple[Server | None, dict[str, str]]:

@@ -11,7 +11,7 @@ owner, mode and security labels stay as they are. All three are on one file syst
 
 Standard output is JSON: `state` is `placed`; or `back`, the old data is in place and the server is as it was; or
 `down`, the old data is in place but the server does not answer; or `apart`, part of the old data is still in `old`.
-Of the standard library only, Python 3.8 and later.
+Of the standard library only, Python 3.8 and later; but for `service`, which comes along.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ import sys
 import time
 from pathlib import Path
 
+from tasks.mariadb.service import servers
+
 LOCKED_FILES = ("ibdata1", "aria_log_control")  # a running server holds POSIX locks on them
 KEPT = ("debian-*.flag", "*.pem")  # files of the data directory that are none of a backup's business
 LEFT = ("lost+found",)  # the file system's own
-SERVERS = ("mariadbd", "mysqld")
 HURRY = 10  # seconds in which a server that is told to stop ends, mostly
-SHOWN = 120  # characters of a server's command
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 REFUSED = ("ERROR 1045", "ERROR 1130", "ERROR 1698")  # the server answers; the restored accounts are older ones
 
@@ -165,22 +165,6 @@ class Swap:
 
 class Terminated(BaseException):
     """The operator was lost or wants an end."""
-
-
-def servers() -> dict[int, str]:
-    """Return the database servers that run on the host: their numbers, and of each the begin of its command."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "comm").read_text().strip() in SERVERS:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if line:  # a process that has ended and is not waited for has none
-                    found[int(entry.name)] = "".join(
-                        each if each.isprintable() else "?" for each in line.strip()[:SHOWN]
-                    )
-        except OSError:  # it has ended meanwhile
-            continue
-    return found
 
 
 def words(value: object) -> list[str]:
