@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +10,15 @@ from typing import Any
 
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
+from invoke.parser.parser import ParseMachine
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
-from tasks.terminal import OutputError, printable, printing
+from tasks.terminal import UNWRITABLE, OutputError, printable, printing
 
+LARGEST = 2**31 - 1  # of a number on the command line
 APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
 
 
@@ -46,14 +49,32 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
 
 
 class _Argument(Argument):
-    """An option: one that takes a value must get one, a number must be one."""
+    """An option: one that takes a value must get one that is not empty, a number must be one."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:  # Invoke's own signature
-        """Take the value from the command line. Raises ParseError."""
-        try:
-            super().set_value(value, cast)
-        except ValueError:
-            raise ParseError(f"--{self.names[0].replace('_', '-')} needs a number, not `{value}`") from None
+        """Take the value from the command line. Raises ParseError.
+
+        An empty one is what a script's unset variable leaves: `--archive "$ARCHIVE"` would mean all of them.
+        """
+        option = f"--{self.names[0].replace('_', '-')}"
+        if cast and isinstance(value, str):
+            if not value.strip():
+                raise ParseError(f"{option} needs {'a name' if self.name == 'app' else 'a value'} after it")
+            if self.kind is int and not (re.fullmatch(r"[0-9]{1,10}", value) and int(value) <= LARGEST):
+                raise ParseError(f"{option} needs a number from 0 on, not `{value[:80]}`")
+        super().set_value(value, cast)
+
+
+def _complete_flag(machine: ParseMachine) -> None:
+    """Refuse an `--app` without a name after another one that has a name: Invoke takes the first one's for its own."""
+    flag = machine.flag
+    if flag is not None and flag.kind is list and not machine.flag_got_value:
+        machine.error(f"Flag {flag!r} needed value and was not given one!")
+    _COMPLETE_FLAG(machine)
+
+
+_COMPLETE_FLAG = ParseMachine.complete_flag
+ParseMachine.complete_flag = _complete_flag  # type: ignore[method-assign,assignment]
 
 
 class _Task(Task[Any]):
@@ -75,7 +96,7 @@ def _output() -> Iterator[None]:
     try:
         yield
     except OutputError as error:
-        raise CloudbackupError(f"standard output cannot be written: {error}", "what was done is done") from error
+        raise CloudbackupError(f"{UNWRITABLE}: {error}", "what was done is done") from error
 
 
 def _refuse_dry(args: Sequence[Any]) -> None:

@@ -16,10 +16,15 @@ class CloudbackupError(Exception):
     unrecorded: ClassVar[bool] = False
 
     def __init__(self, what: str, remedy: str = "", *, transient: bool = False) -> None:
+        what = self._sentence(what)
         super().__init__(what)
         self.what = what
         self.remedy = remedy
         self.transient = transient
+
+    @classmethod
+    def _sentence(cls, what: str) -> str:
+        return what
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
@@ -32,9 +37,16 @@ class UsageError(CloudbackupError):
 
 
 class AppError(CloudbackupError):
-    """Something failed for one app, on its host or its storage; other apps go on."""
+    """Something failed for one app, on its host or its storage; other apps go on.
+
+    `what` may repeat what a host says, so it is made one line: its second one would stand where our remedies do.
+    """
 
     exit_code = 3
+
+    @classmethod
+    def _sentence(cls, what: str) -> str:
+        return " ".join(what.split()) if len(what.splitlines()) > 1 else what
 
 
 class RefusedError(CloudbackupError):

@@ -4,6 +4,7 @@
 """
 
 import difflib
+import errno
 import os
 import re
 import runpy
@@ -15,6 +16,9 @@ from pathlib import Path
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+LIST_FORMATS = ("flat", "nested", "json")
+LONGEST = 80  # characters of a wrong word that are repeated
+
 # Invoke's options for commands that tasks run through it, as no task here does: they would do nothing, or harm.
 REFUSED = {
     "dry": "the task's own --dry-run shows what it would do",
@@ -25,6 +29,9 @@ REFUSED = {
     "command-timeout": "`defaults: time_limit` in the inventory says how long a step may take",
     "prompt-for-sudo-password": "the inventory says how an app's host is reached",
     "write-pyc": "it does nothing here",
+    "no-dedupe": "each task runs once",
+    "collection": "there is one collection of tasks",
+    "debug": "the task's own --verbose shows each step",
 }
 NEXT = """\
 cloudbackup backs up many apps' files and MariaDB servers. What to do next:
@@ -47,20 +54,50 @@ def wrong_usage(program: "Inv") -> Iterator[None]:
     except ParseError as error:
         raise Exit(program.explained(error), code=2) from error
     except ValueError as error:  # a number that is none
-        raise Exit(f"wrong usage: {error}", code=2) from error
+        found = re.search(r": '(.*)'$", str(error), re.DOTALL)
+        raise Exit(f"a number is needed, not `{shortened(found[1])}`" if found else f"{error}", code=2) from error
+
+
+@contextmanager
+def readable_configuration() -> Iterator[None]:
+    """End the program with 2 when one of Invoke's own configuration files cannot be read."""
+    try:
+        yield
+    except (Exit, ParseError):
+        raise
+    except Exception as error:  # whatever its parsers raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise Exit(f"a configuration file of Invoke's cannot be read: {text[:300]}", code=2) from error
 
 
 class Inv(Program):
     """`inv`, with usage errors told apart from failures."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  # Invoke's
-        """Run; a reader of a list that has gone, as in `inv --list | head -1`, is no fault."""
+        """Run; a reader of a list that has gone, as in `inv --list | head -1`, is no fault. A full disk is one."""
+        open_streams()
         try:
-            super().run(argv, exit)
-            if sys.stdout is not None:
+            try:
+                super().run(argv, exit)
+            finally:
                 sys.stdout.flush()
-        except BrokenPipeError:
+        except OSError as error:
+            if error.filename is not None:
+                raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if error.errno != errno.EPIPE:
+                print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
+                sys.exit(1)
+
+    def create_config(self) -> None:
+        """Read the configuration files of the machine and of the person."""
+        with readable_configuration():
+            super().create_config()
+
+    def update_config(self, merge: bool = True) -> None:
+        """Read the configuration file that the command line names."""
+        with readable_configuration():
+            super().update_config(merge)
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options that stand before the first task."""
@@ -73,10 +110,20 @@ class Inv(Program):
         with wrong_usage(self):
             super().parse_tasks()
             self.refuse()
+            rest = self.core.remainder
+            if rest and not self.args.complete.value:
+                raise ParseError(f"no task takes what stands after `--`: `{shortened(rest)}`")
 
     def parse_cleanup(self) -> None:
         """Answer what is no task: help, lists."""
         with wrong_usage(self):
+            form, root = self.args["list-format"].value, self.args.list.value
+            if form not in LIST_FORMATS:
+                raise ParseError(f"--list-format is one of {', '.join(LIST_FORMATS)}, not `{shortened(form)}`")
+            if isinstance(root, str) and root not in self.collection.collections:
+                raise ParseError(
+                    f"there is no collection `{shortened(root)}`{_nearest(root, self.collection.collections)}"
+                )
             super().parse_cleanup()
 
     def refuse(self) -> None:
@@ -109,12 +156,30 @@ class Inv(Program):
         options = list(context.flags) if context is not None and context.name else []
         if word.startswith("-"):
             where = f"{context.name} has" if options and context is not None else "there is"
-            return f"{where} no option `{word}`{_nearest(word, options)}"
+            return f"{where} no option `{shortened(word)}`{_nearest(word, options)}"
         tasks = list(self.parser.contexts) if hasattr(self, "parser") else []
-        said = f"there is no task `{word}`{_nearest(word, tasks)}"
+        said = f"there is no task `{shortened(word)}`{_nearest(word, tasks)}"
         if "--app" in options and context is not None:
-            said += f"; for the app of that name: `{context.name} --app {word}`"
+            said += f"; for the app of that name: `{context.name} --app {shortened(word)}`"
         return said
+
+
+def open_streams() -> None:
+    """Open the standard streams that whoever started us has closed: the next file would have their numbers.
+
+    Then whatever a program that we start prints would be written into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def shortened(word: str) -> str:
+    """Return a word of the command line as it is repeated to whoever typed it."""
+    return word if len(word) <= LONGEST else f"{word[:LONGEST]}..."
 
 
 def _names(flags: str, name: str) -> bool:

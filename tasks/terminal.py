@@ -6,11 +6,13 @@ error passes here; such characters are shown as `\u001b`, which JSON reads as th
 """
 
 import errno
+import logging
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 # Control characters (C0 but tab and line break, DEL, C1), marks and overrides of direction, line and paragraph
@@ -31,12 +33,20 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def whole_line(text: str) -> str:
+    """Return a text as one line, its columns kept: a name with a line break must not begin a line of its own."""
+    return "\\n".join(text.splitlines())
+
+
 def _shown(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code <= 0xFFFF:
         return f"\\u{code:04x}"
     high, low = divmod(code - 0x10000, 0x400)
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+UNWRITABLE = "standard output cannot be written"
 
 
 class OutputError(Exception):
@@ -57,12 +67,15 @@ class PrintableStream:
 
     def write(self, text: str) -> int:
         """Write a text; the length of all of it."""
+        self.put(printable(text))
+        return len(text)
+
+    def put(self, text: str) -> None:
+        """Write a text as it stands; letters that the stream's encoding does not have are shown by their numbers."""
         if not self._closed:
             encoding = self.raw.encoding or "utf-8"
-            plain = printable(text).encode(encoding, "backslashreplace").decode(encoding)
             with self._heard():
-                self.raw.write(plain)
-        return len(text)
+                self.raw.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def flush(self) -> None:
         """Write what is still kept back."""
@@ -84,26 +97,62 @@ class PrintableStream:
         return getattr(self.raw, name)
 
 
+class _OwnStream:
+    """What our own colours are written to: a PrintableStream that shows them as they are."""
+
+    def __init__(self, stream: PrintableStream) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; the length of it."""
+        self._stream.put(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def own(stream: TextIO) -> TextIO:
-    """Return the stream below, for our own colours: what is written there must have been made printable before."""
-    return stream.raw if isinstance(stream, PrintableStream) else stream
+    """Return the same stream for our own colours: what is written there must have been made printable before."""
+    return cast("TextIO", _OwnStream(stream)) if isinstance(stream, PrintableStream) else stream
 
 
 @contextmanager
 def printing() -> Iterator[None]:
     """Let all that is printed in the block be printable. Raises OutputError when standard output could not take it."""
     before = sys.stdout, sys.stderr
-    streams = [PrintableStream(stream) if stream is not None else None for stream in before]
-    sys.stdout, sys.stderr = (cast("TextIO", stream) for stream in streams)
+    with ExitStack() as opened:
+        # There is none at all where whoever started us closed it.
+        raw = [stream or opened.enter_context(Path(os.devnull).open("w", encoding="utf-8")) for stream in before]
+        streams = [PrintableStream(stream) for stream in raw]
+        sys.stdout, sys.stderr = (cast("TextIO", stream) for stream in streams)
+        try:
+            with _logs_too(before):
+                yield
+            sys.stdout.flush()
+        except BaseException:
+            if streams[0].fault is not None:  # beside whatever ends the work
+                streams[1].write(f"{UNWRITABLE}: {streams[0].fault.strerror}\n")
+            raise
+        finally:
+            sys.stdout, sys.stderr = before
+    output = streams[0]
+    if output.fault is not None:
+        raise OutputError(output.fault.strerror)
+
+
+@contextmanager
+def _logs_too(before: tuple[TextIO | None, TextIO | None]) -> Iterator[None]:
+    """Let what libraries log to these streams (Invoke's INVOKE_DEBUG asks them to) pass where all else does."""
+    moved = [
+        each for each in logging.root.handlers if isinstance(each, logging.StreamHandler) and each.stream in before
+    ]
+    streams = [each.setStream(sys.stdout if each.stream is before[0] else sys.stderr) for each in moved]
     try:
         yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
     finally:
-        sys.stdout, sys.stderr = before
-    output = streams[0]
-    if output is not None and output.fault is not None:
-        raise OutputError(output.fault.strerror)
+        for handler, stream in zip(moved, streams, strict=True):
+            handler.setStream(stream)
 
 
 def _to_nowhere(stream: TextIO) -> None:

@@ -121,7 +121,7 @@ class _Adding:
         ]
         if wrong:
             lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
-            raise AppError("\n  ".join([f"{app.name}: its host is not ready:", *lines]))
+            raise AppError(f"{app.name}: its host is not ready:", "\n  ".join(lines))
         if new:
             for copy in app.copies:
                 list(way_to_storage(session, copy))

@@ -12,6 +12,7 @@ from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.storage.repository import Repository, Side
 from tasks.storage.session import Session
+from tasks.terminal import whole_line
 
 
 class SomeFailedError(CloudbackupError):
@@ -51,7 +52,7 @@ def one(folder: str, name: str, storage: str, act: Act) -> None:
             storages = " and ".join(copy.storage for copy in copies)
             raise UsageError(f"{name} has a repository in {storages}", "say which one by --storage")
         for line in act(Opened(session, copies[0], session.repository(copies[0], Side.OPERATOR))):
-            print(line)
+            print(whole_line(line))
 
 
 def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
@@ -67,7 +68,7 @@ def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR
             try:
                 with foreseen(app.name):
                     for line in act(Opened(session, app, session.repository(app, side))):
-                        print(line)
+                        print(whole_line(line))
             except CloudbackupError as error:
                 if len(apps) == 1:
                     raise

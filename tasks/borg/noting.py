@@ -13,6 +13,7 @@ from tasks.inventory.models import App
 from tasks.storage import clocks
 from tasks.storage.records import Record, operator_name
 from tasks.storage.session import Session
+from tasks.terminal import whole_line
 
 
 @dataclass
@@ -42,7 +43,7 @@ def noted(session: Session, app: App, action: str) -> Iterator[Note]:
     Raises ClockError, before anything is done, while the operator's clock is wrong.
     """
     for said in clocks.compared(session, app, host=False):
-        print(f"{app.label}: {said}", file=sys.stderr)
+        print(whole_line(f"{app.label}: {said}"), file=sys.stderr)
     note, began = Note(), datetime.now(UTC)
     record = Record(app.name, action, began, "ok", operator=operator_name())
     try:

@@ -37,7 +37,7 @@ class Inventory:
             raise UsageError(f"{self.folder / 'apps'} holds no app yet", "write apps/<app>.yml there")
         for name in names:
             if name not in self.apps:
-                raise UsageError(f"the inventory has no app `{name}`{nearest(name, self.apps)}")
+                raise UsageError(f"the inventory has no app `{name[:80]}`{nearest(name, self.apps)}")
         chosen = [app for name, app in self.apps.items() if not names or name in names]
         if part is None:
             return tuple(copy for app in chosen for copy in app.copies)

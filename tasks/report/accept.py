@@ -23,6 +23,7 @@ from tasks.storage.records import Record, Records, operator_name
 from tasks.storage.repository import Side
 from tasks.storage.session import Session
 from tasks.storage.verdict import ACCEPT
+from tasks.terminal import whole_line
 
 Ask = Callable[[str], bool]
 
@@ -70,7 +71,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
             return 0
         for each in found:
             for line in each.lines:
-                print(line)
+                print(whole_line(line))
         count = len(found)
         if not ask(f"Take {'this archive' if count == 1 else f'these {count} archives'} as right, for everybody?"):
             print("nothing was accepted")

