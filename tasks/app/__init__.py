@@ -51,8 +51,8 @@ def add_app(
     May be run again at any time: what is there stays as it is, what is missing is made. At a terminal, what the options
     leave open is asked for.
     """
-    from tasks.app import adding
-    from tasks.app.wanted import Wanted
+    from tasks.app import add
+    from tasks.app.new_app import Wanted
 
     def trusts(where: str, shown: str) -> bool:
         if fingerprint:
@@ -73,7 +73,7 @@ def add_app(
         ssh_port=ssh_port,
         key=key,
     )
-    adding.run(c.config.inventory, wanted, trusts, print, lambda question: confirm(question, yes=yes))
+    add.run(c.config.inventory, wanted, trusts, print, lambda question: confirm(question, yes=yes))
 
 
 @task(
@@ -85,25 +85,25 @@ def remove_app(c: Any, app: str, yes: bool = False) -> None:
 
     Keeps its archives, passphrase and escrow copy, and says how to delete them.
     """
-    from tasks.app import removing
+    from tasks.app import remove
 
-    removing.run(c.config.inventory, app, lambda question: confirm(question, yes=yes), print)
+    remove.run(c.config.inventory, app, lambda question: confirm(question, yes=yes), print)
 
 
 @task(name="list", help={"app": APP_HELP}, iterable=["app"])
 def list_apps(c: Any, app: Any = None) -> None:
     """List the apps of the inventory: host, storage, what is backed up."""
-    from tasks.app import listing
+    from tasks.app import apps
 
-    print(listing.table(c.config.inventory, tuple(app or ())))
+    print(apps.table(c.config.inventory, tuple(app or ())))
 
 
 @task(name="check", help={"app": APP_HELP}, iterable=["app"])
 def check_apps(c: Any, app: Any = None) -> None:
     """Test that each app's host, server, storage and repository are reachable and ready. Changes nothing."""
-    from tasks.app import checking
+    from tasks.app import check
 
-    code = checking.run(c.config.inventory, tuple(app or ()))
+    code = check.run(c.config.inventory, tuple(app or ()))
     if code:
         raise Exit(code=code)
 

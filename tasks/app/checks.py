@@ -3,28 +3,27 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from tasks.app import files
+from tasks.app import files_check
 from tasks.app.finding import Check
 from tasks.app.programs import programs
-from tasks.borg import encryption, guard, locked
+from tasks.borg import encryption, guard, lock
+from tasks.borg.client.key_export import escrow_path, exported
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError, How
 from tasks.borg.escrow import read_copy
-from tasks.borg.key_export import escrow_path, exported
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError, How
 from tasks.crash import foreseen
 from tasks.errors import AppError, CloudbackupError, RefusedError
-from tasks.fleet import database
-from tasks.human import size
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, chunks, defaults, restore, server
+from tasks.mariadb import binlogs, chunk_sizes, mariadb_source, option_files, restore, server
+from tasks.records.record import Record
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
-from tasks.storage.records import Record
+from tasks.run.session import Session
+from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tasks.storage.sftp import SftpServer
 from tasks.storage.ssh import SshServer, host_key_path
-from tasks.storage.staged import Staged
+from tasks.units import size
 
 SPARE = 0.1  # share of a storage below which its free space is a warning
 QUICK = How(lock_wait=10, timeout=60)
@@ -127,11 +126,11 @@ def _own_key(session: Session, app: App, storage: SftpServer) -> Check:
 
 
 def _files(session: Session, app: App) -> Iterator[Check]:
-    yield from (Check(app.name, "files", *found) for found in files.findings(session, app))
+    yield from (Check(app.name, "files", *found) for found in files_check.findings(session, app))
 
 
 def _server(session: Session, app: App) -> Iterator[Check]:
-    asked = server.ask(session.host(app), database.access(app))
+    asked = server.ask(session.host(app), mariadb_source.access(app))
     yield Check(app.name, "mariadb", "ok", f"MariaDB {asked.version} answers {asked.account}, {size(asked.size)}")
     faults = server.faults(asked)
     for what, remedy in faults:
@@ -148,7 +147,7 @@ def _server(session: Session, app: App) -> Iterator[Check]:
 
 def _in_place(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
     """Tell what would keep the server from being restored in place."""
-    host, way = session.host(app), database.access(app)
+    host, way = session.host(app), mariadb_source.access(app)
     folder = way.database.datadir or (None if way.database.exec else asked.datadir)
     try:
         if folder:
@@ -165,9 +164,9 @@ def _in_place(session: Session, app: App, asked: server.Server) -> Iterator[Chec
 
 def _database_options(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
     assert app.mariadb is not None
-    if given := defaults.overridden(asked.tools.given):
+    if given := option_files.overridden(asked.tools.given):
         text = f"an option file has mariadb-backup {', '.join(given)}: backups override that"
-        yield Check(app.name, "mariadb", "warning", text, defaults.REMEDY)
+        yield Check(app.name, "mariadb", "warning", text, option_files.REMEDY)
     if app.mariadb.checkpoint and not asked.checkpoints:
         remedy = (
             "GRANT SUPER ON *.* makes backups smaller, and is optional; `checkpoint: false` says so (docs/mariadb.md)"
@@ -185,7 +184,7 @@ def _database_options(session: Session, app: App, asked: server.Server) -> Itera
             app.name, "mariadb", "error", "`safe_slave_backup` stops the replica, and the account may not", remedy
         )
     if app.mariadb.binlog:
-        look = binlogs.look(session.host(app), database.access(app))
+        look = binlogs.look(session.host(app), mariadb_source.access(app))
         yield Check(app.name, "binlog", "ok", f"binary logs in {look.directory}")
 
 
@@ -209,9 +208,9 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
     try:
         listing = archives(session.repository(app, side), how=QUICK)
     except BorgError as error:
-        if not locked.is_locked(error):
+        if not lock.is_locked(error):
             raise
-        told = locked.named(session, app, error)
+        told = lock.named(session, app, error)
         what = told.what.removeprefix(f"{app.name}: ")
         yield Check(app.name, "repository", "warning", f"{what}: not looked into", told.remedy)
         return
@@ -238,15 +237,15 @@ def _chunks(app: App, records: Sequence[Record]) -> Iterator[Check]:
     """Tell the chunk size of the database's archives, as the newest record says."""
     for record in reversed(records):
         used = record.details.get("chunk_size")
-        if record.source != database.SOURCE or not isinstance(used, int):
+        if record.source != mariadb_source.SOURCE or not isinstance(used, int):
             continue
-        text = f"the database is saved in chunks of {used // chunks.KIB} KiB"
+        text = f"the database is saved in chunks of {used // chunk_sizes.KIB} KiB"
         wanted = app.mariadb.chunk_size if app.mariadb else None
         if wanted not in (None, used):
-            text = f"{text}, the inventory says {wanted // chunks.KIB} KiB: the next backup stores everything anew"
+            text = f"{text}, the inventory says {wanted // chunk_sizes.KIB} KiB: the next backup stores everything anew"
             yield Check(app.name, "mariadb", "warning", text, "take `chunk_size` out unless that is meant")
         else:
-            memory = size(chunks.memory(record.size or 0, used))
+            memory = size(chunk_sizes.memory(record.size or 0, used))
             yield Check(app.name, "mariadb", "ok", f"{text}, for which borg takes {memory} of memory")
         return
 

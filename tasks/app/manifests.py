@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.app.moved import Moved, moved, object_name
+from tasks.app.pod_inventory import Moved, moved, object_name
 from tasks.app.pods import Mount, Plan, Values, cron_job
 from tasks.errors import UsageError
 from tasks.inventory import load

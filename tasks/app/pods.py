@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.app.moved import HOME
+from tasks.app.pod_inventory import HOME
 
 Values = dict[str, Any]
 GRACE = 60  # seconds in which a stopped run ends what it started

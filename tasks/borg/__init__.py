@@ -24,18 +24,18 @@ PATH_HELP = "only this path and what is below it; repeat it for several"
 @task(name="init", help={"app": APP_HELP}, iterable=["app"])
 def init_repository(c: Any, app: Any = None) -> None:
     """Make each app's encrypted repository, and export its key to the escrow folder. May be run again."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, app or (), work.initialise)
+    apps.each(c.config.inventory, app or (), verbs.initialise)
 
 
 @task(name="create", help={"app": APP_HELP}, iterable=["app"])
 def create_archive(c: Any, app: Any = None) -> None:
     """Save each app's files in a new archive (`inv backup` does this and more)."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
     from tasks.storage.repository import Side
 
-    apps.each(c.config.inventory, app or (), work.save_files, Side.HOST)
+    apps.each(c.config.inventory, app or (), verbs.save_files, Side.HOST)
 
 
 @task(
@@ -45,17 +45,17 @@ def create_archive(c: Any, app: Any = None) -> None:
 )
 def list_archives(c: Any, app: Any = None, archive: str = "", path: Any = None) -> None:
     """List the archives of each app, or what one archive holds."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, app or (), lambda opened: work.show_list(opened, archive, path or ()))
+    apps.each(c.config.inventory, app or (), lambda opened: verbs.show_list(opened, archive, path or ()))
 
 
 @task(name="info", help={"app": APP_HELP, "archive": ARCHIVE_HELP}, iterable=["app"])
 def show_info(c: Any, app: Any = None, archive: str = "") -> None:
     """Show the sizes of each app's repository, or of one archive."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, app or (), lambda opened: work.show_info(opened, archive))
+    apps.each(c.config.inventory, app or (), lambda opened: verbs.show_info(opened, archive))
 
 
 @task(
@@ -71,9 +71,9 @@ def show_info(c: Any, app: Any = None, archive: str = "") -> None:
 )
 def show_diff(c: Any, app: str, first: str, second: str = "latest", path: Any = None, storage: str = "") -> None:
     """Show what changed from one archive of an app to another."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.one(c.config.inventory, app, storage, lambda opened: work.show_diff(opened, first, second, path or ()))
+    apps.one(c.config.inventory, app, storage, lambda opened: verbs.show_diff(opened, first, second, path or ()))
 
 
 @task(
@@ -100,7 +100,7 @@ def extract_archive(
     """Extract an archive, or some paths of it, into a new folder (`inv restore` puts data back in its place)."""
     from pathlib import Path
 
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
     place = str(Path(target).expanduser().absolute())
     paths = tuple(path or ())
@@ -108,7 +108,7 @@ def extract_archive(
         c.config.inventory,
         app,
         storage,
-        lambda opened: work.extract_to(opened, archive, place, paths, trusted=trust_archive),
+        lambda opened: verbs.extract_to(opened, archive, place, paths, trusted=trust_archive),
     )
 
 
@@ -123,17 +123,17 @@ def extract_archive(
 )
 def mount_archives(c: Any, app: str, folder: str, archive: str = "", storage: str = "") -> None:
     """Mount an app's archives as folders on this machine. Backups of the app wait until it is unmounted."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.one(c.config.inventory, app, storage, lambda opened: work.mount_on(opened, folder, archive))
+    apps.one(c.config.inventory, app, storage, lambda opened: verbs.mount_on(opened, folder, archive))
 
 
 @task(name="umount", help={"app": ONE_APP_HELP, "folder": "where it is mounted", "storage": STORAGE_HELP})
 def umount_archives(c: Any, app: str, folder: str, storage: str = "") -> None:
     """Unmount what `borg.mount` mounted."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.one(c.config.inventory, app, storage, lambda opened: work.umount_from(opened, folder))
+    apps.one(c.config.inventory, app, storage, lambda opened: verbs.umount_from(opened, folder))
 
 
 @task(
@@ -158,11 +158,11 @@ def check_repository(
     last: int = 0,
 ) -> None:
     """Check that each app's repository is whole. Repairs nothing."""
-    from tasks.borg import apps, work
-    from tasks.borg.check import CheckOptions
+    from tasks.borg import apps, verbs
+    from tasks.borg.client.check import CheckOptions
 
     options = CheckOptions(repository_only, archives_only, verify_data, max_duration or None, last or None)
-    apps.each(c.config.inventory, app or (), lambda opened: work.show_check(opened, options))
+    apps.each(c.config.inventory, app or (), lambda opened: verbs.show_check(opened, options))
 
 
 @task(
@@ -177,10 +177,12 @@ def check_repository(
 )
 def prune_archives(c: Any, app: Any = None, dry_run: bool = False, yes: bool = False, force: bool = False) -> None:
     """Drop archives that `keep` does not keep. Until `borg.compact`, they can be brought back."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    def act(opened: apps.Opened) -> work.Lines:
-        return work.prune_sources(opened, dry_run=dry_run, force=force, ask=lambda question: confirm(question, yes=yes))
+    def act(opened: apps.Opened) -> verbs.Lines:
+        return verbs.prune_sources(
+            opened, dry_run=dry_run, force=force, ask=lambda question: confirm(question, yes=yes)
+        )
 
     apps.each(c.config.inventory, app or (), act)
 
@@ -200,10 +202,12 @@ def delete_archives(
     c: Any, app: str, archive: Any = None, yes: bool = False, force: bool = False, storage: str = ""
 ) -> None:
     """Drop named archives. Until `borg.compact`, they can be brought back."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    def act(opened: apps.Opened) -> work.Lines:
-        return work.delete_archives(opened, archive or (), force=force, ask=lambda question: confirm(question, yes=yes))
+    def act(opened: apps.Opened) -> verbs.Lines:
+        return verbs.delete_archives(
+            opened, archive or (), force=force, ask=lambda question: confirm(question, yes=yes)
+        )
 
     apps.one(c.config.inventory, app, storage, act)
 
@@ -215,10 +219,10 @@ def delete_archives(
 )
 def compact_repository(c: Any, app: Any = None, yes: bool = False, force: bool = False) -> None:
     """Free the space of pruned archives, for good."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    def act(opened: apps.Opened) -> work.Lines:
-        return work.free_space(opened, force=force, ask=lambda question: confirm(question, yes=yes))
+    def act(opened: apps.Opened) -> verbs.Lines:
+        return verbs.free_space(opened, force=force, ask=lambda question: confirm(question, yes=yes))
 
     apps.each(c.config.inventory, app or (), act)
 
@@ -248,20 +252,20 @@ def roll_back(
     storage: str = "",
 ) -> None:
     """Undo what was done to an app's repository since a transaction. Deletes nothing: what came later is kept aside."""
-    from tasks.borg import apps, given, work
+    from tasks.borg import apps, arguments, verbs
     from tasks.errors import UsageError
 
-    moment = given.moment(before) if before else None
+    moment = arguments.moment(before) if before else None
     if sum((to >= 0, moment is not None, undo, bool(remove))) > 1:
         raise UsageError("--to, --before, --undo and --remove exclude each other", "give one of them")
 
     def ask(question: str) -> bool:
         return confirm(question, yes=yes)
 
-    def act(opened: apps.Opened) -> work.Lines:
+    def act(opened: apps.Opened) -> verbs.Lines:
         if remove:
-            return work.remove_set_aside(opened, remove, force=force, ask=ask)
-        return work.roll_back(opened, to if to >= 0 else None, moment, undo=undo, ask=ask)
+            return verbs.remove_set_aside(opened, remove, force=force, ask=ask)
+        return verbs.roll_back(opened, to if to >= 0 else None, moment, undo=undo, ask=ask)
 
     apps.one(c.config.inventory, app, storage, act)
 
@@ -318,12 +322,12 @@ def publish_repository(c: Any, app: str, dry_run: bool = False, yes: bool = Fals
 )
 def change_passphrase(c: Any, app: str, new: str, yes: bool = False) -> None:
     """Give the key of an app's repository another passphrase, and export it to the escrow folder anew."""
-    from tasks.borg import apps, given, work
+    from tasks.borg import apps, arguments, verbs
 
-    secret = given.new_passphrase(new, app)
+    secret = arguments.new_passphrase(new, app)
 
-    def act(opened: apps.Opened) -> work.Lines:
-        return work.change_passphrase(opened, secret, ask=lambda question: confirm(question, yes=yes))
+    def act(opened: apps.Opened) -> verbs.Lines:
+        return verbs.change_passphrase(opened, secret, ask=lambda question: confirm(question, yes=yes))
 
     apps.each(c.config.inventory, (app,), act)
 
@@ -341,9 +345,9 @@ def renew_repository(c: Any, app: str, yes: bool = False, storage: str = "") -> 
 
     The host's old key is let in no more. Makes no backup; run again, it ends what was killed on the way.
     """
-    from tasks.borg import renewal
+    from tasks.borg import renew
 
-    renewal.run(c.config.inventory, app, storage, lambda question: confirm(question, yes=yes), print)
+    renew.run(c.config.inventory, app, storage, lambda question: confirm(question, yes=yes), print)
 
 
 @task(
@@ -353,17 +357,17 @@ def renew_repository(c: Any, app: str, yes: bool = False, storage: str = "") -> 
 )
 def export_key(c: Any, app: Any = None, replace: bool = False) -> None:
     """Export each repository's key to the escrow folder, and compare."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, app or (), lambda opened: work.export_key(opened, replace=replace))
+    apps.each(c.config.inventory, app or (), lambda opened: verbs.export_key(opened, replace=replace))
 
 
 @task(name="break-lock", help={"app": ONE_APP_HELP, "yes": "break the lock without being asked"})
 def remove_lock(c: Any, app: str, yes: bool = False) -> None:
     """Say who holds an app's repository, and remove the lock of a borg that is gone."""
-    from tasks.borg import apps, work
+    from tasks.borg import apps, verbs
 
-    def act(opened: apps.Opened) -> work.Lines:
-        return work.remove_lock(opened, ask=lambda question: confirm(question, yes=yes))
+    def act(opened: apps.Opened) -> verbs.Lines:
+        return verbs.remove_lock(opened, ask=lambda question: confirm(question, yes=yes))
 
     apps.each(c.config.inventory, (app,), act)

@@ -10,8 +10,8 @@ from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, RefusedError, UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
+from tasks.run.session import Session
 from tasks.storage.repository import Repository, Side
-from tasks.storage.session import Session
 from tasks.terminal import whole_line
 
 

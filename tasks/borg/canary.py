@@ -12,10 +12,10 @@ import shlex
 from dataclasses import dataclass, replace
 
 from tasks.answers import Answer, AnswerError, Text, read
+from tasks.borg.client.runner import UNLIMITED, BorgError, How, run_script
 from tasks.borg.host import canary
 from tasks.borg.restore import HostileError, Trust, restore_script, restored
 from tasks.borg.roots import roots
-from tasks.borg.runner import UNLIMITED, BorgError, How, run_script
 from tasks.errors import AppError, RefusedError
 from tasks.inventory.files import VerifyFiles
 from tasks.remote import walled

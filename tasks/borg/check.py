@@ -1,67 +1,38 @@
-"""`borg check`: is the repository whole? Never with `--repair`, which frees what it cannot mend."""
+"""`borg check`, and with it the question whether the repository is what our records say."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
-from tasks.borg.runner import PLAIN, BorgError, How, run
-from tasks.borg.versions import Outcome, outcome
-from tasks.errors import UsageError
-from tasks.remote.script import Words
-from tasks.storage.repository import Repository
+from tasks.borg import guard
+from tasks.borg.client.check import Checked, CheckOptions, check
+from tasks.borg.removal import Target, seen, vouched
+from tasks.errors import AppError
+from tasks.inventory.models import App
 
 
-@dataclass(frozen=True)
-class CheckOptions:
-    """How deep to look.
+def examine(target: Target, options: CheckOptions) -> tuple[Checked, dict[str, Any]]:
+    """Check; return what borg found, and details for the record: what looks wrong otherwise in `doubts`.
 
-    `verify_data` reads and decrypts every chunk. `max_duration` is in seconds: a partial check of the repository's
-    segments, the next one goes on from there. `last` looks at the newest archives only.
+    A repository in which nothing looks wrong is vouched for by the record. One whose every object was read and found to
+    be what it should has lost nothing by objects that were written again. Raises RefusedError, BorgError, HostError.
     """
-
-    repository_only: bool = False
-    archives_only: bool = False
-    verify_data: bool = False
-    max_duration: int | None = None
-    last: int | None = None
-
-
-@dataclass(frozen=True)
-class Checked:
-    """`problems` is what borg found, in its words; empty means whole. Time in seconds."""
-
-    problems: tuple[str, ...]
-    seconds: float
+    done = check(target.repository, options, target.how)
+    if done.problems:
+        return done, {}
+    found = guard.look(target.session, target.app, target.repository, target.how)
+    details = seen(found)
+    if found.doubts:
+        details["doubts"] = [doubt.text for doubt in found.doubts]
+    else:
+        details |= vouched(found)
+    if options.verify_data:
+        details["recount"] = True
+    return done, details
 
 
-_EXCLUDING: Mapping[str, str] = {
-    "archives_only": "a check of the repository only looks at no archives",
-    "verify_data": "a check of the repository only decrypts no data",
-    "last": "a check of the repository only looks at no archives",
-}
-
-
-def check_words(options: CheckOptions) -> Words:
-    """Return borg's words. Raises UsageError for options that exclude each other."""
-    repository_only = options.repository_only or options.max_duration is not None
-    for name, reason in _EXCLUDING.items():
-        if repository_only and getattr(options, name):
-            raise UsageError(f"--{name.replace('_', '-')} does not go with a partial check: {reason}")
-    return (
-        "check",
-        *(("--repository-only",) if repository_only else ()),
-        *(("--archives-only",) if options.archives_only else ()),
-        *(("--verify-data",) if options.verify_data else ()),
-        *((f"--max-duration={options.max_duration}",) if options.max_duration is not None else ()),
-        *((f"--last={options.last}",) if options.last is not None else ()),
-    )
-
-
-def check(repository: Repository, options: CheckOptions, how: How = PLAIN) -> Checked:
-    """Check and return what was found. Raises BorgError when the check itself failed, and what `Host.run` raises."""
-    result = run(repository, check_words(options), how)
-    if outcome(result.code) is Outcome.OK:
-        return Checked((), result.seconds)
-    problems = result.warnings or result.other_lines
-    if not problems:
-        raise BorgError(f"{repository.app}: borg check ended with code {result.code} and no word", "", result)
-    return Checked(problems, result.seconds)
+def refuse_damaged(app: App, done: Checked) -> None:
+    """Raise AppError when borg found something."""
+    if done.problems:
+        raise AppError(
+            f"{app.name}: the repository is damaged: {done.problems[0]}",
+            "keep a copy of it before anything else, then see borg's documentation of `check --repair`",
+        )

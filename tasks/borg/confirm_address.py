@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tasks.borg import guard
-from tasks.borg.list import archives
-from tasks.borg.runner import How
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import How
 from tasks.errors import RefusedError
 from tasks.inventory.models import App
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 
 Ask = Callable[[str], bool]
 ASKED = "BORG_RELOCATED_REPO_ACCESS_IS_OK"

@@ -8,7 +8,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from tasks.borg.key_export import escrow_path
+from tasks.borg.client.key_export import escrow_path
 from tasks.errors import AppError
 
 _FORM = re.compile(rb"BORG_KEY ([0-9a-f]{64})\s+([A-Za-z0-9+/=\s]+)")

@@ -8,16 +8,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tasks.borg import naming
-from tasks.borg.doubts import AT_WORK, CLOCKS_APART, Doubt, strangers
-from tasks.borg.list import Archive, archives
+from tasks.borg.anomalies import AT_WORK, CLOCKS_APART, Doubt, strangers
+from tasks.borg.client import archive_name
+from tasks.borg.client.list import Archive, archives
+from tasks.borg.client.runner import PLAIN, BorgError, How
 from tasks.borg.refusals import ACCEPT, FORCE, REFUSALS, Evidence, refusals
-from tasks.borg.runner import PLAIN, BorgError, How
 from tasks.errors import CloudbackupError, RefusedError
 from tasks.inventory.models import App
-from tasks.storage.ledger import REMOVING, TOKEN
+from tasks.records.ledger import REMOVING, TOKEN
+from tasks.run.session import Session
 from tasks.storage.repository import Repository
-from tasks.storage.session import Session
 
 LOOK = 2.0
 YOUNG = timedelta(days=1)
@@ -122,7 +122,7 @@ def _look(session: Session, app: App, repository: Repository, how: How) -> Evide
 
 def _just_ended(archive: Archive, found: Evidence) -> bool:
     """Tell whether an archive without a record can be of a backup that is about to write it."""
-    named = naming.parse(archive.name)
+    named = archive_name.parse(archive.name)
     return (
         named is not None
         and archive.name not in found.known.made.values()

@@ -6,11 +6,11 @@ Any archive can be taken by its name.
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.borg.list import Archive, Listing
+from tasks.borg.client.list import Archive, Listing
 from tasks.errors import RefusedError, UsageError
-from tasks.storage.ledger import ledger
-from tasks.storage.records import Records
-from tasks.storage.verdict import ACCEPT
+from tasks.records.ledger import ledger
+from tasks.records.record import Records
+from tasks.records.verdict import ACCEPT
 
 LATEST = "latest"
 UNKNOWN = "no record knows it: somebody with the host's key may have made it, so it proves nothing"

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Text, read
+from tasks.borg.client.messages import Message
 from tasks.borg.host import links, mounts, paths, patterns
-from tasks.borg.messages import Message
 from tasks.errors import AppError
 from tasks.remote.host import Host
 from tasks.remote.program import Program

@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from tasks.borg.apps import Opened
-from tasks.borg.list import archives
-from tasks.borg.noting import noted
-from tasks.borg.runner import checked
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import checked
+from tasks.borg.recorder import noted
 from tasks.errors import RefusedError, UsageError
-from tasks.human import size
-from tasks.storage.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
-from tasks.storage.publication import Loss
-from tasks.storage.records import Record, operator_name
+from tasks.records.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
+from tasks.records.record import Record, operator_name
+from tasks.storage.published.publication import Loss
 from tasks.storage.repository import Repository, Side
+from tasks.units import size
 
 ACTION = "publish"
 NAMED = 3

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tasks.answers import Answer, Count
+from tasks.borg.client.runner import PLAIN, BorgError, How, borg_words, environment, run_script
 from tasks.borg.host import entries, sample
-from tasks.borg.runner import PLAIN, BorgError, How, borg_words, environment, run_script
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from tasks.borg import naming
-from tasks.borg.doubts import CLOCKS_APART, Doubt, doubts
-from tasks.borg.list import Archive, Listing
+from tasks.borg.anomalies import CLOCKS_APART, Doubt, doubts
+from tasks.borg.client import archive_name
+from tasks.borg.client.list import Archive, Listing
 from tasks.inventory.models import App
-from tasks.storage.chronology import AHEAD, in_order
-from tasks.storage.ledger import Ledger, ledger
-from tasks.storage.records import UNCHANGED, Record, Records
+from tasks.records.chronology import AHEAD, in_order
+from tasks.records.ledger import Ledger, ledger
+from tasks.records.record import UNCHANGED, Record, Records
+from tasks.records.verdict import SAVING
 from tasks.storage.state import State
-from tasks.storage.verdict import SAVING
 
 MUST_BE_PROVEN = ("mariadb",)  # a database's archive is worth something only when a server was seen to start on it
 
@@ -188,7 +188,7 @@ def _unproven(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
 
 
 def _of(name: str) -> str:
-    named = naming.parse(name)
+    named = archive_name.parse(name)
     return named.source if named else ""
 
 

@@ -6,19 +6,20 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tasks.borg import break_lock
-from tasks.borg.doubts import ANNOUNCED, AT_WORK
-from tasks.borg.rollback import SHARED
+from tasks.borg.anomalies import ANNOUNCED, AT_WORK
+from tasks.borg.client import break_lock
+from tasks.borg.transactions import SHARED
 from tasks.errors import RefusedError, UsageError
 from tasks.inventory.models import App
+from tasks.records.chronology import texts
+from tasks.records.ledger import INTENT, REMOVING, TOKEN, Ledger, ledger
+from tasks.records.record import Record, operator_name
 from tasks.remote.files import Files
-from tasks.storage import clocks, set_aside
-from tasks.storage.chronology import texts
-from tasks.storage.ledger import INTENT, REMOVING, TOKEN, Ledger, ledger
-from tasks.storage.records import Record, operator_name
-from tasks.storage.session import Session
+from tasks.run import clocks
+from tasks.run.session import Session
+from tasks.storage import set_aside
+from tasks.storage.published.storage import Staged
 from tasks.storage.ssh import SshServer
-from tasks.storage.staged import Staged
 from tasks.storagebox.install import app_keys
 
 ACTION = "renew"

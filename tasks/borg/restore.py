@@ -10,18 +10,18 @@ from typing import Any
 from pydantic import Field
 
 from tasks.answers import Answer, Count, Name, Text
-from tasks.borg.extract import COMMAND
-from tasks.borg.host import entries, extraction, places, room, wall
+from tasks.borg.client.archive_name import TIME_FORMAT
+from tasks.borg.client.extract import COMMAND
+from tasks.borg.client.runner import UNLIMITED, How, Result, borg_words, environment, run_script
+from tasks.borg.host import entries, extraction, free_space, landlock, places
 from tasks.borg.host import restore as program
-from tasks.borg.naming import TIME_FORMAT
-from tasks.borg.runner import UNLIMITED, How, Result, borg_words, environment, run_script
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
 
-PROGRAM = Program(program, (wall, entries, extraction, places, room))
+PROGRAM = Program(program, (landlock, entries, extraction, places, free_space))
 DISTRUSTED = (
     "somebody with the host's key may have made it: look into it with `inv borg.list --archive NAME`; a device is "
     "restored with --trust-archive only, what writes outside of its folder never"

@@ -1,191 +1,322 @@
-"""To which points a repository can go back: the transactions that it has now, and what is known of each.
+"""`borg.rollback` for one app: shown, asked, announced, done, checked, held against what was foretold, recorded.
 
-A transaction's number is its last segment's, so a rollback lets the next ones take the numbers of those that it undid.
-What a record told of a number counts only while no rollback has undone it since.
+The order matters, and each step was tried (borg 1.2.4 and 1.4.5): the lock; `index`, `hints` and `integrity`, which
+borg makes anew; the segments after the transaction; the key from escrow, which borg only takes once the manifest can be
+read; what clients remember of the newer state, or they refuse the older one; a check. Nothing is deleted, and what was
+killed on the way is ended by the same command.
 """
 
+import os
 import posixpath
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+import secrets
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
-from tasks.borg.runner import PLAIN, How, borg_words, environment, run_script
-from tasks.errors import RefusedError, UsageError
+from tasks.borg import escrow, guard, transactions
+from tasks.borg.anomalies import doubts
+from tasks.borg.check import refuse_damaged
+from tasks.borg.client.check import CheckOptions, check
+from tasks.borg.client.key_export import escrow_path, exported
+from tasks.borg.client.list import archives
+from tasks.borg.recorder import Note
+from tasks.borg.removal import Target, seen, vouched
+from tasks.borg.transactions import ASIDE, BEFORE, TO, UNDID, Point, Undoing
+from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.records.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
+from tasks.records.record import Record, operator_name
 from tasks.remote.files import Files
-from tasks.remote.script import Script, quote
-from tasks.remote.secret import Secret
-from tasks.storage.chronology import Placed, in_order
-from tasks.storage.ledger import FREEING, INTENT, Ledger
-from tasks.storage.records import Record, Records
-from tasks.storage.repository import Repository
-from tasks.storage.set_aside import read_text
+from tasks.run import client_cache
+from tasks.storage import set_aside
+from tasks.storage.repository import Side
 
-SHARED = re.compile(r'"shared": \[\[')
-TO, ASIDE, UNDID, BEFORE = "to", "aside", "undid", "before_ids"  # in the details of a rollback's records
+Ask = Callable[[str], bool]
+SHOWN = 40  # points
 
 
 @dataclass(frozen=True)
-class Point:
-    """A transaction to which a repository can go back: its number, when it was, and what is known of it."""
+class Wanted:
+    """To which transaction: its number, or the last one before a moment; or the last rollback undone."""
 
-    transaction: int
-    time: datetime
-    what: str = "written by the app's host"
-    archive_ids: tuple[str, ...] | None = None
+    to: int | None = None
+    before: datetime | None = None
+    undo: bool = False
 
 
 @dataclass(frozen=True)
-class Undoing:
-    """What `--undo` takes back: a rollback to transaction `to`, the name of the folder that it set aside, the ids of
-    the archives that were there before it, None where those could not be listed, and of those that records had seen.
+class Move:
+    """What is going to be done: back to `to`, or what a rollback to there set aside (`undid`) put back.
+
+    `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
+    None where no record tells; `before` those that are there now, with their names, None where none can be listed;
+    `seen` those that records tell of at that point or before it: one that is not there then was gone before.
+    `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended.
     """
 
     to: int
     aside: str
-    archive_ids: tuple[str, ...] | None
+    foretold: tuple[str, ...] | None
+    before: dict[str, str] | None
+    undid: str = ""
+    tokens: tuple[str, ...] = field(default_factory=lambda: (secrets.token_hex(8),))
+    half: bool = False
     seen: frozenset[str] = frozenset()
 
-
-@dataclass
-class _Past:
-    """The points of a repository as its records are gone through, with those before each rollback, by its folder."""
-
-    points: dict[int, Point] = field(default_factory=dict)
-    before: dict[str, dict[int, Point]] = field(default_factory=dict)
-    undoable: list[Undoing] = field(default_factory=list)
-
-    def take_in(self, each: Placed, there: Collection[str]) -> None:
-        record, details = each.record, each.record.details
-        if record.action == "rollback" or details.get("of") == "rollback":
-            self._rolled_back(record, details, there)
-        if not isinstance(record.transaction, int) or record.action == INTENT:
-            return
-        if record.action in FREEING and details.get("space"):  # what older points need may be gone
-            self.points, self.before, self.undoable = {}, {}, []
-        what = " ".join(filter(None, ("after the", record.action, record.source and f"of {record.source}")))
-        self.points[record.transaction] = Point(record.transaction, each.time, what, record.archive_ids)
-
-    def _rolled_back(self, record: Record, details: Mapping[str, Any], there: Collection[str]) -> None:
-        to, aside, undid = details.get(TO), str(details.get(ASIDE, "")), str(details.get(UNDID, ""))
-        announced = record.action == INTENT
-        if not isinstance(to, int) or aside in self.before or (announced and aside not in there):
-            return  # told of already, or announced and never begun
-        ids = details.get(BEFORE)
-        if aside:
-            self.before[aside] = dict(self.points)
-            known = tuple(ids) if isinstance(ids, list | tuple) else None
-            self.undoable.append(Undoing(to, aside, known, seen_by(self.points, max(self.points, default=0))))
-        if undid:
-            self.points = self.before.get(undid, {})
-            self.undoable = [each for each in self.undoable if each.aside != undid]
-        else:
-            self.points = {number: point for number, point in self.points.items() if number <= to}
+    @property
+    def details(self) -> dict[str, object]:
+        """What its records say of it, whatever becomes of it."""
+        undid = {UNDID: self.undid} if self.undid else {}
+        return {TO: self.to, ASIDE: self.aside, BEFORE: None if self.before is None else list(self.before), **undid}
 
 
-def past(records: Records, now: datetime, there: Collection[str]) -> tuple[dict[int, Point], list[Undoing]]:
-    """Return by number the points that records tell of and no rollback undid, and the rollbacks that can be undone.
+def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[str]:
+    """Take an app's repository back, and yield what a person should know. Raises UsageError without a wanted point.
 
-    None from before our own hand last freed space. `there` are the names of the folders that are set aside.
+    Raises RefusedError when somebody works in the repository, AppError, BorgError, HostError; nothing is lost then.
     """
-    found = _Past()
-    for each in in_order(records, now):
-        found.take_in(each, there)
-    return found.points, [each for each in found.undoable if each.aside in there]
-
-
-def points(
-    logged: Mapping[int, datetime], told: Mapping[int, Point], segments: Collection[int], freed: int = 0
-) -> list[Point]:
-    """Return the points that a repository has now, oldest first.
-
-    `logged` is its own log of transactions, `told` what the records tell of some, `segments` are the numbers of those
-    that are there. None before `freed`, the transaction at which our own hand last freed space.
-    """
-    found = {number: Point(number, time) for number, time in logged.items()}
-    for number, point in told.items():
-        found[number] = Point(number, logged.get(number, point.time), point.what, point.archive_ids)
-    return [found[number] for number in sorted(found) if number >= freed and number in segments]
-
-
-def freed_at(records: Records) -> int:
-    """Return the transaction at which our own hand last freed space; 0 when it never did."""
-    freed = (
-        record.transaction
-        for record in records.all
-        if record.action in FREEING and record.details.get("space") and isinstance(record.transaction, int)
-    )
-    return max(freed, default=0)
-
-
-def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | None) -> Point:
-    """Return the point that a person means. Raises UsageError when there is none."""
-    if to is not None:
-        chosen = [point for point in found if point.transaction == to]
-    elif before is not None:
-        chosen = [point for point in found if point.time < before][-1:]
+    note.wanted = False
+    name, storage = target.app.name, target.session.storage_of(target.app)
+    files, folder = place(target)
+    records, now = storage.read_history(target.app), datetime.now(UTC)
+    known = ledger(records, now)
+    aside = set_aside.folders(files, folder)
+    told, undoable = transactions.past(records, now, {posixpath.basename(each) for each in aside})
+    if wanted.to is None and wanted.before is None and not wanted.undo:
+        yield from set_aside.told(aside, name)
+    before = yield from _listed(target)
+    stands = _stands(target, files, folder)
+    if wanted.undo:
+        move = _undone(target, undoable, before, known)
+        yield from _foretold(target, move, known)
+        question = f"Undo the rollback of {name} to transaction {move.to}?"
     else:
-        raise UsageError(
-            f"{app}: name one of these transactions", "--to NUMBER, or --before TIME for the last one before a time"
+        there = set_aside.segments(files, folder)
+        logged = set_aside.logged(set_aside.read_text(files, posixpath.join(folder, "transactions")))
+        found = transactions.points(logged, told, there, transactions.freed_at(records))
+        if wanted.to is None and wanted.before is None:
+            yield from (_line(point) for point in found[-SHOWN:])
+        point = transactions.choose(found, name, wanted.to, wanted.before)
+        yield f"{name}: back to transaction {point.transaction}, of {point.time:%Y-%m-%d %H:%M:%S} UTC"
+        move = replace(_back(target, point, before, known), seen=transactions.seen_by(told, point.transaction))
+        yield from _foretold(target, move, known)
+        question = f"Take the repository of {name} back to transaction {point.transaction}?"
+    if not ask(question):
+        yield f"{name}: nothing was changed"
+        return
+    if _stands(target, files, folder) != stands:
+        raise RefusedError(
+            f"{name}: somebody changed the repository while the question waited, so nothing is taken back",
+            "run the same command again: it shows what would go now",
         )
-    if not chosen:
-        raise UsageError(
-            f"{app}: the repository cannot go back there", "without --to and --before all points are shown"
+    note.answered()
+    note.wanted = True
+    note.add(move.details)
+    _announce(target, move)
+    yield from _moved(files, folder, move, name)
+    yield from _made_usable(target, files, folder)
+    note.add({ENDS: list(move.tokens)})
+    note.add(_details(target, move, known))
+    yield f"{name}: is as it was, and whole; change the passphrase and the host's key if the host was not yours"
+
+
+def place(target: Target) -> tuple[Files, str]:
+    """Return the files and the folder of a repository that can be taken back. Raises RefusedError for a copy."""
+    storage = target.session.storage_of(target.app)
+    if target.repository.publication is not None:
+        raise RefusedError(
+            f"{target.app.name}: a storage of kind {storage.kind} has no rollback: its repositories are copies",
+            "bring an older state back by the versions that the storage keeps, where it keeps any",
         )
-    return chosen[0]
+    return storage.lock_place(target.app)
 
 
-def unlike(foretold: Collection[str], there: Collection[str], known: Ledger) -> list[str]:
-    """Return what is not as it was foretold of a rollback's archives, a phrase each; none when all is.
-
-    An archive more is no fault when it is ours: it was made while the record of that point was written.
-    """
-    missing, more = set(foretold) - set(there), set(there) - set(foretold) - set(known.made)
-
-    def names(ids: Collection[str]) -> str:
-        return " and ".join(sorted(known.made.get(each) or f"one of id {each[:12]}" for each in ids))
-
-    found = [f"{names(missing)} did not come back"] if missing else []
-    return [*found, f"{names(more)} is still there"] if more else found
+def _stands(target: Target, files: Files, folder: str) -> object:
+    """Return what differs once anybody has changed the repository, or set something of it aside."""
+    mark = target.session.storage_of(target.app).marks((target.app,))[0]
+    return mark, frozenset(set_aside.segments(files, folder)), tuple(set_aside.folders(files, folder))
 
 
-@contextmanager
-def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
-    """Hold borg's exclusive lock of the repository in `folder` (borg's `locking.py`; without `borg with-lock`, which
-    writes a transaction of its own). Raises RefusedError when somebody else has it.
-    """
-    lock = posixpath.join(folder, "lock.exclusive")
-    mine = posixpath.join(lock, holder)
-    if files.exists(lock):
-        raise RefusedError("the repository is locked", "wait for whoever works there, or see `inv borg.break-lock`")
-    files.make_directory(lock)
-    files.write_new(mine, b"")
+def _line(point: Point) -> str:
+    return f"  {point.transaction:>6}  {point.time:%Y-%m-%d %H:%M:%S} UTC  {point.what}"
+
+
+def _listed(target: Target) -> Generator[str, None, dict[str, str] | None]:
+    """Return the archives that are there now, by id with their names; where they cannot be listed, None, and say so."""
     try:
-        if files.names(lock) != [holder] or SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))):
-            raise RefusedError("the repository is being read", "wait for whoever works there")
-        yield
-    finally:
-        files.remove(mine)
-        files.remove(lock)
+        return {each.id: each.name for each in archives(target.repository, how=target.how).archives}
+    except CloudbackupError as error:
+        name = target.app.name
+        yield f"{name}: now nothing can be listed: {error.what.removeprefix(f'{name}: ')}"
+        return None
 
 
-def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
-    """Put an exported key into the repository in the place of the one there. Raises BorgError, HostError."""
-    words = quote(borg_words(repository, ("key", "import", "::", "-"), how))
-    given = {**environment(repository, how), "CLOUDBACKUP_KEY": Secret(key.decode())}
-    run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
+def _begun(known: Ledger) -> Record | None:
+    """Return the announcement of a rollback that has not ended."""
+    return next((each for each in reversed(known.unfinished) if each.details.get("of") == "rollback"), None)
 
 
-def seen_by(told: Mapping[int, Point], to: int) -> frozenset[str]:
-    """Return the archives that records saw at a transaction or before it: what is not among them was made later."""
-    return frozenset(each for number, point in told.items() if number <= to for each in point.archive_ids or ())
+def _back(target: Target, point: Point, before: dict[str, str] | None, known: Ledger) -> Move:
+    """Return the move to a point; one that was begun is gone on with. Raises RefusedError while another one is."""
+    begun = _begun(known)
+    if begun is None:
+        aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
+        return Move(point.transaction, aside, point.archive_ids, before)
+    if begun.details.get(UNDID) or begun.details.get(TO) != point.transaction:
+        raise _not_ended(target, begun)
+    return Move(
+        point.transaction, str(begun.details[ASIDE]), point.archive_ids, _ids_before(begun), tokens=_tokens(begun)
+    )
 
 
-def known_after(ids: Sequence[str], known: Ledger) -> list[str]:
-    """Return which of the archives that are there after a rollback are ours.
+def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] | None, known: Ledger) -> Move:
+    """Return the move that undoes the last rollback. Raises UsageError when there is none, RefusedError as `_back`."""
+    begun = _begun(known)
+    if begun is not None and begun.details.get(UNDID):
+        ids = begun.details.get("foretold_ids")
+        return Move(
+            int(begun.details[TO]),
+            str(begun.details[ASIDE]),
+            tuple(ids) if ids is not None else None,
+            _ids_before(begun),
+            str(begun.details[UNDID]),
+            (*_tokens(begun), *(each for half in _half(known, begun.details[UNDID]) for each in _tokens(half))),
+            bool(_half(known, begun.details[UNDID])),
+            next((each.seen for each in undoable if each.aside == begun.details[UNDID]), frozenset()),
+        )
+    if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
+        raise _not_ended(target, begun)  # it has moved nothing yet
+    if not undoable:
+        raise UsageError(
+            f"{target.app.name}: there is no rollback that can be undone",
+            "what it set aside was removed, or space was freed since; without --undo all points are shown",
+        )
+    last = undoable[-1]
+    aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
+    own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen)
+    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)), half=True)
 
-    That a record saw one is not enough: or a rollback to after a forgery would vouch for it.
+
+def _half(known: Ledger, aside: object) -> list[Record]:
+    """Return the announcement of the rollback into a folder, where that has not ended."""
+    return [each for each in known.unfinished if each.details.get(ASIDE) == aside]
+
+
+def _ids_before(begun: Record) -> dict[str, str] | None:
+    ids = begun.details.get(BEFORE)
+    return dict.fromkeys(map(str, ids), "") if ids is not None else None
+
+
+def _tokens(begun: Record) -> tuple[str, ...]:
+    return (str(begun.details[TOKEN]),)
+
+
+def _not_ended(target: Target, begun: Record) -> RefusedError:
+    name, undo = target.app.name, bool(begun.details.get(UNDID))
+    again = f"`inv borg.rollback --app {name} {'--undo' if undo else '--to ' + str(begun.details.get(TO))}`"
+    what = "the undoing of a rollback" if undo else f"a rollback to transaction {begun.details.get(TO)}"
+    other = "" if undo else f"; `inv borg.rollback --app {name} --undo` takes it back"
+    return RefusedError(f"{name}: {what} was begun and has not ended", f"{again} ends it{other}")
+
+
+def _foretold(target: Target, move: Move, known: Ledger) -> Iterator[str]:
+    """Yield which archives will disappear and which will come back, as far as the records tell."""
+    name, now = target.app.name, move.before or {}
+    if move.foretold is None:
+        yield f"{name}: which archives that changes is not recorded; nothing is deleted"
+        return
+    yield from (f"  goes: {each or key[:12]}" for key, each in now.items() if key not in move.foretold)
+    back = [key for key in move.foretold if key not in now]
+    yield from (f"  comes back: {known.made.get(key) or key[:12]}" for key in back)
+    for key in sorted(known.expected - set(now) - set(move.foretold), key=lambda key: known.made.get(key, "")):
+        why = "gone before that, and still missed" if key in move.seen else "made later"
+        yield f"  stays away: {known.made.get(key) or key[:12]}, which was {why}"
+
+
+def _announce(target: Target, move: Move) -> None:
+    """Write down what is going to be moved where, so that whoever finds it half done can end it."""
+    foretold = None if move.foretold is None else list(move.foretold)
+    details = {**move.details, "of": "rollback", "foretold_ids": foretold, TOKEN: move.tokens[0]}
+    record = Record(target.app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
+    target.session.storage_of(target.app).write_record(target.app, record)
+
+
+def _moved(files: Files, folder: str, move: Move, name: str) -> Iterator[str]:
+    aside = posixpath.join(posixpath.dirname(folder), move.aside)
+    with transactions.locked(files, folder, f"cloudbackup-rollback.{os.getpid()}-0"):
+        if move.undid:
+            undid = posixpath.join(posixpath.dirname(folder), move.undid)
+            if move.half:
+                set_aside.take_rest(files, folder, move.to, undid, aside)
+            count = set_aside.bring_back(files, folder, move.to, undid, aside)
+            yield f"{name}: {count} segments brought back from {undid}; what was there instead is in {aside}"
+            return
+        count = set_aside.take(files, folder, move.to, aside)
+    yield f"{name}: {count} segments moved to {aside}; --undo brings them back, --remove deletes them for good"
+
+
+def _made_usable(target: Target, files: Files, folder: str) -> Iterator[str]:
+    """Let clients forget the other state, bring the key back where it is not ours, and check."""
+    identity = client_cache.repository_id(files.read(posixpath.join(folder, "config")))
+    yield from _forgotten(target, identity)
+    yield from _key(target, identity)
+    refuse_damaged(target.app, check(target.repository, CheckOptions(), target.how))
+
+
+def _forgotten(target: Target, identity: str) -> Iterator[str]:
+    """Let both sides forget the newer state. A host that cannot be reached is told of."""
+    client_cache.forget(target.repository, identity)
+    try:
+        host = target.session.repository(target.app, Side.HOST)
+        done = client_cache.forget(host, identity)
+    except CloudbackupError:
+        done = False
+    if not done:
+        yield (
+            f"{target.app.name}: {target.app.host} could not be reached: before its next backup remove there "
+            f"~/.cache/borg/{identity} and ~/.config/borg/security/{identity}/manifest-timestamp"
+        )
+
+
+def _key(target: Target, identity: str) -> Iterator[str]:
+    """Bring the key back from escrow where the repository's is another one."""
+    name, folder = target.app.name, target.session.inventory.escrow
+    path = escrow_path(folder, target.repository.storage, name)
+    if fault := escrow.fault(folder, target.repository.storage, name, identity, None):
+        yield f"{name}: the key in the repository stays: {fault}"
+        return
+    kept = path.read_bytes()
+    try:
+        same = exported(target.repository, how=target.how) == kept
+    except CloudbackupError:
+        same = False
+    if not same:
+        transactions.key_import(target.repository, kept, target.how)
+        yield f"{name}: the key is again the one in {path}"
+
+
+def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
+    """Return the record's details. It vouches for what is there only where that is what was foretold.
+
+    What a person was told to go counts as removed by us; what was gone before and did not come back is still missed.
+    Raises AppError when the archives are not those that were foretold.
     """
-    return [each for each in ids if each in known.ours]
+    found = guard.look(target.session, target.app, target.repository, target.how, patience=guard.AT_ONCE)
+    there = [archive.id for archive in found.listing.archives]
+    name = target.app.name
+    if move.foretold is not None and (wrong := transactions.unlike(move.foretold, there, known)):
+        raise AppError(
+            f"{name}: the repository is whole, and not what was foretold: {'; '.join(wrong)}",
+            f"nothing of it counts as right; `inv borg.rollback --app {name} --undo` takes it back, "
+            "and without --undo all points are shown",
+        )
+    gone = known.expected - set(there)
+    removed = gone & set(move.before or ()) | (gone - move.seen if move.foretold is not None else set())
+    ours = transactions.known_after(there, known)
+    vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
+    earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})
+    vouches = vouches and not any(each.kind == "objects" for each in doubts([], found.state, earlier, found.now))
+    return (
+        seen(found)
+        | (vouched(found, without=set(there) - set(ours)) if vouches else {})
+        | {"removed_ids": sorted(removed), "recount": True}
+    )

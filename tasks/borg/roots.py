@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tasks.answers import Answer, AnswerError, Name, Text, read
+from tasks.borg.client.runner import PLAIN, BorgError, How, run
 from tasks.borg.host.links import HOPS
-from tasks.borg.runner import PLAIN, BorgError, How, run
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 

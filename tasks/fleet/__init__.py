@@ -91,16 +91,16 @@ def mariadb_binlog(
 
 
 def _backup(c: Any, chosen: tuple[Any, Any, str, int], dry_run: bool, quiet: bool, verbose: bool) -> None:
-    from tasks.fleet import saving
-    from tasks.fleet.view import Telling
+    import tasks.fleet.backup as fleet_backup
+    from tasks.run.view import Telling
 
     app, source, part, parallel = chosen
     telling = Telling(quiet, verbose)
-    options = saving.Options(tuple(app or ()), tuple(source or ()), part or None, parallel, telling)
+    options = fleet_backup.Options(tuple(app or ()), tuple(source or ()), part or None, parallel, telling)
     if dry_run:
-        saving.show(c.config.inventory, options)
+        fleet_backup.show(c.config.inventory, options)
         return
-    code = saving.run(c.config.inventory, options)
+    code = fleet_backup.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)
 
@@ -156,13 +156,13 @@ def _restore(
     yes: bool,
     trusted: bool = False,
 ) -> None:
+    import tasks.fleet.restore as fleet_restore
     from tasks.cli import confirm
-    from tasks.fleet import restoring
 
     name, storage = archive
     where = target or None, to or None, at or None, storage or None
-    options = restoring.Options(app, tuple(source or ()), name, *where, trusted=trusted)
-    code = restoring.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    options = fleet_restore.Options(app, tuple(source or ()), name, *where, trusted=trusted)
+    code = fleet_restore.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)
 
@@ -225,12 +225,12 @@ def _verify(
     sample: str = "",
     everything: bool = False,
 ) -> None:
-    from tasks.fleet import verifying
-    from tasks.fleet.view import Telling
+    import tasks.fleet.verify as fleet_verify
+    from tasks.run.view import Telling
 
     (app, source, part, parallel), (archive, to, scratch, trust) = chosen, drill
-    least, share = verifying.sample(sample)
-    options = verifying.Options(
+    least, share = fleet_verify.sample(sample)
+    options = fleet_verify.Options(
         apps=tuple(app or ()),
         sources=tuple(source or ()),
         archive=archive,
@@ -239,11 +239,11 @@ def _verify(
         to=to or None,
         sample=None if everything else least,
         share=share,
-        folder=scratch or verifying.FOLDER,
+        folder=scratch or fleet_verify.FOLDER,
         trust=trust,
         telling=Telling(**told),
     )
-    code = verifying.run(c.config.inventory, options)
+    code = fleet_verify.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)
 
@@ -275,13 +275,13 @@ def prune(
     verbose: bool = False,
 ) -> None:
     """Drop archives that `keep` does not keep, and free their space, unless a repository looks wrong."""
+    import tasks.fleet.prune as fleet_prune
     from tasks.cli import confirm
-    from tasks.fleet import pruning
-    from tasks.fleet.view import Telling
+    from tasks.run.view import Telling
 
     chosen = tuple(app or ()), tuple(source or ()), part or None, parallel
-    options = pruning.Options(*chosen, dry_run=dry_run, force=force, telling=Telling(quiet, verbose))
-    code = pruning.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
+    options = fleet_prune.Options(*chosen, dry_run=dry_run, force=force, telling=Telling(quiet, verbose))
+    code = fleet_prune.run(c.config.inventory, options, lambda question: confirm(question, yes=yes))
     if code:
         raise Exit(code=code)
 
@@ -311,12 +311,12 @@ def check(
     verbose: bool = False,
 ) -> None:
     """Check that each app's repository is whole, and holds what the records say. Repairs nothing."""
-    from tasks.borg.check import CheckOptions
-    from tasks.fleet import checking
-    from tasks.fleet.view import Telling
+    import tasks.fleet.check as fleet_check
+    from tasks.borg.client.check import CheckOptions
+    from tasks.run.view import Telling
 
     depth = CheckOptions(repository_only, verify_data=verify_data, max_duration=max_duration or None)
-    options = checking.Options(tuple(app or ()), part or None, parallel, depth, Telling(quiet, verbose))
-    code = checking.run(c.config.inventory, options)
+    options = fleet_check.Options(tuple(app or ()), part or None, parallel, depth, Telling(quiet, verbose))
+    code = fleet_check.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)

@@ -5,25 +5,25 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tasks.borg import encryption, locked
-from tasks.borg.create import UnencryptedError
-from tasks.borg.list import archives
-from tasks.borg.messages import Progress
-from tasks.borg.runner import BorgError, How
+from tasks.borg import encryption, lock
+from tasks.borg.catalog import known_listing, last_size, looked_anew
+from tasks.borg.client.create import UnencryptedError
+from tasks.borg.client.list import archives
+from tasks.borg.client.messages import Progress
+from tasks.borg.client.runner import BorgError, How
 from tasks.crash import foreseen
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError
-from tasks.fleet import sources
-from tasks.fleet.again import RETRIED, waiting
 from tasks.fleet.comment import commented
 from tasks.fleet.hooks import around
-from tasks.fleet.outcome import Outcome, attempted
-from tasks.fleet.recording import alarmed, confirmed, recorded
-from tasks.fleet.view import View
+from tasks.fleet.recorder import alarmed, confirmed, recorded
 from tasks.inventory.models import App
-from tasks.report.looking import known_listing, last_size, looked_anew
-from tasks.storage import clocks
+from tasks.run import clocks
+from tasks.run.outcome import Outcome, attempted
+from tasks.run.retry import RETRIED, waiting
+from tasks.run.session import Session
+from tasks.run.view import View
+from tasks.sources import registry
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 
 LOOK = How(lock_wait=60, timeout=300)
 
@@ -127,14 +127,14 @@ class AppBackup:
     def _saved(self, source: str, began: datetime) -> Outcome:
         self._refuse_unencrypted()
         try:
-            return sources.save(self.session, self.app, source, began, self._listener(source))
+            return registry.save(self.session, self.app, source, began, self._listener(source))
         except UnencryptedError:
             with suppress(CloudbackupError):  # so that the next backup knows it before it sends anything
                 looked_anew(self.session, self.app, LOOK, {})
             raise
         except BorgError as error:
-            if locked.is_locked(error):
-                raise locked.named(self.session, self.app, error) from error
+            if lock.is_locked(error):
+                raise lock.named(self.session, self.app, error) from error
             raise
 
     def _refuse_unencrypted(self) -> None:
@@ -149,7 +149,7 @@ class AppBackup:
         if not encryption.is_encrypted(mode):
             raise AppError(f"{encryption.fault(self.app.name, mode)}, so nothing was saved", encryption.REMEDY)
 
-    def _listener(self, source: str) -> sources.OnProgress:
+    def _listener(self, source: str) -> registry.OnProgress:
         total = last_size(self.session, self.app, source)
 
         def listen(progress: Progress) -> None:

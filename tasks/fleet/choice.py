@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from tasks.borg import naming
-from tasks.borg.extract import size
+from tasks.borg.client import archive_name
+from tasks.borg.client.extract import size
+from tasks.borg.client.list import Archive, Listing, archives, look_up
 from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
-from tasks.borg.list import Archive, Listing, archives, look_up
 from tasks.errors import UsageError
-from tasks.fleet import database
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
-from tasks.storage.records import Records
+from tasks.mariadb import mariadb_source
+from tasks.records.record import Records
+from tasks.records.verdict import Verdict, verdict_of_comment, verdicts
+from tasks.run.session import Session
 from tasks.storage.repository import Repository
-from tasks.storage.session import Session
-from tasks.storage.verdict import Verdict, verdict_of_comment, verdicts
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Choices:
 
         `sources` are those that were asked for.
         """
-        named = naming.parse(wanted)
+        named = archive_name.parse(wanted)
         if named is not None:
             source = named.source
         elif len(sources) == 1:
             return sources[0]
         else:
             archive = self.named(wanted)
-            source = "mariadb" if size(self.repository, archive.name, (database.STREAM,))[1] else "files"
+            source = "mariadb" if size(self.repository, archive.name, (mariadb_source.STREAM,))[1] else "files"
         if sources and source not in sources:
             raise UsageError(f"{wanted} is an archive of {source}, not of {', '.join(sources)}")
         return source

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from tasks.borg.list import look_up
-from tasks.borg.recreate import annotate
+from tasks.borg.client.list import look_up
+from tasks.borg.client.recreate import annotate
 from tasks.errors import CloudbackupError
-from tasks.fleet.outcome import Outcome
-from tasks.fleet.recording import confirmed
+from tasks.fleet.recorder import confirmed
 from tasks.inventory.models import App
-from tasks.storage.records import Record
+from tasks.records.record import Record
+from tasks.records.verdict import verdict_of
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
-from tasks.storage.verdict import verdict_of
 
 
 def commented(session: Session, app: App, outcome: Outcome) -> Outcome:

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tasks import human
-from tasks.borg import canary, naming, read_back
+from tasks import units
+from tasks.borg import canary, read_back
+from tasks.borg.client import archive_name
 from tasks.borg.read_back import Window
 from tasks.errors import AppError
 from tasks.fleet.choice import Choice, Choices
-from tasks.fleet.outcome import Outcome
 from tasks.inventory.models import App
-from tasks.storage.records import Record
-from tasks.storage.session import Session
+from tasks.records.record import Record
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
 
 SHARE_DAYS = 90  # for how long a file that was read counts as read
 DRILLS = 400  # records of drills that are read: more than one a day in that time
@@ -44,7 +45,7 @@ def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcom
     read_share = round(read_back.share([*windows, done.window]), 6)
     where = repository.host.name
     read = f"{done.read} of {done.files} files read on {where}, their checksums hold"
-    within = f"({human.percent(read_share)} of all files within {SHARE_DAYS} days)"
+    within = f"({units.percent(read_share)} of all files within {SHARE_DAYS} days)"
     return Outcome(
         app=app.name,
         source="files",
@@ -75,7 +76,7 @@ def _read_before(session: Session, app: App) -> tuple[list[Window], datetime | N
     proofs = [each for each in records if (each.action, each.source, each.outcome) == ("verify", "files", "ok")]
     recent = datetime.now(UTC) - timedelta(days=SHARE_DAYS)
     windows = [window for each in proofs if each.time >= recent for window in _window(each)]
-    named = naming.parse(proofs[-1].archive or "") if proofs else None
+    named = archive_name.parse(proofs[-1].archive or "") if proofs else None
     return windows, named.time if named else None
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.inventory import document, faults
+from tasks.inventory import document, validation
 from tasks.inventory.document import Data, Document
 from tasks.inventory.errors import InventoryError, Problem, nearest
 from tasks.inventory.inventory import Inventory
@@ -53,7 +53,7 @@ def parse(source: Document, model: type[Model]) -> Model | None:
         # By way of JSON, where pydantic's strict mode takes lists for tuples.
         parsed = model.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
-        faults.note(source, model, error)
+        validation.note(source, model, error)
         return None
     return None if source.problems else parsed
 

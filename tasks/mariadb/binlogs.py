@@ -15,14 +15,15 @@ from pydantic import Field
 
 from tasks import answers
 from tasks.answers import LAST_SECOND, Answer, Count, Text, Unix
-from tasks.mariadb import binlog, collect, failures
+from tasks.mariadb import errors
 from tasks.mariadb.access import CLIENT, Access
+from tasks.mariadb.host import binlog_format, collect_binlogs
+from tasks.records.recoverable import REPLICATED
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
-from tasks.storage.moments import REPLICATED
 
-PROGRAM = Program(collect, (binlog,))
+PROGRAM = Program(collect_binlogs, (binlog_format,))
 HEAD = 512  # bytes of a file that hold its Format_description
 # What a statement in the binary log does not bring along, and its replay needs.
 KEPT = (
@@ -152,7 +153,7 @@ class Look:
 
         The state alone does not tell: a restored server reaches the same numbers with other transactions.
         """
-        return self.last == saved.last and binlog.state(self.state) == binlog.state(saved.state)
+        return self.last == saved.last and binlog_format.state(self.state) == binlog_format.state(saved.state)
 
 
 def look(host: Host, access: Access, name: str | None = None) -> Look:
@@ -172,14 +173,14 @@ printf 'zone\\t'; {quote(access.beside(_ZONE))} </dev/null
         body += f'echo {quote((_MARK,))}\n{head} "$directory"/{quote((name,))} </dev/null || :\n'
     output = host.run(Script(body, access.environment), timeout=60)
     if not output.ok:
-        raise failures.error(output.error_text, f"{host.name}: cannot ask the database server")
+        raise errors.error(output.error_text, f"{host.name}: cannot ask the database server")
     answer, _, head = output.text.partition(_MARK)
     rows = [line.split("\t") for line in answer.splitlines()]
     variables = {row[0]: row[1] for row in rows if len(row) == 2}
     _require(host, variables)
     now = answers.whole(rows[0][0])
     if now is None or now > LAST_SECOND or "gtid_binlog_state" not in variables:
-        raise failures.DatabaseError(f"{host.name}: the database server's answer has an unknown form")
+        raise errors.DatabaseError(f"{host.name}: the database server's answer has an unknown form")
     directory = posixpath.dirname(variables["log_bin_basename"])
     options = {option: variables[option] for option in KEPT if option in variables}
     zone = variables.get("zone", "").strip()
@@ -201,19 +202,19 @@ def unlogged(variables: Mapping[str, str]) -> str:
 
 def _require(host: Host, variables: Mapping[str, str]) -> None:
     if variables.get("log_bin") != "ON" or not variables.get("log_bin_basename"):
-        raise failures.DatabaseError(
+        raise errors.DatabaseError(
             f"{host.name}: the server writes no binary logs",
             "set log_bin in its option file and restart it, or take `binlog: true` out of the inventory",
         )
     if variables.get("encrypt_binlog") == "ON":
-        raise failures.DatabaseError(
+        raise errors.DatabaseError(
             f"{host.name}: the server encrypts its binary logs (encrypt_binlog): no tool reads them without its keys",
             "the archive is encrypted anyway: set encrypt_binlog=OFF, or take `binlog: true` out of the inventory",
         )
 
 
 def _identity(name: str | None, head: str) -> Identity | None:
-    reader = binlog.Reader()
+    reader = binlog_format.Reader()
     try:
         reader.feed(bytes.fromhex(head))
     except ValueError:
@@ -248,11 +249,11 @@ class Archived:
 
 def told(said: Sequence[str]) -> tuple[datetime, list[Archived]] | None:
     """Return what the stream told: the server's time when it closed the log, and the files. None: it told nothing."""
-    line = next((line for line in reversed(said) if line.startswith(collect.TOLD)), None)
+    line = next((line for line in reversed(said) if line.startswith(collect_binlogs.TOLD)), None)
     if line is None:
         return None
     try:
-        learnt = answers.read(_Collected, line.removeprefix(collect.TOLD))
+        learnt = answers.read(_Collected, line.removeprefix(collect_binlogs.TOLD))
     except answers.AnswerError:
         return None
     files = [
@@ -290,7 +291,8 @@ def broken(last: Identity, state: str, following: Identity, start: str) -> str:
     if following.name.rpartition(".")[0] != last.name.rpartition(".")[0] or following.number <= last.number:
         return f"the binary logs begin anew with {following.name}: the server was restored, or RESET MASTER was run"
     if following.number > last.number + 1:
-        return f"{binlog.successor(last.name)} was purged before it was saved: {following.name} came after {last.name}"
-    if binlog.state(start) != binlog.state(state):
+        purged = binlog_format.successor(last.name)
+        return f"{purged} was purged before it was saved: {following.name} came after {last.name}"
+    if binlog_format.state(start) != binlog_format.state(state):
         return f"{following.name} does not go on where {last.name} ends"
     return ""

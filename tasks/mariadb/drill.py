@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
-from tasks.mariadb import check_table, damage, failures, private, proof, settings, tables, unpack
+from tasks.mariadb import damage, errors, unpack
+from tasks.mariadb.host import check_table, examine, private_server, settings, tables
+from tasks.mariadb.host.tables import Known
+from tasks.mariadb.replica_position import corrected
 from tasks.mariadb.server import Position
-from tasks.mariadb.stand import corrected
-from tasks.mariadb.tables import Known
 from tasks.mariadb.unpack import OnLine
 from tasks.remote import walled
 from tasks.remote.host import Host
@@ -24,7 +25,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(proof, (private, settings, damage, tables, check_table))
+PROGRAM = Program(examine, (private_server, settings, damage, tables, check_table))
 FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
 NAME = "cloudbackup-drill-"  # how the names of the directories begin
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace
@@ -75,7 +76,7 @@ class Drilled:
     walls: tuple[str, ...] = ()
 
 
-class DrillError(failures.DatabaseError):
+class DrillError(errors.DatabaseError):
     """The archive was restored and is not good, or no server could be started on it."""
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.mariadb import align, damage, defaults, tables
+from tasks.mariadb import damage, option_files
 from tasks.mariadb.access import BACKUP, Access
+from tasks.mariadb.host import align, tables
 from tasks.mariadb.server import Tools
 from tasks.remote.program import INTERPRETER, Program
 from tasks.remote.script import Stream, Words, quote
@@ -96,7 +97,7 @@ def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
 
 def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
     database = access.database
-    words = ["--backup", "--stream=mbstream", *defaults.overriding(tools.given)]
+    words = ["--backup", "--stream=mbstream", *option_files.overriding(tools.given)]
     if options.checkpoint and database.checkpoint and "innodb-log-checkpoint-now" in tools.options:
         words.append("--innodb-log-checkpoint-now")
     if database.damaged == "save":

@@ -9,17 +9,18 @@ from typing import Any, Literal
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.errors import RefusedError, UsageError
-from tasks.mariadb import datadir, failures, recover, server, service, stand, swap, tables, unpack
+from tasks.mariadb import errors, point_in_time, replica_position, server, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
-from tasks.mariadb.recover import Moment, Recovered
+from tasks.mariadb.host import datadir, service, swap_datadir, tables
+from tasks.mariadb.host.tables import LISTING, Known
+from tasks.mariadb.point_in_time import Moment, Recovered
 from tasks.mariadb.server import Server
-from tasks.mariadb.tables import LISTING, Known
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, Words, quote
 
-SWAP = Program(swap, (service,))
+SWAP = Program(swap_datadir, (service,))
 SERVICE = Program(service)
 DATADIR = Program(datadir)
 DEFAULT_DATADIR = "/var/lib/mysql"
@@ -111,10 +112,10 @@ def to_directory(
     if wanted.moment is None:
         unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
         _require_all(host, wanted, (), directory)
-        return stand.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
+        return replica_position.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
     moment = replace(wanted.moment, trust=wanted.trust)
-    todo = recover.script(wanted.unpacking(directory), moment, directory, expected=wanted.tables)
-    return recover.read(host, host.run(todo, on_stderr=on_stderr), directory)
+    todo = point_in_time.script(wanted.unpacking(directory), moment, directory, expected=wanted.tables)
+    return point_in_time.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
 
 def _unpacked(
@@ -126,12 +127,14 @@ def _unpacked(
         _require_all(host, wanted, access.database.exec, place.staging_for_tools)
         if access.database.exec:
             return replace(unpacked, walls=("the server's container",)), None
-        return stand.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
+        return replica_position.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
     name = posixpath.basename(log) or None
     unpacking = wanted.unpacking(place.staging)
-    todo = recover.script(unpacking, replace(wanted.moment, trust=wanted.trust), place.staging, name, wanted.tables)
-    return recover.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
+    todo = point_in_time.script(
+        unpacking, replace(wanted.moment, trust=wanted.trust), place.staging, name, wanted.tables
+    )
+    return point_in_time.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
 
 
 def _require_all(host: Host, wanted: Wanted, prefix: Words, directory: str) -> None:
@@ -142,7 +145,7 @@ def _require_all(host: Host, wanted: Wanted, prefix: Words, directory: str) -> N
     gone = tables.lacking(wanted.tables, tables.tables(tables.listed(output.text)))
     if gone:
         host.run(Script(quote((*prefix, "rm", "-rf", "--", directory))))
-        raise failures.DatabaseError(
+        raise errors.DatabaseError(
             f"{host.name}: {len(gone)} tables of the server that was saved are missing: {', '.join(gone[:NAMED])}",
             "nothing was put in place; an older backup may have them: --archive",
         )
@@ -164,7 +167,7 @@ def look(host: Host, access: Access, now: datetime) -> Place:
     probe = Script(quote((*DATADIR.words, folder, f".cloudbackup-{time}")), DATADIR.environment)
     output = host.run(probe, timeout=60)
     if not output.ok:
-        raise failures.error(output.error_text, f"{host.name}: cannot restore in place")
+        raise errors.error(output.error_text, f"{host.name}: cannot restore in place")
     if access.database.exec or output.text.strip() == "within":
         within = f".restoring-{time}"
         return Place(folder, f"{folder}/{within}", f"{theirs}/{within}", f"{folder}/.before-restore-{time}", running)
@@ -214,10 +217,10 @@ def _asked(host: Host, access: Access) -> tuple[Server | None, dict[str, str]]:
     """Return the server, None when it is down or refuses us, and its variables or those of its option files."""
     try:
         asked = server.ask(host, access)
-    except failures.DatabaseError as error:
+    except errors.DatabaseError as error:
         if access.database.exec:
             remedy = "start it: the tools that unpack the backup run there. Or restore to a directory"
-            raise failures.DatabaseError(error.what, remedy) from error
+            raise errors.DatabaseError(error.what, remedy) from error
         return None, _from_option_files(host)
     if access.database.exec and access.database.datadir is None:
         raise UsageError(
@@ -258,7 +261,7 @@ def _require_same_series(host: Host, place: Place, version: str) -> None:
     if theirs != ours:
         raise RefusedError(
             f"{host.name}: the backup is of MariaDB {ours}, the server of {theirs}",
-            failures.UPGRADED.format(ours),
+            errors.UPGRADED.format(ours),
         )
 
 
@@ -277,7 +280,7 @@ def _swap(host: Host, access: Access, place: Place, unpacked: Unpacked, on_stder
     except AnswerError:
         state, why = "unknown", output.error_text.strip() or f"exit code {output.code}"
     if state != "placed":
-        raise failures.DatabaseError(f"{host.name}: the restore failed: {why}", _WHAT_NOW[state].format(place=place))
+        raise errors.DatabaseError(f"{host.name}: the restore failed: {why}", _WHAT_NOW[state].format(place=place))
     remarks = [why] if why else []
     if posixpath.dirname(place.old) == place.datadir:
         remarks.append(f"until {place.old} is removed, the server lists it as a database; backups leave it out")

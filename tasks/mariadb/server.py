@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.answers import whole
-from tasks.mariadb import defaults, failures, settings
+from tasks.mariadb import errors as mariadb_errors
+from tasks.mariadb import option_files
 from tasks.mariadb.access import BACKUP, CLIENT, Access
+from tasks.mariadb.host import settings
 from tasks.remote.host import Host
 from tasks.remote.script import Script, quote
 
@@ -204,12 +206,12 @@ def faults(server: Server) -> list[tuple[str, str]]:
         missing = ", ".join(server.missing_grants)
         statement = f"GRANT {missing} ON *.* TO {_quoted_account(server.account)}"
         found.append((f"{_quoted_account(server.account)} may not {missing}", f"run on the server: {statement}"))
-    if refused := defaults.refused(server.tools.given):
+    if refused := option_files.refused(server.tools.given):
         what = f"an option file has mariadb-backup {', '.join(refused)}: that gives no whole backup"
-        found.append((what, defaults.REMEDY))
+        found.append((what, option_files.REMEDY))
     if server.tools.unreadable is not None:
         what = f"the data directory cannot be read: {server.tools.unreadable}"
-        found.append((what, failures.READ_REMEDY))
+        found.append((what, mariadb_errors.READ_REMEDY))
     if server.tools.open_files is not None and server.tools.open_files < server.tables + SPARE_FILES:
         wanted = server.tables + SPARE_FILES
         found.append(
@@ -224,7 +226,7 @@ def faults(server: Server) -> list[tuple[str, str]]:
 def require_backup(server: Server, host: str) -> None:
     """Raise failures.DatabaseError when a backup could not succeed; better now than at the end of the copy."""
     for what, remedy in faults(server):
-        raise failures.DatabaseError(f"{host}: {what}", remedy)
+        raise mariadb_errors.DatabaseError(f"{host}: {what}", remedy)
 
 
 def _quoted_account(account: str) -> str:
@@ -282,7 +284,7 @@ def ask(host: Host, access: Access) -> Server:
     """Ask the server on `host`. Raises failures.DatabaseError with the reason when it does not answer; HostError."""
     output = host.run(ask_script(access), timeout=120)
     if not output.ok:
-        raise failures.error(output.error_text, f"{host.name}: cannot ask the database server")
+        raise mariadb_errors.error(output.error_text, f"{host.name}: cannot ask the database server")
     return parse(output.text, output.error_text)
 
 
@@ -295,7 +297,7 @@ def _tools(rows: Sequence[Sequence[str]]) -> Tools:
         open_files=next((whole(value) for key, value in rows if key == "files"), None),
         unreadable=next((value for key, value in rows if key == "unreadable"), None),
         zone=next((value for key, value in rows if key == "zone"), ""),
-        given=frozenset(defaults.plain(value) for key, value in rows if key == "given"),
+        given=frozenset(option_files.plain(value) for key, value in rows if key == "given"),
     )
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.errors import UsageError
-from tasks.mariadb import damage, failures, tables
-from tasks.mariadb.align import PADDING
+from tasks.mariadb import damage, errors
+from tasks.mariadb.host import tables
+from tasks.mariadb.host.align import PADDING
 from tasks.mariadb.server import Position, number
 from tasks.remote import walled
 from tasks.remote.host import Host
@@ -21,7 +22,7 @@ CONTENT_FAILED = "cloudbackup: the content ended with exit code"
 BROKEN_PIPE = "BrokenPipeError"  # what borg says when whoever reads from it failed first (borg 1.2.4, 1.4.5)
 
 # What runs where the database tools live, as text: it goes there as an argument.
-SCRIPT = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")
+SCRIPT = (Path(__file__).parent / "host" / "unpack.sh").read_text(encoding="utf-8")
 
 # What a person types who has borg and MariaDB's own tools only; the README shows these lines and a test runs them.
 STOCK_LINES = f"""\
@@ -71,7 +72,7 @@ class Unpacked:
         return (*stood, *self.remarks)
 
 
-class ContentError(failures.DatabaseError):
+class ContentError(errors.DatabaseError):
     """The archive's content could not be had. `code` and `said` are those of the program that was to give it."""
 
     def __init__(self, what: str, code: int, said: str) -> None:
@@ -193,7 +194,7 @@ def _error(output: Output, context: str) -> Exception:
     if content and BROKEN_PIPE not in said:
         return ContentError(f"{context}: the archive cannot be read", int(content.group(1)), said)
     ours = [line for line in said.splitlines() if line.startswith("cloudbackup: ") and CONTENT_FAILED not in line]
-    return failures.error(ours[0] if content and ours else said, context)
+    return errors.error(ours[0] if content and ours else said, context)
 
 
 def _printable(lines: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tasks.errors import UsageError
-from tasks.remote.keeping import keep_in_file
+from tasks.remote.new_secret import keep_in_file
 from tasks.remote.secret import Secret
 
 FAILURE = 5

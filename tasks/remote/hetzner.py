@@ -8,7 +8,7 @@ from hcloud import APIException, Client, HCloudException
 from hcloud.actions import ActionFailedException, ActionTimeoutException
 
 from tasks.errors import AppError
-from tasks.remote.keeping import generate
+from tasks.remote.new_secret import generate
 from tasks.remote.secret import Secret
 
 CONSOLE, CLOUD = "https://api.hetzner.com/v1", "https://api.hetzner.cloud/v1"

@@ -13,10 +13,10 @@ from tasks.remote.agent import KeyAgent
 from tasks.remote.channel import Channel, SshChannel
 from tasks.remote.files import Files, SftpFiles
 from tasks.remote.host import Host
+from tasks.remote.keepalive import end_when_silent
 from tasks.remote.login import LoginRefusedError
 from tasks.remote.running import HostError
 from tasks.remote.script import Words, quote
-from tasks.remote.silence import end_when_silent
 from tasks.remote.ssh_connection import (
     Line,
     SshTarget,

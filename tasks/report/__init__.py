@@ -29,10 +29,10 @@ def show(
     notify: bool = False,
 ) -> None:
     """Show all backups of all apps: what is there, how old, how large, and what is wrong."""
-    from tasks.report import showing
+    import tasks.report.show as report_show
 
-    options = showing.Options(tuple(app or ()), format, output, fresh, strict, notify)
-    code = showing.run(c.config.inventory, options)
+    options = report_show.Options(tuple(app or ()), format, output, fresh, strict, notify)
+    code = report_show.run(c.config.inventory, options)
     if code:
         raise Exit(code=code)
 
@@ -60,9 +60,11 @@ def serve(
     key: str = "",
 ) -> None:
     """Serve the report over HTTP until ended: metrics for Prometheus, and the page for people."""
-    from tasks.report import serving
+    import tasks.report.serve as report_serve
 
-    serving.run(c.config.inventory, serving.Options(host, port, interval, name or (), password, certificate, key))
+    report_serve.run(
+        c.config.inventory, report_serve.Options(host, port, interval, name or (), password, certificate, key)
+    )
 
 
 @task(
@@ -97,8 +99,10 @@ def accept_state(c: Any, app: str, reason: str, source: str = "", storage: str =
 )
 def history(c: Any, app: Any = None, storage: str = "", source: str = "", action: str = "", limit: int = 20) -> None:
     """Show what was done to apps, when, by whom and how it went, from any machine."""
-    from tasks.report import past
+    import tasks.report.history as report_history
 
-    code = past.run(c.config.inventory, past.Options(tuple(app or ()), storage, source, action, limit))
+    code = report_history.run(
+        c.config.inventory, report_history.Options(tuple(app or ()), storage, source, action, limit)
+    )
     if code:
         raise Exit(code=code)

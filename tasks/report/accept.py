@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.borg.doubts import doubts, strangers
-from tasks.borg.list import Archive, archives
+from tasks.borg.anomalies import doubts, strangers
+from tasks.borg.client.list import Archive, archives
 from tasks.errors import AppError, UsageError
 from tasks.inventory import load
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
+from tasks.records.ledger import ledger
+from tasks.records.record import Record, Records, operator_name
+from tasks.records.verdict import ACCEPT
 from tasks.report.judge import Evidence, against, sound
 from tasks.report.rows import Expected, expected
 from tasks.report.table import INDENT, printable
-from tasks.storage.ledger import ledger
-from tasks.storage.records import Record, Records, operator_name
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
-from tasks.storage.verdict import ACCEPT
 from tasks.terminal import whole_line
 
 Ask = Callable[[str], bool]

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from tasks.borg.list import look_up
+from tasks.borg.catalog import PARALLEL, PATIENCE, Key, key
+from tasks.borg.client.list import look_up
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.report.judge import Evidence, unjudged
-from tasks.report.looking import PARALLEL, PATIENCE, Key, key
 from tasks.report.rows import expected
-from tasks.storage.loop import over_apps
+from tasks.run.parallel import over_apps
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 
 
 def with_comments(

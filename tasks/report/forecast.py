@@ -1,7 +1,7 @@
 """When a storage of the report will be full, if nothing were pruned."""
 
+from tasks.records.growth import days_until_full
 from tasks.report.rows import Report, StorageRow
-from tasks.storage.growth import days_until_full
 
 CENTURIES = 36500  # days beyond which a forecast says nothing
 

@@ -6,14 +6,14 @@ from importlib import import_module
 
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
+from tasks.records.record import HISTORY, NEWEST
 from tasks.report.rows import Report
-from tasks.storage.records import HISTORY, NEWEST
 
 # Each names a module with `write(report, look) -> str`, imported when it is wanted.
 WRITERS = {
     "table": "tasks.report.table",
-    "json": "tasks.report.json_text",
-    "csv": "tasks.report.csv_text",
+    "json": "tasks.report.json_format",
+    "csv": "tasks.report.csv_format",
     "markdown": "tasks.report.markdown",
     "html": "tasks.report.page",
     "prometheus": "tasks.report.metrics",

@@ -6,22 +6,22 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from tasks.borg import encryption, escrow
-from tasks.borg.doubts import doubts
+from tasks.borg import catalog, encryption, escrow
+from tasks.borg.anomalies import doubts
+from tasks.borg.catalog import Found
+from tasks.borg.catalog_cache import Cache
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
-from tasks.report import keys, looking
-from tasks.report.cache import Cache
+from tasks.records.growth import daily_growth
+from tasks.records.ledger import ledger
+from tasks.records.record import NEWEST, Record, Records, daily_names
+from tasks.report import escrow as report_escrow
 from tasks.report.comments import with_comments
 from tasks.report.judge import Evidence, judge, sound
-from tasks.report.looking import Found
 from tasks.report.rows import Expected, Report, Row, StorageRow, expected
-from tasks.storage.growth import daily_growth
-from tasks.storage.ledger import ledger
-from tasks.storage.loop import spread
-from tasks.storage.records import NEWEST, Record, Records, daily_names
-from tasks.storage.session import Session
+from tasks.run.parallel import spread
+from tasks.run.session import Session
 
 LOOKS = 16  # storages, and hosts that have a directory for one, looked at together
 
@@ -35,24 +35,24 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     cache = Cache(session.inventory, fresh=fresh)
     names = sorted({app.storage for app in apps})
     jobs: list[Callable[[], list[Found] | StorageRow]] = [
-        *(partial(looking.look, session, group, cache, newest) for group in looking.groups(session, apps)),
+        *(partial(catalog.look, session, group, cache, newest) for group in catalog.groups(session, apps)),
         *(partial(_space, session, name, apps) for name in names),
     ]
     done = spread(session, jobs, LOOKS, lambda job: job())
-    found = looking.complete(session, [each for each in done if isinstance(each, list)], cache)
+    found = catalog.complete(session, [each for each in done if isinstance(each, list)], cache)
     now = datetime.now(UTC)
     told = {key: _evidence(one) for key, one in found.items()}
     told = with_comments(session, {key: one.app for key, one in found.items()}, told, now)
-    evidence = [told[looking.key(app)] for app in apps]
+    evidence = [told[catalog.key(app)] for app in apps]
     judged = (_judged(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
     folder = session.inventory.escrow
     faults = {key: _key_fault(folder, one) for key, one in found.items()} if folder.is_dir() else None
-    rows = tuple(keys.told(judged, faults or {}))
+    rows = tuple(report_escrow.told(judged, faults or {}))
     storages = [each for each in done if isinstance(each, StorageRow)]
     return Report(
         now,
         rows,
-        tuple(storages if faults is not None else keys.without_folder(storages, rows, folder)),
+        tuple(storages if faults is not None else report_escrow.without_folder(storages, rows, folder)),
         wanted=tuple(source for app in apps for source in expected(app)),
         records={key: _past(one, told[key], newest) for key, one in found.items()},
         escrowed={key: fault is None for key, fault in (faults or {}).items()},

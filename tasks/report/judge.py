@@ -5,15 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from tasks.borg import naming
-from tasks.borg.doubts import CLOCKS_APART, Doubt
-from tasks.borg.list import Archive
-from tasks.report.human import age, day
-from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
-from tasks.storage.chronology import AHEAD
-from tasks.storage.moments import recoverable
-from tasks.storage.records import UNCHANGED, Record, Records
-from tasks.storage.verdict import (
+from tasks.borg.anomalies import CLOCKS_APART, Doubt
+from tasks.borg.client import archive_name
+from tasks.borg.client.list import Archive
+from tasks.records.chronology import AHEAD
+from tasks.records.record import UNCHANGED, Record, Records
+from tasks.records.recoverable import recoverable
+from tasks.records.verdict import (
     ACCEPT,
     SAVING,
     Accepted,
@@ -23,6 +21,8 @@ from tasks.storage.verdict import (
     verdict_of_comment,
     verdicts,
 )
+from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
+from tasks.times import age, day
 
 LARGEST = 2**63
 NAMED = 3  # of what was left out, so many stand in a row's line
@@ -151,7 +151,7 @@ def _line(notes: list[str]) -> str | None:
 
 def _own(source: Expected, archives: Sequence[Archive]) -> list[Archive]:
     """Return the source's archives: checkpoints and names that people gave are none."""
-    named = ((archive, naming.parse(archive.name)) for archive in archives)
+    named = ((archive, archive_name.parse(archive.name)) for archive in archives)
     return [archive for archive, name in named if name and (name.app, name.source) == (source.app, source.source)]
 
 

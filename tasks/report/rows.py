@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from tasks.inventory.models import App, Source
-from tasks.storage.records import Record
+from tasks.records.record import Record
 
 Status = Literal["failed", "missing", "incomplete", "suspect", "late", "unknown", "ok"]
 WORST_FIRST: tuple[Status, ...] = get_args(Status)
@@ -52,7 +52,7 @@ class Row:
     repository, in bytes. `archives` counts the source's whole archives. `proven` is when a restore drill last
     succeeded. `recoverable_until` is for databases whose binary logs are archived. `error` is one line. `last_good` is
     when the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are the newest archive's verdict
-    (tasks/storage/verdict.py). `read_share` is which part of the files drills read in 90 days, 0 to 1. The fields are
+    (tasks/records/verdict.py). `read_share` is which part of the files drills read in 90 days, 0 to 1. The fields are
     those of the JSON report, by their names.
     """
 

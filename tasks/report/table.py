@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from tasks import human
+from tasks import units
 from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
-from tasks.report.human import age, ago, moment
 from tasks.report.rows import Report, Row, StorageRow
 from tasks.terminal import one_line
+from tasks.times import age, ago, moment
 
 COLOURS = {  # ANSI: red, magenta, yellow, green
     "failed": 31,
@@ -74,8 +74,8 @@ def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
         moment(row.last, now, look.zone) if row.last else "never" if row.status == "missing" else "",
         age(row.age_seconds) if row.age_seconds is not None else "",
         str(row.archives) if row.archives is not None else "",
-        human.size(row.size),
-        human.size(row.stored),
+        units.size(row.size),
+        units.size(row.stored),
         "" if row.status == "unknown" and row.proven is None else ago(row.proven, now),
         moment(row.recoverable_until, now, look.zone) if row.recoverable_until else "",
     )
@@ -85,9 +85,9 @@ def space(row: StorageRow, report: Report) -> str:
     """Return the line of a storage: how much of it is used, and when it will be full if nothing were pruned."""
     if row.used is None:
         return f"{row.storage}: space unknown: {printable(row.error or 'it could not be asked')}"
-    text = f"{row.storage}: {human.size(row.used)} used"
+    text = f"{row.storage}: {units.size(row.used)} used"
     if row.size:
-        text = f"{row.storage}: {human.size(row.used)} of {human.size(row.size)} used ({row.used / row.size:.0%})"
+        text = f"{row.storage}: {units.size(row.used)} of {units.size(row.size)} used ({row.used / row.size:.0%})"
     days = days_left(row, report)
     text = text.replace("%", " %") + ("" if days is None else f", {told(days)}")
     return text + (f": {printable(row.error)}" if row.error else "")

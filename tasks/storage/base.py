@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
+from tasks.records.chronology import further, is_milestone
+from tasks.records.ledger import KNOWN, forgotten, history, wanted
+from tasks.records.record import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.remote.facts import apart
 from tasks.remote.files import UNFINISHED, Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.remote.secret import Secret
-from tasks.storage.chronology import further, is_milestone
-from tasks.storage.ledger import KNOWN, forgotten, history, wanted
-from tasks.storage.records import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
 from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey

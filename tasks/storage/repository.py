@@ -5,7 +5,7 @@ from enum import Enum
 
 from tasks.remote.host import Host
 from tasks.remote.script import Environment
-from tasks.storage.publication import Publication
+from tasks.storage.published.publication import Publication
 
 LOCK_WAIT = 300  # seconds; borg tries again after a tenth of it, but for a lock that a lost run left (borg 1.2.4)
 

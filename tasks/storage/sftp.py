@@ -15,11 +15,11 @@ from tasks.remote.files import UNFINISHED
 from tasks.remote.script import Environment, quote
 from tasks.remote.secret import Secret, resolve
 from tasks.storage.base import Usage
-from tasks.storage.publication import INSTALL, operator_path
-from tasks.storage.rclone import ASKING
+from tasks.storage.published.host.rclone import ASKING
+from tasks.storage.published.publication import INSTALL, operator_path
+from tasks.storage.published.storage import Means, Staged
 from tasks.storage.repository import Side
 from tasks.storage.ssh import host_key_path
-from tasks.storage.staged import Means, Staged
 
 # What a pinned key's type is called when the connection is made; a type that is not here goes by its own name.
 ALGORITHMS: Mapping[str, str] = {"ssh-rsa": "rsa-sha2-512 rsa-sha2-256"}

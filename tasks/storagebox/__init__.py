@@ -24,22 +24,22 @@ def setup(c: Any, storage: Any = None, fingerprint: str = "", yes: bool = False)
     May be run again at any time: what is there already stays. Where the operator's key does not log in yet, the
     account's password is asked for (or taken from the environment variable STORAGEBOX_PASSWORD).
     """
-    from tasks.storagebox import prepare
+    import tasks.storagebox.setup as storagebox_setup
 
     def trusts(host: str, shown: str) -> bool:
         if fingerprint:
             return fingerprint == shown
         return confirm(host_key_question(host, shown), yes=yes)
 
-    prepare.run(c.config.inventory, storage or (), trusts, print, lambda question: confirm(question, yes=yes))
+    storagebox_setup.run(c.config.inventory, storage or (), trusts, print, lambda question: confirm(question, yes=yes))
 
 
 @task(help={"storage": STORAGE_HELP}, iterable=["storage"])
 def usage(c: Any, storage: Any = None) -> None:
     """Show the used and the free space of each storage, of each repository in it, and when it will be full."""
-    from tasks.storagebox import space
+    import tasks.storagebox.usage as storagebox_usage
 
-    _show(space.lines(c.config.inventory, storage or ()))
+    _show(storagebox_usage.lines(c.config.inventory, storage or ()))
 
 
 @task(
@@ -55,10 +55,10 @@ def accounts(
     c: Any, storage: str = "", create: str = "", folder: str = "", remove: str = "", yes: bool = False
 ) -> None:
     """List the sub-accounts of a storage box, make one for an app, or remove one."""
-    from tasks.storagebox import subaccounts
+    import tasks.storagebox.accounts as storagebox_accounts
 
-    change = subaccounts.Change(create, folder, remove)
-    _show(subaccounts.run(c.config.inventory, storage, change, lambda question: confirm(question, yes=yes)))
+    change = storagebox_accounts.Change(create, folder, remove)
+    _show(storagebox_accounts.run(c.config.inventory, storage, change, lambda question: confirm(question, yes=yes)))
 
 
 @task(
@@ -81,10 +81,12 @@ def keys(
     yes: bool = False,
 ) -> None:
     """List the keys that log in to an account and what each may do, add one, or remove one."""
-    from tasks.storagebox import admitting
+    import tasks.storagebox.keys as storagebox_keys
 
-    change = admitting.Change(add, remove, port)
-    _show(admitting.run(c.config.inventory, storage, account, change, lambda question: confirm(question, yes=yes)))
+    change = storagebox_keys.Change(add, remove, port)
+    _show(
+        storagebox_keys.run(c.config.inventory, storage, account, change, lambda question: confirm(question, yes=yes))
+    )
 
 
 @task(
@@ -115,10 +117,10 @@ def snapshots(
     yes: bool = False,
 ) -> None:
     """List the snapshots of a storage box, make, delete or plan them, or roll the box back to one."""
-    from tasks.storagebox import snapshotting
+    import tasks.storagebox.snapshots as storagebox_snapshots
 
-    change = snapshotting.Change(create, description, delete, rollback, plan, keep, weekday, no_plan)
-    _show(snapshotting.run(c.config.inventory, storage, change, lambda question: confirm(question, yes=yes)))
+    change = storagebox_snapshots.Change(create, description, delete, rollback, plan, keep, weekday, no_plan)
+    _show(storagebox_snapshots.run(c.config.inventory, storage, change, lambda question: confirm(question, yes=yes)))
 
 
 @task(
@@ -134,10 +136,10 @@ def access(
     c: Any, storage: str = "", ssh: str = "", external: str = "", snapshot_folder: str = "", yes: bool = False
 ) -> None:
     """Show by which ways a storage box can be reached, or switch them."""
-    from tasks.storagebox import switching
+    import tasks.storagebox.access as storagebox_access
 
     wanted = {"ssh_enabled": ssh, "reachable_externally": external, "zfs_enabled": snapshot_folder}
-    _show(switching.run(c.config.inventory, storage, wanted, lambda question: confirm(question, yes=yes)))
+    _show(storagebox_access.run(c.config.inventory, storage, wanted, lambda question: confirm(question, yes=yes)))
 
 
 def _show(lines: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """How often ordinary apps raise a false alarm, and how soon a real loss is seen: years of backups, reckoned only.
 
 Each history is what borg would have said night after night: bytes, files, what was added, what all of it compresses to.
-The rules (tasks/storage/usual.py) see as many records as any operator's machine reads, and a person accepts each false
+The rules (tasks/records/suspect.py) see as many records as any operator's machine reads, and a person accepts each false
 alarm in the morning.
 """
 
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from tasks.storage.records import NEWEST, Record, Records
-from tasks.storage.usual import COMPRESSED, TWO_WEEKS, unlike
-from tasks.storage.verdict import ACCEPT, SUSPECT
+from tasks.records.record import NEWEST, Record, Records
+from tasks.records.suspect import COMPRESSED, TWO_WEEKS, unlike
+from tasks.records.verdict import ACCEPT, SUSPECT
 
 BEGAN = datetime(2026, 1, 1, 3, tzinfo=UTC)
 MB, GB = 1e6, 1e9

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks.lab import keys, process, sshd
+from lab import keys, process, sshd
 from tests.bench.report import PROGRAM, clean
 from tests.bench.repositories import Fleet, name_of
 

@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.human import size
+from lab import mariadb, packages, state
+from lab.lab import Lab, LabApp, scratch_folder
+from lab.plan import AppPlan
+from lab.process import MARKER
+from lab.rehearsal import CHECKOUT, make_ready
 from tasks.inventory import load
-from tasks.lab import mariadb, packages, state
-from tasks.lab.lab import Lab, LabApp, scratch_folder
-from tasks.lab.plan import AppPlan
-from tasks.lab.process import MARKER
-from tasks.lab.rehearsal import CHECKOUT, make_ready
-from tasks.mariadb import align
+from tasks.mariadb.host import align
 from tasks.remote.script import quote
 from tasks.remote.secret import Secret
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
+from tasks.units import size
 from tests.bench import measure, synthetic
 from tests.bench.mariadb_ways import Ways
 from tests.bench.measure import Cost, Written

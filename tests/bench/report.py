@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tasks.lab.process import free_port
+from lab.process import free_port
 from tests.bench.repositories import Fleet, name_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from types import TracebackType
 
 import yaml
 
-from tasks.lab import keys, process, sshd
+from lab import keys, process, sshd
 
 PASSPHRASE = "bench"
 ARCHIVES = 3

@@ -11,8 +11,8 @@ import shutil
 import sys
 import time
 
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan
 from tests.fault.fleet import Fleet
 from tests.fault.soak import Soak
 

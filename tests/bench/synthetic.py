@@ -3,7 +3,7 @@
 import sys
 import zlib
 
-from tasks.mariadb.align import DATA, HEAD, MAGIC
+from tasks.mariadb.host.align import DATA, HEAD, MAGIC
 
 PAGE = 16384
 PIECE = 640  # pages in a data chunk, as mariadb-backup sends them

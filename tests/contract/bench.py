@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.borg.create import Created, FilesOptions, create
-from tasks.borg.init import init, init_words
-from tasks.borg.list import Archive, archives
-from tasks.borg.naming import ArchiveName
-from tasks.borg.runner import run_writing, script
-from tasks.fleet import saving
+import tasks.fleet.backup as fleet_backup
+import tasks.storagebox.setup as storagebox_setup
+from lab import tree
+from lab.lab import LabApp
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.create import Created, FilesOptions, create
+from tasks.borg.client.init import init, init_words
+from tasks.borg.client.list import Archive, archives
+from tasks.borg.client.runner import run_writing, script
 from tasks.inventory import load
 from tasks.inventory.models import App
-from tasks.lab import tree
-from tasks.lab.lab import LabApp
+from tasks.records.record import Record
 from tasks.remote.ssh import fingerprint
+from tasks.run.session import Session
 from tasks.storage.base import Storage
-from tasks.storage.records import Record
 from tasks.storage.repository import Repository, Side
-from tasks.storage.session import Session
-from tasks.storagebox import prepare
 from tests.contract.place import Place, Values
 from tests.contract.support import QUICK, size_of
 
@@ -105,7 +105,7 @@ class Bench:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.place.environment().items():
                 patch.setenv(name, value)
-            prepare.run(str(self.inventory), ["store"], self._trusts, said.append)
+            storagebox_setup.run(str(self.inventory), ["store"], self._trusts, said.append)
         return said
 
     def _trusts(self, _: str, shown: str) -> bool:
@@ -158,7 +158,7 @@ class Bench:
     @cached_property
     def first(self) -> str:
         """Return the name of an archive of shop, saved as `inv backup` does."""
-        assert saving.run(str(self.inventory), saving.Options(apps=["shop"])) == 0
+        assert fleet_backup.run(str(self.inventory), fleet_backup.Options(apps=["shop"])) == 0
         shop = self.sides("shop")
         record = shop.storage.read_records(shop.app).newest("backup", "files")
         assert record is not None

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan, BoxPlan
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan, BoxPlan
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS
 from tests.contract.place import Site

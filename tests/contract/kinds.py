@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from tasks.lab import disk, keys, process, s3, sshd
-from tasks.lab.plan import MAIN_ACCOUNT
+from lab import disk, keys, process, s3, sshd
+from lab.plan import MAIN_ACCOUNT
 from tasks.storage.base import Usage
 from tests.contract.place import Place, Site, Values
 from tests.contract.support import borg_on_a_disk, command_line, environment_of, eventually, size_of, user_name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tasks.storage.base import Usage
 
 Values = dict[str, Any]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.borg.runner import How
+from tasks.borg.client.runner import How
 from tasks.errors import CloudbackupError
 from tasks.remote.script import Stream
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.init import init_words
-from tasks.borg.runner import BorgError, run
-from tasks.fleet import restoring, saving
-from tasks.lab import tree
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.restore as fleet_restore
+from lab import tree
+from tasks.borg.client.init import init_words
+from tasks.borg.client.runner import BorgError, run
 from tasks.storage.repository import Side
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import every_kind
@@ -39,8 +40,8 @@ def test_a_backup_from_the_host_is_listed_by_both_sides(bench: Bench, shop: Side
 
 @every_kind
 def test_the_host_restores_what_it_saved(bench: Bench, tmp_path: Path) -> None:
-    options = restoring.Options("shop", archive=bench.first, target=str(tmp_path / "restored"))
-    assert restoring.run(str(bench.inventory), options, YES) == 0
+    options = fleet_restore.Options("shop", archive=bench.first, target=str(tmp_path / "restored"))
+    assert fleet_restore.run(str(bench.inventory), options, YES) == 0
     assert restored(bench, tmp_path / "restored") == []
 
 
@@ -51,8 +52,8 @@ def test_the_operator_restores_when_the_host_is_gone(
     archive = bench.first
     monkeypatch.setenv("BORG_BASE_DIR", str(tmp_path / "borg"))  # where borg must not be asked of a developer's home
     inventory = bench.variant(tmp_path / "inventory", "apps/shop.yml", bench.place.host_gone)
-    options = restoring.Options("shop", archive=archive, target=str(tmp_path / "restored"), to="local")
-    assert restoring.run(str(inventory), options, YES) == 0
+    options = fleet_restore.Options("shop", archive=archive, target=str(tmp_path / "restored"), to="local")
+    assert fleet_restore.run(str(inventory), options, YES) == 0
     assert restored(bench, tmp_path / "restored") == []
 
 
@@ -75,7 +76,7 @@ def test_two_apps_are_saved_at_once(bench: Bench, tmp_path: Path) -> None:
             values["before"] = [meets(other)]
 
         bench.variant(inventory, f"apps/{app}.yml", wait_for_the_other)
-    assert saving.run(str(inventory), saving.Options(apps=["shop", "blog"], parallel=2)) == 0
+    assert fleet_backup.run(str(inventory), fleet_backup.Options(apps=["shop", "blog"], parallel=2)) == 0
     for app in ("shop", "blog"):
         sides = bench.sides(app)
         record = sides.storage.read_records(sides.app).newest("backup", "files")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.compact import compact
-from tasks.borg.delete import delete
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError
+from tasks.borg.client.compact import compact
+from tasks.borg.client.delete import delete
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError
 from tasks.errors import AppError
 from tasks.remote.script import Script, quote
 from tasks.remote.ssh import SshHost

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.doubts import strangers
-from tasks.borg.list import Archive
-from tasks.borg.noting import noted
+from tasks.borg.anomalies import strangers
+from tasks.borg.client.list import Archive
+from tasks.borg.recorder import noted
 from tasks.fleet.app_backup import AppBackup
-from tasks.fleet.outcome import Outcome
-from tasks.fleet.view import View
 from tasks.inventory import load
 from tasks.inventory.models import App
-from tasks.storage.ledger import ledger
-from tasks.storage.session import Session
+from tasks.records.ledger import ledger
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
+from tasks.run.view import View
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import Bucket, Staged
 from tests.contract.place import Values

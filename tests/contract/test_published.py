@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tasks.app import adding
+import tasks.fleet.verify as fleet_verify
+from lab import slow_down
+from lab.plan import MAIN_ACCOUNT
+from tasks.app import add
 from tasks.app.checks import checks
-from tasks.app.wanted import Wanted
-from tasks.borg.list import archives
-from tasks.fleet import verifying
+from tasks.app.new_app import Wanted
+from tasks.borg.client.list import archives
 from tasks.inventory import load
-from tasks.lab import slow_down
-from tasks.lab.plan import MAIN_ACCOUNT
 from tasks.report.gather import gather
-from tasks.storage.session import Session
+from tasks.run.session import Session
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS, Bucket, Staged
 from tests.contract.place import Values
@@ -35,7 +35,7 @@ def test_a_check_looks_at_rclone_and_tells_what_protects(bench: Bench, shop: Sid
 @published
 def test_a_drill_on_the_host_proves_the_published_copy(bench: Bench, shop: Sides) -> None:
     def drilled() -> int:
-        return verifying.run(str(bench.inventory), verifying.Options(apps=["shop"], sample=None))
+        return fleet_verify.run(str(bench.inventory), fleet_verify.Options(apps=["shop"], sample=None))
 
     def flip(file: Path) -> None:
         data = file.read_bytes()
@@ -107,11 +107,11 @@ def published_ids(shop: Sides) -> list[str]:
 @pytest.mark.parametrize("bench", ["s3"], indirect=True)
 def test_an_app_is_added_proven_and_mended(bench: Bench) -> None:
     wanted, said = Wanted("fresh"), list[str]()
-    adding.run(str(bench.inventory), wanted, lambda *_: False, said.append)
+    add.run(str(bench.inventory), wanted, lambda *_: False, said.append)
     key = bench.escrow / "store-fresh.key"
     whole = key.read_bytes()
     key.unlink()
-    adding.run(str(bench.inventory), wanted, lambda *_: False, said.append)
+    add.run(str(bench.inventory), wanted, lambda *_: False, said.append)
     assert key.read_bytes() == whole
     with bench.session() as session:
         rows = gather(session, [session.inventory.app("fresh")]).apps

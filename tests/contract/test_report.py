@@ -2,11 +2,11 @@
 
 import pytest
 
-from tasks.borg.delete import delete
+from tasks.borg.client.delete import delete
 from tasks.inventory import load
 from tasks.report.gather import gather
 from tasks.report.rows import Row
-from tasks.storage.session import Session
+from tasks.run.session import Session
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import every_kind
 from tests.contract.support import QUICK
@@ -24,7 +24,7 @@ def test_only_what_changed_is_listed(bench: Bench, shop: Sides, monkeypatch: pyt
     made = shop.save()
     assert row_of(bench, "shop").archives == (before.archives or 0) + 1
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.report.looking.archives", None)  # nobody may ask
+        patch.setattr("tasks.borg.catalog.archives", None)  # nobody may ask
         assert row_of(bench, "shop").archives == (before.archives or 0) + 1
         assert row_of(bench, "blog").status != "unknown"
     delete(shop.operator, (made.archive,), QUICK)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import tasks.storagebox.setup as storagebox_setup
 from tasks.errors import RefusedError, UsageError
 from tasks.remote.ssh import fingerprint
-from tasks.storagebox import prepare
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import kinds_with
 
@@ -36,15 +36,15 @@ def test_an_access_that_would_be_taken_away_is_asked_about(bench: Bench, shop: S
         return shown == fingerprint(bench.place.host_key)
 
     with pytest.raises(UsageError, match="Replace that by") as caught:
-        prepare.run(str(other), ["store"], trusts, print)
+        storagebox_setup.run(str(other), ["store"], trusts, print)
     assert "--yes" in caught.value.remedy
     with pytest.raises(RefusedError, match="nothing was changed"):
-        prepare.run(str(other), ["store"], trusts, print, refuses)
+        storagebox_setup.run(str(other), ["store"], trusts, print, refuses)
     assert shop.storage.path(shop.app) in questions[0]
     assert bench.account_keys.read_bytes() == before
     assert shop.listed() is not None
     try:
-        prepare.run(str(other), ["store"], trusts, print, lambda _: True)
+        storagebox_setup.run(str(other), ["store"], trusts, print, lambda _: True)
         assert f"{shop.storage.path(shop.app)} " not in bench.account_keys.read_text()
     finally:
         bench.account_keys.write_bytes(before)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.check import CheckOptions, check
-from tasks.borg.compact import compact
-from tasks.borg.delete import delete
-from tasks.borg.prune import plan
+from tasks.borg.client.check import CheckOptions, check
+from tasks.borg.client.compact import compact
+from tasks.borg.client.delete import delete
+from tasks.borg.retention import plan
 from tasks.inventory.models import KeepRules
+from tasks.records.record import Record
 from tasks.remote.files import FilesError
-from tasks.storage.records import Record
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import every_kind
 from tests.contract.support import QUICK

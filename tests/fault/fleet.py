@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tasks.borg.doubts import strangers
-from tasks.borg.list import Archive
-from tasks.fleet.outcome import WORST_FIRST
-from tasks.lab import process
-from tasks.lab.lab import Lab, LabApp
+from lab import process
+from lab.lab import Lab, LabApp
+from tasks.borg.anomalies import strangers
+from tasks.borg.client.list import Archive
 from tasks.mariadb.dump import FILTER
-from tasks.storage.ledger import BEGUN, ledger
-from tasks.storage.records import Records
+from tasks.records.ledger import BEGUN, ledger
+from tasks.records.record import Records
+from tasks.run.outcome import WORST_FIRST
 from tests.fault.gate import Gate
 from tests.integration.fleet.support import Operator, command_lines, eventually, make_ready, on_host, untimed
 

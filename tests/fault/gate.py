@@ -7,8 +7,8 @@ writes through a pacer, which stops where the gate is closed and goes on once it
 import os
 import sys
 
-from tasks.lab import process, programs
-from tasks.lab.lab import LabApp
+from lab import process, programs
+from lab.lab import LabApp
 from tests.integration.fleet.support import eventually
 
 # The process becomes mariadb-backup itself, which ends as it always does.

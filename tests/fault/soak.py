@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.lab import database, mariadb, process, programs, tree
+from lab import database, mariadb, process, programs, tree
 from tests.fault.fleet import ROLES, Fleet, Strike
 from tests.fault.published.site import run_borg
 from tests.integration.fleet.support import eventually, on_host

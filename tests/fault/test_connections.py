@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.borg.init import init_words
-from tasks.borg.runner import run_writing, script
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan, BoxPlan
+from tasks.borg.client.init import init_words
+from tasks.borg.client.runner import run_writing, script
 from tasks.inventory import load
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan, BoxPlan
-from tasks.storage.loop import BOX_PLACES
+from tasks.run.parallel import BOX_PLACES
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tests.contract.support import QUICK_START, quick_borg
 from tests.integration.fleet.support import Operator
 

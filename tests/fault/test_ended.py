@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import process, programs
+from lab import process, programs
 from tests.fault.fleet import ROLES, Fleet, Strike
 from tests.integration.fleet.support import eventually
 

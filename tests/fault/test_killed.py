@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tasks.lab import mariadb, process
+from lab import mariadb, process
 from tests.fault.fleet import Fleet
 
 MOMENTS = (0, 0.25, 0.5, 0.75, 0.95)

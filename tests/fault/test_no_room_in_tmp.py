@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.lab import tree
+from lab import tree
 from tests.fault.fleet import Fleet
 from tests.fault.test_surroundings import added
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tasks.lab import programs
-from tasks.lab.lab import LabApp
-from tasks.lab.process import answers
+from lab import programs
+from lab.lab import LabApp
+from lab.process import answers
 from tests.fault.fleet import Fleet, sshd
 from tests.integration.fleet.support import eventually
 
@@ -59,7 +59,7 @@ def test_noise_at_login_another_locale_and_a_lost_cache_do_no_harm(fleet: Fleet,
         night = fleet.night()
     assert night.code == 0
     assert len(night.made[fleet.victim]) == 2
-    # A Storage Box takes 10, and 8 apps are worked on at once (tasks/storage/loop.py): one for each, one of the operator's.
+    # A Storage Box takes 10, and 8 apps are worked on at once (tasks/run/parallel.py): one for each, one of the operator's.
     assert fleet.lab.box.faults.most_connections() <= len(fleet.lab.apps) + 1
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan
 from tests.images import building
 from tests.images.building import Image
 from tests.images.container import Bind, Container

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.images.building import Image
 from tests.images.container import Bind, Container, stop
 from tests.images.database import PASSWORD, Database

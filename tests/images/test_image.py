@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.lab import database as data
-from tasks.lab import mariadb, tree
-from tasks.lab.lab import Lab
+from lab import database as data
+from lab import mariadb, tree
+from lab.lab import Lab
 from tests.images.building import SERIES, Image
 from tests.images.container import Bind, Container, stop
 from tests.integration.fleet.support import Operator, eventually

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tasks.storage.records import Records
+from tasks.records.record import Records
 from tests.integration.fleet.support import eventually
 
 

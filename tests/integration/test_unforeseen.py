@@ -10,16 +10,19 @@ import pytest
 import yaml
 from invoke.exceptions import Exit
 
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.check as check_all
+import tasks.fleet.prune as fleet_prune
+import tasks.fleet.verify as fleet_verify
+import tasks.report.history as report_history
+import tasks.report.show as report_show
 from tasks import crash
-from tasks.app import checking
+from tasks.app import check
 from tasks.borg import apps as borg_apps
 from tasks.borg.apps import AllFailedError, SomeFailedError
-from tasks.borg.work import initialise
+from tasks.borg.verbs import initialise
 from tasks.cli import task
-from tasks.fleet import checking as check_all
-from tasks.fleet import pruning, saving, verifying
 from tasks.remote.secret import Secret
-from tasks.report import past, showing
 from tests.integration.local import local_inventory
 
 WORD = "never thought of"
@@ -34,8 +37,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> str:
     main["defaults"] = {"keep": {"last": 1}}
     (place / "cloudbackup.yml").write_text(yaml.safe_dump(main))
     borg_apps.each(str(place), (), initialise)
-    assert saving.run(str(place), saving.Options()) == 0
-    assert saving.run(str(place), saving.Options()) == 0
+    assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
+    assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
     return str(place)
 
 
@@ -99,7 +102,7 @@ BACKUP = [
 @pytest.mark.parametrize("step", BACKUP)
 def test_backup(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixture[str]) -> None:
     broken(step)
-    assert saving.run(fleet, saving.Options()) == 3
+    assert fleet_backup.run(fleet, fleet_backup.Options()) == 3
     said = capsys.readouterr().out
     assert re.search(r"\bnew +files +ok\b", said)
     assert WORD in said or "Notices" in step
@@ -110,28 +113,28 @@ def test_backup(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("step", "run"),
     [
-        ("tasks.fleet.verifying:_App.drill", verifying),
-        ("tasks.fleet.verifying:recorded", verifying),
-        ("tasks.storage.session:Session.repository", verifying),
+        ("tasks.fleet.verifying:_App.drill", fleet_verify),
+        ("tasks.fleet.verifying:recorded", fleet_verify),
+        ("tasks.storage.session:Session.repository", fleet_verify),
         ("tasks.fleet.checking:examine", check_all),
         ("tasks.fleet.checking:_checked", check_all),
         ("tasks.fleet.checking:recorded", check_all),
-        ("tasks.fleet.pruning:_Job.planned", pruning),
-        ("tasks.borg.freeing:intend_prune", pruning),
-        ("tasks.fleet.pruning:_Job.carry_out", pruning),
-        ("tasks.fleet.pruning:_Job._removed", pruning),
+        ("tasks.fleet.pruning:_Job.planned", fleet_prune),
+        ("tasks.borg.freeing:intend_prune", fleet_prune),
+        ("tasks.fleet.pruning:_Job.carry_out", fleet_prune),
+        ("tasks.fleet.pruning:_Job._removed", fleet_prune),
     ],
 )
 def test_drill_check_and_prune(
     step: str, run: Any, fleet: str, broken: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if run is pruning:
-        saving.run(fleet, saving.Options())  # so that something goes of each app
+    if run is fleet_prune:
+        fleet_backup.run(fleet, fleet_backup.Options())  # so that something goes of each app
         assert check_all.run(fleet, check_all.Options()) == 0  # nothing is freed after one that failed
-        assert verifying.run(fleet, verifying.Options()) == 0
+        assert fleet_verify.run(fleet, fleet_verify.Options()) == 0
     capsys.readouterr()
     broken(step)
-    yes = (lambda _: True,) if run is pruning else ()
+    yes = (lambda _: True,) if run is fleet_prune else ()
     assert run.run(fleet, run.Options(), *yes) == 3
     said = capsys.readouterr().out
     assert any(WORD in line for line in of(said, "shop"))
@@ -154,7 +157,7 @@ def test_drill_check_and_prune(
 )
 def test_report(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixture[str]) -> None:
     broken(step)
-    showing.run(fleet, showing.Options(format="json", fresh=True))
+    report_show.run(fleet, report_show.Options(format="json", fresh=True))
     rows = {row["app"]: row for row in json.loads(capsys.readouterr().out)["apps"]}
     assert rows["new"]["archives"]
     assert set(rows) == {"new", "shop"}
@@ -163,9 +166,9 @@ def test_report(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixtur
 def test_history_and_app_check(fleet: str, broken: Any, capsys: pytest.CaptureFixture[str]) -> None:
     broken("tasks.report.past:_read")
     broken("tasks.app.checks:_recorded")
-    assert past.run(fleet, past.Options()) == 3
+    assert report_history.run(fleet, report_history.Options()) == 3
     assert of(capsys.readouterr().out, "new")
-    assert checking.run(fleet, ()) == 3
+    assert check.run(fleet, ()) == 3
     assert WORD in capsys.readouterr().out
 
 

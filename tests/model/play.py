@@ -6,17 +6,17 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
-from tasks.borg import freeing, guard, making, noting, work
+from tasks.borg import create, guard, recorder, removal, verbs
 from tasks.borg.apps import Opened
-from tasks.borg.check import CheckOptions
-from tasks.borg.create import StreamOptions
-from tasks.borg.naming import ArchiveName
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.check import CheckOptions
+from tasks.borg.client.create import StreamOptions
 from tasks.errors import CloudbackupError
-from tasks.fleet.outcome import Outcome
-from tasks.fleet.recording import recorded
+from tasks.fleet.recorder import recorded
 from tasks.remote.script import Stream
 from tasks.remote.secret import Secret
 from tasks.report import accept
+from tasks.run.outcome import Outcome
 from tasks.storage.repository import Side
 from tests.model.truth import PASSPHRASE, Half, Saved, Step, Timeline, Truth
 
@@ -53,22 +53,22 @@ class Play(Truth):
     def rollback(self, who: str, ago: int, pause: Sequence[Step] = (), kill: int | None = None) -> None:
         """Take the repository back to the last transaction before a moment, so many minutes ago."""
         before = self.world.now - timedelta(minutes=ago)
-        self._rolled(who, lambda ask: work.roll_back(self.opened(), None, before, ask=ask), pause, kill)
+        self._rolled(who, lambda ask: verbs.roll_back(self.opened(), None, before, ask=ask), pause, kill)
 
     def rollback_to(self, who: str, number: int, pause: Sequence[Step] = (), kill: int | None = None) -> None:
         """Take it back to one of the transactions that are shown, the newest being number 0."""
         shown: list[str] = []
         with suppress(CloudbackupError):
             self.world.who = who
-            shown.extend(work.roll_back(self.opened(), None, None, ask=lambda _: False))
+            shown.extend(verbs.roll_back(self.opened(), None, None, ask=lambda _: False))
         points = [int(line.split()[0]) for line in shown if line.startswith("  ") and line.split()[0].isdigit()]
         if points:
             to = points[-1 - number % len(points)]
-            self._rolled(who, lambda ask: work.roll_back(self.opened(), to, None, ask=ask), pause, kill)
+            self._rolled(who, lambda ask: verbs.roll_back(self.opened(), to, None, ask=ask), pause, kill)
 
     def undo(self, who: str, pause: Sequence[Step] = (), kill: int | None = None) -> None:
         """Undo the last rollback."""
-        self._rolled(who, lambda ask: work.roll_back(self.opened(), None, None, undo=True, ask=ask), pause, kill)
+        self._rolled(who, lambda ask: verbs.roll_back(self.opened(), None, None, undo=True, ask=ask), pause, kill)
 
     def check(self, who: str, deep: bool = False) -> None:
         """Check the repository."""
@@ -89,7 +89,7 @@ class Play(Truth):
         new, announced = f"{os.environ[PASSPHRASE]}+", self.place.announced()
         if self.act(
             who,
-            lambda: list(work.change_passphrase(self.opened(), Secret(new), ask=lambda _: True)),
+            lambda: list(verbs.change_passphrase(self.opened(), Secret(new), ask=lambda _: True)),
             kill,
             lambda: self._half("passphrase", announced),
         ):
@@ -187,8 +187,8 @@ class Play(Truth):
         guard_clock(opened)
         name = str(ArchiveName("shop", source, self.world.clock))
         host = opened.session.repository(self.app, Side.HOST)
-        done = making.make(opened.session, self.app, host, StreamOptions(name, Stream("printf data"), "data"))
-        seen = freeing.seen(guard.look(opened.session, self.app, opened.repository, patience=guard.AT_ONCE))
+        done = create.make(opened.session, self.app, host, StreamOptions(name, Stream("printf data"), "data"))
+        seen = removal.seen(guard.look(opened.session, self.app, opened.repository, patience=guard.AT_ONCE))
         details = seen if whole else {**seen, "left_out": {"count": 1, "first": ["/srv/a: is not there"]}}
         outcome = Outcome(
             "shop", source, "ok" if whole else "incomplete", self.world.clock, 0, 9, 9, name, done.id, details=details
@@ -218,12 +218,12 @@ class Play(Truth):
 
     def _freed(self, action: str, names: Sequence[str], force: bool, waits: Callable[[], None]) -> None:
         opened = self.opened()
-        with noting.noted(opened.session, self.app, action) as note:
-            target = freeing.Target(opened.session, self.app, opened.repository)
+        with recorder.noted(opened.session, self.app, action) as note:
+            target = removal.Target(opened.session, self.app, opened.repository)
             note.wanted = False
-            intend = {"prune": freeing.intend_prune, "compact": freeing.intend_compact}
+            intend = {"prune": removal.intend_prune, "compact": removal.intend_compact}
             if action == "delete":
-                intention = freeing.intend_delete(target, names, force=force)
+                intention = removal.intend_delete(target, names, force=force)
             else:
                 intention = intend[action](target, force=force)
             if action != "compact" and not intention.needed:
@@ -235,7 +235,7 @@ class Play(Truth):
             self.forcing = bool(told)
             consent = {each.id for each in intention.removed}
             self.consent |= consent
-            done = freeing.carry_out(intention, compacting=action != "delete")
+            done = removal.carry_out(intention, compacting=action != "delete")
             note.wanted = True
             note.add({**done.details, "space": done.space} if action != "delete" else dict(done.details))
         if told:  # what a person forced through is how it should be from now on
@@ -298,7 +298,7 @@ class Play(Truth):
 
     def _checked(self, deep: bool) -> None:
         try:
-            list(work.show_check(self.opened(), CheckOptions(verify_data=deep)))
+            list(verbs.show_check(self.opened(), CheckOptions(verify_data=deep)))
         except CloudbackupError as error:
             if "is damaged" in str(error):
                 self._tell("check", failed=True)
@@ -342,6 +342,6 @@ class Play(Truth):
 
 def guard_clock(opened: Opened) -> None:
     """Compare the clocks as every command does that writes."""
-    from tasks.storage import clocks
+    from tasks.run import clocks
 
     clocks.compared(opened.session, opened.app, host=False)

@@ -9,9 +9,9 @@ from tasks.borg import guard
 from tasks.borg.apps import Opened
 from tasks.borg.refusals import refusals
 from tasks.inventory.inventory import Inventory
-from tasks.storage.chronology import AHEAD
+from tasks.records.chronology import AHEAD
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tests.model.world import World
 
 PASSPHRASE = "MODEL_PASSPHRASE"

@@ -12,39 +12,40 @@ import pytest
 
 from tasks import answers
 from tasks.answers import AnswerError, encodable
-from tasks.borg.break_lock import holders
-from tasks.borg.check import CheckOptions, check
-from tasks.borg.create import FilesOptions, create
-from tasks.borg.diff import diff
-from tasks.borg.extract import size
-from tasks.borg.info import archive_info, repository_info
-from tasks.borg.list import Archive, archives, contents
-from tasks.borg.messages import Message, Progress, read_messages
+from tasks.borg.client.break_lock import holders
+from tasks.borg.client.check import CheckOptions, check
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.diff import diff
+from tasks.borg.client.extract import size
+from tasks.borg.client.info import archive_info, repository_info
+from tasks.borg.client.list import Archive, archives, contents
+from tasks.borg.client.messages import Message, Progress, read_messages
+from tasks.borg.client.runner import BorgError, How, run
 from tasks.borg.read_back import Aim, read_back
-from tasks.borg.runner import BorgError, How, run
 from tasks.errors import AppError
 from tasks.inventory.models import MariaDB
-from tasks.mariadb import binlogs, collect, drill, recover, server
+from tasks.mariadb import binlogs, drill, point_in_time, server
 from tasks.mariadb.access import Access
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.drill import DrillOptions
-from tasks.mariadb.recover import Position
+from tasks.mariadb.host import collect_binlogs
+from tasks.mariadb.point_in_time import Position
+from tasks.records.ledger import ledger
+from tasks.records.record import Record, Records
+from tasks.records.recoverable import recoverable
+from tasks.records.verdict import verdict_of
 from tasks.remote.facts import parse_facts, parse_tools
 from tasks.remote.output import Output
 from tasks.remote.script import Stream
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Expected
-from tasks.storage import publication
-from tasks.storage.ledger import ledger
-from tasks.storage.moments import recoverable
-from tasks.storage.publication import Folders, Way
-from tasks.storage.rclone_files import RcloneFiles
-from tasks.storage.records import Record, Records
+from tasks.storage.published import publication
+from tasks.storage.published.publication import Folders, Way
+from tasks.storage.published.rclone_files import RcloneFiles
+from tasks.storage.published.storage import mark
 from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
-from tasks.storage.staged import mark
 from tasks.storage.state import living, manifest_segment, newest_transaction
-from tasks.storage.verdict import verdict_of
 
 ROUNDS = 10_000
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
@@ -255,10 +256,10 @@ JSON: Mapping[str, tuple[object, Callable[[bytes], object]]] = {
     "rclone tree": (LISTING, rclone(lambda files: files.tree(""))),
     "rclone files": ({"a.json": "7b7d"}, rclone(lambda files: files.read_all("", ["a.json"]))),
     "drill": (DRILLED, lambda text: drill.run(of(Host(text)), Stream("true"), DrillOptions(100))),
-    "recover": (REACHED, lambda text: recover.read(of(Host(b"")), Output(0, text, b"", 1.0), "/srv/x")),
+    "recover": (REACHED, lambda text: point_in_time.read(of(Host(b"")), Output(0, text, b"", 1.0), "/srv/x")),
     "binlogs": (
         {"until": 1_764_000_000, "files": [{**BINLOG, "start": "", "end": "0-1-7", "fault": ""}]},
-        lambda text: binlogs.told([collect.TOLD + text.decode(errors="replace")]),
+        lambda text: binlogs.told([collect_binlogs.TOLD + text.decode(errors="replace")]),
     ),
 }
 TEXTS: Mapping[str, tuple[str, Callable[[bytes], object]]] = {

@@ -56,8 +56,12 @@ def programs() -> list[Path]:
     """Return the files that are sent: those that say so, and all in folders named `host`."""
     named = {
         *("tasks/borg/in_place.py", "tasks/borg/reading.py"),
-        *("tasks/storage/publishing.py", "tasks/storage/publishing_plan.py", "tasks/storage/refilling.py"),
-        "tasks/storage/segments.py",
+        *(
+            "tasks/storage/published/host/publish.py",
+            "tasks/storage/published/host/plan.py",
+            "tasks/storage/published/host/refill.py",
+        ),
+        "tasks/storage/published/host/segments.py",
     }
     found = [path for path in sorted(TASKS.rglob("*.py")) if says_that_it_travels(path) or path.parent.name == "host"]
     return sorted({*found, *(TASKS.parent / name for name in named if (TASKS.parent / name).exists())})

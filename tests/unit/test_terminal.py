@@ -15,8 +15,8 @@ from invoke.exceptions import Exit
 
 from tasks.cli import task
 from tasks.errors import AppError
+from tasks.records.record import Record
 from tasks.report.table import printable as cell
-from tasks.storage.records import Record
 from tasks.terminal import one_line, own, printable, printing, whole_line
 from tasks.version import VERSION
 

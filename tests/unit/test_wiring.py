@@ -43,9 +43,7 @@ def test_the_list_names_every_task(listing: str) -> None:
     assert set(NAMES) <= listed
 
 
-@pytest.mark.parametrize(
-    "folder", [CHECKOUT, CHECKOUT / "tasks", CHECKOUT / "tasks/lab", CHECKOUT / "tests", Path("/")]
-)
+@pytest.mark.parametrize("folder", [CHECKOUT, CHECKOUT / "tasks", CHECKOUT / "lab", CHECKOUT / "tests", Path("/")])
 def test_the_list_is_the_same_from_every_folder(folder: Path, listing: str) -> None:
     assert run(INV, "--list", folder=folder).stdout == listing
 

@@ -25,6 +25,8 @@ from typing import Any
 
 from tasks.borg.host.entries import Look, Malformed, Named
 from tasks.borg.host.extraction import BorgFailed, Extraction, NoSpace
+from tasks.borg.host.free_space import require_room
+from tasks.borg.host.landlock import version
 from tasks.borg.host.places import (
     FIXED,
     Place,
@@ -41,8 +43,6 @@ from tasks.borg.host.places import (
     swap,
     there,
 )
-from tasks.borg.host.room import require_room
-from tasks.borg.host.wall import version
 
 INCOMPLETE = "incomplete"  # the folder of what came, in a target whose restore failed
 DISTRUSTED = ["--noflags"]  # an immutable file is hard to get rid of

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
-from tasks import human
-from tasks.report.human import MONTHS
-from tasks.storage.records import UNCHANGED, Record
+from tasks import units
+from tasks.records.record import UNCHANGED, Record
+from tasks.times import MONTHS
 
 WIDTH, HEIGHT = 320.0, 96.0  # of a growth chart's area
 WEEKS = 18  # of a calendar
@@ -90,7 +90,7 @@ def growth(records: Iterable[Record], zone: tzinfo | None) -> Growth | None:
     lines = tuple(_line(source, line, [place(point) for point in line]) for source, line in sorted(points.items()))
     told = "; ".join(f"{line.source} {line.size}{f', {line.change}' if line.change else ''}" for line in lines)
     days = [_short(time.astimezone(zone).date()) for time in (first, last)]
-    return Growth(lines, human.size(top), days[0], days[1], f"Size of the archives, {days[0]} to {days[1]}: {told}")
+    return Growth(lines, units.size(top), days[0], days[1], f"Size of the archives, {days[0]} to {days[1]}: {told}")
 
 
 def _line(source: str, points: Sequence[tuple[datetime, int]], places: Sequence[tuple[float, float]]) -> Line:
@@ -100,7 +100,7 @@ def _line(source: str, points: Sequence[tuple[datetime, int]], places: Sequence[
     days = (ended - began).days
     percent = f"{(new - old) / old:+.0%}".replace("%", " %").replace("-", MINUS) if old else ""
     change = f"{percent} in {days} days" if percent and days >= 2 else ""
-    return Line(source, path, area, places[-1], human.size(new), change)
+    return Line(source, path, area, places[-1], units.size(new), change)
 
 
 def calendar(records: Iterable[Record], sources: Collection[str], today: date, zone: tzinfo | None) -> Calendar:

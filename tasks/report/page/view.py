@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from tasks import human
+from tasks import units
 from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
-from tasks.report.human import age, ago, moment, utc
 from tasks.report.page.charts import Calendar, Growth, calendar, growth
 from tasks.report.rows import WORST_FIRST, Report, Row, Status, StorageRow, verdict
+from tasks.times import age, ago, moment, utc
 
 SIGNS: dict[Status, str] = {
     "failed": "✕",
@@ -172,8 +172,8 @@ def _figures(report: Report) -> tuple[tuple[str, str], ...]:
     archives = sum(row.archives or 0 for row in report.apps)
     return (
         (f"{fresh} of {len(report.apps)}", f"proven by a restore drill within {FRESH_PROOF.days} days"),
-        (human.size(held), "held by the newest archives"),
-        (human.size(added), "added by the newest backups"),
+        (units.size(held), "held by the newest archives"),
+        (units.size(added), "added by the newest backups"),
         (f"{archives:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), "archives to choose from"),
     )
 
@@ -187,8 +187,8 @@ def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
         Cell("last saved", moment(row.last, now, zone) if row.last else never, _time_key(row.last)),
         Cell("age", old, _key(row.age_seconds)),
         Cell("archives", str(row.archives) if row.archives is not None else "", _key(row.archives), "num"),
-        Cell("size", human.size(row.size), _key(row.size), "num"),
-        Cell("added", human.size(row.stored), _key(row.stored), "num"),
+        Cell("size", units.size(row.size), _key(row.size), "num"),
+        Cell("added", units.size(row.stored), _key(row.stored), "num"),
         Cell("proven", _proven(row, now), _time_key(row.proven)),
     ]
     if any(each.recoverable_until for each in report.apps):
@@ -229,13 +229,13 @@ def _space(row: StorageRow, report: Report) -> Space:
     growth, left = report.growth.get(row.storage), days_left(row, report)
     soon = left is not None and left < FULL_SOON
     level = "failed" if share is not None and share >= 0.95 else "late" if soon or (share or 0) >= NEARLY_FULL else "ok"
-    of = f" of {human.size(row.size)}" if row.size else ""
+    of = f" of {units.size(row.size)}" if row.size else ""
     notes = [row.error] if row.error else []
     if growth is not None:
-        notes.append(f"backups add about {human.size(int(growth))} a day")
+        notes.append(f"backups add about {units.size(int(growth))} a day")
     if left is not None:
         notes.append(f"{told(left)} if nothing were pruned")
-    return Space(row, None if share is None else round(100 * share, 1), level, human.size(row.used) + of, tuple(notes))
+    return Space(row, None if share is None else round(100 * share, 1), level, units.size(row.used) + of, tuple(notes))
 
 
 def _cards(report: Report, zone: tzinfo | None) -> tuple[Card, ...]:

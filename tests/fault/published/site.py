@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
+from lab import keys, process, s3, sshd
 from tasks.inventory import load
-from tasks.lab import keys, process, s3, sshd
-from tasks.storage.rclone import STATE
+from tasks.run.session import Session
+from tasks.storage.published.host.rclone import STATE
+from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Repository, Side
-from tasks.storage.session import Session
-from tasks.storage.staged import Staged
 
 KINDS = ("bucket", "files")  # the names of the storages, of the kinds s3 and sftp
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from tasks.inventory.models import App
-from tasks.storage import clocks, s3, sftp
+from tasks.run import clocks
+from tasks.storage import s3, sftp
 from tests.fault.published.site import KINDS, Site
 from tests.fault.published.test_published_copy import NEWEST
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tasks.borg.apps import Opened
-from tasks.borg.create import FilesOptions, create
+from tasks.borg.client.create import FilesOptions, create
 from tasks.borg.publish import publish
 from tasks.errors import AppError
-from tasks.storage.publication import LostObjectsError
-from tasks.storage.rclone import STATE
+from tasks.storage.published.host.rclone import STATE
+from tasks.storage.published.publication import LostObjectsError
 from tasks.storage.repository import Side
 from tests.fault.published.site import Moment, Site, checksum, digest, restorable
 from tests.fault.published.test_published_copy import (

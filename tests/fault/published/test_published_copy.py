@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from lab import s3
 from tasks.app.checks import checks
-from tasks.borg.create import FilesOptions, create
-from tasks.borg.init import init
-from tasks.borg.list import archives
-from tasks.borg.naming import ArchiveName
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.init import init
+from tasks.borg.client.list import archives
 from tasks.errors import AppError
-from tasks.lab import s3
 from tasks.report.gather import gather
 from tasks.report.rows import Row
-from tasks.storage.rclone import STATE
-from tasks.storage.refilling import JUMP
+from tasks.storage.published.host.rclone import STATE
+from tasks.storage.published.host.refill import JUMP
 from tasks.storage.repository import Side
 from tests.fault.published.conftest import BORGS
 from tests.fault.published.site import KINDS, Moment, Site, checksum, digest, restorable, sent

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.compact import compact
-from tasks.borg.create import FilesOptions, create
-from tasks.borg.delete import delete
-from tasks.borg.init import init
-from tasks.borg.runner import run
+from tasks.borg.client.compact import compact
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.delete import delete
+from tasks.borg.client.init import init
+from tasks.borg.client.runner import run
 from tests.fault.published.site import KINDS, Moment, Site, checksum, digest, restorable
 
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError
+from lab import tree
+from lab.lab import Lab, LabApp, scratch_folder
+from lab.plan import AppPlan, BoxPlan
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError
 from tasks.inventory import load
-from tasks.lab import tree
-from tasks.lab.lab import Lab, LabApp, scratch_folder
-from tasks.lab.plan import AppPlan, BoxPlan
 from tasks.remote.agent import public_key
 from tasks.remote.script import Script, quote
 from tasks.remote.ssh import fingerprint
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tests.integration.fleet.support import PROGRAM, Operator
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import work
-from tasks.fleet import saving
+import tasks.fleet.backup as fleet_backup
+import tasks.storagebox.setup as storagebox_setup
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan, BoxPlan
+from tasks.borg import verbs
 from tasks.inventory import load
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan, BoxPlan
-from tasks.storage.session import Session
-from tasks.storagebox import prepare
+from tasks.run.session import Session
 from tests.contract.support import quick_borg
 from tests.integration.attack.support import Scene
 
@@ -28,14 +28,14 @@ def stage() -> Iterator[Scene]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("BORG_SELFTEST", "disabled")
-            prepare.run(str(lab.inventory), [], lambda *_: True, lambda _: None)
+            storagebox_setup.run(str(lab.inventory), [], lambda *_: True, lambda _: None)
             with Session(load(lab.inventory)) as session:
                 scene = Scene(lab, session, {}, 0)
-                list(work.initialise(scene.opened))
+                list(verbs.initialise(scene.opened))
                 for number in range(3):
                     Path(scene.new).write_bytes(os.urandom(50_000 + number))
                     scene.content = scene.content or Path(scene.new).read_bytes()
-                    assert saving.run(str(lab.inventory), saving.Options()) == 0
+                    assert fleet_backup.run(str(lab.inventory), fleet_backup.Options()) == 0
                     scene.before = scene.listed()
                 scene.transaction = session.storage_of(scene.opened.app).state(scene.opened.app).transaction or 0
                 yield scene

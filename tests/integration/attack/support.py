@@ -4,16 +4,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.borg import freeing
+from lab.lab import Lab
+from tasks.borg import removal
 from tasks.borg.apps import Opened
-from tasks.borg.list import archives
-from tasks.borg.runner import How, environment, run
-from tasks.lab.lab import Lab
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import How, environment, run
 from tasks.remote.script import Script, quote
 from tasks.report.gather import gather
 from tasks.report.rows import Row
+from tasks.run.session import Session
 from tasks.storage.repository import Repository, Side
-from tasks.storage.session import Session
 
 QUICK = How(lock_wait=60, timeout=120)
 RAW = """
@@ -59,8 +59,8 @@ class Scene:
         return self.session.repository(self.session.inventory.app("shop"), Side.HOST)
 
     @property
-    def target(self) -> freeing.Target:
-        return freeing.Target(self.session, self.opened.app, self.opened.repository, QUICK)
+    def target(self) -> removal.Target:
+        return removal.Target(self.session, self.opened.app, self.opened.repository, QUICK)
 
     def listed(self) -> dict[str, str]:
         return {each.name: each.id for each in archives(self.opened.repository, how=QUICK).archives}

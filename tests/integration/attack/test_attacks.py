@@ -14,18 +14,19 @@ from typing import Any
 
 import pytest
 
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.check as fleet_check
 from tasks.app.checks import checks
-from tasks.borg import freeing, work
-from tasks.borg.compact import compact
-from tasks.borg.delete import delete
-from tasks.borg.extract import ExtractOptions, extract
+from tasks.borg import removal, verbs
+from tasks.borg.catalog import looked_anew
+from tasks.borg.client.compact import compact
+from tasks.borg.client.delete import delete
+from tasks.borg.client.extract import ExtractOptions, extract
+from tasks.borg.client.runner import BorgError, run
 from tasks.borg.refusals import Evidence
-from tasks.borg.runner import BorgError, run
 from tasks.errors import AppError, RefusedError
-from tasks.fleet import checking, saving
-from tasks.fleet.view import Telling
 from tasks.remote.secret import Secret
-from tasks.report.looking import looked_anew
+from tasks.run.view import Telling
 from tasks.storage.survey import Seen
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
@@ -101,7 +102,7 @@ def everything(scene: Scene) -> None:
     """Wait for the operator's own backup to record the damage as seen, and go on."""
     delete_one_lazily(scene)
     forge_before(scene)
-    assert saving.run(str(scene.lab.inventory), saving.Options()) in (0, 3)
+    assert fleet_backup.run(str(scene.lab.inventory), fleet_backup.Options()) in (0, 3)
     overwrite_chunk(scene)
     change_passphrase(scene)
 
@@ -143,26 +144,26 @@ def test_it_shows_is_never_made_final_and_is_undone(
     data = scene.lab.box.home() / "cloudbackup/shop/data"
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
     with monkeypatch.context() as patch:
-        patch.setattr(freeing, "look", once(freeing.look))  # what one of them sees, all of them see
-        for intend in (freeing.intend_compact, freeing.intend_prune, lambda target: freeing.intend_delete(target, [])):
+        patch.setattr(removal, "look", once(removal.look))  # what one of them sees, all of them see
+        for intend in (removal.intend_compact, removal.intend_prune, lambda target: removal.intend_delete(target, [])):
             with pytest.raises(RefusedError, match="nothing is freed") as caught:
                 intend(scene.target)
             assert caught.value.exit_code == 5
     assert {path: path.read_bytes() for path in before} == before
 
-    said = list(work.roll_back(scene.opened, scene.transaction, None, ask=lambda _: True))
-    again = freeing.intend_compact(scene.target)
+    said = list(verbs.roll_back(scene.opened, scene.transaction, None, ask=lambda _: True))
+    again = removal.intend_compact(scene.target)
     assert {each.name: each.id for each in again.found.listing.archives} == scene.before, said
     assert again.reasons == ()
     extract(scene.opened.repository, ExtractOptions(first(scene), [scene.new]), str(tmp_path), QUICK)
     assert (tmp_path / scene.new.lstrip("/")).read_bytes() == scene.content
 
 
-def once(look: Callable[[freeing.Target], Evidence]) -> Callable[[freeing.Target], Evidence]:
+def once(look: Callable[[removal.Target], Evidence]) -> Callable[[removal.Target], Evidence]:
     """Return a look that is had once, and given again, refusals too."""
     had: list[Evidence | RefusedError] = []
 
-    def again(target: freeing.Target) -> Evidence:
+    def again(target: removal.Target) -> Evidence:
         if not had:
             try:
                 had.append(look(target))
@@ -200,14 +201,14 @@ def test_neither_a_backup_nor_a_check_makes_an_attack_good(scene: Scene) -> None
     forge_before(scene)
     overwrite_chunk(scene)
     folder = str(scene.lab.inventory)
-    assert checking.run(folder, checking.Options()) == 4
-    assert saving.run(folder, saving.Options()) == 3
+    assert fleet_check.run(folder, fleet_check.Options()) == 4
+    assert fleet_backup.run(folder, fleet_backup.Options()) == 3
     row = scene.row()
     assert row.status == "failed"
     assert "overwritten or deleted" in (row.error or "")
     assert "no record tells of it" in (row.error or "")
     with pytest.raises(RefusedError, match=r"overwritten or deleted.*no record tells of it"):
-        freeing.intend_compact(scene.target)
+        removal.intend_compact(scene.target)
 
 
 def test_a_backup_says_what_looks_wrong_and_saves_all_the_same(
@@ -216,7 +217,7 @@ def test_a_backup_says_what_looks_wrong_and_saves_all_the_same(
     for attack in (delete_one_lazily, forge_ahead_and_before, overwrite_chunk, change_passphrase_to_the_same):
         attack(scene)
     folder = str(scene.lab.inventory)
-    assert saving.run(folder, saving.Options(telling=Telling(quiet=True))) == 3
+    assert fleet_backup.run(folder, fleet_backup.Options(telling=Telling(quiet=True))) == 3
     printed = capsys.readouterr().out
     assert printed.count("the repository looks wrong: ") == 1
     for told in (
@@ -236,7 +237,7 @@ def test_a_backup_says_what_looks_wrong_and_saves_all_the_same(
 
 def test_a_record_that_comes_while_it_looks_raises_no_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """What announced an archive goes when its own record is there: who read the names before misses both."""
-    assert saving.run(str(scene.lab.inventory), saving.Options()) == 0
+    assert fleet_backup.run(str(scene.lab.inventory), fleet_backup.Options()) == 0
     app = scene.opened.app
     storage = scene.session.storage_of(app)
     survey = storage.survey
@@ -267,9 +268,9 @@ def test_the_key_verbs_do_not_take_a_thiefs_key_for_ours(scene: Scene) -> None:
     config = scene.lab.box.home() / "cloudbackup/shop/config"
     changed = config.read_bytes()
     with pytest.raises(RefusedError, match="changed already, and not by us"):
-        list(work.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
+        list(verbs.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
     with pytest.raises(RefusedError, match="is not the one in"):
-        list(work.export_key(scene.opened, replace=False))
+        list(verbs.export_key(scene.opened, replace=False))
     assert (config.read_bytes(), escrow.read_bytes()) == (changed, kept)
 
 

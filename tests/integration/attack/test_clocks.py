@@ -9,14 +9,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks.borg.compact import compact
-from tasks.borg.delete import delete
-from tasks.borg.freeing import vouched
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.check as fleet_check
+import tasks.fleet.prune as fleet_prune
+from tasks.borg.client.compact import compact
+from tasks.borg.client.delete import delete
 from tasks.borg.guard import look
-from tasks.fleet import checking, pruning, saving
+from tasks.borg.removal import vouched
+from tasks.records.record import Record
 from tasks.remote import host
-from tasks.storage import base, clocks
-from tasks.storage.records import Record
+from tasks.run import clocks
+from tasks.storage import base
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
 
@@ -79,18 +82,18 @@ def test_a_milestone_of_the_future_blinds_nobody(scene: Scene, ahead: timedelta)
     scene.session.storage_of(scene.opened.app).write_record(scene.opened.app, future)
     folder = str(scene.lab.inventory)
     Path(scene.new).write_bytes(b"another")
-    assert saving.run(folder, saving.Options()) == 0
+    assert fleet_backup.run(folder, fleet_backup.Options()) == 0
     (later,) = set(scene.listed()) - set(scene.before)
     row = scene.row()
     assert (row.status, row.error) == ("ok", None)
-    assert pruning.run(folder, pruning.Options(), lambda _: True) == 0
+    assert fleet_prune.run(folder, fleet_prune.Options(), lambda _: True) == 0
     assert later in scene.listed()
     delete(scene.host, [later], QUICK)  # a thief, whom the guard must see
     compact(scene.host, QUICK)
     row = scene.row()
     assert (row.status, f"{later} was recorded, and is not in the repository" in (row.error or "")) == ("failed", True)
-    assert pruning.run(folder, pruning.Options(), lambda _: True) == 5
-    assert checking.run(folder, checking.Options()) == 4
+    assert fleet_prune.run(folder, fleet_prune.Options(), lambda _: True) == 5
+    assert fleet_check.run(folder, fleet_check.Options()) == 4
 
 
 def test_a_machine_in_another_zone_writes_the_same_times(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import freeing, naming, work
-from tasks.borg.compact import Compacted, compact
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError, How, run
+import tasks.fleet.check as fleet_check
+import tasks.fleet.prune as fleet_prune
+from tasks.borg import removal, verbs
+from tasks.borg.client import archive_name
+from tasks.borg.client.compact import Compacted, compact
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError, How, run
 from tasks.errors import AppError, RefusedError
-from tasks.fleet import checking, pruning
-from tasks.fleet.view import Telling
+from tasks.records.ledger import BEGUN
+from tasks.records.record import Record
 from tasks.remote.secret import Secret
-from tasks.storage.ledger import BEGUN
-from tasks.storage.records import Record
+from tasks.run.view import Telling
 from tasks.storage.repository import Repository
 from tests.contract.support import size_of
 from tests.integration.attack.support import QUICK, Scene
@@ -24,8 +26,8 @@ from tests.integration.fleet.support import Operator
 
 
 def prune(scene: Scene, *, answer: bool = True, force: bool = False, quiet: bool = False) -> int:
-    options = pruning.Options(force=force, telling=Telling(quiet=quiet))
-    return pruning.run(str(scene.lab.inventory), options, lambda _: answer)
+    options = fleet_prune.Options(force=force, telling=Telling(quiet=quiet))
+    return fleet_prune.run(str(scene.lab.inventory), options, lambda _: answer)
 
 
 def records(scene: Scene) -> list[Path]:
@@ -80,7 +82,7 @@ def test_a_prune_leaves_what_a_backup_beside_it_has_yet_to_read_back(scene: Scen
     own = next(path for path in records(scene) if middle in path.read_text())
     told = own.read_bytes()
     own.unlink()
-    storage, named = scene.session.storage_of(scene.opened.app), naming.parse(middle)
+    storage, named = scene.session.storage_of(scene.opened.app), archive_name.parse(middle)
     assert named
     storage.announce(scene.opened.app, Record("shop", BEGUN, named.time, "ok", "files", archive=middle))
     assert prune(scene) == 0
@@ -105,7 +107,7 @@ def test_a_prune_that_is_tried_again_looks_again(scene: Scene, monkeypatch: pyte
             run(scene.host, ("delete", f"::{newest}"), QUICK)
         raise AppError("the connection was lost", transient=True)
 
-    monkeypatch.setattr(freeing, "compact", compact_lost_once)
+    monkeypatch.setattr(removal, "compact", compact_lost_once)
     assert prune(scene) == (5 if stolen else 0)
     assert len(calls) == (1 if stolen else 2)
     assert set(scene.listed()) == set(scene.before) - ({middle, newest} if stolen else {middle})
@@ -125,7 +127,7 @@ def test_records_that_cannot_be_read_are_a_reason(scene: Scene) -> None:
     folder = scene.lab.box.home() / "cloudbackup/records/shop"
     (folder / "2099-01-01T00-00-00-backup-files-0000.json").write_text("{")
     with pytest.raises(RefusedError, match="cannot be read"):
-        list(work.free_space(scene.opened, force=False, ask=lambda _: True))
+        list(verbs.free_space(scene.opened, force=False, ask=lambda _: True))
 
 
 def test_a_damaged_repository_is_a_failed_row_until_it_is_whole(scene: Scene) -> None:
@@ -133,19 +135,19 @@ def test_a_damaged_repository_is_a_failed_row_until_it_is_whole(scene: Scene) ->
     segment = max((path for path in data.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     whole = segment.read_bytes()
     segment.write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
-    options = checking.Options()
-    assert checking.run(str(scene.lab.inventory), options) == 4
+    options = fleet_check.Options()
+    assert fleet_check.run(str(scene.lab.inventory), options) == 4
     row = scene.row()
     assert (row.status, "check failed" in (row.error or "")) == ("failed", True)
     segment.write_bytes(whole)
-    assert checking.run(str(scene.lab.inventory), options) == 0
+    assert fleet_check.run(str(scene.lab.inventory), options) == 0
     assert scene.row().status == "ok"
 
 
 def test_another_passphrase_is_no_stolen_key(scene: Scene) -> None:
     escrow = scene.session.inventory.escrow / "box-shop.key"
     former = escrow.read_bytes()
-    said = list(work.change_passphrase(scene.opened, Secret("quite another"), ask=lambda _: True))
+    said = list(verbs.change_passphrase(scene.opened, Secret("quite another"), ask=lambda _: True))
     try:
         with pytest.raises(BorgError, match="passphrase"):
             archives(scene.opened.repository, how=QUICK)

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.borg import passphrase, work
+import tasks.borg.change_passphrase as borg_change_passphrase
+from tasks.borg import verbs
 from tasks.borg.apps import Opened
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError
 from tasks.errors import AppError, RefusedError
 from tasks.remote.secret import Secret
 from tests.integration.attack.support import QUICK, Scene
@@ -32,12 +33,12 @@ def escrow(scene: Scene) -> Iterator[None]:
 
 
 def change(scene: Scene, new: Secret = NEW) -> list[str]:
-    return list(work.change_passphrase(scene.opened, new, ask=lambda _: True))
+    return list(verbs.change_passphrase(scene.opened, new, ask=lambda _: True))
 
 
 def opened(scene: Scene) -> Opened:
     before = scene.opened
-    return Opened(before.session, before.app, passphrase.with_passphrase(before.repository, NEW))
+    return Opened(before.session, before.app, borg_change_passphrase.with_passphrase(before.repository, NEW))
 
 
 def dies(*_: object, **__: object) -> None:
@@ -52,13 +53,13 @@ def test_killed_at_any_point_it_is_told_and_ended_by_the_same_command(
     former = key.read_bytes()
     with monkeypatch.context() as patch:
         if step == "before":
-            patch.setattr(passphrase, "change", dies)
+            patch.setattr(borg_change_passphrase, "change", dies)
         elif step == "after":
-            patch.setattr(work, "_escrowed", dies)
+            patch.setattr(verbs, "_escrowed", dies)
         elif step == "export":
-            patch.setattr("tasks.borg.key_export._write", dies)
+            patch.setattr("tasks.borg.client.key_export._write", dies)
         else:
-            patch.setattr("tasks.borg.noting._write", dies)
+            patch.setattr("tasks.borg.recorder._write", dies)
         with pytest.raises(Killed):
             change(scene)
     assert "a change of the passphrase by" in (scene.row().error or "")
@@ -78,7 +79,7 @@ def test_no_room_in_escrow_says_that_the_passphrase_is_changed(scene: Scene, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.borg.key_export._write", full)
+        patch.setattr("tasks.borg.client.key_export._write", full)
         with pytest.raises(
             AppError, match=r"the passphrase is changed, and the key is not in escrow yet.*No space"
         ) as told:
@@ -92,17 +93,17 @@ def test_a_thief_who_changes_it_after_the_announcement_is_not_taken_for_us(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(passphrase, "change", dies)
+        patch.setattr(borg_change_passphrase, "change", dies)
         with pytest.raises(Killed):
             change(scene)
-    passphrase.change(scene.host, Secret("mine"), QUICK)
+    borg_change_passphrase.change(scene.host, Secret("mine"), QUICK)
     with pytest.raises(RefusedError, match="passphrase is wrong"):
         change(scene)
 
 
 def test_a_change_that_an_earlier_version_left_half_done_is_ended(scene: Scene) -> None:
     """It announced nothing."""
-    passphrase.change(scene.opened.repository, NEW, QUICK)
+    borg_change_passphrase.change(scene.opened.repository, NEW, QUICK)
     with pytest.raises(RefusedError):
         change(scene, Secret("a third one"))
     assert any("changed already" in line for line in change(scene))

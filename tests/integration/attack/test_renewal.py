@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.borg import freeing, passphrase, renewal, work
+import tasks.borg.change_passphrase as borg_change_passphrase
+import tasks.fleet.backup as fleet_backup
+from tasks.borg import removal, verbs
+from tasks.borg import renew as borg_renew
 from tasks.borg.apps import Opened
-from tasks.borg.list import archives
-from tasks.borg.work import remove_set_aside
+from tasks.borg.client.list import archives
+from tasks.borg.verbs import remove_set_aside
 from tasks.errors import AppError, RefusedError
-from tasks.fleet import saving
 from tasks.inventory import load
 from tasks.remote.secret import Secret
+from tasks.run.session import Session
 from tasks.storage import set_aside
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tests.integration.attack.support import QUICK, Scene
 
 UNFINISHED = "a renewal by"
@@ -52,7 +54,7 @@ def box_keys(scene: Scene) -> Path:
 
 def renew(scene: Scene) -> list[str]:
     said: list[str] = []
-    renewal.run(str(scene.lab.inventory), "shop", "", lambda _: True, said.append)
+    borg_renew.run(str(scene.lab.inventory), "shop", "", lambda _: True, said.append)
     return said
 
 
@@ -110,26 +112,26 @@ def well_at_the_end(scene: Scene, said: list[str], folder: Path) -> None:
     assert (folder / scene.new.lstrip("/")).read_bytes() == scene.content
     assert scene.listed() == {}
     assert UNFINISHED not in (scene.row().error or "")
-    assert saving.run(str(scene.lab.inventory), saving.Options()) == 0
+    assert fleet_backup.run(str(scene.lab.inventory), fleet_backup.Options()) == 0
     assert len(scene.listed()) == 1
     row = scene.row()
     assert (row.status, row.error) == ("ok", None)
 
 
 STEPS = {  # what is not done any more when the operator is killed there
-    "announced": ("tasks.borg.renewal", "_renew_keys"),
+    "announced": ("tasks.borg.renew", "_renew_keys"),
     "keys out": ("tasks.storagebox.install", "_remove_host_key"),
-    "keys": ("tasks.borg.renewal", "_renew_passphrase"),
-    "old passphrase kept": ("tasks.storage.secret_store", "generate"),
-    "passphrase": ("tasks.borg.renewal", "_set_aside"),
+    "keys": ("tasks.borg.renew", "_renew_passphrase"),
+    "old passphrase kept": ("tasks.borg.new_passphrase", "generate"),
+    "passphrase": ("tasks.borg.renew", "_set_aside"),
     "locked": ("tasks.remote.files.SftpFiles", "rename"),
     "moved": ("tasks.storage.set_aside", "move_records"),
     "records begun": ("tasks.storage.set_aside", "_move"),
-    "records": ("tasks.borg.renewal", "repository_id"),
-    "escrow": ("tasks.borg.renewal", "_made"),
-    "made": ("tasks.borg.init", "archives"),
+    "records": ("tasks.borg.renew", "repository_id"),
+    "escrow": ("tasks.borg.renew", "_made"),
+    "made": ("tasks.borg.client.init", "archives"),
     "exported": ("tasks.borg.guard", "look"),
-    "recorded": ("tasks.borg.noting", "_write"),
+    "recorded": ("tasks.borg.recorder", "_write"),
 }
 
 
@@ -191,12 +193,12 @@ def test_it_is_refused_while_another_change_has_not_ended_and_while_somebody_wor
     assert scene.row().error is None
     kill_at(scene, monkeypatch, "announced")
     with pytest.raises(RefusedError, match=r"a renewal by .* has not ended"):
-        freeing.intend_compact(scene.target)
+        removal.intend_compact(scene.target)
     renew(scene)
     with monkeypatch.context() as patch:
-        patch.setattr(passphrase, "change", dies)
+        patch.setattr(borg_change_passphrase, "change", dies)
         with pytest.raises(Killed):
-            list(work.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
+            list(verbs.change_passphrase(scene.opened, Secret("another"), ask=lambda _: True))
     with pytest.raises(RefusedError, match=r"a change of the passphrase, begun .* has not ended"):
         renew(scene)
 
@@ -211,12 +213,12 @@ def test_a_passphrase_that_is_kept_elsewhere_is_waited_for(scene: Scene, tmp_pat
     file.write_text(yaml.safe_dump({**values, "passphrase": {"file": str(place)}}))
     for _ in range(2):
         with pytest.raises(AppError, match=f"{place} still has the old passphrase") as told:
-            renewal.run(str(inventory), "shop", "", lambda _: True, lambda _: None)
+            borg_renew.run(str(inventory), "shop", "", lambda _: True, lambda _: None)
     assert "put a new one" in told.value.remedy
     assert not list((scene.lab.box.home() / "cloudbackup").glob("shop.until-*"))
     assert scene.listed() == scene.before
     place.write_text("quite another")
-    renewal.run(str(inventory), "shop", "", lambda _: True, lambda _: None)
+    borg_renew.run(str(inventory), "shop", "", lambda _: True, lambda _: None)
     with Session(load(inventory)) as session:
         assert not archives(session.repository(session.inventory.app("shop"), Side.OPERATOR), how=QUICK).archives
     assert aside(scene).is_dir()

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import freeing, rolling_back, work
-from tasks.borg.delete import delete
-from tasks.borg.extract import ExtractOptions, extract
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.prune as fleet_prune
+from tasks.borg import removal, rollback, verbs
+from tasks.borg.client.delete import delete
+from tasks.borg.client.extract import ExtractOptions, extract
 from tasks.errors import AppError, RefusedError, UsageError
-from tasks.fleet import pruning, saving
 from tasks.storage import set_aside
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
@@ -22,17 +23,17 @@ def backup(scene: Scene) -> str:
     """Save again and return the archive's name."""
     before = scene.listed()
     Path(scene.new).write_bytes(os.urandom(60_000))
-    assert saving.run(str(scene.lab.inventory), saving.Options()) == 0
+    assert fleet_backup.run(str(scene.lab.inventory), fleet_backup.Options()) == 0
     (made,) = set(scene.listed()) - set(before)
     return made
 
 
 def back(scene: Scene, to: int) -> list[str]:
-    return list(work.roll_back(scene.opened, to, None, ask=lambda _: True))
+    return list(verbs.roll_back(scene.opened, to, None, ask=lambda _: True))
 
 
 def undo(scene: Scene) -> list[str]:
-    return list(work.roll_back(scene.opened, None, None, undo=True, ask=lambda _: True))
+    return list(verbs.roll_back(scene.opened, None, None, undo=True, ask=lambda _: True))
 
 
 def transactions(scene: Scene) -> dict[str, int]:
@@ -72,11 +73,11 @@ def test_a_theft_after_a_rollback_is_undone_and_not_only_said_to_be(scene: Scene
     assert readable(scene, made, tmp_path) == content
     row = scene.row()
     assert (row.status, row.error) == ("ok", None)
-    assert freeing.intend_compact(scene.target).reasons == ()
+    assert removal.intend_compact(scene.target).reasons == ()
 
 
 def _points(scene: Scene) -> Iterator[int]:
-    lines = work.roll_back(scene.opened, None, None, ask=lambda _: True)
+    lines = verbs.roll_back(scene.opened, None, None, ask=lambda _: True)
     with suppress(UsageError):  # name one of these
         yield from (int(line.split()[0]) for line in lines if line.split()[0].isdigit())
 
@@ -124,7 +125,7 @@ def test_a_rollback_that_does_not_bring_what_it_foretold_has_failed(
     assert "known_ids" not in json.dumps(record)
     monkeypatch.undo()
     with pytest.raises(RefusedError, match="not in the repository"):
-        freeing.intend_compact(scene.target)
+        removal.intend_compact(scene.target)
     back(scene, scene.transaction)
     assert scene.listed() == scene.before
 
@@ -150,12 +151,12 @@ def test_killed_at_any_step_it_is_told_and_ended_by_the_same_command(
     if undone:
         back(scene, to)
     with monkeypatch.context() as patch:
-        patch.setattr(rolling_back, step, dies)
+        patch.setattr(rollback, step, dies)
         with pytest.raises(Killed):
             run()
     assert "a rollback by" in (scene.row().error or "")
     with pytest.raises(RefusedError):
-        freeing.intend_compact(scene.target)
+        removal.intend_compact(scene.target)
     run()
     assert scene.listed() == (scene.before if undone else {oldest: scene.before[oldest]})
     assert scene.row().error is None
@@ -207,8 +208,8 @@ def test_what_is_set_aside_is_listed_counted_and_removed_behind_the_guard(scene:
 def test_no_undo_once_space_was_freed(scene: Scene) -> None:
     """What was freed since may be what the undone archives need."""
     back(scene, transactions(scene)[sorted(scene.before)[1]])
-    options = pruning.Options()
-    assert pruning.run(str(scene.lab.inventory), options, lambda _: True) == 0
-    list(work.free_space(scene.opened, force=False, ask=lambda _: True))
+    options = fleet_prune.Options()
+    assert fleet_prune.run(str(scene.lab.inventory), options, lambda _: True) == 0
+    list(verbs.free_space(scene.opened, force=False, ask=lambda _: True))
     with pytest.raises(UsageError, match="space was freed since"):
         undo(scene)

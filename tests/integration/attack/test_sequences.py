@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import freeing, guard, work
-from tasks.borg.compact import Compacted
-from tasks.borg.delete import delete
-from tasks.borg.runner import How
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.check as fleet_check
+import tasks.fleet.prune as fleet_prune
+import tasks.fleet.verify as fleet_verify
+from tasks.borg import guard, removal, verbs
+from tasks.borg.client.compact import Compacted
+from tasks.borg.client.delete import delete
+from tasks.borg.client.runner import How
 from tasks.errors import RefusedError
-from tasks.fleet import checking, pruning, saving, verifying
 from tasks.storage.repository import Repository
 from tests.integration.attack.support import QUICK, Scene
 
@@ -27,7 +30,7 @@ def one_stays(scene: Scene) -> Iterator[None]:
 
 
 def prune(scene: Scene, *, ask: Callable[[str], bool] = lambda _: True, **options: bool) -> int:
-    return pruning.run(str(scene.lab.inventory), pruning.Options(**options), ask)  # type: ignore[arg-type]
+    return fleet_prune.run(str(scene.lab.inventory), fleet_prune.Options(**options), ask)  # type: ignore[arg-type]
 
 
 def damage(scene: Scene) -> None:
@@ -47,9 +50,9 @@ def test_after_a_failed_check_and_drill_nothing_older_goes(scene: Scene, capsys:
     _, middle, newest = sorted(scene.before)
     damage(scene)
     folder = str(scene.lab.inventory)
-    assert checking.run(folder, checking.Options()) == 4
+    assert fleet_check.run(folder, fleet_check.Options()) == 4
     assert prune(scene) == 5
-    assert verifying.run(folder, verifying.Options(sample=None)) == 4
+    assert fleet_verify.run(folder, fleet_verify.Options(sample=None)) == 4
     assert prune(scene) == 5
     assert prune(scene, dry_run=True) == 5
     assert set(scene.listed()) == set(scene.before)
@@ -76,7 +79,7 @@ def test_a_colleague_who_deletes_it_by_our_own_command(scene: Scene) -> None:
     newest = max(scene.before)
 
     def ask(_: str) -> bool:
-        list(work.delete_archives(scene.opened, [newest], force=False, ask=lambda _: True))
+        list(verbs.delete_archives(scene.opened, [newest], force=False, ask=lambda _: True))
         return True
 
     assert prune(scene, ask=ask) == 5
@@ -89,7 +92,7 @@ def test_a_colleague_who_rolls_back_what_should_stay(scene: Scene) -> None:
     points = transactions(scene)
 
     def ask(_: str) -> bool:
-        list(work.roll_back(scene.opened, points[sorted(scene.before)[1]], None, ask=lambda _: True))
+        list(verbs.roll_back(scene.opened, points[sorted(scene.before)[1]], None, ask=lambda _: True))
         return True
 
     assert prune(scene, ask=ask) == 5
@@ -106,10 +109,10 @@ def test_what_should_stay_goes_between_the_last_look_and_the_delete(
         delete(repository, [*names, newest], how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(freeing, "delete", delete_with_a_colleague)
+        patch.setattr(removal, "delete", delete_with_a_colleague)
         assert prune(scene) == 5
     assert scene.listed() == {}
-    list(work.roll_back(scene.opened, scene.transaction, None, ask=lambda _: True))
+    list(verbs.roll_back(scene.opened, scene.transaction, None, ask=lambda _: True))
     assert scene.listed() == scene.before
 
 
@@ -117,7 +120,7 @@ def test_a_backup_that_ends_in_the_pause_changes_nothing_that_was_shown(scene: S
     oldest, middle, newest = sorted(scene.before)
 
     def ask(_: str) -> bool:
-        assert saving.run(str(scene.lab.inventory), saving.Options()) == 0
+        assert fleet_backup.run(str(scene.lab.inventory), fleet_backup.Options()) == 0
         return True
 
     assert prune(scene, ask=ask) == 0
@@ -128,7 +131,7 @@ def test_a_backup_that_ends_in_the_pause_changes_nothing_that_was_shown(scene: S
 def test_the_last_good_archive_never_goes(scene: Scene) -> None:
     for force in (False, True):
         with pytest.raises(RefusedError, match="no good archive of files would remain") as caught:
-            freeing.intend_delete(scene.target, sorted(scene.before), force=force)
+            removal.intend_delete(scene.target, sorted(scene.before), force=force)
         assert caught.value.exit_code == 5
     assert scene.listed() == scene.before
 
@@ -144,11 +147,11 @@ def test_a_prune_that_died_before_the_space_was_freed_is_told_and_ended(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(freeing, "compact", dies)
+        patch.setattr(removal, "compact", dies)
         with pytest.raises(Killed):
             prune(scene)
     monkeypatch.setattr(guard, "LOOK", 0.1)
-    monkeypatch.setattr(freeing, "WAITING", guard.Patience(0.2, removals=True))
+    monkeypatch.setattr(removal, "WAITING", guard.Patience(0.2, removals=True))
     capsys.readouterr()
     data = scene.lab.box.home() / "cloudbackup/shop/data"
     before = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.init import init
+from tasks.borg.client.init import init
 from tasks.remote.host import LocalHost
 from tasks.remote.secret import Secret
 from tasks.storage.repository import Repository, Side

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg import break_lock
-from tasks.borg.compact import compact
-from tasks.borg.create import FilesOptions, StreamOptions, create
-from tasks.borg.delete import delete
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError, How
+from lab import tree
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan
+from tasks.borg.client import break_lock
+from tasks.borg.client.compact import compact
+from tasks.borg.client.create import FilesOptions, StreamOptions, create
+from tasks.borg.client.delete import delete
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError, How
 from tasks.errors import CloudbackupError
 from tasks.inventory import load
-from tasks.lab import tree
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan
 from tasks.remote.script import Stream
+from tasks.run.session import Session
 from tasks.storage import ssh
 from tasks.storage.repository import Repository, Side
-from tasks.storage.session import Session
 from tests.integration.fleet.support import Operator
 from tests.integration.remote.support import eventually
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.create import FilesOptions, StreamOptions, create
-from tasks.borg.extract import ExtractOptions, content, extract, size
-from tasks.borg.init import init
-from tasks.borg.list import archives, contents, find, look_up
-from tasks.borg.naming import ArchiveName
-from tasks.borg.runner import BorgError, ContentError, How
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.create import FilesOptions, StreamOptions, create
+from tasks.borg.client.extract import ExtractOptions, content, extract, size
+from tasks.borg.client.init import init
+from tasks.borg.client.list import archives, contents, find, look_up
+from tasks.borg.client.runner import BorgError, ContentError, How
 from tasks.errors import RefusedError, UsageError
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.break_lock import Holder, break_lock, holders, refuse_alive
-from tasks.borg.create import StreamOptions, create
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError, How
+from tasks.borg.client.break_lock import Holder, break_lock, holders, refuse_alive
+from tasks.borg.client.create import StreamOptions, create
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError, How
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.remote.files import LocalFiles
 from tasks.remote.host import LocalHost

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.borg.create import FilesOptions, create
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.runner import environment
 from tasks.borg.restore import FOREIGN, OWN, restore_in_place, restore_to
-from tasks.borg.runner import environment
 from tasks.errors import AppError, RefusedError
 from tasks.remote.secret import Secret
 from tasks.storage.repository import Repository

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from tasks.borg.create import Created, FilesOptions, create
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.create import Created, FilesOptions, create
+from tasks.borg.client.list import contents, look_up
+from tasks.borg.client.recreate import annotate
+from tasks.borg.client.runner import BorgError
 from tasks.borg.host.patterns import Excludes
-from tasks.borg.list import contents, look_up
-from tasks.borg.naming import ArchiveName
-from tasks.borg.recreate import annotate
-from tasks.borg.runner import BorgError
+from tasks.records.verdict import Verdict, verdict_of_comment
 from tasks.storage.repository import Repository
-from tasks.storage.verdict import Verdict, verdict_of_comment
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.create import FilesOptions, create, create_words
+from tasks.borg.client.create import FilesOptions, create, create_words
+from tasks.borg.client.runner import run
 from tasks.borg.restore import OWN, restore_in_place, restore_to
 from tasks.borg.roots import roots
-from tasks.borg.runner import run
 from tasks.storage.repository import Repository
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)

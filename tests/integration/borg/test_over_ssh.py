@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks.borg.check import CheckOptions, check
-from tasks.borg.create import FilesOptions, create
-from tasks.borg.init import init
-from tasks.borg.list import archives
-from tasks.borg.runner import BorgError
+from tasks.borg.client.check import CheckOptions, check
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.init import init
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import BorgError
 from tasks.inventory.storages import SshStorage
 from tasks.remote.host import LocalHost
 from tasks.storage.repository import Repository

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.create import FilesOptions, create
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.runner import BorgError
 from tasks.borg.restore import restore_in_place, restore_to
-from tasks.borg.runner import BorgError
 from tasks.errors import AppError, UsageError
 from tasks.storage.repository import Repository
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.check import CheckOptions, check
-from tasks.borg.compact import compact
-from tasks.borg.create import FilesOptions, create
-from tasks.borg.delete import delete
-from tasks.borg.diff import diff
-from tasks.borg.info import archive_info, repository_info
-from tasks.borg.list import archives
-from tasks.borg.mount import mount, umount
-from tasks.borg.runner import BorgError
+from tasks.borg.client.check import CheckOptions, check
+from tasks.borg.client.compact import compact
+from tasks.borg.client.create import FilesOptions, create
+from tasks.borg.client.delete import delete
+from tasks.borg.client.diff import diff
+from tasks.borg.client.info import archive_info, repository_info
+from tasks.borg.client.list import archives
+from tasks.borg.client.mount import mount, umount
+from tasks.borg.client.runner import BorgError
 from tasks.storage.repository import Repository
 from tests.integration.borg.conftest import MakeRepository
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.create import FilesOptions, create
+from tasks.borg.client.create import FilesOptions, create
 from tasks.borg.host import places
 from tasks.borg.restore import restore_in_place, restore_to
 from tasks.errors import AppError

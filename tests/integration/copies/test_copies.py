@@ -9,20 +9,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.app import adding, checking
-from tasks.app.wanted import Wanted
-from tasks.borg.init import init
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.restore as fleet_restore
+from tasks.app import add, check
+from tasks.app.new_app import Wanted
+from tasks.borg.client.init import init
 from tasks.errors import UsageError
-from tasks.fleet import restoring, saving
 from tasks.inventory import load
+from tasks.records.record import HISTORY, NEWEST, Record
 from tasks.report import page
 from tasks.report.formats import Look
 from tasks.report.gather import gather
 from tasks.report.rows import Report
 from tasks.report.table import write
-from tasks.storage.records import HISTORY, NEWEST, Record
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tests.integration.fleet.support import Operator
 from tests.integration.local import local_inventory
 
@@ -68,12 +69,12 @@ def report(inventory: Path, newest: int = NEWEST) -> Report:
 
 
 def restored(inventory: Path, folder: Path, storage: str | None = None) -> int:
-    options = restoring.Options("shop", target=str(folder), storage=storage)
-    return restoring.run(str(inventory), options, lambda _: True)
+    options = fleet_restore.Options("shop", target=str(folder), storage=storage)
+    return fleet_restore.run(str(inventory), options, lambda _: True)
 
 
 def test_each_storage_has_an_archive_and_a_row(inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert saving.run(str(inventory), saving.Options()) == 0
+    assert fleet_backup.run(str(inventory), fleet_backup.Options()) == 0
     printed = capsys.readouterr().out
     assert ["shop on near  files  ok" in printed, "shop on far   files  ok" in printed] == [True, True]
     shown = report(inventory)
@@ -105,7 +106,7 @@ def test_the_copy_of_each_key_is_judged_by_itself(inventory: Path, capsys: pytes
         assert [told in (row.error or "") for row in shown.apps] == [False, True], (told, shown.apps)
         assert shown.escrowed == {("near", "shop"): True, ("far", "shop"): False}
     # `app.check` holds it against a fresh export, and says of which copy it speaks.
-    assert checking.run(str(inventory), ()) == 3
+    assert check.run(str(inventory), ()) == 3
     lines = [line.split()[:5] for line in capsys.readouterr().out.splitlines() if " key " in line]
     assert lines == [["shop", "on", "near", "ok", "key"], ["shop", "on", "far", "error", "key"]]
     keys.rename(keys.with_name("lost"))
@@ -119,7 +120,7 @@ def test_a_storage_that_is_away_does_not_stop_the_other(
     inventory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with away(inventory, "near"):
-        assert saving.run(str(inventory), saving.Options()) == 3
+        assert fleet_backup.run(str(inventory), fleet_backup.Options()) == 3
         assert [row.status for row in report(inventory).apps] == ["unknown", "ok"]
         assert restored(inventory, tmp_path / "first") == 0
         assert "from far" in capsys.readouterr().out
@@ -193,7 +194,7 @@ def test_adding_mends_every_copy(inventory: Path) -> None:
     change(inventory / "apps/shop.yml", "storage", ["near", "far", "third"])
     (inventory.parent / "escrow/far-shop.key").unlink()
     said: list[str] = []
-    adding.run(str(inventory), Wanted("shop"), lambda *_: False, said.append)
+    add.run(str(inventory), Wanted("shop"), lambda *_: False, said.append)
     made = [line for line in said if " made (" in line]
     assert [line.startswith(f"shop: repository {inventory.parent}/third/shop made") for line in made] == [True]
     rows = report(inventory).apps

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.lab import database, mariadb, programs, tree
-from tasks.lab.lab import scratch_folder
+from lab import database, mariadb, programs, tree
+from lab.lab import scratch_folder
 from tests.integration.fleet.support import Operator
 
 HERE = Path(__file__).parent

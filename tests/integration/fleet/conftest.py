@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan
 from tests.integration.fleet.support import Operator, make_ready
 
 

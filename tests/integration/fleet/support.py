@@ -18,8 +18,8 @@ from unittest import mock
 import yaml
 
 import tasks
-from tasks.lab.lab import Lab
-from tasks.lab.process import members
+from lab.lab import Lab
+from lab.process import members
 from tasks.program import Inv
 
 CHECKOUT = Path(__file__).parents[3]

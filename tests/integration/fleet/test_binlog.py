@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from lab import mariadb, process
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan
 from tasks.app.checks import host_checks
 from tasks.inventory import load
-from tasks.lab import mariadb, process
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan
-from tasks.storage.session import Session
+from tasks.run.session import Session
 from tests.integration.fleet.support import Operator, eventually, make_ready
 
 

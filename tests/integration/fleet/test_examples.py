@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.integration.fleet.support import CHECKOUT, Operator
 
 EXAMPLES = CHECKOUT / "examples"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt, on_host, untimed
 
 

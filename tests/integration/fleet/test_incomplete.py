@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.integration.fleet.support import Operator
 from tests.integration.fleet.test_faults import line_of
 

@@ -6,8 +6,8 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tasks.lab import database, mariadb, tree
-from tasks.lab.lab import Lab
+from lab import database, mariadb, tree
+from lab.lab import Lab
 from tests.integration.fleet.support import Operator
 
 ROW = {"app", "host", "storage", "source", "status", "archive", "last", "age_seconds", "archives", "size", "stored"}

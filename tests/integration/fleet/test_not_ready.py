@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.lab import disk
-from tasks.lab.lab import Lab, LabApp
+from lab import disk
+from lab.lab import Lab, LabApp
 from tests.fault.test_surroundings import added
 from tests.integration.fleet.support import Operator
 from tests.integration.fleet.test_faults import line_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.integration.fleet.support import Operator
 from tests.integration.fleet.test_not_ready import errors
 from tests.integration.remote.support import free_port

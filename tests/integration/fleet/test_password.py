@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.lab.lab import Lab
-from tasks.lab.plan import MAIN_ACCOUNT
+from lab.lab import Lab
+from lab.plan import MAIN_ACCOUNT
 from tasks.remote.secret import Secret
 from tasks.remote.ssh import LoginRefusedError, SshHost, SshTarget
 

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tasks.lab import database, mariadb, tree
-from tasks.lab.lab import Lab
+from lab import database, mariadb, tree
+from lab.lab import Lab
 from tests.integration.fleet.support import CHECKOUT, Operator
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.borg.delete import delete
-from tasks.borg.list import archives
+from lab import database, keys, tree
+from lab.lab import Lab, scratch_folder
+from tasks.borg.client.delete import delete
+from tasks.borg.client.list import archives
 from tasks.inventory import load
-from tasks.lab import database, keys, tree
-from tasks.lab.lab import Lab, scratch_folder
+from tasks.run.session import Session
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tasks.storagebox.authorized_keys import PublicKey
 from tests.integration.fleet.support import CHECKOUT, PROGRAM, Operator
 

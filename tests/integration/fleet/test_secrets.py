@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.integration.fleet.support import Operator, command_lines
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import MAIN_ACCOUNT, AppPlan, BoxPlan
+from lab.lab import Lab, scratch_folder
+from lab.plan import MAIN_ACCOUNT, AppPlan, BoxPlan
 from tasks.remote.ssh import fingerprint
 from tests.integration.fleet.support import Operator
 

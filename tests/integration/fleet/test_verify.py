@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 import yaml
 
-from tasks.fleet import database
-from tasks.lab.lab import Lab
+from lab.lab import Lab
+from tasks.mariadb import mariadb_source
 from tasks.remote.running import MOST, OnLine, Running
 from tasks.remote.script import Script
 from tasks.remote.ssh import SshHost
@@ -90,9 +90,9 @@ def test_a_wrong_answer_and_flipped_bytes_are_failed_rows_until_a_drill_succeeds
 def test_an_archive_of_another_release_series_is_refused_by_what_its_comment_says(
     operator: Operator, saved: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = database.version
+    real = mariadb_source.version
     older = lambda repository, archive: re.sub(r"^\d+\.\d+\.", "10.6.", real(repository, archive))  # noqa: E731
-    monkeypatch.setattr(database, "version", older)
+    monkeypatch.setattr(mariadb_source, "version", older)
     end = operator.inv("mariadb.verify", "--app", "blog", "--scratch", str(scratch))
     assert end.returncode == 4
     assert "the backup is of MariaDB 10.6, the server program there is of" in end.stdout

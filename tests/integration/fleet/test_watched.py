@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tasks.lab import mariadb, process
-from tasks.lab.lab import Lab
-from tasks.lab.packages import find
+from lab import mariadb, process
+from lab.lab import Lab
+from lab.packages import find
 from tests.integration.fleet.support import CHECKOUT, Operator, eventually
 from tests.integration.remote.support import free_port
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import accounts, keys
-from tasks.lab.accounts import Account
-from tasks.lab.lab import Lab, LabBox, scratch_folder
-from tasks.lab.plan import MAIN_ACCOUNT, BoxPlan
+from lab import accounts, keys
+from lab.accounts import Account
+from lab.lab import Lab, LabBox, scratch_folder
+from lab.plan import MAIN_ACCOUNT, BoxPlan
 
 from .support import Client
 

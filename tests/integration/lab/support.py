@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.lab import keys
-from tasks.lab.lab import LabBox
+from lab import keys
+from lab.lab import LabBox
 
 Done = subprocess.CompletedProcess[bytes]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import keys
-from tasks.lab.lab import Lab, LabBox, scratch_folder
+from lab import keys
+from lab.lab import Lab, LabBox, scratch_folder
 
 from .conftest import ACCOUNTS
 from .support import Client, succeeded

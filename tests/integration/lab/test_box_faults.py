@@ -8,11 +8,11 @@ from typing import Literal
 
 import pytest
 
+from lab.accounts import Account
+from lab.faults import Faults
+from lab.lab import Lab, LabBox, scratch_folder
+from lab.plan import BoxPlan
 from tasks.errors import CloudbackupError
-from tasks.lab.accounts import Account
-from tasks.lab.faults import Faults
-from tasks.lab.lab import Lab, LabBox, scratch_folder
-from tasks.lab.plan import BoxPlan
 
 from .support import Client, succeeded
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.lab import LabBox
+from lab.lab import LabBox
 from tasks.remote.files import FilesError
 from tasks.remote.ssh import SshHost, SshTarget
 

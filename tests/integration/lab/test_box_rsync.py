@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.lab import LabBox
+from lab.lab import LabBox
 
 from .support import Client, succeeded
 

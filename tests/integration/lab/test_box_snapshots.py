@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hcloud.storage_boxes import BoundStorageBox, StorageBoxAccessSettings, StorageBoxSnapshotPlan
 
-from tasks.lab.estate import BOX_ID
-from tasks.lab.lab import LabBox
+from lab.estate import BOX_ID
+from lab.lab import LabBox
 from tasks.remote.hetzner import client
 from tasks.remote.secret import Secret
 

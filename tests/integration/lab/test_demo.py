@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.lab import Lab
+from lab.lab import Lab
 from tests.integration.fleet.support import CHECKOUT, PROGRAM, Operator, eventually
 
 COMMAND = re.compile(r"(?m)^\$ (\./inv .*)$")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from lab import database, mariadb, process, state, tree
+from lab.lab import Lab, LabApp, scratch_folder
+from lab.mariadb import BACKUP_USER, Server
+from lab.plan import AppPlan
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.loading import load
-from tasks.lab import database, mariadb, process, state, tree
-from tasks.lab.lab import Lab, LabApp, scratch_folder
-from tasks.lab.mariadb import BACKUP_USER, Server
-from tasks.lab.plan import AppPlan
 
 APPS = (
     AppPlan("shop", megabytes=2, files_megabytes=1, binlog=True),
@@ -214,8 +214,7 @@ class TestInventory:
 class TestLife:
     def test_another_process_finds_and_reads_it(self, lab: Lab) -> None:
         code = (
-            "import sys; from pathlib import Path; from tasks.lab.lab import Lab;"
-            "print(Lab.find(Path(sys.argv[1])).running)"
+            "import sys; from pathlib import Path; from lab.lab import Lab;print(Lab.find(Path(sys.argv[1])).running)"
         )
         checkout = Path(__file__).parents[3]
         words = (sys.executable, "-c", code, str(lab.folder))
@@ -251,7 +250,7 @@ class TestLife:
     def test_it_outlives_whoever_started_it(self) -> None:
         folder = scratch_folder()
         code = (
-            "import os, signal, sys; from pathlib import Path; from tasks.lab.lab import Lab;"
+            "import os, signal, sys; from pathlib import Path; from lab.lab import Lab;"
             "Lab.start(Path(sys.argv[1]), ()); os.killpg(0, signal.SIGKILL)"
         )
         words = (sys.executable, "-c", code, str(folder))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lab import database, mariadb, process, scripts
 from tasks.inventory.models import MariaDB
-from tasks.lab import database, mariadb, process, scripts
 from tasks.mariadb.access import Access
 from tasks.remote.host import LocalHost
 from tasks.remote.secret import Secret

@@ -4,7 +4,7 @@ import subprocess
 from types import TracebackType
 from typing import Self
 
-from tasks.lab import mariadb, programs
+from lab import mariadb, programs
 from tests.integration.mariadb.conftest import Running
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
+from lab import mariadb
 from tasks.mariadb import binlogs
 from tasks.remote.host import LocalHost
 from tests.integration.fleet.support import eventually

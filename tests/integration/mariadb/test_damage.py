@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
+from lab import mariadb
 from tests.integration.fleet.support import Operator
 from tests.integration.mariadb.conftest import Running
 from tests.integration.mariadb.onboarded import onboarded

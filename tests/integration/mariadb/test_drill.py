@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from lab import mariadb, programs
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
-from tasks.lab import mariadb, programs
-from tasks.mariadb import drill, dump, private, proof, restore, server, unpack
+from tasks.mariadb import drill, dump, restore, server, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
+from tasks.mariadb.host import examine, private_server
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
@@ -154,7 +155,7 @@ def test_a_wrong_row_fails_the_drill_by_the_query_that_finds_it(host: LocalHost,
 def test_only_one_row_of_one_1_is_an_answer(query: str, says: str, shop: Running) -> None:
     """Asked of the live server, as a drill asks its private one."""
 
-    class Live(private.Private):
+    class Live(private_server.Private):
         def __init__(self) -> None:
             pass
 
@@ -162,9 +163,9 @@ def test_only_one_row_of_one_1_is_an_answer(query: str, says: str, shop: Running
             words = (programs.find("mariadb"), f"--defaults-file={shop.server.root_options}", "--batch", "-N")
             return subprocess.run(words, input=statements, capture_output=True, text=True, check=False)
 
-    proof.verify(Live(), ["SELECT 1"])
-    with pytest.raises(private.DrillFault) as caught:
-        proof.verify(Live(), [query])
+    examine.verify(Live(), ["SELECT 1"])
+    with pytest.raises(private_server.DrillFault) as caught:
+        examine.verify(Live(), [query])
     assert f"`{query}`" in str(caught.value)
     assert says in str(caught.value)
 

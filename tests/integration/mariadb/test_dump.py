@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
-from tasks.mariadb import align, dump, server, unpack
+from lab import mariadb
+from tasks.mariadb import dump, server, unpack
 from tasks.mariadb.access import Access
+from tasks.mariadb.host import align
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream
 from tests.integration.mariadb.archives import Repository

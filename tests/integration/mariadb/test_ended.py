@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab import mariadb, programs
 from tasks.errors import InterruptedRunError
-from tasks.lab import mariadb, programs
 from tasks.mariadb import dump, server
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
-from tasks.mariadb import drill, dump, failures, restore, server, tables
+from lab import mariadb
+from tasks.mariadb import drill, dump, errors, restore, server
 from tasks.mariadb.access import Access
+from tasks.mariadb.host import tables
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
 from tests.integration.mariadb.conftest import PASSWORD, Running
@@ -89,7 +90,7 @@ def test_an_option_file_leaves_nothing_out(
 @pytest.mark.parametrize("option", ["compress", "tables-file=/etc/hosts", "incremental-lsn=7", "databases_file=/x"])
 def test_what_no_word_undoes_is_refused_by_name_before_the_copy(logs: Running, host: LocalHost, option: str) -> None:
     asked = server.ask(host, by_file(logs, f"[mariabackup]\n{option}\n"))
-    with pytest.raises(failures.DatabaseError, match=option.partition("=")[0].replace("_", "-")) as caught:
+    with pytest.raises(errors.DatabaseError, match=option.partition("=")[0].replace("_", "-")) as caught:
         server.require_backup(asked, host.name)
     assert "[mariabackup]" in caught.value.remedy
 
@@ -160,7 +161,7 @@ def test_a_drill_and_a_restore_name_the_tables_that_the_archive_lacks(
     content = Stream(quote(("cat", str(part))))
     with pytest.raises(drill.DrillError, match=r"are missing: logs\.caf@0p x; logs\.hits; logs\.lost; and 4 more"):
         drill.run(host, content, drill.DrillOptions(1000, folder=str(folder), tables=whole))
-    with pytest.raises(failures.DatabaseError, match=r"7 tables .* are missing: logs\.caf@0p x, logs\.hits"):
+    with pytest.raises(errors.DatabaseError, match=r"7 tables .* are missing: logs\.caf@0p x, logs\.hits"):
         restored(host, part, whole, tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import database, mariadb
-from tasks.lab import programs as lab_programs
-from tasks.mariadb import drill, dump, failures, server, unpack
+from lab import database, mariadb
+from lab import programs as lab_programs
+from tasks.mariadb import drill, dump, errors, server, unpack
 from tasks.mariadb.drill import Drilled, DrillOptions
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
@@ -207,7 +207,7 @@ def test_a_lock_that_is_held_for_long_ends_the_backup_after_the_set_wait(shop: R
         holder.kill()
         holder.wait()
     assert not made.ok
-    error = failures.error(made.error_text, "shop")
+    error = errors.error(made.error_text, "shop")
     assert error.what == "shop: another session holds a lock that the backup must wait for"
     assert error.transient
     assert "startup_wait_timeout" in error.remedy

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
+from lab import mariadb
 from tests.integration.fleet.support import Operator, eventually
 from tests.integration.mariadb.conftest import Running, make
 from tests.integration.mariadb.onboarded import onboarded

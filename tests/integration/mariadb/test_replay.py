@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from lab import mariadb, programs
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
-from tasks.lab import mariadb, programs
-from tasks.mariadb import binlog, binlogs, dump, restore, server, unpack
+from tasks.mariadb import binlogs, dump, restore, server, unpack
 from tasks.mariadb.binlogs import Saved
-from tasks.mariadb.recover import Moment, Position, Recovered
+from tasks.mariadb.host import binlog_format
+from tasks.mariadb.point_in_time import Moment, Position, Recovered
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
@@ -390,9 +391,9 @@ def test_the_documents_lines_reach_it_with_stock_tools(told: Told, tmp_path: Pat
 def stop_of(work: Path, names: list[str], at: int) -> tuple[int, str]:
     """Find by eye, as a person would, where the first tick of a second begins."""
     for name in names:
-        groups: list[binlog.Group] = []
+        groups: list[binlog_format.Group] = []
         with (work / name).open("rb") as file:
-            binlog.read(file, groups.append)
+            binlog_format.read(file, groups.append)
         for group in groups:
             if at <= group.time < at + 5:
                 return group.offset, name

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.lab import mariadb
+from lab import mariadb
 from tasks.mariadb import drill, dump, restore, server, unpack
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lab import database, mariadb
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
-from tasks.lab import database, mariadb
-from tasks.mariadb import dump, failures, restore, server, unpack
+from tasks.mariadb import dump, errors, restore, server, unpack
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
@@ -336,7 +336,7 @@ def test_a_stop_that_ends_another_server_is_undone_and_names_it(
         access = own_shop.access(stop=list(its.database.stop), start=list(its.database.start))
         before = own_shop.fingerprint()
         with pytest.raises(
-            failures.DatabaseError, match=f"ended another server, which `start` starts again.*{folder}"
+            errors.DatabaseError, match=f"ended another server, which `start` starts again.*{folder}"
         ) as caught:
             restore.in_place(host, access, Wanted(backup))
         assert "nothing has changed" in caught.value.remedy

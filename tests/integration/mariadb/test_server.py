@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
-from tasks.mariadb import failures, server
+from lab import mariadb
+from tasks.mariadb import errors, server
 from tasks.mariadb.access import Access
 from tasks.remote.host import LocalHost
 from tasks.remote.secret import Secret
@@ -64,7 +64,7 @@ def test_what_goes_wrong_is_one_sentence_with_a_remedy(
     shop: Running, host: LocalHost, changes: dict[str, object], password: str, expected: tuple[str, str]
 ) -> None:
     access = Access(shop.access(**changes).database, Secret(password))
-    with pytest.raises(failures.DatabaseError, match=expected[0]) as caught:
+    with pytest.raises(errors.DatabaseError, match=expected[0]) as caught:
         server.ask(host, access)
     assert expected[1] in caught.value.remedy
     assert caught.value.exit_code == 3
@@ -73,7 +73,7 @@ def test_what_goes_wrong_is_one_sentence_with_a_remedy(
 def test_missing_privileges_are_found_before_the_copy(own_shop: Running, host: LocalHost) -> None:
     mariadb.query(own_shop.server, "REVOKE BINLOG MONITOR ON *.* FROM backup@localhost")
     asked = server.ask(host, own_shop.access())
-    with pytest.raises(failures.DatabaseError, match="'backup'@'localhost' may not BINLOG MONITOR") as caught:
+    with pytest.raises(errors.DatabaseError, match="'backup'@'localhost' may not BINLOG MONITOR") as caught:
         server.require_backup(asked, host.name)
     assert caught.value.remedy == "run on the server: GRANT BINLOG MONITOR ON *.* TO 'backup'@'localhost'"
     mariadb.query(own_shop.server, caught.value.remedy.removeprefix("run on the server: "))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import RefusedError
-from tasks.mariadb import restore, service
+from tasks.mariadb import restore
+from tasks.mariadb.host import service
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Stream, quote

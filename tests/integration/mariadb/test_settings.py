@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb, programs
+from lab import mariadb, programs
 from tasks.mariadb import drill, dump, restore, server
 from tasks.mariadb.drill import DrillError, DrillOptions
 from tasks.remote.host import LocalHost

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import mariadb
-from tasks.mariadb import binlog
+from lab import mariadb
+from tasks.mariadb.host import binlog_format
 from tests.integration.fleet.support import Operator, eventually
 from tests.integration.mariadb.conftest import Running, make
 from tests.integration.mariadb.onboarded import onboarded
@@ -94,7 +94,7 @@ def forge(file: Path, old: bytes, new: bytes) -> None:
     """Put another statement into a binary log, with the checksum that it then has."""
     raw = file.read_bytes()
     begin, place = 4, raw.index(old)
-    while begin + (length := binlog.HEADER.unpack_from(raw, begin)[3]) <= place:
+    while begin + (length := binlog_format.HEADER.unpack_from(raw, begin)[3]) <= place:
         begin += length
     event = raw[begin : begin + length - 4].replace(old, new.ljust(len(old)))
     file.write_bytes(raw[:begin] + event + zlib.crc32(event).to_bytes(4, "little") + raw[begin + length :])

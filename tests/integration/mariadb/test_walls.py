@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from lab import mariadb, programs
 from tasks.errors import CloudbackupError, RefusedError
-from tasks.lab import mariadb, programs
-from tasks.mariadb import drill, private, unpack
+from tasks.mariadb import drill, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
+from tasks.mariadb.host import private_server
 from tasks.remote import walled
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.secret import Secret
@@ -373,7 +374,7 @@ def test_a_damaged_redo_log_can_only_fail(backup: Path, folder: Path) -> None:
 def test_the_client_of_a_replay_obeys_no_command_that_a_binary_log_brings(shop: Running, folder: Path) -> None:
     (folder / "s").symlink_to(shop.server.socket)
     (folder / "sql").write_text("SELECT 'sourced';\n")
-    client = private.Private.__new__(private.Private)
+    client = private_server.Private.__new__(private_server.Private)
     client.client = programs.find("mariadb")
     words = [word for word in client.client_words() if not word.startswith("--user")]
     words[1:2] = [f"--defaults-file={shop.server.root_options}"]

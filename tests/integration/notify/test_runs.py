@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks.fleet import checking, pruning, saving, verifying
-from tasks.report import showing
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.check as fleet_check
+import tasks.fleet.prune as fleet_prune
+import tasks.fleet.verify as fleet_verify
+import tasks.report.show as report_show
 from tests.integration.fleet.support import Operator
 from tests.integration.local import local_inventory
 from tests.unit.notify.support import Web, listening
@@ -57,7 +60,7 @@ def heard(web: Web) -> list[str]:
 def test_they_hear_of_each_run(operator: Operator, web: Web, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = str(operator.inventory)
     (tmp_path / "fault").touch()
-    assert saving.run(folder, saving.Options()) == 3
+    assert fleet_backup.run(folder, fleet_backup.Options()) == 3
     bodies = {path.replace(f"-{TOKEN}", ""): body for path, body in web.heard}
     assert list(bodies) == ["/all/start", "/shop/start", "/shop/fail", "/all/fail", "/message"]
     assert bodies["/shop/fail"].startswith("backup of shop: 0 of 1 saved, 1 failed\n\nshop  files  failed")
@@ -67,11 +70,13 @@ def test_they_hear_of_each_run(operator: Operator, web: Web, tmp_path: Path, cap
     assert (message["title"], message["type"]) == ("backup: 1 of 2 saved, 1 failed", "failure")
     heard(web)
 
-    assert pruning.run(folder, pruning.Options(), lambda _: True) == 5  # the guard refuses after a failed backup
+    assert (
+        fleet_prune.run(folder, fleet_prune.Options(), lambda _: True) == 5
+    )  # the guard refuses after a failed backup
     ((path, body),) = web.heard
     assert (path, json.loads(body)["title"]) == (f"/message-{TOKEN}", "prune: 0 of 1 pruned, 1 failed")
     heard(web)
-    assert showing.run(folder, showing.Options(notify=True)) == 0
+    assert report_show.run(folder, report_show.Options(notify=True)) == 0
     ((path, body),) = web.heard
     assert (path, json.loads(body)["title"]) == (f"/message-{TOKEN}", "report: 1 of 2 needs a look")
     assert "shop  files  missing  a command before the backup failed" in json.loads(body)["message"]
@@ -79,12 +84,12 @@ def test_they_hear_of_each_run(operator: Operator, web: Web, tmp_path: Path, cap
 
     (tmp_path / "fault").unlink()
     capfd.readouterr()
-    assert saving.run(folder, saving.Options()) == 0  # though one notification never gets through
+    assert fleet_backup.run(folder, fleet_backup.Options()) == 0  # though one notification never gets through
     said = capfd.readouterr()
     assert said.err.startswith("cloudbackup: notification 3 of all apps: the message was not sent")
     assert heard(web) == ["/all/start", "/shop/start", "/shop", "/all"]
-    assert verifying.run(folder, verifying.Options(apps=("shop",))) == 0
+    assert fleet_verify.run(folder, fleet_verify.Options(apps=("shop",))) == 0
     assert heard(web) == ["/shop/start", "/shop"]
-    assert checking.run(folder, checking.Options()) == 0
+    assert fleet_check.run(folder, fleet_check.Options()) == 0
     assert heard(web) == []  # nobody wants to hear of a check that is well
     assert TOKEN not in said.out + said.err

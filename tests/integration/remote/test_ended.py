@@ -13,7 +13,7 @@ from tasks.errors import InterruptedRunError
 from tasks.remote.host import Host, LocalHost
 from tasks.remote.running import LeftRunningError, ScriptTimeoutError
 from tasks.remote.script import Script, quote
-from tasks.storage.loop import _interrupted
+from tasks.run.parallel import _interrupted
 from tests.integration.remote.support import eventually, processes_with
 
 DEAF = "import signal, sys, time; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); open(sys.argv[1], 'w')"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.borg.runner import _listener
+from tasks.borg.client.runner import _listener
 from tasks.errors import CloudbackupError
 from tasks.inventory.loading import load
 from tasks.remote.host import LocalHost

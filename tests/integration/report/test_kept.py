@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.borg.list import Listing, archives
+from tasks.borg.client.list import Listing, archives
 from tasks.inventory import load
+from tasks.records.ledger import KNOWN
+from tasks.records.record import HISTORY, NEWEST, Record
 from tasks.report.gather import gather
 from tasks.report.rows import Row
+from tasks.run.session import Session
 from tasks.storage.base import record_name
-from tasks.storage.ledger import KNOWN
-from tasks.storage.records import HISTORY, NEWEST, Record
-from tasks.storage.session import Session
 
 CHECKOUT = Path(__file__).parents[3]
 NAMES = [f"shop-files-2026-11-2{day}T03-00-00" for day in range(1, 6)]
@@ -76,7 +76,7 @@ def place(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> Place
         place.listings += 1
         return archives(*words, **more)
 
-    monkeypatch.setattr("tasks.report.looking.archives", counted)
+    monkeypatch.setattr("tasks.borg.catalog.archives", counted)
     assert place.listed()[1] == 1
     return place
 
@@ -149,7 +149,7 @@ def test_a_listing_that_a_change_overtook_is_not_kept(place: Place, monkeypatch:
         return listing
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.report.looking.archives", overtaken)
+        patch.setattr("tasks.borg.catalog.archives", overtaken)
         place.report()
     assert place.listed()[1] == 1
     assert place.report().archive == NAMES[0]
@@ -197,7 +197,9 @@ def test_what_is_kept_of_another_address_counts_for_nothing(place: Place) -> Non
 def test_operators_at_once_see_the_same(place: Place) -> None:
     place.save(NAMES[1])
     place.cache.unlink()
-    code = "import sys; from pathlib import Path; from tasks.inventory import load; from tasks.storage.session import Session;"
+    code = (
+        "import sys; from pathlib import Path; from tasks.inventory import load; from tasks.run.session import Session;"
+    )
     code += "from tasks.report.gather import gather; session = Session(load(Path(sys.argv[1])));"
     code += "print(gather(session, session.inventory.select()).apps[0].archive)"
     words = (sys.executable, "-c", code, str(place.folder / "inventory"))

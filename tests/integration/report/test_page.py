@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tasks.lab.packages import find
+from lab.packages import find
 from tasks.report.formats import Look, write
 from tasks.report.rows import Report
 from tests.unit.report.fleet import fleet, with_copy

@@ -5,7 +5,7 @@ import subprocess
 
 import yaml
 
-from tasks.lab.packages import find
+from lab.packages import find
 from tests.integration.fleet.support import CHECKOUT
 
 EXAMPLES = CHECKOUT / "examples" / "prometheus"

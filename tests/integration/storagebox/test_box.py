@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.lab.lab import Lab, scratch_folder
-from tasks.lab.plan import AppPlan
+from lab.lab import Lab, scratch_folder
+from lab.plan import AppPlan
 from tests.contract.support import size_of
 from tests.integration.fleet.support import Operator, make_ready
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.app.manifests import Options, database_pod, stream
-from tasks.app.moved import moved, object_name
+from tasks.app.pod_inventory import moved, object_name
 from tasks.errors import UsageError
 from tasks.inventory import load
 from tests.unit.examples.objects import check_job, check_pod, check_schema, objects, pods

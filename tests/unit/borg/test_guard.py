@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from tasks.borg.freeing import vouched
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.list import Archive, Listing
 from tasks.borg.guard import may_free
-from tasks.borg.list import Archive, Listing
-from tasks.borg.naming import ArchiveName
 from tasks.borg.refusals import Evidence
+from tasks.borg.removal import vouched
 from tasks.errors import RefusedError
 from tasks.inventory.models import App
-from tasks.storage.ledger import ledger
-from tasks.storage.records import Record, Records
+from tasks.records.ledger import ledger
+from tasks.records.record import Record, Records
 from tasks.storage.state import State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

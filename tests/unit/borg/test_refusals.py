@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.borg.freeing import to_prune
+from tasks.borg.client.list import Archive
 from tasks.borg.guard import may_free
-from tasks.borg.list import Archive
-from tasks.borg.prune import plan, plan_by_verdict
 from tasks.borg.refusals import ACCEPT, FORCE, REFUSALS, Evidence, refusals
+from tasks.borg.removal import to_prune
+from tasks.borg.retention import plan, plan_by_verdict
 from tasks.errors import RefusedError
 from tasks.inventory.models import Keep, KeepRules
-from tasks.storage.records import Record
+from tasks.records.record import Record
 from tasks.storage.state import State
 from tests.unit.borg.test_guard import (
     ALL,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tasks.borg.check import CheckOptions, check_words
-from tasks.borg.create import FilesOptions, StreamOptions, create_words, literal
-from tasks.borg.delete import delete_words
-from tasks.borg.diff import diff_words
-from tasks.borg.extract import ExtractOptions, extract_words
-from tasks.borg.list import contents_words
+from tasks.borg.client.check import CheckOptions, check_words
+from tasks.borg.client.create import FilesOptions, StreamOptions, create_words, literal
+from tasks.borg.client.delete import delete_words
+from tasks.borg.client.diff import diff_words
+from tasks.borg.client.extract import ExtractOptions, extract_words
+from tasks.borg.client.list import contents_words
 from tasks.errors import UsageError
 from tasks.remote.script import Stream
 

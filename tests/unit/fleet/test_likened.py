@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tasks.fleet.outcome import Outcome, exit_code
-from tasks.fleet.recording import likened, record_of
-from tasks.storage.records import Record, Records
-from tasks.storage.verdict import verdict_of
+from tasks.fleet.recorder import likened, record_of
+from tasks.records.record import Record, Records
+from tasks.records.verdict import verdict_of
+from tasks.run.outcome import Outcome, exit_code
 
 BEGAN = datetime(2026, 11, 22, 3, tzinfo=UTC)
 MADE = Outcome(

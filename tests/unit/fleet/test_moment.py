@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.errors import UsageError
-from tasks.fleet.recovering import moment, shown
+from tasks.mariadb.recovery_plan import moment, shown
 
 
 @pytest.fixture(autouse=True)

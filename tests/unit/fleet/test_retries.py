@@ -8,16 +8,17 @@ from typing import Any, cast
 import pytest
 
 from tasks.errors import AppError, CloudbackupError
-from tasks.fleet import app_backup, sources
+from tasks.fleet import app_backup
 from tasks.fleet.app_backup import AppBackup
-from tasks.fleet.outcome import Outcome
-from tasks.mariadb import failures
-from tasks.storage import clocks
-from tasks.storage.session import Session
+from tasks.mariadb import errors
+from tasks.run import clocks
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
+from tasks.sources import registry
 
-LOCKED = failures.error("cloudbackup: no lock after 600 s", "shop")
-REBUILT = failures.error("DDL was executed during the backup, please retry", "shop")
-FULL = failures.error("No space left on device", "shop")
+LOCKED = errors.error("cloudbackup: no lock after 600 s", "shop")
+REBUILT = errors.error("DDL was executed during the backup, please retry", "shop")
+FULL = errors.error("No space left on device", "shop")
 LOST = AppError("the connection was lost", transient=True)
 
 
@@ -42,7 +43,7 @@ def test_locks_and_rebuilt_tables_are_tried_once_more_and_other_faults_of_the_da
             raise error
         return Outcome("shop", "mariadb", "ok", datetime.now(UTC), 0)
 
-    monkeypatch.setattr(sources, "save", save)
+    monkeypatch.setattr(registry, "save", save)
     monkeypatch.setattr(app_backup, "last_size", lambda *_: None)
     monkeypatch.setattr(app_backup, "known_listing", lambda *_: None)
     monkeypatch.setattr(clocks, "compared", lambda *_, **__: ())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tasks.inventory import schema
 from tests.unit.inventory.support import EXAMPLE, MAIN, Yaml12Loader, example, faults, write
-from tests.unit.inventory.test_faults import APP_CASES, MAIN_CASES
+from tests.unit.inventory.test_validation import APP_CASES, MAIN_CASES
 
 # What JSON Schema cannot say: names that stand elsewhere, quotation marks that end, keys that decode, sums of keys.
 LOADER_ALONE = (

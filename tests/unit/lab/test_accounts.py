@@ -5,8 +5,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from tasks.lab import accounts
-from tasks.lab.accounts import AUTHORIZED_KEYS, Admission
+from lab import accounts
+from lab.accounts import AUTHORIZED_KEYS, Admission
 
 
 def public_key(comment: str) -> asyncssh.SSHKey:

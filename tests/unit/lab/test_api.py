@@ -9,12 +9,12 @@ import pytest
 from hcloud import APIException
 from hcloud.storage_boxes import BoundStorageBox, StorageBoxSnapshotPlan, StorageBoxSubaccountAccessSettings
 
+from lab.accounts import Account
+from lab.api import Api, serve
+from lab.estate import BOX_ID, Estate
+from lab.process import free_port
+from lab.snapshots import due
 from tasks.errors import AppError
-from tasks.lab.accounts import Account
-from tasks.lab.api import Api, serve
-from tasks.lab.estate import BOX_ID, Estate
-from tasks.lab.process import free_port
-from tasks.lab.snapshots import due
 from tasks.remote.hetzner import client, told
 from tasks.remote.secret import Secret
 

@@ -1,6 +1,6 @@
 """`df` in the layout of a FreeBSD box."""
 
-from tasks.lab import disk
+from lab import disk
 
 G = 1 << 30
 

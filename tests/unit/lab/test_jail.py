@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.jail import Jail
+from lab.jail import Jail
 
 
 @pytest.fixture

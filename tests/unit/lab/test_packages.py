@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab import installing, packages
 from tasks.errors import CloudbackupError, UsageError
-from tasks.lab import installing, packages
 
 PLAN = """Reading package lists...
 Inst mariadb-server-core [1:10.11.18-0+deb12u1] (1:10.11.19-0+deb12u1 Debian:12/stable [amd64]) []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.quota import storage_pool
-from tasks.lab.quota.storage_pool import DiscQuotaExceededError, Pool
+from lab.quota import storage_pool
+from lab.quota.storage_pool import DiscQuotaExceededError, Pool
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lab import process
+from lab.process import MARKER, Process
 from tasks.errors import CloudbackupError
-from tasks.lab import process
-from tasks.lab.process import MARKER, Process
 
 
 def spawn(folder: Path, script: str) -> Process:
@@ -49,7 +49,7 @@ def test_descendants_are_found_without_the_marker(tmp_path: Path) -> None:
 
 def test_the_caller_and_its_ancestors_are_no_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "from pathlib import Path; import sys; from tasks.lab import process;"
+        "from pathlib import Path; import sys; from lab import process;"
         "print([member.pid for member in process.members(Path(sys.argv[1]))])"
     )
     monkeypatch.setenv(MARKER, str(tmp_path))

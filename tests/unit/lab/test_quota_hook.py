@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.commands import QUOTA_HOOK
+from lab.commands import QUOTA_HOOK
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab.jail import Jail
-from tasks.lab.rsync import Job, job
+from lab.jail import Jail
+from lab.rsync import Job, job
 
 SENDER = ("--server", "--sender", "-vlogDtpre.iLsfxCIvu")
 RECEIVER = ("--server", "-vlogDtpre.iLsfxCIvu")

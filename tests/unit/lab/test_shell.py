@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.lab import shell
-from tasks.lab.shell import Call
+from lab import shell
+from lab.shell import Call
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import tree
+from lab import tree
 
 
 @pytest.fixture

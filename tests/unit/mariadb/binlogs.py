@@ -6,11 +6,11 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from tasks.mariadb import binlog
-from tasks.mariadb.binlog import Facts, Group, Reader
+from tasks.mariadb.host import binlog_format
+from tasks.mariadb.host.binlog_format import Facts, Group, Reader
 
 if TYPE_CHECKING:
-    from tasks.mariadb.binlog import State
+    from tasks.mariadb.host.binlog_format import State
 
 SERVER = 7
 CREATED = 1_795_000_000
@@ -22,19 +22,19 @@ class Made:
     def __init__(self, listed: State, *, checksums: bool = True, in_use: bool = False, created: int = CREATED) -> None:
         self.checksums = checksums
         self.created = created
-        self.raw = binlog.MAGIC
+        self.raw = binlog_format.MAGIC
         self.groups: list[Group] = []
         self.marks = [(4, 0)]  # offsets up to which all is sound, and how many groups there are then
         head = struct.pack("<H50sIB", 4, b"10.11.19-MariaDB", 0, 19) + bytes(range(38)) + bytes([checksums])
-        clear = self.packed(binlog.FORMAT, head, created, 0)
-        self.raw += self.packed(binlog.FORMAT, head, created, int(in_use)) + struct.pack("<I", zlib.crc32(clear))
+        clear = self.packed(binlog_format.FORMAT, head, created, 0)
+        self.raw += self.packed(binlog_format.FORMAT, head, created, int(in_use)) + struct.pack("<I", zlib.crc32(clear))
         self.mark()
         rows = b"".join(struct.pack("<IIQ", domain, server, number) for (domain, server), number in listed.items())
-        self.event(binlog.GTID_LIST, struct.pack("<I", len(listed)) + rows)
+        self.event(binlog_format.GTID_LIST, struct.pack("<I", len(listed)) + rows)
         self.mark()
 
     def packed(self, kind: int, body: bytes, time: int, flags: int) -> bytes:
-        length = 19 + len(body) + (4 if self.checksums or kind == binlog.FORMAT else 0)
+        length = 19 + len(body) + (4 if self.checksums or kind == binlog_format.FORMAT else 0)
         return struct.pack("<IBIIIH", time, kind, SERVER, length, 0, flags) + body
 
     def event(self, kind: int, body: bytes, time: int = CREATED) -> None:
@@ -46,17 +46,19 @@ class Made:
 
     def group(self, time: int, domain: int, number: int, shape: str, size: int) -> None:
         self.groups.append(Group(len(self.raw), time, domain, SERVER, number))
-        self.event(binlog.GTID_EVENT, struct.pack("<QIB6x", number, domain, shape == "ddl"), time)
+        self.event(binlog_format.GTID_EVENT, struct.pack("<QIB6x", number, domain, shape == "ddl"), time)
         self.event(160, b"# what " * size)
         if shape == "ddl":
-            self.event(binlog.QUERY, query(b"CREATE TABLE t (a INT)" * size))
+            self.event(binlog_format.QUERY, query(b"CREATE TABLE t (a INT)" * size))
         else:
             self.event(23, b"row" * size)
-            self.event(binlog.XID, bytes(8)) if shape == "xid" else self.event(binlog.QUERY, query(b"COMMIT"))
+            self.event(binlog_format.XID, bytes(8)) if shape == "xid" else self.event(
+                binlog_format.QUERY, query(b"COMMIT")
+            )
         self.mark()
 
     def close(self, time: int) -> None:
-        self.event(binlog.ROTATE, struct.pack("<Q", 4) + b"binlog.000002", time)
+        self.event(binlog_format.ROTATE, struct.pack("<Q", 4) + b"binlog.000002", time)
         self.mark()
 
     def facts(self, data: bytes, pieces: int) -> tuple[Facts, list[Group]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tasks.mariadb import align
+from tasks.mariadb.host import align
 
 
 @dataclass(frozen=True)

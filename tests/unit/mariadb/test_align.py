@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.mariadb import align
 from tasks.mariadb.dump import positions
+from tasks.mariadb.host import align
 from tests.unit.mariadb.streams import (
     SIZES,
     Chunk,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tasks.mariadb import cut as cutting
-from tasks.mariadb import replay
-from tasks.mariadb.cut import Cut, Position, Refusal
-from tasks.mariadb.private import DrillFault
+from tasks.mariadb.host import recovery_point as cutting
+from tasks.mariadb.host import replay
+from tasks.mariadb.host.private_server import DrillFault
+from tasks.mariadb.host.recovery_point import Cut, Position, Refusal
 from tests.unit.mariadb.binlogs import SERVER, Made
 
 BEGIN = 1000  # when the first binary log was made; each is open for 100 seconds

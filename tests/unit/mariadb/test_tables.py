@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.mariadb import defaults, tables
-from tasks.mariadb.tables import Known
+from tasks.mariadb import option_files
+from tasks.mariadb.host import tables
+from tasks.mariadb.host.tables import Known
 
 TEXT = """\
 =shop/
@@ -91,11 +92,13 @@ def test_what_a_host_tells_of_another_form_is_no_answer(text: str) -> None:
     ["--databases-exclude=logs", "databases_exclude", "loose-databases-exclude=a b", "--LOOSE_databases-exclude"],
 )
 def test_an_option_is_known_in_all_spellings(option: str) -> None:
-    assert defaults.overriding([defaults.plain(option)]) == ["--databases-exclude="]
-    assert defaults.overridden([defaults.plain(option)]) == ["databases-exclude"]
+    assert option_files.overriding([option_files.plain(option)]) == ["--databases-exclude="]
+    assert option_files.overridden([option_files.plain(option)]) == ["databases-exclude"]
 
 
 def test_options_of_the_server_and_harmless_ones_are_nobodys_business() -> None:
-    names = [defaults.plain(each) for each in ("table_open_cache=1", "parallel=4", "compress-threads=2", "datadir=/x")]
-    assert defaults.overriding(names) == defaults.refused(names) == []
-    assert defaults.refused(["compress", "tables_file"]) == ["compress", "tables-file"]
+    names = [
+        option_files.plain(each) for each in ("table_open_cache=1", "parallel=4", "compress-threads=2", "datadir=/x")
+    ]
+    assert option_files.overriding(names) == option_files.refused(names) == []
+    assert option_files.refused(["compress", "tables_file"]) == ["compress", "tables-file"]

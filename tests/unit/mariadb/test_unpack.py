@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mariadb import damage, failures, unpack
+from tasks.mariadb import damage, errors, unpack
 from tasks.mariadb.access import BACKUP
-from tasks.mariadb.align import PADDING
 from tasks.mariadb.dump import NOT_COMPLETED
+from tasks.mariadb.host.align import PADDING
 from tasks.remote import walls
 
 
@@ -17,7 +17,7 @@ def kept(folder: Path, *lines: str, restored: str = "/srv/restored") -> list[str
     (folder / "backup-my.cnf").write_text("\n".join(["# made by mariadb-backup", "[mysqld]", *lines, ""]))
     words = ("sh", "-c", unpack.SCRIPT, "sh", restored, "0", "", "options")
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, failures.error(done.stderr, "shop").what
+    assert done.returncode == 0, errors.error(done.stderr, "shop").what
     assert [path.name for path in folder.iterdir()] == ["backup-my.cnf"]
     return (folder / "backup-my.cnf").read_text().splitlines()
 

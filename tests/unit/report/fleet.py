@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tasks.inventory.models import Source
+from tasks.records.growth import daily_growth
+from tasks.records.record import Outcome, Record
 from tasks.report.rows import Expected, LeftOut, Report, Row, Status, StorageRow
-from tasks.storage.growth import daily_growth
-from tasks.storage.records import Outcome, Record
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 APPS = [

@@ -4,12 +4,12 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tasks.borg.doubts import doubts
-from tasks.borg.list import Archive
+from tasks.borg.anomalies import doubts
+from tasks.borg.client.list import Archive
+from tasks.records.ledger import ledger
+from tasks.records.record import Outcome, Record, Records
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Expected, Row
-from tasks.storage.ledger import ledger
-from tasks.storage.records import Outcome, Record, Records
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 SHOP = Expected("shop", "root@shop.example.org", "box", "files", timedelta(hours=26))

@@ -5,10 +5,10 @@ from unittest import mock
 import pytest
 
 from tasks.errors import UsageError
+from tasks.records.record import Record, Records
 from tasks.report import accept
+from tasks.report.history import Told, lines
 from tasks.report.judge import Evidence, against
-from tasks.report.past import Told, lines
-from tasks.storage.records import Record, Records
 from tests.unit.report.support import NOW, SHOP, ago, archive, failed, found, saved
 from tests.unit.report.test_verdicts import LACKING, NEW, ODD, OLD, accepted, judged
 

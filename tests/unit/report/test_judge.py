@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.borg.list import Archive
+from tasks.borg.client.list import Archive
+from tasks.records.record import Records
 from tasks.report import formats
 from tasks.report.formats import Look
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Report
-from tasks.storage.records import Records
 from tests.unit.report.support import NOW, SHOP, ago, archive, failed, found, saved
 
 

@@ -7,14 +7,14 @@ from html import unescape
 
 import pytest
 
+from tasks.records.growth import daily_growth
+from tasks.records.record import Record
 from tasks.report.forecast import days_left
 from tasks.report.formats import Look, write
 from tasks.report.page.charts import HEIGHT, WEEKS, WIDTH, calendar, growth
 from tasks.report.page.view import view
 from tasks.report.rows import Report, StorageRow
 from tasks.report.table import space
-from tasks.storage.growth import daily_growth
-from tasks.storage.records import Record
 from tests.unit.report.fleet import NOW, fleet, with_copy
 
 UTC_LOOK = Look(zone=UTC)

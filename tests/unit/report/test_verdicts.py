@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tasks.borg.list import Archive
-from tasks.fleet.outcome import Outcome
-from tasks.fleet.recording import record_of
+from tasks.borg.client.list import Archive
+from tasks.fleet.recorder import record_of
+from tasks.records.ledger import BEGUN
+from tasks.records.record import Record, Records
+from tasks.records.verdict import Verdict, verdict_of, verdicts
 from tasks.report.judge import Evidence, judge, unjudged
 from tasks.report.rows import WORST_FIRST, LeftOut, Row
-from tasks.storage.ledger import BEGUN
-from tasks.storage.records import Record, Records
-from tasks.storage.verdict import Verdict, verdict_of, verdicts
+from tasks.run.outcome import Outcome
 from tests.unit.report.support import NOW, SHOP, ago, archive, failed, found, saved
 
 OLD, NEW = archive(ago(days=2)), archive(ago(hours=1))

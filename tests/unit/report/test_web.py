@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import UsageError
 from tasks.report.rows import Report
-from tasks.report.serving import Options, run
+from tasks.report.serve import Options, run
 from tasks.report.web import Board, Web
 from tests.unit.report.fleet import NOW, fleet
 

@@ -13,7 +13,7 @@ import pytest
 
 from tasks.errors import UsageError
 from tasks.remote.secret import Secret
-from tasks.report.serving import Options
+from tasks.report.serve import Options
 from tasks.report.web import Access, Board, Web
 from tests.unit.report.fleet import fleet
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.report.human import age, ago, day, moment, utc
+from tasks.times import age, ago, day, moment, utc
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 SECONDS = {

@@ -12,10 +12,10 @@ from tasks.errors import UsageError
 from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.inventory.storages import SshStorage
+from tasks.run.session import Session
+from tasks.storage.published.storage import Staged, mark
 from tasks.storage.repository import Side
-from tasks.storage.session import Session
 from tasks.storage.ssh import SshServer
-from tasks.storage.staged import Staged, mark
 from tasks.storage.survey import Mark
 
 APP = App.model_validate_json(

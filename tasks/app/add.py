@@ -1,0 +1,213 @@
+"""`app.add`: from a host with data to a backed up app with a proven backup. Each step is done where it is missing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tasks.fleet.backup as fleet_backup
+import tasks.fleet.verify as fleet_verify
+import tasks.storagebox.setup as storagebox_setup
+from tasks.app.checks import host_checks, way_to_storage
+from tasks.app.new_app import Wanted, refuse_contradiction, text
+from tasks.app.prompts import completed
+from tasks.borg import new_passphrase
+from tasks.borg.apps import Opened
+from tasks.borg.verbs import take_into_use
+from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
+from tasks.inventory import load
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.loading import MAIN, draft
+from tasks.inventory.models import App
+from tasks.remote.ssh import UnknownHostKeyError, fingerprint, shown_host_key
+from tasks.report.formats import Look, write
+from tasks.report.gather import gather
+from tasks.report.rows import Report, Row
+from tasks.run.session import Session, target
+from tasks.sources import registry
+from tasks.storage.repository import Side
+from tasks.storage.ssh import SshServer
+from tasks.storagebox.install import Ask, refuse_to_replace
+
+Trusts = Callable[[str, str], bool]
+Say = Callable[[str], None]
+
+
+def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
+    """Add an app, or mend what is missing of one that is there.
+
+    `trusts(host, fingerprint)` tells whether a host key is the right one, `agrees` whether an access of the app's key
+    to another repository may be replaced. Raises CloudbackupError, which says what was done before; UsageError when
+    nothing was.
+    """
+    place = Path(folder)
+    if (place / MAIN).exists():
+        (place / "apps").mkdir(exist_ok=True)
+    inventory = load(place)
+    wanted = completed(wanted, inventory.apps, inventory.storages, inventory.defaults.storage)
+    _Adding(place, wanted, (trusts, agrees), say).run()
+
+
+class _Adding:
+    """The steps, in the order in which nothing is made before what it needs is known to be there."""
+
+    def __init__(self, folder: Path, wanted: Wanted, answers: tuple[Trusts, Ask], say: Say) -> None:
+        self.folder = folder
+        self.wanted = wanted
+        self.trusts, self.agrees = answers
+        self.say = say
+        self.done: list[str] = []
+        self.host_key = ""
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "apps" / f"{self.wanted.app}.yml"
+
+    def run(self) -> None:
+        with self._told():
+            app, inventory = self._app()
+            self._check(inventory, app)
+            for copy in app.copies:
+                storagebox_setup.pin(inventory, copy.storage, self.trusts, self._did)
+            with self._session() as (session, app):
+                for copy in app.copies:
+                    self._prepare(session, copy)
+                self._passphrase(session, app)
+                self._write_file(session.inventory)
+            with self._session() as (session, app):
+                for copy in app.copies:
+                    self._repository(session, copy)
+                self._prove(session, app)
+                self.say(_table(gather(session, app.copies)))
+
+    @contextmanager
+    def _session(self) -> Iterator[tuple[Session, App]]:
+        app, inventory = self._app()
+        with Session(inventory) as session:
+            yield session, app
+
+    def _app(self) -> tuple[App, Inventory]:
+        """Return the app as its file has it, or will have it."""
+        inventory = load(self.folder)
+        known = inventory.apps.get(self.wanted.app)
+        if known is not None:
+            refuse_contradiction(self.wanted, known, self.file)
+            return known, inventory
+        named = new_passphrase.reference(inventory.secrets, self.wanted.app)
+        return draft(inventory, self.wanted.app, self.wanted.values(named, self.host_key)), inventory
+
+    def _check(self, inventory: Inventory, app: App) -> None:
+        """Look at the host, and let its key be trusted where it is unknown. Changes nothing."""
+        if app.name not in inventory.apps:
+            new_passphrase.refuse_place(inventory.secrets, app.name)
+        with Session(inventory) as session:
+            try:
+                self._host(session, app)
+            except UnknownHostKeyError:
+                if app.name in inventory.apps:
+                    raise
+                key = shown_host_key(target(app))
+                if not self.trusts(app.host, fingerprint(key)):
+                    raise RefusedError(
+                        f"{app.name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed"
+                    ) from None
+                self.host_key = key
+                pinned = app.ssh.model_copy(update={"host_key": key})
+                self._host(session, app.model_copy(update={"ssh": pinned}))
+
+    def _host(self, session: Session, app: App) -> None:
+        found = list(host_checks(session, app))
+        new = app.name not in session.inventory.apps
+        # Of a new app, a path that is not there is a mistake in typing; of a known one, it is to be restored perhaps.
+        wrong = [
+            each for each in found if each.level != "ok" and (new if each.name == "files" else each.level == "error")
+        ]
+        if wrong:
+            lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
+            raise AppError(f"{app.name}: its host is not ready:", "\n  ".join(lines))
+        if new:
+            for copy in app.copies:
+                list(way_to_storage(session, copy))
+        for each in found:
+            if each.level != "ok":
+                self.say(f"{app.name}: {each.name}: {each.text}\n  {each.remedy}")
+        self.say(f"{app.name}: {app.host} is ready for {' and '.join(app.sources)}")
+
+    def _prepare(self, session: Session, app: App) -> None:
+        storage = session.storage_of(app)
+        if isinstance(storage, SshServer):
+            storagebox_setup.install(session, storage, (app,), self._did, self.agrees)
+
+    def _passphrase(self, session: Session, app: App) -> None:
+        store = session.inventory.secrets
+        if new_passphrase.present(app.passphrase, app.name):
+            return
+        if new_passphrase.place(store, app.name) != app.passphrase:
+            session.passphrase(app)  # raises, and says why it cannot be had
+        new_passphrase.make(
+            store, app.name, repository_there=any(_has_repository(session, copy) for copy in app.copies)
+        )
+        self._did(f"{app.name}: passphrase made, kept in {new_passphrase.told(app.passphrase)}")
+
+    def _write_file(self, inventory: Inventory) -> None:
+        if self.wanted.app in inventory.apps:
+            return
+        named = new_passphrase.reference(inventory.secrets, self.wanted.app)
+        self.file.write_text(text(self.wanted.values(named, self.host_key), self.file), encoding="utf-8")
+        self._did(f"{self.wanted.app}: {self.file} written")
+
+    def _repository(self, session: Session, app: App) -> None:
+        repository = session.repository(app, Side.OPERATOR)
+        made = take_into_use(Opened(session, app, repository))
+        if made.created:
+            self._did(f"{app.name}: repository {repository.url} made ({made.encryption}), its key in {made.escrow.key}")
+
+    def _prove(self, session: Session, app: App) -> None:
+        """Make the first backup of each source, and drill what was never drilled."""
+        report = gather(session, app.copies)
+        unlisted = [row for row in report.apps if row.archives is None]
+        if unlisted:
+            raise AppError(f"{app.name}: {unlisted[0].error}")
+        unsaved = _sources(row for row in report.apps if not row.archives and row.source in registry.ALL)
+        if unsaved and fleet_backup.run(str(self.folder), fleet_backup.Options((app.name,), unsaved)):
+            raise AppError(f"{app.name}: the first backup failed, as said above")
+        unproven = _sources(row for row in report.apps if row.proven is None and row.source in fleet_verify.VERIFIABLE)
+        if unproven and fleet_verify.run(str(self.folder), fleet_verify.Options((app.name,), unproven)):
+            raise AppError(f"{app.name}: saved, but its first restore drill failed, as said above")
+        self.done += [f"{app.name}: {source} saved" for source in unsaved]
+
+    def _did(self, line: str) -> None:
+        self.done.append(line)
+        self.say(line)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let an error that comes in the middle say that what was done stays, and how to go on."""
+        try:
+            yield
+        except InterruptedRunError as error:
+            raise InterruptedRunError(error.what, self._again()) from None
+        except KeyboardInterrupt:
+            raise InterruptedRunError("interrupted", self._again()) from None
+        except CloudbackupError as error:
+            if self.done:
+                error.remedy = "\n  ".join(filter(None, (error.remedy, self._again())))
+            raise
+
+    def _again(self) -> str:
+        if not self.done:
+            return "nothing was changed"
+        return "what was done so far stays: run the same command again, and it goes on from there"
+
+
+def _has_repository(session: Session, app: App) -> bool:
+    storage = session.storage_of(app)
+    return storage.files(app).exists(f"{storage.path(app)}/config")
+
+
+def _sources(rows: Iterable[Row]) -> list[str]:
+    """Return the sources of some rows, each once: of several copies of an app too."""
+    return list(dict.fromkeys(row.source for row in rows))
+
+
+def _table(report: Report) -> str:
+    return write(report, "table", Look())

@@ -1,0 +1,44 @@
+"""`app.check`: several apps at a time, a line for each check."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.app.checks import checks
+from tasks.app.finding import Check
+from tasks.errors import CloudbackupError
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.run.parallel import over_apps
+from tasks.run.session import Session
+from tasks.terminal import one_line, own
+from tasks.units import wants_colour
+
+COLOURS = {"ok": 32, "warning": 33, "error": 31}
+
+
+def run(folder: str, names: Sequence[str]) -> int:
+    """Print all checks; return 0, 3 when some apps have an error, 4 when all have. Raises UsageError."""
+    with Session(load(Path(folder))) as session:
+        apps = session.inventory.select(names)
+        found = over_apps(session, apps, 4, lambda app: list(checks(session, app)), _unforeseen)
+    for app, each in zip(apps, found, strict=True):
+        for check in each:
+            _show(app.label, check)
+    bad = sum(any(check.level == "error" for check in each) for each in found)
+    warnings = sum(check.level == "warning" for each in found for check in each)
+    print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {warnings} warnings" if warnings else ""))
+    return 0 if not bad else 4 if bad == len(found) else 3
+
+
+def _unforeseen(app: App, error: CloudbackupError) -> list[Check]:
+    return [Check(app.name, "check", "error", error.what.removeprefix(f"{app.name}: "), error.remedy)]
+
+
+def _show(label: str, check: Check) -> None:
+    level = f"{check.level:7}"
+    if wants_colour(sys.stdout):
+        level = f"\033[{COLOURS[check.level]}m{level}\033[0m"
+    print(f"{label}  {level}  {check.name:10}  {one_line(check.text)}", file=own(sys.stdout))
+    if check.remedy and check.level != "ok":
+        print(f"      {one_line(check.remedy)}", file=own(sys.stdout))

@@ -1,0 +1,83 @@
+"""What `app.check` and `app.add` say of an app's files before they are saved: what a backup would leave out."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from tasks.borg.client.create import files_of
+from tasks.borg.host.patterns import split
+from tasks.borg.paths import SECONDS, Walked, some, walked
+from tasks.inventory.models import App, Files
+from tasks.run.session import Session
+from tasks.units import size
+
+Finding = tuple[Literal["ok", "warning", "error"], str, str]
+MISSING = "correct `files.paths`, or name it under `files.optional` if it may be absent"
+MOUNT = "`mounts: cross` saves it too; `mounts: leave`, or a pattern under `exclude`, leaves it out"
+NOTHING = "mount or fill it, mend `files.exclude`, or name it under `files.optional` if it may be empty"
+RIGHTS = "give the login the right to read it, or name it under `files.exclude`"
+
+
+def findings(session: Session, app: App) -> Iterator[Finding]:
+    """Look at the paths on the host, as the user that reads them, and open every file for a while.
+
+    Yield level, text and remedy; `error` is what would make the next backup incomplete, suspect or failed. Raises
+    AppError, and what `Host.run` raises.
+    """
+    assert app.files is not None
+    found = walked(session.host(app), files_of(app, "check").plan)
+    left_out = dict(found.left_out)
+    for path, reason in found.left_out:
+        yield "error", f"{path} {reason}", _remedy(reason)
+    if found.count > len(left_out):
+        yield "error", f"{found.count - len(left_out):,} more are left out", ""
+    yield from _unread(found)
+    yield from _less(app.files, found)
+    for path, place in found.links:
+        if path not in left_out:
+            yield "ok", f"{path} is a link: {place}, where it leads, is saved as well", ""
+    if found.left:
+        yield "ok", f"not saved, as `mounts` says: {some(found.left)}", ""
+    for pattern in app.files.exclude:
+        if not _can_match(pattern, found.roots):
+            remedy = "a pattern is compared with whole paths: begin it with / or with */"
+            yield "warning", f"the pattern {pattern} under `exclude` can match nothing", remedy
+    yield from (("ok", path, "") for path in app.files.paths if path not in left_out)
+
+
+def _remedy(reason: str) -> str:
+    remedies = {
+        "is not there": MISSING,
+        "is not mounted": "mount it, or take it out of `files.expect.mounted`",
+        "is a link": "mend the link, or correct `files.paths`",
+        "is a file system": MOUNT,
+        "cannot be read": RIGHTS,
+    }
+    return next((remedy for start, remedy in remedies.items() if reason.startswith(start)), NOTHING)
+
+
+def _unread(found: Walked) -> Iterator[Finding]:
+    if found.unread_count:
+        named = [f"{path} {reason}" for path, reason in found.unread]
+        yield "error", f"{found.unread_count:,} files or folders cannot be read: {some(named)}", RIGHTS
+    if found.files is None:
+        yield "ok", f"looked at for {SECONDS} seconds, not at all of it", ""
+    elif found.size is not None:
+        yield "ok", f"{found.files:,} files, {size(found.size)}", ""
+
+
+def _less(files: Files, found: Walked) -> Iterator[Finding]:
+    expect, remedy = files.expect, "is all of it there? if so, correct `files.expect`"
+    if None not in (expect.min_files, found.files) and found.files < expect.min_files:  # type: ignore[operator]
+        yield "error", f"{found.files:,} files, fewer than the {expect.min_files:,} of `files.expect`", remedy
+    if None not in (expect.min_size, found.size) and found.size < expect.min_size:  # type: ignore[operator]
+        yield "error", f"{size(found.size)}, less than the {size(expect.min_size)} of `files.expect`", remedy
+
+
+def _can_match(pattern: str, roots: list[str]) -> bool:
+    """Tell whether a pattern could match anything below the paths: by what stands before its first wildcard."""
+    style, text = split(pattern)
+    if style == "re":
+        return True
+    wild = min([at for each in "*?[" if (at := text.find(each)) >= 0 and style in ("fm", "sh")], default=len(text))
+    fixed = "/" + text[:wild].lstrip("/")
+    return any(root.startswith(fixed.rstrip("/")) or fixed.startswith(root.rstrip("/") + "/") for root in roots)

@@ -1,0 +1,77 @@
+"""`app.remove`: an app leaves the inventory and its host loses its key. Nothing that was saved is touched."""
+
+import posixpath
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tasks.borg.client.key_export import escrow_path
+from tasks.borg.new_passphrase import told
+from tasks.errors import AppError
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.remote.secret import Secret
+from tasks.run.session import Session
+from tasks.storage.base import Storage
+from tasks.storage.published.storage import Staged
+from tasks.storage.repository import Repository, Side
+from tasks.storage.ssh import SshServer
+from tasks.storagebox.install import remove_app_keys
+
+Say = Callable[[str], None]
+BORGS = ("BORG_REPO", "BORG_RSH", "BORG_REMOTE_PATH")
+
+
+def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
+    """Take an app out, keeping its archives, passphrase and escrow copy, and say how each is deleted.
+
+    Raises UsageError for an app that is not there, HostError and FilesError when its key cannot be taken away; then the
+    app stays in the inventory.
+    """
+    with Session(load(Path(folder))) as session:
+        app = session.inventory.app(name)
+        if not ask(f"Take {name} out of the inventory? Its archives stay, its host can add no more."):
+            say(f"{name}: nothing changed")
+            return
+        for copy in app.copies:
+            storage = session.storage_of(copy)
+            if isinstance(storage, SshServer) and remove_app_keys(storage.files(copy), storage, copy):
+                say(f"{name}: its key opens {storage.path(copy)} no more")
+        repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
+        say(f"{name}: moved to {_moved(session.inventory.folder, name)}")
+        for copy, repository in zip(app.copies, repositories, strict=True):
+            escrow = escrow_path(session.inventory.escrow, repository.storage, name)
+            for line in (*_kept(repository, escrow, told(app.passphrase)), *_published(session.storage_of(copy), copy)):
+                say(line)
+
+
+def _moved(folder: Path, name: str) -> Path:
+    """Move an app's file out of `apps`; one that was moved before is kept beside it."""
+    place = folder / "removed" / f"{name}.yml"
+    count = 1
+    while place.exists():
+        count += 1
+        place = place.with_name(f"{name}.{count}.yml")
+    try:
+        place.parent.mkdir(exist_ok=True)
+        (folder / "apps" / f"{name}.yml").rename(place)
+    except OSError as error:
+        raise AppError(f"{name}: cannot move its file to {place}: {error.strerror}") from error
+    return place
+
+
+def _kept(repository: Repository, escrow: Path, secret: str) -> Iterator[str]:
+    yield f"Kept: the repository {repository.url}, its passphrase ({secret}), the escrow copy {escrow}."
+    yield "To delete the archives for good, with the passphrase; only then its passphrase and the escrow copy:"
+    values = {key: repository.environment[key] for key in BORGS if key in repository.environment}
+    words = [f"{key}={shlex.quote(value)}" for key, value in values.items() if not isinstance(value, Secret)]
+    yield f"  {' '.join(words)} borg delete" + (
+        f"    # on {repository.host.name}" if repository.host.name != "local" else ""
+    )
+
+
+def _published(storage: Storage, app: App) -> Iterator[str]:
+    """Yield where else the archives are: borg on the host deletes nothing of the copy that was published."""
+    if isinstance(storage, Staged):
+        place = posixpath.join(storage.root, storage.path(app))
+        yield f"  and then the published copy, which borg does not reach: all below {place} in {storage.name}"

@@ -1,0 +1,166 @@
+"""What looks wrong in a repository: its archives and state, held against what our records know.
+
+A host's own key can do nothing to a repository that does not show here: archives removed, renamed, put in another
+one's place, added, dated elsewhere; the key replaced; single objects overwritten (tried, borg 1.2.4 and 1.4.5).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tasks.borg.client import archive_name
+from tasks.borg.client.list import Archive
+from tasks.records.ledger import TOKEN, Ledger
+from tasks.storage.state import State
+
+# How far an app host's clock may be off before its archives look forged: an hour, as after a missed change to summer
+# time, and what passes between the time in an archive's name and borg's own start.
+CLOCKS_APART = timedelta(minutes=90)
+SHOWN = 3  # names in one sentence
+AT_WORK = timedelta(hours=1)  # for so long a removal that has not ended may be at work
+ANNOUNCED = {
+    "change-passphrase": "a change of the passphrase",
+    "rollback": "a rollback",
+    "publish": "a publishing",
+    "renew": "a renewal",
+}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One thing that looks wrong. `sources` names those that it is about; none means the whole repository.
+
+    `kind` is which of the kinds in `refusals.py` it is of, `items` what it names: who was told of more was told of it.
+    """
+
+    text: str
+    sources: frozenset[str] = frozenset()
+    kind: str = ""
+    items: frozenset[str] = frozenset()
+
+    def about(self, source: str) -> bool:
+        """Tell whether it concerns a source."""
+        return not self.sources or source in self.sources
+
+    def within(self, told: "Doubt") -> bool:
+        """Tell whether who was told of another one was told of this."""
+        return self.kind == told.kind and (self.text == told.text or (bool(self.items) and self.items <= told.items))
+
+
+def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledger, now: datetime) -> list[Doubt]:
+    """Return what looks wrong. `archives` and `state` are None where they could not be had; then nothing is said."""
+    found = list(_unfinished(known, now))
+    if state is not None:
+        found += [*_config(state, known), *_objects(state, known)]
+    if archives is not None:
+        dated = [archive for archive in archives if archive.id not in known.accepted]
+        found += [*_gone(archives, known), *_unknown(archives, known), *_dates(dated, now)]
+    return found
+
+
+def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
+    """Return the archives that no record tells of, not by its id nor, where that is not known, as begun."""
+    return [archive for archive in archives if archive.id not in known.made and archive.name not in known.begun]
+
+
+def _unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
+    """Yield what was announced and has not ended. A removal may be at work just now; a person sees it for an hour."""
+    for record in known.unfinished:
+        if TOKEN not in record.details:
+            continue  # of an earlier version, which named no end
+        what, who = str(record.details.get("of", "")), record.operator or "somebody"
+        begun = f"{ANNOUNCED.get(what, f'{what} of archives')} by {who}, begun {record.time:%Y-%m-%d %H:%M} UTC"
+        if what in ANNOUNCED:
+            yield Doubt(f"{begun}, has not ended: the same command, run again, ends it", kind="unfinished")
+        elif now - record.time > AT_WORK:
+            yield Doubt(f"{begun}, has not ended: the next `inv prune` ends it", kind="removal")
+
+
+def _config(state: State, known: Ledger) -> Iterable[Doubt]:
+    if any(record.details.get("of") == "change-passphrase" for record in known.unfinished):
+        return  # told of above
+    if known.config_sha256 and state.config_sha256 and state.config_sha256 != known.config_sha256:
+        yield Doubt("the repository's key was changed: its `config` is not the recorded one", kind="key")
+
+
+def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
+    """Compare what lives now of what lived after each recorded transaction; the largest difference tells it all."""
+    if not known.counts:
+        return
+    if state.transaction is not None and state.transaction < max(known.counts):
+        yield Doubt(
+            f"the repository is at transaction {state.transaction}, and was at {max(known.counts)} before",
+            kind="objects",
+        )
+        return
+    alive = {transaction: state.objects_up_to(transaction) for transaction in known.counts}
+    if any(each is None for each in alive.values()):
+        what = "the repository's `hints` and `index` cannot be read: whether anything was overwritten is unknown"
+        yield Doubt(what, kind="objects")
+        return
+    lost = max(count - (alive[transaction] or 0) for transaction, count in known.counts.items())
+    if lost > 0:
+        yield Doubt(
+            f"{_count(lost, 'object')} of recorded archives {_were(lost)} overwritten or deleted", kind="objects"
+        )
+
+
+def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
+    there = {archive.name for archive in strangers(archives, known)}  # whose place is taken is told of below
+    gone = known.expected - {archive.id for archive in archives}
+    gone -= {each for each in gone if known.made.get(each) in there}
+    names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)
+    if gone:
+        what = f"{_names(names)} {_were(len(gone))} recorded, and {_are(len(gone))} not in the repository"
+        yield Doubt(what, _sources(names), "gone", frozenset(gone))
+
+
+def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
+    found = {archive.name: archive.id for archive in strangers(archives, known)}
+    replaced = sorted(name for name in found if name in set(known.made.values()))
+    others = sorted(name for name in found if name not in replaced)
+    if replaced:
+        what, ids = f"{_names(replaced)} {_are(len(replaced))} not the recorded one", {found[name] for name in replaced}
+        yield Doubt(what, _sources(replaced), "replaced", frozenset(ids))
+    if others:
+        what = f"{_names(others)} {_are(len(others))} in the repository, and no record tells of it"
+        yield Doubt(what, _sources(others), "unknown", frozenset(found[name] for name in others))
+
+
+def _dates(archives: Sequence[Archive], now: datetime) -> Iterable[Doubt]:
+    ahead = sorted(archive.name for archive in archives if archive.start > now + CLOCKS_APART)
+    if ahead:
+        yield Doubt(f"{_names(ahead)}: dated in the future", _sources(ahead), "dated", frozenset(ahead))
+    odd = sorted(archive.name for archive in archives if archive.name not in ahead and _misdated(archive))
+    if odd:
+        yield Doubt(f"{_names(odd)}: dated otherwise than the name says", _sources(odd), "dated", frozenset(odd))
+
+
+def _misdated(archive: Archive) -> bool:
+    named = archive_name.parse(archive.name)
+    return named is not None and abs(archive.start - named.time) > CLOCKS_APART
+
+
+def _sources(names: Iterable[str]) -> frozenset[str]:
+    """Return the sources of some archives; of a name that is none of ours, no source, which means all."""
+    parsed = [archive_name.parse(name) for name in names]
+    return frozenset(each.source for each in parsed if each) if all(parsed) else frozenset()
+
+
+def _names(names: Sequence[str]) -> str:
+    shown, more = names[:SHOWN], len(names) - SHOWN
+    if more > 0:
+        return f"{', '.join(shown)} and {more} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _are(number: int) -> str:
+    return "are" if number > 1 else "is"
+
+
+def _were(number: int) -> str:
+    return "were" if number > 1 else "was"

@@ -1,0 +1,116 @@
+"""`borg break-lock`: remove the lock of a borg that is gone; and who holds it.
+
+borg's own message names no holder. The lock's file does: `lock.exclusive/<host id>.<pid>-<thread>`; and `lock.roster`
+lists those that only read, such as a mount, for whose end a backup waits. For a repository behind SSH that is the
+server's `borg serve`, by the server's own name, and not the client (tried, borg 1.2.4): there only the end of that
+process, or somebody who knows who runs backups, tells that a lock is dead.
+"""
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.answers import Answer, AnswerError, Name, read
+from tasks.borg.client.runner import PLAIN, How, run
+from tasks.errors import RefusedError
+from tasks.remote.files import Files, FilesError
+from tasks.remote.host import Host
+from tasks.remote.script import Script, Words
+from tasks.storage.repository import Repository
+
+_HOLDER = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)-[0-9a-f]+")
+
+
+LONGEST_ROSTER = 1 << 20  # bytes
+
+
+class _Roster(Answer):
+    """borg's `lock.roster`: host id, process and thread of each reader."""
+
+    shared: list[tuple[Name, Annotated[int, Field(ge=0, lt=2**31)], object]]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: borg's host id, and the process there. `reads` where others may read at the same time."""
+
+    host: str
+    pid: int
+    reads: bool = False
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}{', which reads' if self.reads else ''}"
+
+    def told(self, url: str) -> str:
+        """Return who that is for a person, of the repository at `url`."""
+        return f"{self}, the storage's borg serve" if url.startswith("ssh://") else str(self)
+
+
+def break_lock_words() -> Words:
+    """Return borg's words."""
+    return ("break-lock",)
+
+
+def parse_holder(name: str) -> Holder | None:
+    """Return who made a lock's file, by its name; None for another name."""
+    found = _HOLDER.fullmatch(name)
+    return Holder(found["host"], int(found["pid"])) if found else None
+
+
+def holders(files: Files, folder: str) -> tuple[Holder, ...]:
+    """Return who holds the repository in `folder`, as the storage's files tell; empty when nobody does.
+
+    Raises FilesError and HostError.
+    """
+    alone = tuple(
+        holder for holder in map(parse_holder, _names(files, posixpath.join(folder, "lock.exclusive"))) if holder
+    )
+    return alone or _readers(files, posixpath.join(folder, "lock.roster"))
+
+
+def _names(files: Files, folder: str) -> list[str]:
+    try:
+        return files.names(folder)
+    except FilesError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _readers(files: Files, roster: str) -> tuple[Holder, ...]:
+    """Return who stands in a roster; nobody where it is missing or no roster (borg too then takes it for empty)."""
+    try:
+        shared = read(_Roster, files.read(roster), LONGEST_ROSTER).shared
+        return tuple(Holder(host, pid, reads=True) for host, pid, _thread in shared)
+    except FilesError as error:
+        if error.missing:
+            return ()
+        raise
+    except AnswerError:
+        return ()
+
+
+def refuse_alive(repository: Repository, found: tuple[Holder, ...]) -> None:
+    """Raise RefusedError when a holder is a live process of the repository's own host."""
+    own = repository.environment.get("BORG_HOST_ID")
+    for holder in found:
+        if holder.host == own and _alive(repository.host, holder.pid):
+            raise RefusedError(
+                f"{repository.app}: {holder} holds the lock and is alive",
+                "wait for it, or end it: breaking a live lock can destroy the repository",
+            )
+
+
+def break_lock(repository: Repository, how: How = PLAIN) -> None:
+    """Remove the locks of the repository and of its cache. The caller has asked, and called `refuse_alive`.
+
+    Raises BorgError and what `Host.run` raises.
+    """
+    run(repository, break_lock_words(), how)
+
+
+def _alive(host: Host, pid: int) -> bool:
+    return host.run(Script(f"test -d /proc/{pid} || kill -0 {pid} 2>/dev/null"), timeout=60).ok

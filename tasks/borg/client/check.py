@@ -1,0 +1,67 @@
+"""`borg check`: is the repository whole? Never with `--repair`, which frees what it cannot mend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.borg.client.runner import PLAIN, BorgError, How, run
+from tasks.borg.client.versions import Outcome, outcome
+from tasks.errors import UsageError
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """How deep to look.
+
+    `verify_data` reads and decrypts every chunk. `max_duration` is in seconds: a partial check of the repository's
+    segments, the next one goes on from there. `last` looks at the newest archives only.
+    """
+
+    repository_only: bool = False
+    archives_only: bool = False
+    verify_data: bool = False
+    max_duration: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`problems` is what borg found, in its words; empty means whole. Time in seconds."""
+
+    problems: tuple[str, ...]
+    seconds: float
+
+
+_EXCLUDING: Mapping[str, str] = {
+    "archives_only": "a check of the repository only looks at no archives",
+    "verify_data": "a check of the repository only decrypts no data",
+    "last": "a check of the repository only looks at no archives",
+}
+
+
+def check_words(options: CheckOptions) -> Words:
+    """Return borg's words. Raises UsageError for options that exclude each other."""
+    repository_only = options.repository_only or options.max_duration is not None
+    for name, reason in _EXCLUDING.items():
+        if repository_only and getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')} does not go with a partial check: {reason}")
+    return (
+        "check",
+        *(("--repository-only",) if repository_only else ()),
+        *(("--archives-only",) if options.archives_only else ()),
+        *(("--verify-data",) if options.verify_data else ()),
+        *((f"--max-duration={options.max_duration}",) if options.max_duration is not None else ()),
+        *((f"--last={options.last}",) if options.last is not None else ()),
+    )
+
+
+def check(repository: Repository, options: CheckOptions, how: How = PLAIN) -> Checked:
+    """Check and return what was found. Raises BorgError when the check itself failed, and what `Host.run` raises."""
+    result = run(repository, check_words(options), how)
+    if outcome(result.code) is Outcome.OK:
+        return Checked((), result.seconds)
+    problems = result.warnings or result.other_lines
+    if not problems:
+        raise BorgError(f"{repository.app}: borg check ended with code {result.code} and no word", "", result)
+    return Checked(problems, result.seconds)

@@ -1,0 +1,287 @@
+"""`borg create`: an archive of files, or of a stream's bytes.
+
+Of files, the paths are looked at first, on the host and by the program that then becomes borg (`host/paths.py`).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from tasks.answers import Answer, Moment, Name
+from tasks.borg import encryption
+from tasks.borg.client.delete import delete
+from tasks.borg.client.errors import FULL_REMEDY
+from tasks.borg.client.info import Stats
+from tasks.borg.client.list import Encryption
+from tasks.borg.client.messages import Level
+from tasks.borg.client.runner import PLAIN, BorgError, How, Result, run_writing, script
+from tasks.borg.client.warnings import Skipped, sort
+from tasks.borg.paths import WORDS, Found, Mounts, Plan, found_in, some
+from tasks.errors import AppError, CloudbackupError, UsageError
+from tasks.inventory.models import App
+from tasks.records.verdict import KEPT, Verdict
+from tasks.remote.script import Environment, Script, Stream, Words
+from tasks.storage.repository import Repository
+
+# A checkpoint keeps what a broken first backup of days has sent: without one the repository forgets it all. The
+# archive of a checkpoint is never listed, and pruned later. borg's default, said because the promise hangs on it.
+CHECKPOINT_INTERVAL = 1800  # seconds
+
+# borg 1.2 takes a full disk under a local repository for a fault of the file that it reads just then, and leaves the
+# file out with a warning (tried, 1.2.4).
+_NO_SPACE = re.compile(r"\[Errno (?:28|69|122)\]")
+
+
+@dataclass(frozen=True)
+class FilesOptions:
+    """What to save of a host's files; `archive` is the archive's name. See `Plan` for the fields that are there too."""
+
+    archive: str
+    paths: Sequence[str]
+    optional: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    mounts: Mounts | None = None
+    mounted: Sequence[str] = ()
+    exclude_caches: bool = True
+    compression: str = "lz4"
+    comment: str = ""
+    cache_suffix: str = "files"
+
+    @property
+    def plan(self) -> Plan:
+        """What is to be looked at before."""
+        return Plan(
+            paths=self.paths,
+            optional=self.optional,
+            exclude=self.exclude,
+            exclude_caches=self.exclude_caches,
+            mounts=self.mounts,
+            mounted=self.mounted,
+        )
+
+
+def files_of(app: App, archive: str) -> FilesOptions:
+    """Return what to save of an app's files under an archive's name. Raises UsageError for an app without any."""
+    files = app.files
+    if files is None:
+        raise UsageError(f"{app.name} has no `files`", "`inv mariadb.backup` saves its database")
+    return FilesOptions(
+        archive=archive,
+        paths=tuple(dict.fromkeys((*files.paths, *files.optional))),
+        optional=files.optional,
+        exclude=files.exclude,
+        mounts=files.inner_mounts,
+        mounted=files.expect.mounted,
+        exclude_caches=files.exclude_caches,
+        compression=app.compression,
+    )
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What to save of a stream: the bytes that `content` writes become the file `name` in the archive.
+
+    `chunk_size` is in bytes, a power of two; None leaves borg's content-defined chunks.
+    """
+
+    archive: str
+    content: Stream
+    name: str
+    chunk_size: int | None = None
+    compression: str = "lz4"
+    comment: str = ""
+
+
+Options = FilesOptions | StreamOptions
+WHOLE = Verdict()
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC.
+
+    `compressed` is what all that it holds comes to when compressed, whether it was in the repository before or not.
+
+    `verdict` says what is not in it, `remarks` what is harmless, `warnings` what a person has to look at; `left` are
+    the file systems that stayed out because the inventory says so. `said` is what others than borg wrote to standard
+    error, such as the command that gave a stream. `met` is why borg's own account of it was not heard; then the numbers
+    are None.
+    """
+
+    archive: str
+    id: str
+    start: datetime
+    size: int | None
+    stored: int | None
+    files: int | None
+    seconds: float
+    compressed: int | None = None
+    warnings: tuple[str, ...] = field(default=())
+    said: tuple[str, ...] = field(default=())
+    met: CloudbackupError | None = None
+    verdict: Verdict = field(default=WHOLE)
+    remarks: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class _Archive(Answer):
+    name: Name
+    id: Name
+    start: Moment
+    stats: Stats
+
+
+class _Made(Answer):
+    """What `borg create --json` answers."""
+
+    archive: _Archive
+    encryption: Encryption
+
+
+class UnencryptedError(BorgError):
+    """Borg made an archive, and the repository is not encrypted."""
+
+
+class IncompleteError(BorgError):
+    """Borg made an archive that misses files, and it was removed, or is still there."""
+
+
+def literal(text: str) -> str:
+    """Return `text` so that borg takes it as it is where it looks for placeholders such as {now}: in comments."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def create_words(options: Options) -> Words:
+    """Return borg's words for a new archive. Raises UsageError for a path that borg would not take as one."""
+    common = (
+        "create",
+        "--json",
+        f"--compression={options.compression}",
+        f"--checkpoint-interval={CHECKPOINT_INTERVAL}",
+        *((f"--comment={literal(options.comment)}",) if options.comment else ()),
+    )
+    if isinstance(options, StreamOptions):
+        return (*common, *_stream_words(options))
+    return (*common, *_files_words(options))
+
+
+def _files_words(options: FilesOptions) -> Words:
+    relative = [path for path in options.paths if not path.startswith("/")]
+    if relative or not options.paths:
+        raise UsageError(f"paths to back up must be absolute: {', '.join(relative) or 'there is none'}")
+    return (
+        "--numeric-ids",
+        *(() if options.mounts == "cross" else ("--one-file-system",)),
+        # The folder and its tag stay, so that after a restore it is there and still known for a cache.
+        *(("--exclude-caches", "--keep-exclude-tags") if options.exclude_caches else ()),
+        *(f"--exclude={pattern}" for pattern in options.exclude),
+        f"::{options.archive}",
+        "--",
+        *options.paths,
+    )
+
+
+def _stream_words(options: StreamOptions) -> Words:
+    return (
+        *((f"--chunker-params=fixed,{options.chunk_size}",) if options.chunk_size else ()),
+        "--files-cache=disabled",
+        f"--stdin-name={options.name}",
+        "--content-from-command",
+        f"::{options.archive}",
+        "--",
+        *("env", "-u", "BORG_PASSPHRASE"),  # borg 1.2 hands it on, 1.4 does not
+        *("bash", "-o", "pipefail", "-c", options.content.body),
+    )
+
+
+def create_script(repository: Repository, options: Options, how: How = PLAIN) -> Script:
+    """Return the script that `create` runs, for a dry run to show."""
+    return script(repository, create_words(options), _how(options, how))
+
+
+def create(repository: Repository, options: Options, how: How = PLAIN) -> Created:
+    """Make an archive. It gets its name only when it is whole: whatever fails before, nothing of that name is listed.
+
+    Where a path is not there, or a file cannot be read, the rest is saved, and the verdict is incomplete; that none of
+    the paths is there is an error. Raises ContentError when a stream's command failed, IncompleteError,
+    UnencryptedError, BorgError, and what `Host.run` raises.
+    """
+    todo = create_script(repository, options, how)
+    result = run_writing(repository, todo, how)
+    if any(_NO_SPACE.search(warning) for warning in result.warnings):
+        raise _incomplete(repository, options.archive, result, how)
+    return _judged(_created(repository, options.archive, result), options, result)
+
+
+def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> IncompleteError:
+    with suppress(AppError):  # a storage that is still full may refuse
+        delete(repository, (archive,), how)
+    return IncompleteError(
+        f"{repository.app}: the storage was full for a while, so the archive {archive} would miss files",
+        FULL_REMEDY,
+        result,
+    )
+
+
+def _how(options: Options, how: How) -> How:
+    if isinstance(options, StreamOptions):
+        return replace(how, environment={**how.environment, **options.content.environment})
+    # Each source ages its own files cache: frequent runs of another one would push the entries out (borg's TTL is 20).
+    added: Environment = {**options.plan.environment, "BORG_FILES_CACHE_SUFFIX": options.cache_suffix}
+    return replace(how, environment={**how.environment, **added}, wrapper=WORDS)
+
+
+def _judged(made: Created, options: Options, result: Result) -> Created:
+    """Return an archive with what the host and borg said of what is in it."""
+    if isinstance(options, StreamOptions):
+        return replace(made, warnings=result.warnings)
+    found = found_in(result.messages)
+    serious = (m for m in result.messages if m.level in (Level.WARNING, Level.ERROR) and m.text in result.warnings)
+    skipped = sort(serious, (*options.paths, *found.roots))
+    return replace(
+        made,
+        verdict=_verdict(found, skipped),
+        remarks=tuple(_remarks(found, skipped)),
+        left=tuple(found.left),
+        warnings=skipped.other,
+    )
+
+
+def _verdict(found: Found, skipped: Skipped) -> Verdict:
+    """Return what is left out: what was seen before borg ran, and what borg could not read."""
+    before = dict(found.left_out)
+    more = {path: reason for path, reason in skipped.left_out.items() if path not in before}
+    first = [f"{path}: {reason}" for path, reason in [*before.items(), *more.items()][:KEPT]]
+    return Verdict(left_out=found.count + len(more), first=tuple(first))
+
+
+def _remarks(found: Found, skipped: Skipped) -> Iterator[str]:
+    yield from (f"{path} is a link: {place}, where it leads, is saved as well" for path, place in found.links)
+    if found.left:
+        yield f"not saved, as `mounts` says: {some(found.left)}"
+    if skipped.harmless:
+        changed = [f"{path}: {reason}" for path, reason in skipped.harmless.items()]
+        yield f"{len(changed)} changed or vanished while they were read: {some(changed)}"
+
+
+def _created(repository: Repository, wanted: str, result: Result) -> Created:
+    said = result.answer(_Made, repository.app)
+    archive = said.archive
+    if archive.name != wanted:
+        raise result.unknown(repository.app, f"it tells of another archive than {wanted}")
+    if not encryption.is_encrypted(said.encryption.mode):
+        what = f"{encryption.fault(repository.app, said.encryption.mode)}, and {wanted} was saved there"
+        raise UnencryptedError(what, encryption.REMEDY, result)
+    return Created(
+        archive=archive.name,
+        id=archive.id,
+        start=archive.start,
+        size=archive.stats.original_size,
+        stored=archive.stats.deduplicated_size,
+        files=archive.stats.nfiles,
+        seconds=result.seconds,
+        compressed=archive.stats.compressed_size,
+        said=result.other_lines,
+    )

@@ -1,0 +1,55 @@
+"""`borg init`: make an app's repository, encrypted, and bring its key into safety."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.borg import encryption
+from tasks.borg.client.key_export import Escrow, key_export
+from tasks.borg.client.list import archives
+from tasks.borg.client.runner import PLAIN, BorgError, How, refill, run_writing, script
+from tasks.errors import AppError
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository
+
+ENCRYPTION = "repokey-blake2"
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """`created` tells whether the repository is new, `encryption` how it is encrypted, `escrow` where its key lies."""
+
+    created: bool
+    repository_id: str
+    encryption: str
+    escrow: Escrow
+
+
+def init_words() -> Words:
+    """Return borg's words for a new repository."""
+    return ("init", f"--encryption={ENCRYPTION}", "--make-parent-dirs")
+
+
+def init(repository: Repository, escrow: Path, how: How = PLAIN) -> Initialised:
+    """Make the repository, or open the one that is there, and export its key to the folder `escrow`.
+
+    Run with the operator's side of a repository. Doing it again changes nothing. Raises BorgError (wrong passphrase,
+    no way to the storage), AppError for a repository without encryption, RefusedError when the escrow folder holds
+    another key of it, and what `Host.run` raises.
+    """
+    created = _make(repository, how)
+    listing = archives(repository, how=how)
+    if not encryption.is_encrypted(listing.encryption):
+        raise AppError(encryption.fault(repository.app, listing.encryption), encryption.REMEDY)
+    return Initialised(created, listing.repository_id, listing.encryption, key_export(repository, escrow, how=how))
+
+
+def _make(repository: Repository, how: How) -> bool:
+    if refill(repository, how) is not None:
+        return False
+    try:
+        run_writing(repository, script(repository, init_words(), how), how)
+    except BorgError as error:
+        if error.msgid == "Repository.AlreadyExists":
+            return False
+        raise
+    return True

@@ -1,0 +1,91 @@
+"""`borg key export`: the repository's key into the operator's escrow folder.
+
+Without it, a repository whose own copy of the key was damaged or replaced is lost: the passphrase alone opens nothing.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks.borg.client.runner import PLAIN, BorgError, How, run
+from tasks.errors import AppError, RefusedError
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository
+
+
+@dataclass(frozen=True)
+class Escrow:
+    """The copies of one repository's key: one that `borg key import` reads, one to print and type back.
+
+    `kept` is where a former, different key was moved.
+    """
+
+    key: Path
+    paper: Path
+    kept: Path | None = None
+
+
+def key_export_words(*, paper: bool = False) -> Words:
+    """Return borg's words; both versions print the key to standard output when no file is named."""
+    return ("key", "export", *(("--paper",) if paper else ()))
+
+
+def escrow_path(folder: Path, storage: str, app: str) -> Path:
+    """Return where the key of an app's repository lies in the escrow folder."""
+    return folder / f"{storage}-{app}.key"
+
+
+def exported(repository: Repository, *, paper: bool = False, how: How = PLAIN) -> bytes:
+    """Return the repository's key, still under its passphrase. Raises BorgError and what `Host.run` raises."""
+    result = run(repository, key_export_words(paper=paper), how)
+    if not result.stdout.strip():
+        raise BorgError(f"{repository.app}: borg gave an empty key", "", result)
+    return result.stdout.strip() + b"\n"
+
+
+def key_export(repository: Repository, folder: Path, *, replace: bool = False, how: How = PLAIN) -> Escrow:
+    """Write both forms of the key into `folder` (mode 700, files 600) and compare them with a fresh export.
+
+    A different key that is already there is never overwritten: RefusedError, or, with `replace`, it is moved aside.
+    Raises BorgError, AppError when the folder cannot be written, and what `Host.run` raises.
+    """
+    path = escrow_path(folder, repository.storage, repository.app)
+    key, paper = exported(repository, how=how), exported(repository, paper=True, how=how)
+    kept = None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if path.exists() and path.read_bytes() != key:
+            if not replace:
+                raise _differs(repository, path)
+            kept = path.with_suffix(f".{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.key")
+            _write(kept, path.read_bytes())  # a copy: at no moment is there none in its place
+        escrow = Escrow(path, path.with_name(path.name + ".txt"), kept)
+        _write(escrow.key, key)
+        _write(escrow.paper, paper)
+        written = escrow.key.read_bytes()
+    except OSError as error:
+        raise AppError(f"{repository.app}: cannot write the key to {folder}: {error.strerror}") from error
+    if written != exported(repository, how=how):
+        raise AppError(f"{repository.app}: the repository's key changed while it was exported", "do it again")
+    return escrow
+
+
+def _differs(repository: Repository, path: Path) -> RefusedError:
+    return RefusedError(
+        f"{repository.app}: the repository's key is not the one in {path}",
+        "if you changed the passphrase, `inv borg.key-export --replace` keeps both; if not, somebody replaced the "
+        "key in the repository, and the escrow copy is the good one: `borg key import` brings it back",
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

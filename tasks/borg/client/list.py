@@ -1,0 +1,154 @@
+"""`borg list`: the archives of a repository, or what one archive holds. Reads the manifest, never the chunk index."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tasks.answers import Answer, AnswerError, Count, Moment, Name, Text, read
+from tasks.borg.client import archive_name
+from tasks.borg.client.runner import PLAIN, How, run
+from tasks.remote.script import Words
+from tasks.storage.repository import Repository, Side
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive as the repository's manifest has it; `start` is in UTC. `comment` is None unless asked for."""
+
+    name: str
+    id: str
+    start: datetime
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All whole archives of a repository, oldest first, and apart from them what is left of unfinished ones."""
+
+    repository_id: str
+    encryption: str
+    archives: tuple[Archive, ...]
+    checkpoints: tuple[Archive, ...] = ()
+
+    def of(self, app: str, source: str) -> tuple[Archive, ...]:
+        """Return the archives of one source of one app, by their names."""
+        parsed = ((archive, archive_name.parse(archive.name)) for archive in self.archives)
+        return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
+
+
+LONGEST = 512 << 20  # bytes of the list of one archive's files: some 300 for each
+
+
+class _Repository(Answer):
+    id: Name
+
+
+class Encryption(Answer):
+    """How a repository is encrypted, as borg names it."""
+
+    mode: Name
+
+
+class _Archive(Answer):
+    name: Name
+    id: Name
+    start: Moment
+    comment: Text | None = None
+
+
+class _Listed(Answer):
+    """What `borg list --json` answers."""
+
+    repository: _Repository
+    encryption: Encryption
+    archives: list[_Archive]
+
+
+class _Entry(Answer):
+    path: Text
+    type: Name
+    size: Count
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder in an archive: path without leading slash, type letter as in `ls -l`, size in bytes."""
+
+    path: str
+    type: str
+    size: int
+
+
+def list_words() -> Words:
+    """Return borg's words for listing all archives."""
+    return ("list", "--json", "--consider-checkpoints")
+
+
+def one_words(app: str, source: str, wanted: str = "latest") -> Words:
+    """Return borg's words for the archive named `wanted`, or the newest of a source for `latest`, with its comment.
+
+    The comment costs one read more of each archive that is listed.
+    """
+    which = ("--last=1", f"--glob-archives={archive_name.glob(app, source)}")
+    return (
+        "list",
+        "--json",
+        "--format={comment}",
+        *(which if wanted == "latest" else (f"--glob-archives={glob.escape(wanted)}",)),
+    )
+
+
+def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
+    """Return borg's words for listing what an archive holds, at and below `paths` or all."""
+    return ("list", "--json-lines", "--format={size}", f"::{archive}", "--", *map(inside, paths))
+
+
+def inside(path: str) -> str:
+    """Return borg's pattern for a path in an archive: it and what is below, whatever characters it has."""
+    return f"pp:{path.lstrip('/')}"
+
+
+def look_up(repository: Repository, app: str, source: str, wanted: str = "latest", how: How = PLAIN) -> Archive | None:
+    """Return the archive named `wanted`, whatever its form, or the newest of a source for `latest`, with its comment.
+
+    None when there is none. Raises as `archives`.
+    """
+    listing = _listing(repository, one_words(app, source, wanted), how)
+    found = listing.of(app, source) if wanted == "latest" else listing.archives
+    return next((each for each in found if wanted in ("latest", each.name)), None)
+
+
+def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
+    """Return the repository's archives. Raises BorgError and what `Host.run` raises."""
+    return _listing(repository, list_words(), how)
+
+
+def _listing(repository: Repository, words: Words, how: How) -> Listing:
+    if repository.publication is not None and repository.side is Side.OPERATOR:
+        repository.publication.confirm()  # what is on the host alone is not saved
+    # borg tests its own cryptography at each start, a fifth of a listing's time; it does wherever borg writes.
+    result = run(repository, words, replace(how, environment={"BORG_SELFTEST": "disabled", **how.environment}))
+    said = result.answer(_Listed, repository.app)
+    found = tuple(Archive(each.name, each.id, each.start, each.comment) for each in said.archives)
+    whole = tuple(archive for archive in found if not archive_name.is_checkpoint(archive.name))
+    rest = tuple(archive for archive in found if archive_name.is_checkpoint(archive.name))
+    return Listing(said.repository.id, said.encryption.mode, whole, rest)
+
+
+def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
+    """Return what an archive holds. Raises BorgError and what `Host.run` raises."""
+    result = run(repository, contents_words(archive, paths), replace(how, most=LONGEST))
+    for line in result.stdout.splitlines():
+        try:
+            said = read(_Entry, line)
+        except AnswerError as error:
+            raise result.unknown(repository.app, error) from error
+        yield Entry(said.path, said.type, said.size)
+
+
+def find(listing: Listing, app: str, source: str, wanted: str = "latest") -> Archive | None:
+    """Return the archive named `wanted`, or the newest of a source for `latest`; None when there is none."""
+    if wanted != "latest":
+        return next((archive for archive in listing.archives if archive.name == wanted), None)
+    return max(listing.of(app, source), key=lambda archive: archive.start, default=None)

@@ -1,0 +1,272 @@
+"""Running borg: words and a repository in, what borg said out. Every verb goes through `run`."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from tasks.answers import AnswerError, read
+from tasks.borg.client.errors import explain, explain_lost
+from tasks.borg.client.messages import Level, Message, Progress, read_line, read_messages, texts
+from tasks.borg.client.ssh_probe import probe
+from tasks.borg.client.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
+from tasks.errors import AppError
+from tasks.remote.output import Output
+from tasks.remote.running import MOST, ScriptTimeoutError
+from tasks.remote.script import Environment, Script, Words, quote
+from tasks.storage.published.publication import LostObjectsError
+from tasks.storage.repository import Repository, Side
+from tasks.units import size
+
+UNKNOWN = "look at the borg on that host: is it one of the versions that docs/borg.md names, and not another program?"
+SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
+OnProgress = Callable[[Progress], None]
+Form = TypeVar("Form")
+# All of it is read at the opening, before borg does anything else: an archive of the same name cannot be there already.
+# Tried (1.2.4, 1.4.5): each file of a cache cut, emptied, zeroed or overwritten, before a create and in its middle.
+_CACHE_DAMAGED = re.compile(
+    r'(?s)\A(?!.*/repository\.py).*/cache\.py", line \d+, in (?:_do_open|load|_check_upgrade)\n.*'
+    r"\n(?:ValueError|UnicodeDecodeError|binascii\.Error|configparser\.|[\w.]*FileIntegrityError|"
+    r"Exception: .* does not look like a Borg cache)"
+)
+LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
+
+
+@dataclass(frozen=True)
+class How:
+    """How to run borg, beyond its words.
+
+    `lock_wait` and `timeout` are seconds (None: the repository's own; UNLIMITED: no end), `directory` is the working
+    directory on the host, `environment` is added to the repository's, `first` is bash that must succeed before borg
+    starts, `wrapper` is bash that stands before borg's words and runs them, and `on_progress` hears how far borg is
+    (called from another thread).
+    """
+
+    lock_wait: int | None = None
+    timeout: float | None = None
+    directory: str | None = None
+    environment: Environment = field(default_factory=dict)
+    first: str = ""
+    wrapper: str = ""
+    on_progress: OnProgress | None = None
+    most: int = MOST  # bytes that it may write to one stream
+
+
+PLAIN = How()
+UNLIMITED = math.inf  # for what must not be ended in the middle: a restore
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave: standard output, all messages in order, the exit code, seconds."""
+
+    stdout: bytes
+    messages: tuple[Message, ...]
+    code: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Return standard output as text."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what borg warned of. borg logs some faults as errors and still ends with a warning's exit code."""
+        said = texts(self.messages, Level.WARNING, Level.ERROR)
+        return tuple(text for text in said if not HARMLESS.match(text))
+
+    @property
+    def other_lines(self) -> tuple[str, ...]:
+        """Return what other programs wrote to standard error: ssh, a dump, bash."""
+        return tuple(message.text for message in self.messages if message.level is Level.OTHER)
+
+    def answer(self, form: type[Form], app: str) -> Form:
+        """Return standard output as an answer of that form. Raises BorgError when it is none, naming the app."""
+        try:
+            return read(form, self.stdout)
+        except AnswerError as error:
+            raise self.unknown(app, error) from error
+
+    def unknown(self, app: str, why: object) -> "BorgError":
+        """Return the error for an answer of another form than borg's."""
+        return BorgError(f"{app}: borg's answer has an unknown form: {why}", UNKNOWN, self)
+
+
+class BorgError(AppError):
+    """Borg failed. `result` is all that it said, `msgid` borg's own name for the error, empty where there is none."""
+
+    def __init__(self, what: str, remedy: str, result: Result, *, transient: bool = False) -> None:
+        super().__init__(what, remedy, transient=transient)
+        self.result = result
+        self.msgid = next((m.msgid for m in result.messages if m.level is Level.ERROR and m.msgid), "")
+
+
+class ContentError(BorgError):
+    """The command that gives an archive's content failed, so there is no archive. `result.other_lines` tell why."""
+
+
+def environment(repository: Repository, how: How = PLAIN) -> Environment:
+    """Return all that borg gets in its environment."""
+    return {**ENVIRONMENT, **repository.environment, **how.environment}
+
+
+def lock_option(repository: Repository, how: How) -> str:
+    """Return how long borg waits for another borg to let go of the repository, as borg's option."""
+    return f"--lock-wait={repository.lock_wait if how.lock_wait is None else how.lock_wait}"
+
+
+def borg_words(repository: Repository, words: Words, how: How = PLAIN) -> Words:
+    """Return a whole borg command for a verb's words."""
+    progress = ("--progress",) if how.on_progress else ()
+    return ("borg", "--log-json", *progress, lock_option(repository, how), *words)
+
+
+def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:
+    """Return the script that `run` runs, for a dry run to show."""
+    place = quote(("cd", how.directory)) if how.directory is not None else ""
+    borg = f"{how.wrapper} {quote(borg_words(repository, words, how))}".lstrip()
+    return Script("\n".join(filter(None, (how.first, place, borg))), environment(repository, how))
+
+
+def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
+    """Run borg with a verb's words on the repository's host and return what it said.
+
+    A warning is no error: see `Result.warnings`. Raises BorgError, and what `Host.run` raises.
+    """
+    return run_script(repository, script(repository, words, how), how)
+
+
+def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
+    """Run a script whose last command is borg, and interpret it as `run` does.
+
+    When borg cannot read its own cache, the cache is dropped, which borg makes anew, and it runs again: a disk that was
+    full or a machine that lost power leaves such a cache, and every run after it would fail. What borg remembers of the
+    repository's key and age lies elsewhere and stays. What takes longer than it may is ended on its host. Raises
+    ScriptTimeoutError then.
+    """
+    try:
+        return _once(repository, todo, how)
+    except BorgError as error:
+        if not any(_CACHE_DAMAGED.search(message.text) for message in error.result.messages):
+            raise
+    dropping = replace(how, first="", wrapper="", directory=None, on_progress=None)
+    _once(repository, script(repository, ("delete", "--cache-only"), dropping), dropping)
+    return _once(repository, todo, how)
+
+
+def _once(repository: Repository, todo: Script, how: How) -> Result:
+    limit = repository.time_limit if how.timeout is None else how.timeout
+    try:
+        output = repository.host.run(todo, limit, _listener(how.on_progress), how.most)
+    except ScriptTimeoutError as error:
+        raise ScriptTimeoutError(f"{repository.app}: {error.what}", SLOW) from error
+    return interpret(repository, output)
+
+
+def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
+    """Run as `run_script` what changes the repository, and publish the change where the repository is published.
+
+    Before borg starts, what a run before left unpublished is published; a storage out of reach is told then. A copy
+    that lost objects keeps a host from publishing and not from saving. Raises LostObjectsError in the end then.
+    """
+    publication = repository.publication
+    if publication is None:
+        return run_script(repository, todo, how)
+    try:
+        publication.publish(early=True)
+    except LostObjectsError:
+        if repository.side is not Side.HOST:
+            raise
+    result = _with_refill(repository, todo, how)
+    try:
+        publication.publish()
+    except LostObjectsError as error:
+        what = error.what.removeprefix(f"{repository.app}: ")
+        raise LostObjectsError(
+            f"{repository.app}: saved on the host, and not published: {what}", error.remedy
+        ) from error
+    return result
+
+
+def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
+    """Run; when the host lost the repository, bring it back from the published copy and run again.
+
+    That is a warning of the result: a disk that is not mounted looks the same.
+    """
+    try:
+        return run_script(repository, todo, how)
+    except BorgError as error:
+        if error.msgid not in LOST_REPOSITORY or repository.side is not Side.HOST:
+            raise
+        fetched = refill(repository, how)
+        if fetched is None:
+            raise
+    result = run_script(repository, todo, how)
+    told = Message(Level.WARNING, refilled(repository, fetched))
+    return replace(result, messages=(*result.messages, told))
+
+
+def refilled(repository: Repository, fetched: int) -> str:
+    """Return what a person must know of a repository that was brought back: so many bytes were fetched."""
+    return (
+        f"the host had no repository in {repository.url}, so all {size(fetched)} of it were fetched from the published "
+        "copy: is the disk there mounted, or who removed it?"
+    )
+
+
+def refill(repository: Repository, how: How = PLAIN) -> int | None:
+    """Bring a repository that its host lost back from the published copy, and check it.
+
+    Returns how many bytes were fetched, None when there was nothing to bring. Raises AppError, BorgError when the check
+    finds anything, and what `Host.run` raises.
+    """
+    fetched = repository.publication.refill() if repository.publication is not None else None
+    if fetched is not None:
+        checked(repository, "the published copy", how)
+    return fetched
+
+
+def checked(repository: Repository, what: str, how: How = PLAIN) -> None:
+    """Let borg check the repository as it lies on its host. Raises BorgError when it finds anything in `what`."""
+    result = run(repository, ("check",), how)
+    if outcome(result.code) is not Outcome.OK:
+        raise BorgError(f"{repository.app}: {what} is damaged: {', '.join(result.warnings[:1])}", "", result)
+
+
+def interpret(repository: Repository, output: Output) -> Result:
+    """Return a run's result. Raises BorgError, or ContentError, when borg failed."""
+    result = Result(output.stdout, read_messages(output.error_text), output.code, output.seconds)
+    if outcome(output.code) is Outcome.ERROR:
+        raise _error(repository, result)
+    return result
+
+
+def _listener(on_progress: OnProgress | None) -> Callable[[str], bool] | None:
+    if on_progress is None:
+        return None
+
+    def listen(line: str) -> bool:
+        """Hear a line; tell whether it was progress, which in a backup of days is too much to be kept."""
+        said = read_line(line)
+        if isinstance(said, Progress):
+            on_progress(said)
+        return isinstance(said, Progress)
+
+    return listen
+
+
+def _error(repository: Repository, result: Result) -> BorgError:
+    kind = ContentError if _content_failed(result) else BorgError
+    where = f"{repository.app}: "
+    explanation = explain(result.messages) or explain_lost(result.messages, lambda: probe(repository))
+    if explanation is not None:
+        return kind(where + explanation.what, explanation.remedy, result, transient=explanation.transient)
+    said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
+    first = said[0].splitlines()[0] if said else f"exit code {result.code}"
+    return BorgError(f"{where}borg failed: {first}", "", result)
+
+
+def _content_failed(result: Result) -> bool:
+    return any(m.level is Level.ERROR and "exited with status" in m.text for m in result.messages)

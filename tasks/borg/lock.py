@@ -1,0 +1,29 @@
+"""A repository that borg waited for in vain: who holds it."""
+
+from tasks.borg.client.break_lock import holders
+from tasks.borg.client.runner import BorgError
+from tasks.errors import AppError
+from tasks.inventory.models import App
+from tasks.run.session import Session
+
+
+def is_locked(error: BorgError) -> bool:
+    """Tell whether borg gave up because another borg held the repository (or its cache) all the time."""
+    return error.msgid == "LockTimeout"
+
+
+def named(session: Session, app: App, error: BorgError) -> AppError:
+    """Return the fault of a lock with the name of who holds the repository; as it is where that cannot be told."""
+    storage = session.storage_of(app)
+    try:
+        found = holders(*storage.lock_place(app))
+    except AppError:
+        return error
+    if not found:
+        return error
+    who = " and ".join(holder.told(storage.url(app)) for holder in found)
+    return AppError(
+        f"{app.name}: the repository is locked by {who}",
+        f"wait for that run, or give `defaults: lock_wait` more time; if it is gone for good (its machine died), "
+        f"`inv borg.break-lock --app {app.name}` removes its lock",
+    )

@@ -1,0 +1,70 @@
+"""Records of what borg's own verbs did."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.crash import foreseen
+from tasks.errors import CloudbackupError, UsageError
+from tasks.inventory.models import App
+from tasks.records.record import Record, operator_name
+from tasks.run import clocks
+from tasks.run.session import Session
+from tasks.terminal import whole_line
+
+
+@dataclass
+class Note:
+    """What the record will say beyond the verb and its time. `wanted` False leaves no record: nothing was done."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    wanted: bool = True
+    began: datetime | None = None
+
+    def answered(self) -> None:
+        """Let the record's time be now: what others did while a question waited came before it."""
+        self.began = datetime.now(UTC)
+
+    def add(self, details: dict[str, Any]) -> None:
+        """Take in details, those that a record has fields for among them."""
+        for key, value in details.items():
+            known = key in ("archive_ids", "config_sha256", "transaction", "objects")
+            (self.values if known else self.details)[key] = value
+
+
+@contextmanager
+def noted(session: Session, app: App, action: str) -> Iterator[Note]:
+    """Write a record of the block, whatever became of it. One that cannot be written undoes nothing, but is told.
+
+    Raises ClockError, before anything is done, while the operator's clock is wrong.
+    """
+    for said in clocks.compared(session, app, host=False):
+        print(whole_line(f"{app.label}: {said}"), file=sys.stderr)
+    note, began = Note(), datetime.now(UTC)
+    record = Record(app.name, action, began, "ok", operator=operator_name())
+    try:
+        with foreseen(app.name):
+            yield note
+    except UsageError:
+        raise
+    except CloudbackupError as error:
+        failed = replace(record, outcome="failed", error=error.what.removeprefix(f"{app.name}: "))
+        _write(session, app, failed, note, patient=not error.transient)
+        raise
+    if note.wanted:
+        _write(session, app, record, note)
+
+
+def _write(session: Session, app: App, record: Record, note: Note, *, patient: bool = True) -> None:
+    began = note.began or record.time
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
+    whole = replace(record, time=began, duration_seconds=seconds, details=note.details, **note.values)
+    try:
+        with foreseen():
+            session.write_record(app, whole, patient=patient)
+    except CloudbackupError as error:
+        print(f"{app.name}: no record of the {record.action} could be written: {error.what}", file=sys.stderr)

@@ -1,0 +1,191 @@
+"""To which points a repository can go back: the transactions that it has now, and what is known of each.
+
+A transaction's number is its last segment's, so a rollback lets the next ones take the numbers of those that it undid.
+What a record told of a number counts only while no rollback has undone it since.
+"""
+
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tasks.borg.client.runner import PLAIN, How, borg_words, environment, run_script
+from tasks.errors import RefusedError, UsageError
+from tasks.records.chronology import Placed, in_order
+from tasks.records.ledger import FREEING, INTENT, Ledger
+from tasks.records.record import Record, Records
+from tasks.remote.files import Files
+from tasks.remote.script import Script, quote
+from tasks.remote.secret import Secret
+from tasks.storage.repository import Repository
+from tasks.storage.set_aside import read_text
+
+SHARED = re.compile(r'"shared": \[\[')
+TO, ASIDE, UNDID, BEFORE = "to", "aside", "undid", "before_ids"  # in the details of a rollback's records
+
+
+@dataclass(frozen=True)
+class Point:
+    """A transaction to which a repository can go back: its number, when it was, and what is known of it."""
+
+    transaction: int
+    time: datetime
+    what: str = "written by the app's host"
+    archive_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """What `--undo` takes back: a rollback to transaction `to`, the name of the folder that it set aside, the ids of
+    the archives that were there before it, None where those could not be listed, and of those that records had seen.
+    """
+
+    to: int
+    aside: str
+    archive_ids: tuple[str, ...] | None
+    seen: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Past:
+    """The points of a repository as its records are gone through, with those before each rollback, by its folder."""
+
+    points: dict[int, Point] = field(default_factory=dict)
+    before: dict[str, dict[int, Point]] = field(default_factory=dict)
+    undoable: list[Undoing] = field(default_factory=list)
+
+    def take_in(self, each: Placed, there: Collection[str]) -> None:
+        record, details = each.record, each.record.details
+        if record.action == "rollback" or details.get("of") == "rollback":
+            self._rolled_back(record, details, there)
+        if not isinstance(record.transaction, int) or record.action == INTENT:
+            return
+        if record.action in FREEING and details.get("space"):  # what older points need may be gone
+            self.points, self.before, self.undoable = {}, {}, []
+        what = " ".join(filter(None, ("after the", record.action, record.source and f"of {record.source}")))
+        self.points[record.transaction] = Point(record.transaction, each.time, what, record.archive_ids)
+
+    def _rolled_back(self, record: Record, details: Mapping[str, Any], there: Collection[str]) -> None:
+        to, aside, undid = details.get(TO), str(details.get(ASIDE, "")), str(details.get(UNDID, ""))
+        announced = record.action == INTENT
+        if not isinstance(to, int) or aside in self.before or (announced and aside not in there):
+            return  # told of already, or announced and never begun
+        ids = details.get(BEFORE)
+        if aside:
+            self.before[aside] = dict(self.points)
+            known = tuple(ids) if isinstance(ids, list | tuple) else None
+            self.undoable.append(Undoing(to, aside, known, seen_by(self.points, max(self.points, default=0))))
+        if undid:
+            self.points = self.before.get(undid, {})
+            self.undoable = [each for each in self.undoable if each.aside != undid]
+        else:
+            self.points = {number: point for number, point in self.points.items() if number <= to}
+
+
+def past(records: Records, now: datetime, there: Collection[str]) -> tuple[dict[int, Point], list[Undoing]]:
+    """Return by number the points that records tell of and no rollback undid, and the rollbacks that can be undone.
+
+    None from before our own hand last freed space. `there` are the names of the folders that are set aside.
+    """
+    found = _Past()
+    for each in in_order(records, now):
+        found.take_in(each, there)
+    return found.points, [each for each in found.undoable if each.aside in there]
+
+
+def points(
+    logged: Mapping[int, datetime], told: Mapping[int, Point], segments: Collection[int], freed: int = 0
+) -> list[Point]:
+    """Return the points that a repository has now, oldest first.
+
+    `logged` is its own log of transactions, `told` what the records tell of some, `segments` are the numbers of those
+    that are there. None before `freed`, the transaction at which our own hand last freed space.
+    """
+    found = {number: Point(number, time) for number, time in logged.items()}
+    for number, point in told.items():
+        found[number] = Point(number, logged.get(number, point.time), point.what, point.archive_ids)
+    return [found[number] for number in sorted(found) if number >= freed and number in segments]
+
+
+def freed_at(records: Records) -> int:
+    """Return the transaction at which our own hand last freed space; 0 when it never did."""
+    freed = (
+        record.transaction
+        for record in records.all
+        if record.action in FREEING and record.details.get("space") and isinstance(record.transaction, int)
+    )
+    return max(freed, default=0)
+
+
+def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | None) -> Point:
+    """Return the point that a person means. Raises UsageError when there is none."""
+    if to is not None:
+        chosen = [point for point in found if point.transaction == to]
+    elif before is not None:
+        chosen = [point for point in found if point.time < before][-1:]
+    else:
+        raise UsageError(
+            f"{app}: name one of these transactions", "--to NUMBER, or --before TIME for the last one before a time"
+        )
+    if not chosen:
+        raise UsageError(
+            f"{app}: the repository cannot go back there", "without --to and --before all points are shown"
+        )
+    return chosen[0]
+
+
+def unlike(foretold: Collection[str], there: Collection[str], known: Ledger) -> list[str]:
+    """Return what is not as it was foretold of a rollback's archives, a phrase each; none when all is.
+
+    An archive more is no fault when it is ours: it was made while the record of that point was written.
+    """
+    missing, more = set(foretold) - set(there), set(there) - set(foretold) - set(known.made)
+
+    def names(ids: Collection[str]) -> str:
+        return " and ".join(sorted(known.made.get(each) or f"one of id {each[:12]}" for each in ids))
+
+    found = [f"{names(missing)} did not come back"] if missing else []
+    return [*found, f"{names(more)} is still there"] if more else found
+
+
+@contextmanager
+def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
+    """Hold borg's exclusive lock of the repository in `folder` (borg's `locking.py`; without `borg with-lock`, which
+    writes a transaction of its own). Raises RefusedError when somebody else has it.
+    """
+    lock = posixpath.join(folder, "lock.exclusive")
+    mine = posixpath.join(lock, holder)
+    if files.exists(lock):
+        raise RefusedError("the repository is locked", "wait for whoever works there, or see `inv borg.break-lock`")
+    files.make_directory(lock)
+    files.write_new(mine, b"")
+    try:
+        if files.names(lock) != [holder] or SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))):
+            raise RefusedError("the repository is being read", "wait for whoever works there")
+        yield
+    finally:
+        files.remove(mine)
+        files.remove(lock)
+
+
+def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
+    """Put an exported key into the repository in the place of the one there. Raises BorgError, HostError."""
+    words = quote(borg_words(repository, ("key", "import", "::", "-"), how))
+    given = {**environment(repository, how), "CLOUDBACKUP_KEY": Secret(key.decode())}
+    run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
+
+
+def seen_by(told: Mapping[int, Point], to: int) -> frozenset[str]:
+    """Return the archives that records saw at a transaction or before it: what is not among them was made later."""
+    return frozenset(each for number, point in told.items() if number <= to for each in point.archive_ids or ())
+
+
+def known_after(ids: Sequence[str], known: Ledger) -> list[str]:
+    """Return which of the archives that are there after a rollback are ours.
+
+    That a record saw one is not enough: or a rollback to after a forgery would vouch for it.
+    """
+    return [each for each in ids if each in known.ours]

@@ -1,0 +1,353 @@
+"""What this room's tasks do for one app, as lines for a person. Times are UTC, and say so."""
+
+import posixpath
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import tasks.borg.change_passphrase as borg_change_passphrase
+from tasks.borg import removal, renew, rollback
+from tasks.borg.apps import Opened
+from tasks.borg.check import examine, refuse_damaged
+from tasks.borg.client import break_lock as lock
+from tasks.borg.client.archive_name import ArchiveName, parse
+from tasks.borg.client.check import CheckOptions
+from tasks.borg.client.create import files_of
+from tasks.borg.client.diff import diff
+from tasks.borg.client.info import archive_info, repository_info
+from tasks.borg.client.init import Initialised, init
+from tasks.borg.client.key_export import Escrow, key_export
+from tasks.borg.client.list import Archive, Entry, archives, contents
+from tasks.borg.client.mount import mount, umount
+from tasks.borg.client.recreate import annotate
+from tasks.borg.create import make
+from tasks.borg.guard import AT_ONCE, look, may_free
+from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
+from tasks.borg.paths import some
+from tasks.borg.recorder import Note, noted
+from tasks.borg.restore import Trust, restore_to
+from tasks.borg.rollback import Wanted
+from tasks.errors import AppError, CloudbackupError, UsageError
+from tasks.records.ledger import ENDS, TOKEN, ledger
+from tasks.remote.secret import Secret
+from tasks.storage import set_aside
+from tasks.storage.repository import Repository
+from tasks.units import size
+
+Ask = Callable[[str], bool]
+Lines = Iterator[str]
+
+
+def take_into_use(opened: Opened) -> Initialised:
+    """Make the repository where there is none, bring its key into escrow, and write a first record of it."""
+    opened.session.storage_of(opened.app).make_directory(opened.app)
+    with noted(opened.session, opened.app, "init") as note:
+        made = init(opened.repository, opened.session.inventory.escrow)
+        _vouch(opened, note)
+    return made
+
+
+def initialise(opened: Opened) -> Lines:
+    """Make the repository and bring its key into escrow."""
+    made = take_into_use(opened)
+    what = "made" if made.created else "was there already, and opens"
+    yield f"{opened.app.label}: repository {opened.repository.url} {what} ({made.encryption})"
+    yield f"{opened.app.label}: key in {made.escrow.key}, to print in {made.escrow.paper}"
+
+
+def _vouch(opened: Opened, note: Note) -> None:
+    """Let the record of a first `init` vouch for what is there; one of many leaves no record."""
+    storage = opened.session.storage_of(opened.app)
+    note.wanted = not storage.read_history(opened.app).all
+    if note.wanted:
+        found = look(opened.session, opened.app, opened.repository, patience=AT_ONCE)
+        note.add(removal.seen(found) | removal.vouched(found))
+
+
+def save_files(opened: Opened) -> Lines:
+    """Save the app's files. Use the host's side."""
+    app = opened.app
+    options = files_of(app, str(ArchiveName(app.name, "files", datetime.now(UTC))))
+    with noted(opened.session, app, "create") as note:
+        made = make(opened.session, app, opened.repository, options)
+        note.values |= {"source": "files", "archive": made.archive, "archive_id": made.id}
+        note.values |= {"size": made.size, "stored": made.stored, "outcome": made.verdict.status}
+        note.add(made.verdict.details)
+        if made.verdict.status != "ok":
+            note.values["archive_id"] = annotate(opened.repository, made.archive, made.verdict)
+    if made.met is None:
+        yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
+    yield from (f"warning: {warning}" for warning in made.warnings)
+    yield from made.remarks
+    if made.verdict.left_out:
+        raise AppError(
+            f"{app.name}: {made.archive} is incomplete: {made.verdict.left_out} left out", some(made.verdict.first)
+        )
+
+
+def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:
+    """List archives, or what one of them holds."""
+    if archive:
+        wanted = _archive(opened, archive)
+        yield from map(_entry, contents(opened.repository, wanted.name, paths))
+        return
+    if opened.app.label != opened.app.name:
+        yield f"{opened.app.label}:"
+    found = archives(opened.repository).archives
+    width = max((len(each.name) for each in found), default=0)
+    yield from (f"{each.name:{width}}  {_time(each.start)}  {each.id[:12]}" for each in found)
+    if not found:
+        yield f"{opened.app.label}: no archives"
+
+
+def show_info(opened: Opened, archive: str = "") -> Lines:
+    """Show sizes of the repository or of one archive."""
+    if not archive:
+        info = repository_info(opened.repository)
+        yield f"{opened.app.label}: {info.location} ({info.encryption}), last changed {_time(info.changed)}"
+        yield f"{opened.app.label}: {size(info.size)} in all archives, {size(info.stored)} stored"
+        return
+    one = archive_info(opened.repository, _archive(opened, archive).name)
+    yield f"{one.name}: {_time(one.start)} to {_time(one.end)}, on {one.host}, id {one.id}"
+    yield f"{one.name}: {size(one.size)} in {one.files} files, {size(one.unique)} used by no other archive"
+    if one.comment:
+        yield f"{one.name}: {one.comment}"
+
+
+def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Lines:
+    """Show what changed from one archive to another."""
+    before = _archive(opened, first).name
+    named = parse(before)
+    names = before, _archive(opened, second, named.source if named else "").name
+    changes = diff(opened.repository, *names, paths)
+    yield from (f"{', '.join(change.changes)}  /{_printable(change.path)}" for change in changes)
+    if not changes:
+        yield f"{names[0]} and {names[1]} hold the same"
+
+
+def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = (), *, trusted: bool = False) -> Lines:
+    """Extract into a new or empty folder where borg runs for the operator's side.
+
+    Devices, setuid bits and capabilities come from a `trusted` archive alone.
+    """
+    wanted, known, said = _chosen(opened, archive)
+    trust = Trust(trusted=trusted, private=True, known=known)
+    done = restore_to(opened.repository, wanted.name, target, paths, trust)
+    yield f"{wanted.name}: {size(done.size)} in {done.files} files and folders, to {target} in {done.seconds:.0f} s"
+    yield from done.remarks
+    yield from (f"warning: {doubt}" for doubt in (*said, *done.doubts))
+
+
+def show_check(opened: Opened, options: CheckOptions) -> Lines:
+    """Check; a problem is an error."""
+    with noted(opened.session, opened.app, "check") as note:
+        done, details = examine(_target(opened), options)
+        note.add(details)
+        yield from done.problems
+        refuse_damaged(opened.app, done)
+    yield f"{opened.app.label}: whole, looked at in {done.seconds:.0f} s"
+
+
+def prune_sources(opened: Opened, *, dry_run: bool, force: bool, ask: Ask) -> Lines:
+    """Drop old archives of each of the app's sources."""
+    if dry_run:
+        shown = removal.intend_prune(_target(opened), force=force, dry=True)
+        yield from removal.told(shown)
+        if shown.refused is not None:
+            raise shown.refused
+        return
+    with noted(opened.session, opened.app, "prune") as note:
+        intention = removal.intend_prune(_target(opened), force=force)
+        yield from _carried_out(opened, intention, note, f"Prune these archives of {opened.app.label}?", ask)
+
+
+def delete_archives(opened: Opened, names: Sequence[str], *, force: bool, ask: Ask) -> Lines:
+    """Drop named archives."""
+    if not names:
+        raise UsageError("--archive is missing", f"`inv borg.list --app {opened.app.name}` shows them")
+    with noted(opened.session, opened.app, "delete") as note:
+        intention = removal.intend_delete(_target(opened), names, force=force)
+        yield from _carried_out(opened, intention, note, f"Delete these archives of {opened.app.label}?", ask)
+
+
+def free_space(opened: Opened, *, force: bool, ask: Ask) -> Lines:
+    """Free the space of what was pruned."""
+    name = opened.app.label
+    with noted(opened.session, opened.app, "compact") as note:
+        intention = removal.intend_compact(_target(opened), force=force)
+        yield from _carried_out(opened, intention, note, f"Free the space of pruned archives of {name} for good?", ask)
+
+
+def _carried_out(opened: Opened, intention: removal.Intention, note: Note, question: str, ask: Ask) -> Lines:
+    yield from removal.told(intention)
+    compacting = intention.action == "compact"
+    if not (compacting or intention.removed) or not ask(question):
+        note.wanted = False
+        if intention.reasons and not intention.removed:
+            yield removal.not_accepted(opened.app)
+        yield f"{opened.app.label}: nothing {'freed' if compacting else 'removed'}"
+        return
+    note.answered()
+    done = removal.carry_out(intention, compacting=compacting)
+    note.add(dict(done.details))
+    if compacting:
+        yield f"{opened.app.label}: {done.space} freed"
+    else:
+        yield f"{opened.app.label}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
+
+
+def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: bool = False, ask: Ask) -> Lines:
+    """Take the repository back to an earlier transaction, or undo the last such."""
+    with noted(opened.session, opened.app, "rollback") as note:
+        yield from rollback.roll_back(_target(opened), Wanted(to, before, undo), note, ask)
+
+
+def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lines:
+    """Delete a folder that was set aside, for good: what only it holds can be brought back no more."""
+    app, target = opened.app, _target(opened)
+    files, folder = rollback.place(target)
+    found = {posixpath.basename(path): path for path in set_aside.folders(files, folder)}
+    if name not in found:
+        raise UsageError(
+            f"{app.name}: nothing is set aside as {name}", f"`inv borg.rollback --app {app.name}` shows it"
+        )
+    with noted(opened.session, app, "remove-set-aside") as note:
+        note.add({"aside": name})
+        reasons = may_free(look(opened.session, app, opened.repository), force=force)
+        note.add({"forced": [each.text for each in reasons]} if reasons else {})
+        note.wanted = ask(f"Delete {name} for good? No rollback and no --undo brings back what only it holds.")
+        if note.wanted:
+            may_free(look(opened.session, app, opened.repository), force=force, told=reasons)
+            set_aside.remove(files, found[name])
+            renew.remove_records(opened.session, app, name)
+        yield f"{app.label}: {name} {'removed' if note.wanted else 'stays'}"
+
+
+def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
+    """Give the repository's key another passphrase, and bring the new form of the key into escrow.
+
+    One that was begun and has not ended is gone on with where it stands.
+    """
+    app, storage = opened.app, opened.session.storage_of(opened.app)
+    if not ask(f"Change the passphrase of {app.label}? The old one opens the repository no more."):
+        yield f"{app.label}: nothing was changed"
+        return
+    with noted(opened.session, app, borg_change_passphrase.ACTION) as note:
+        known = ledger(storage.read_history(app))
+        before, token = borg_change_passphrase.begun(known), secrets.token_hex(8)
+        if borg_change_passphrase.was_changed(opened.repository, new, known, storage.state(app)):
+            changed = borg_change_passphrase.with_passphrase(opened.repository, new)
+            yield f"{app.label}: the passphrase was changed already; what is left of it is done now"
+        else:
+            look(opened.session, app, opened.repository)
+            if before is None:
+                borg_change_passphrase.refuse_changed_key(app, known, storage.state(app))
+            storage.write_record(app, borg_change_passphrase.announced(app, token))
+            changed = borg_change_passphrase.change(opened.repository, new)
+        escrow = _escrowed(opened, changed)
+        found = look(opened.session, app, changed)
+        note.add(removal.seen(found))  # the key is ours from now on, whatever else looks wrong
+        if all(doubt.kind in ("unfinished", "key") for doubt in found.doubts):  # ours, both
+            note.add(removal.vouched(found))
+        note.add({ENDS: [token, *([str(before.details[TOKEN])] if before else [])]})
+    yield f"{app.label}: the passphrase is changed; name the new one in apps/{app.name}.yml"
+    kept = f"; the former one is kept in {escrow.kept}" if escrow.kept else ""
+    yield f"{app.label}: key in {escrow.key}, to print in {escrow.paper}{kept}"
+
+
+def _escrowed(opened: Opened, changed: Repository) -> Escrow:
+    """Export the changed key. Raises AppError: the passphrase is changed by then, and a person must know that."""
+    try:
+        return key_export(changed, opened.session.inventory.escrow, replace=True)
+    except CloudbackupError as error:
+        raise AppError(
+            f"{opened.app.label}: the passphrase is changed, and the key is not in escrow yet: {error.what}",
+            f"name the new passphrase in apps/{opened.app.name}.yml and run the same command again: it ends this",
+            transient=error.transient,
+        ) from error
+
+
+def _target(opened: Opened) -> removal.Target:
+    return removal.Target(opened.session, opened.app, opened.repository)
+
+
+def export_key(opened: Opened, *, replace: bool) -> Lines:
+    """Bring the repository's key into the escrow folder."""
+    escrow = key_export(opened.repository, opened.session.inventory.escrow, replace=replace)
+    yield f"{opened.app.label}: key in {escrow.key}, to print in {escrow.paper}"
+    if escrow.kept:
+        yield f"{opened.app.label}: the former, different key is kept in {escrow.kept}"
+
+
+def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
+    """Say who holds the repository, and break the lock when told to."""
+    app, repository = opened.app, opened.repository
+    storage = opened.session.storage_of(app)
+    found = lock.holders(*storage.lock_place(app))
+    if not found:
+        yield f"{app.label}: nobody holds the repository"
+    yield from (f"{app.label}: locked by {holder.told(repository.url)}" for holder in found)
+    lock.refuse_alive(repository, found)
+    if not ask(f"Break the lock of {app.label}? If a backup is running, it can destroy the repository."):
+        yield f"{app.label}: the lock stays"
+        return
+    lock.break_lock(repository)
+    yield f"{app.label}: lock removed"
+
+
+def mount_on(opened: Opened, folder: str, archive: str = "") -> Lines:
+    """Mount archives on a folder of this machine."""
+    place = Path(folder).expanduser().absolute()
+    place.mkdir(parents=True, exist_ok=True)
+    mount(opened.repository, str(place), _archive(opened, archive).name if archive else None)
+    yield f"{opened.app.label}: mounted on {place}. Backups of {opened.app.name} wait until you unmount it:"
+    of = f" --storage {opened.app.storage}" if opened.app.label != opened.app.name else ""
+    yield f"  inv borg.umount --app {opened.app.name}{of} --folder {place}"
+
+
+def umount_from(opened: Opened, folder: str) -> Lines:
+    """Unmount again."""
+    place = Path(folder).expanduser().absolute()
+    umount(opened.repository, str(place))
+    yield f"{opened.app.label}: unmounted from {place}"
+
+
+def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
+    """Return an archive by its name, as `_chosen` does; what a person should know of it goes to standard error."""
+    archive, _, said = _chosen(opened, wanted, source)
+    for line in said:
+        print(f"warning: {line}", file=sys.stderr)
+    return archive
+
+
+def _chosen(opened: Opened, wanted: str, source: str = "") -> tuple[Archive, bool, tuple[str, ...]]:
+    """Return an archive, whether a record knows it, and what a person should know.
+
+    `latest` is the newest one that a record knows of `source`, or of the files where an app has them.
+    """
+    app, listing = opened.app, archives(opened.repository)
+    known = known_ids(opened.session.storage_of(app).read_history(app))
+    if wanted == LATEST:
+        found = latest(listing, app.name, source or ("files" if app.files else app.sources[0]), known)
+        return found.archive, True, found.said
+    named = next((archive for archive in listing.archives if archive.name == wanted), None)
+    if named is None:
+        raise AppError(
+            f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
+        )
+    return named, named.id in known, () if named.id in known else (f"{named.name}: {UNKNOWN}",)
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _entry(entry: Entry) -> str:
+    return f"{entry.type} {size(entry.size):>9}  /{_printable(entry.path)}"
+
+
+def _printable(text: str) -> str:
+    """Return a path in which nothing moves a terminal's cursor or breaks the line."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,0 +1,80 @@
+"""`backup`: every source of every app, each tried whatever became of the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from tasks.errors import UsageError
+from tasks.fleet.app_backup import AppBackup
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.run.notices import Notices, Scope
+from tasks.run.outcome import exit_code
+from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.session import Session
+from tasks.run.view import Telling, View
+from tasks.sources import registry
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to back up: the named apps (none means all), of these the part I/N, and the named sources (none: all).
+
+    `telling` is how much is shown meanwhile.
+    """
+
+    apps: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    part: str | None = None
+    parallel: int = PARALLEL
+    telling: Telling = field(default_factory=Telling)
+
+
+def run(folder: str, options: Options) -> int:
+    """Back up, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    with Session(load(Path(folder))) as session:
+        apps = _selected(session, options)
+        scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
+        with Notices(session.inventory, "backup", "saved", scope) as notices:
+            with View(apps, options.telling) as view:
+                chosen = partial(_sources, options=options)
+                each = notices.each(lambda app: AppBackup(session, app, chosen(app), view).save(), chosen, view.done)
+                worked = over_apps(session, apps, options.parallel, *each)
+                outcomes = [outcome for ended in worked for outcome in ended]
+                view.summary(outcomes, "saved")
+            notices.ended(outcomes)
+        return exit_code(outcomes)
+
+
+def show(folder: str, options: Options) -> None:
+    """Print what a backup would run, secrets hidden. Asks the hosts, changes nothing. Raises CloudbackupError."""
+    with Session(load(Path(folder))) as session:
+        for app in _selected(session, options):
+            alone = _sources(app, options) == ["binlog"]
+            for words, when in () if alone else ((app.before, "before"), (app.after, "after")):
+                for command in words:
+                    print(f"# {app.name} on {app.host}, {when} the backup\n{' '.join(command)}\n")
+            for source in _sources(app, options):
+                script = registry.script(session, app, source, datetime.now(UTC))
+                print(f"# {app.name} {source} on {app.host}\n{script.shown() if script else '# nothing new'}\n")
+
+
+def _selected(session: Session, options: Options) -> tuple[App, ...]:
+    for source in options.sources:
+        if source not in registry.ALL:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(registry.ALL)}")
+    apps = session.inventory.select(options.apps, options.part)
+    chosen = tuple(app for app in apps if _sources(app, options))
+    if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
+        raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")
+    return chosen
+
+
+def _sources(app: App, options: Options) -> list[str]:
+    return [source for source in app.sources if source in (options.sources or registry.ALL)]
+
+
+def _whole(app: App, options: Options) -> bool:
+    return _sources(app, options) == _sources(app, Options())

@@ -1,0 +1,129 @@
+"""After an action: what the repository really lists, and a record of what was done."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tasks.borg import encryption
+from tasks.borg.catalog import Anew, known_records, looked_anew
+from tasks.borg.client.runner import How
+from tasks.crash import foreseen
+from tasks.errors import CloudbackupError
+from tasks.inventory.models import App
+from tasks.records.record import UNCHANGED, Record, Records, operator_name
+from tasks.records.suspect import unlike
+from tasks.records.verdict import SUSPECT, UNLISTED
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
+
+DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
+
+
+def confirmed(session: Session, app: App, outcomes: Sequence[Outcome], *, judged: bool = False) -> list[Outcome]:
+    """Return the outcomes held against a listing of the repository: a new archive that is not there was not saved.
+
+    They are held against the archives before them as well, unless they were `judged`.
+
+    The listing is the operator's own, so that a host cannot vouch for itself. Where it cannot be had the outcome is a
+    warning: the host's borg said that the archive is whole. What else looks wrong in the repository is kept in the
+    details, as `doubts`.
+    """
+    if not any(outcome.archive for outcome in outcomes):
+        return list(outcomes)
+    try:
+        made = {outcome.archive_id: outcome.archive or "" for outcome in outcomes if outcome.archive_id}
+        with foreseen(app.name):
+            found = looked_anew(session, app, How(lock_wait=60, timeout=300), made)
+    except CloudbackupError as error:
+        known = Records(()) if judged else known_records(session, app)
+        return [_doubted(likened(outcome, known), f"{UNLISTED}: {error.what}") for outcome in outcomes]
+    known = Records(()) if judged else found.records
+    return [likened(_compared(outcome, found), known) for outcome in outcomes]
+
+
+def likened(outcome: Outcome, records: Records) -> Outcome:
+    """Return the outcome as suspect, and why, when its archive is unlike the good ones of its source before it."""
+    if outcome.failed or not outcome.archive:
+        return outcome
+    odd = unlike(record_of(outcome, "backup"), records)
+    if not odd:
+        return outcome
+    details = {**outcome.details, SUSPECT: [*outcome.details.get(SUSPECT, ()), *odd]}
+    return replace(outcome, details=details, said=(*odd, *outcome.said)).judged
+
+
+def _compared(outcome: Outcome, found: Anew) -> Outcome:
+    ids, state = tuple(archive.id for archive in found.listing.archives), found.state
+    details = {**outcome.details, "transaction": state.transaction, "objects": state.objects}
+    details["config_sha256"] = state.config_sha256
+    if found.doubts:
+        details[DOUBTS] = [doubt.text for doubt in found.doubts]
+    if outcome.source != "binlog":  # they come every few minutes, and each record would hold the ids of all of them
+        details["archive_ids"] = ids
+    if not encryption.is_encrypted(found.listing.encryption):
+        said = (encryption.fault(outcome.app, found.listing.encryption).removeprefix(f"{outcome.app}: "),)
+        return replace(outcome, status="failed", said=(*said, encryption.REMEDY), details=details)
+    if outcome.archive_id is None or outcome.archive_id in ids:
+        return replace(outcome, details=details)
+    said = (f"the repository does not list {outcome.archive}, which borg said that it made",)
+    return replace(outcome, status="failed", said=said, details=details)
+
+
+def _doubted(outcome: Outcome, why: str) -> Outcome:
+    """Return the outcome with the warning first: the record keeps one line."""
+    return outcome if outcome.failed else replace(outcome.no_better_than("warning"), said=(why, *outcome.said))
+
+
+def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
+    """Return the outcome with a warning of what looks wrong in the repository, of which `told` was said before.
+
+    Not in the record's error, which stands in the report while the archive is the newest, also when all is mended.
+    """
+    new = [text for text in outcome.details.get(DOUBTS, ()) if text not in told]
+    if not new:
+        return outcome
+    told.update(new)
+    what = f"the repository looks wrong: {'; '.join(new)}; `inv app.check --app {outcome.app}` tells more"
+    return outcome.no_better_than("warning", what)
+
+
+def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:
+    """Write a record of each outcome. One that cannot be written does not undo a backup, but is said."""
+    storage = app.storage if app.label != app.name else ""
+    return [replace(_recorded(session, app, outcome, action), storage=storage) for outcome in outcomes]
+
+
+def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outcome:
+    if outcome.unrecorded:
+        return outcome
+    try:
+        with foreseen(app.name):
+            record = record_of(outcome, UNCHANGED if outcome.unchanged else action)
+            session.write_record(app, record, patient=not outcome.transient)
+    except CloudbackupError as error:
+        why = f"no record could be written: {error.what}"
+        return outcome.no_better_than("warning", why)
+    return outcome
+
+
+def record_of(outcome: Outcome, action: str) -> Record:
+    """Return the record of an outcome."""
+    details = dict(outcome.details)
+    return Record(
+        app=outcome.app,
+        action=action,
+        source=outcome.source or None,
+        time=outcome.began,
+        outcome=outcome.status,
+        duration_seconds=round(outcome.seconds, 1),
+        error=outcome.said[0] if outcome.said else None,
+        archive=outcome.archive,
+        archive_id=outcome.archive_id,
+        size=outcome.size,
+        stored=outcome.stored,
+        archive_ids=details.pop("archive_ids", None),
+        config_sha256=details.pop("config_sha256", None),
+        transaction=details.pop("transaction", None),
+        objects=details.pop("objects", None),
+        operator=operator_name(),
+        details=details,
+    )

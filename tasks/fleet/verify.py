@@ -1,0 +1,304 @@
+"""`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+
+from tasks.borg.client import archive_name
+from tasks.borg.client.extract import content, size
+from tasks.borg.known import LATEST
+from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.fleet import files_drill
+from tasks.fleet.choice import Choice, Choices
+from tasks.fleet.recorder import recorded
+from tasks.inventory import load
+from tasks.inventory.models import App
+from tasks.mariadb import drill, mariadb_source, unpack
+from tasks.mariadb.drill import Drilled, DrillOptions
+from tasks.mariadb.host import tables
+from tasks.remote.host import Host
+from tasks.remote.relay import relayed
+from tasks.remote.script import Stream
+from tasks.remote.ssh import CHANNELS
+from tasks.run import clocks
+from tasks.run.notices import Notices, Scope
+from tasks.run.outcome import Outcome, exit_code
+from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.retry import patient
+from tasks.run.session import Session
+from tasks.run.view import Telling, View
+from tasks.storage.repository import Repository
+from tasks.units import clock
+
+VERIFIABLE = ("files", "mariadb")
+FOLDER = drill.FOLDER
+SAMPLE = 20  # files of an archive that are read unless told otherwise
+PROGRESS = "drill: "  # how lines begin that tell how far a drill of a database is
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
+
+    `archive` is a name or `latest`; `to` is `local`, an app on whose host to drill, or None; `sample` counts files,
+    None means all of them; `share` is the least part of all files to read, from 0 to 1; `folder` is where what is
+    restored lies meanwhile. `telling` is how much is shown.
+    `trust`: what comes out of an archive may be judged without walls.
+    """
+
+    apps: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    archive: str = "latest"
+    part: str | None = None
+    parallel: int = PARALLEL
+    to: str | None = None
+    sample: int | None = SAMPLE
+    share: float = 0.0
+    folder: str = FOLDER
+    telling: Telling = field(default_factory=Telling)
+    trust: bool = False
+
+
+def sample(text: str) -> tuple[int, float]:
+    """Return what `--sample` says: how many files to read at least, and which part of all. Raises UsageError."""
+    number, percent, rest = text.strip().partition("%")
+    if not text:
+        return SAMPLE, 0.0
+    if re.fullmatch(r"[0-9]{1,9}", number) and not percent:
+        return int(number), 0.0
+    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", number.strip()) and percent and not rest and 0 < float(number) <= 100:
+        return SAMPLE, float(number) / 100
+    raise UsageError(f"--sample {text} is neither a number of files nor a share of them", "give 50, or 1%")
+
+
+def run(folder: str, options: Options) -> int:
+    """Drill, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    with Session(load(Path(folder))) as session:
+        options = _checked(options)
+        elsewhere = _elsewhere(session, options.to)
+        apps = _selected(session, options)
+        scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
+        with Notices(session.inventory, "verify", "proven", scope) as notices:
+            with View(apps, options.telling) as view:
+                chosen = partial(_sources, options=options)
+                drill = partial(_drilled, session, options, view, elsewhere)
+                work, fault = notices.each(drill, chosen, view.done)
+                # Each drill on another host takes two of the channels of one connection.
+                at_once = min(options.parallel, CHANNELS // 2) if elsewhere else options.parallel
+                worked = over_apps(session, apps, at_once, work, fault)
+                outcomes = [outcome for each in worked for outcome in each]
+                view.summary(outcomes, "proven")
+            notices.ended(outcomes)
+        return exit_code(outcomes)
+
+
+def _drilled(session: Session, options: Options, view: View, elsewhere: Host | None, app: App) -> list[Outcome]:
+    return _App(session, app, options, view, elsewhere).drill()
+
+
+def _checked(options: Options) -> Options:
+    """Return the options, completed. Raises UsageError."""
+    for source in options.sources:
+        if source not in VERIFIABLE:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(VERIFIABLE)}")
+    if options.sample is not None and options.sample < 1:
+        raise UsageError(f"--sample {options.sample} reads nothing", "give a number, or --all")
+    return _named(replace(options, folder=_folder(options)))
+
+
+def _elsewhere(session: Session, to: str | None) -> Host | None:
+    """Return the host that is to drill for all apps, None for each app's own. Raises UsageError."""
+    if to is None or to == "local":
+        return session.operator if to else None
+    named = next((app for app in session.inventory.apps.values() if to in (app.name, app.host)), None)
+    if named is None:
+        raise UsageError(
+            f"--to {to} is not known", "give --to local, the name of an app whose host is to drill, or leave it out"
+        )
+    return session.host(named)
+
+
+def _folder(options: Options) -> str:
+    if options.to == "local":
+        return str(Path(options.folder).expanduser().absolute())
+    if not options.folder.startswith("/"):
+        raise UsageError(f"--scratch {options.folder} is a folder on the app's host: it must begin with /")
+    return options.folder
+
+
+def _named(options: Options) -> Options:
+    """Return the options with what a named archive says of app and source. Raises UsageError."""
+    if options.archive == LATEST:
+        return options
+    named = archive_name.parse(options.archive)
+    if named is None:
+        if len(options.apps) != 1:
+            raise UsageError(f"the name {options.archive} does not say of which app it is", "give --app with it")
+        return options
+    if len(options.apps) > 1 or set(options.sources) - {named.source}:
+        raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
+    # An app that was renamed has archives by its former name.
+    return replace(options, apps=options.apps or (named.app,), sources=(named.source,))
+
+
+def _selected(session: Session, options: Options) -> tuple[App, ...]:
+    apps = session.inventory.select(options.apps, options.part)
+    chosen = tuple(app for app in apps if _sources(app, options))
+    if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
+        raise UsageError(f"none of the apps has a source {' or '.join(options.sources or VERIFIABLE)}")
+    return chosen
+
+
+def _sources(app: App, options: Options) -> list[str]:
+    return [source for source in app.sources if source in (options.sources or VERIFIABLE)]
+
+
+class _App:
+    """The drills of one app."""
+
+    def __init__(self, session: Session, app: App, options: Options, view: View, elsewhere: Host | None) -> None:
+        self.elsewhere = elsewhere
+        self.session = session
+        self.app = app
+        self.options = options
+        self.view = view
+        self._opened = ExitStack()
+
+    @cached_property
+    def repository(self) -> Repository:
+        """Return the repository from where borg runs: another host gets neither passphrase nor key, so not there."""
+        return self._opened.enter_context(self.session.to_drill(self.app, here=self.elsewhere is not None))
+
+    def drill(self) -> list[Outcome]:
+        """Return an outcome for each source; no fault is raised but an interruption."""
+        with self._opened:
+            return [self._source(source) for source in self._sources()]
+
+    def _sources(self) -> list[str]:
+        """Return what to drill: of an archive with a name of a person's own, what is in it."""
+        mine, wanted = _sources(self.app, self.options), self.options.archive
+        if wanted == LATEST or archive_name.parse(wanted) or len(mine) == 1:
+            return mine
+        try:
+            return [self.choices.source_of(wanted, self.options.sources)]
+        except CloudbackupError:
+            return mine[:1]  # and the drill tells what is wrong
+
+    @cached_property
+    def choices(self) -> Choices:
+        """Return the archives to choose among."""
+        return Choices(self.session, self.app, self.repository)
+
+    def _source(self, source: str) -> Outcome:
+        self.view.step(self.app.name, source, "starts")
+        outcome = patient(self.session, self.app, source, lambda began: self._proven(source, began), self.view)
+        # What the inventory is to blame for, or a host that allows no walls, says nothing of a backup.
+        if outcome.code not in (UsageError.exit_code, RefusedError.exit_code):
+            outcome = self._recorded(outcome)
+        self.view.done(outcome)
+        return outcome
+
+    def _recorded(self, outcome: Outcome) -> Outcome:
+        """Write the record. What a person is told of a success is no error, and stays out of it."""
+        told = () if outcome.failed else outcome.said
+        done = recorded(
+            self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "verify"
+        )
+        return replace(done[0], said=(*told, *done[0].said))
+
+    def _proven(self, source: str, began: datetime) -> Outcome:
+        clocks.compared(self.session, self.app, host=False)
+        try:
+            choice = self.choices.choose(source, self.options.archive)
+        except UsageError as error:
+            raise AppError(error.what, error.remedy) from error
+        act = self._files if source == "files" else self._database
+        outcome = patient(self.session, self.app, source, lambda _: act(choice, began), self.view)
+        if not choice.known:  # without the id the record proves nothing
+            details = {**outcome.details, "unknown_archive": choice.archive.name}
+            return replace(outcome, details=details).no_better_than("warning", *choice.said)
+        said = () if outcome.failed else choice.said
+        return replace(outcome, archive=choice.archive.name, archive_id=choice.archive.id, said=(*outcome.said, *said))
+
+    def _files(self, choice: Choice, began: datetime) -> Outcome:
+        self.view.step(self.app.name, "files", f"reads {choice.archive.name}")
+        # What another host would drill is read here: it gets neither passphrase nor key.
+        folder = self.options.folder if self.elsewhere in (None, self.session.operator) else FOLDER
+        aim = files_drill.Aim(self.options.sample, self.options.share, folder, trust=self.options.trust)
+        return files_drill.drill(self.choices, choice, aim, began)
+
+    def _database(self, choice: Choice, began: datetime) -> Outcome:
+        assert self.app.mariadb is not None
+        archive = choice.archive
+        self.view.step(self.app.name, "mariadb", f"restores {archive.name}")
+        total, _ = size(self.repository, archive.name)
+        stream = content(self.repository, archive.name, mariadb_source.STREAM)
+        version = mariadb_source.version(self.repository, archive)
+        queries, limit = self.app.mariadb.verify, self.repository.time_limit
+        details = mariadb_source.remembered(self.session, self.app, archive)
+        expected = tables.parse(details.get(mariadb_source.TABLES))
+        trust = self.options.trust
+        options = DrillOptions(total, queries, self.options.folder, version, limit, expected, details, trust)
+        host = self.elsewhere or self.repository.host
+        try:
+            done = self._drilled(host, stream, options)
+        except unpack.ContentError as error:
+            raise mariadb_source.unread(self.app, error) from error
+        return Outcome(
+            app=self.app.name,
+            source="mariadb",
+            status="ok",
+            began=began,
+            seconds=_since(began),
+            size=total,
+            said=(_told(done, len(options.verify), host.name), *done.remarks),
+            details={
+                "where": host.name,
+                "restore_seconds": done.restore_seconds,
+                "tables": done.tables,
+                "queries": len(options.verify),
+                "data_bytes": done.size,
+                "version": done.version,
+                "walls": list(done.walls),
+                "position": f"{done.position.file}:{done.position.offset}" if done.position else None,
+                "gtid": done.gtid or None,
+                **mariadb_source.standing(done.replica, done.galera),
+            },
+        )
+
+    def _drilled(self, host: Host, stream: Stream, options: DrillOptions) -> Drilled:
+        if host is self.repository.host:
+            return drill.run(host, stream, options, self._listen)
+        with relayed(self.repository.host, stream, host) as relay:
+
+            def listen(line: str) -> None:
+                relay.listen(line)
+                self._listen(line)
+
+            try:
+                return drill.run(host, relay.taken, options, listen)
+            except unpack.ContentError as error:
+                relay.end()
+                raise unpack.ContentError(error.what, error.code, relay.said or error.said) from error
+
+    def _listen(self, line: str) -> None:
+        if line.startswith(PROGRESS):
+            self.view.step(self.app.name, "mariadb", line.removeprefix(PROGRESS))
+
+
+def _since(began: datetime) -> float:
+    return (datetime.now(UTC) - began).total_seconds()
+
+
+def _told(done: Drilled, queries: int, where: str) -> str:
+    answers = f"{queries} quer{'y' if queries == 1 else 'ies'} answered" if queries else "no `verify` query to ask"
+    walls = f"behind walls ({', '.join(done.walls)})" if done.walls else "without walls (--trust-archive)"
+    position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
+    return (
+        f"a MariaDB {done.version} served it on {where} after {clock(done.restore_seconds)}:"
+        f" {done.tables} tables sound, {answers}{position}, {walls}"
+    )

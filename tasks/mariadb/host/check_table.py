@@ -1,0 +1,170 @@
+"""Whether the tables on restored data are whole: CHECK TABLE on each, and the files that InnoDB knows of.
+
+A part of drills, which run alone on a host: of the standard library only, Python 3.8 and later; but for `private` and
+`damage`, which come along.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tasks.mariadb.damage import shown, table
+from tasks.mariadb.host.private_server import DrillFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tasks.mariadb.host.private_server import Private
+    from tasks.mariadb.host.tables import Known
+
+DISCARDED = "its tablespace was discarded on the server, so it has no data"
+SOUND = ("ok", "table is already up to date")  # CHECK TABLE's last word on a table
+UNCHECKABLE = "doesn't support check"
+TABLES = (
+    "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
+    " ('VIEW', 'SYSTEM VIEW') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
+)
+# What InnoDB itself knows, by file name: a table whose files are not there at all is in no other list.
+INNODB = "SELECT HEX(NAME), SPACE FROM information_schema.INNODB_SYS_TABLES WHERE NAME LIKE '%/%' ORDER BY NAME"
+PARTITION = re.compile("#p#", re.IGNORECASE)
+UNFINISHED = "/#sql"  # of an ALTER TABLE that was under way
+HELPER = re.compile(r"/FTS_[0-9a-f]{16}_")  # tables of a full-text index, which no file defines
+TOLD = 100  # tables between two words of progress
+NAMED_FAULTS = 3  # damaged tables that a person is told by name
+
+
+def excused(server: Private, expected: Known | None) -> dict[str, str]:
+    """Return what is known of tables, by `schema.table`, that were not whole on the server that was saved either."""
+    if expected is None:
+        return {}
+    reasons = dict.fromkeys(expected.discarded, DISCARDED)
+    for name, pages in expected.damaged.items():
+        reasons[table(name)] = f"{shown(pages)} on the server that was saved already"
+    pairs = [name.partition("/") for name in reasons]
+    said = server.ask("".join(f"SELECT {decoded(schema)}, {decoded(name)};\n" for schema, _, name in pairs))
+    names = [".".join(printable(text(cell)) for cell in line.split("\t")) for line in said.stdout.splitlines()]
+    return dict(zip(names, reasons.values()))  # noqa: B905 (`strict` is of Python 3.10)
+
+
+def decoded(name: str) -> str:
+    """Return SQL for a name that is spelt as in a file's name."""
+    return f"HEX(CONVERT(_filename X'{name.encode().hex()}' USING utf8mb4))"
+
+
+def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Check every table; return how many there are, and what else the server says of some. Raises DrillFault.
+
+    `known` are tables that are not expected to be whole, and why.
+    """
+    listed = server.ask(TABLES)
+    if listed.returncode != 0:
+        raise DrillFault(f"the tables cannot be listed: {last(listed.stderr)}")
+    names = [tuple(text(cell) for cell in line.split("\t")) for line in listed.stdout.splitlines()]
+    checks = server.run / "checks"
+    checks.write_text(
+        "".join(
+            # The number says whose answer follows: the answer itself calls `a.b`.`c` and `a`.`b.c` alike.
+            f"SELECT {number};\nCHECK TABLE {quoted(database)}.{quoted(table)} EXTENDED;\n"
+            for number, (database, table) in enumerate(names)
+        ),
+        encoding="utf-8",
+    )
+    said: dict[str, list[tuple[str, str]]] = {}
+    with checks.open("rb") as statements, (server.run / "check-errors").open("w+b") as errors:
+        client = subprocess.Popen(
+            server.client_words(), cwd=server.run, env=server.client_environment(),
+            stdin=statements, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
+        assert client.stdout is not None
+        for line in client.stdout:
+            cells = line.decode(errors="replace").rstrip("\n").split("\t", 3)
+            if len(cells) == 1:
+                table = ".".join(map(printable, names[int(cells[0])]))
+                said[table] = []
+                if len(said) % TOLD == 1:
+                    tell(f"checks tables, {len(said)} of {len(names)}")
+            else:
+                said[table].append((cells[2].lower(), cells[3]))
+        if client.wait() != 0:
+            errors.seek(0)
+            complaint = last(errors.read().decode(errors="replace"))
+            raise DrillFault(
+                f"the check ended after {len(said)} of {len(names)} tables: {complaint}; {server.complaint()}"
+            )
+    return len(names), judged(said, len(names), known)
+
+
+def find_lost(server: Private, discarded: Sequence[str] = ()) -> None:
+    """Raise DrillFault when a file of an InnoDB table is missing that had one on the server that was saved."""
+    listed = server.ask(INNODB)
+    if listed.returncode != 0:
+        raise DrillFault(f"InnoDB's tables cannot be listed: {last(listed.stderr)}")
+    rows = [line.split("\t") for line in listed.stdout.splitlines()]
+    spaces = {text(name): int(space) for name, space in rows}
+    gone = lost(server.data, {name: 0 if name in discarded else space for name, space in spaces.items()})
+    if gone:
+        raise DrillFault(f"{len(gone)} files of InnoDB tables are missing: {', '.join(gone[:NAMED_FAULTS])}")
+
+
+def lost(data: Path, spaces: dict[str, int]) -> list[str]:
+    """Return the files that are missing, of tables by their names in InnoDB and the ids of their tablespaces.
+
+    Id 0 is the system tablespace, in which a table has no file of its own (innodb_file_per_table=OFF).
+    """
+    wanted = [f"{name}.ibd" for name, space in spaces.items() if space and UNFINISHED not in name]
+    defined = (name for name in spaces if UNFINISHED not in name and not HELPER.search(name))
+    wanted += sorted({f"{PARTITION.split(name)[0]}.frm" for name in defined})
+    return [name for name in wanted if not (data / name).exists()]
+
+
+def judged(said: dict[str, list[tuple[str, str]]], count: int, known: Mapping[str, str]) -> list[str]:
+    """Return remarks on sound tables from what CHECK TABLE said of each. Raises DrillFault when one is damaged."""
+    if len(said) != count:
+        raise DrillFault(f"{count} tables were to be checked, and {len(said)} were")
+    damaged, remarks = [], []
+    for name, rows in said.items():
+        if not rows:
+            raise DrillFault(f"CHECK TABLE says nothing of {name}")
+        others = [message for kind, message in rows if kind != "status"]
+        if name in known:
+            remarks.append(f"{name}: {known[name]}")
+        elif any(UNCHECKABLE in message for message in others):
+            remarks.append(f"{name}: its storage engine checks nothing")
+        elif any(kind == "error" for kind, _ in rows) or rows[-1][1].lower() not in SOUND:
+            damaged.append(f"{name}: {(others or [rows[-1][1]])[0]}")
+        else:
+            remarks += [f"{name}: {message}" for message in others]
+    if damaged:
+        more = f"; and {len(damaged) - NAMED_FAULTS} more" if len(damaged) > NAMED_FAULTS else ""
+        raise DrillFault(f"{len(damaged)} of {count} tables are damaged: {'; '.join(damaged[:NAMED_FAULTS])}{more}")
+    return remarks
+
+
+def text(cell: str) -> str:
+    """Return a name that came as HEX()."""
+    return bytes.fromhex(cell).decode()
+
+
+def quoted(name: str) -> str:
+    """Return an identifier of SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def printable(name: str) -> str:
+    """Return a name for a person: as it is, or quoted where a dot or a line break in it would mislead."""
+    return quoted(name) if re.search(r"[.`\s]", name) else name
+
+
+def last(lines: str) -> str:
+    """Return the last line."""
+    return lines.strip().splitlines()[-1] if lines.strip() else "no message"
+
+
+def tell(what: str) -> None:
+    """Say what is being done now."""
+    sys.stderr.write(f"drill: {what}\n")
+    sys.stderr.flush()

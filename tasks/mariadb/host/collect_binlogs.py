@@ -1,0 +1,95 @@
+"""Closes the server's binary log and writes all closed ones that are new, as a tar, to standard output.
+
+    python3 -c "$COLLECT" JSON | borg create ...
+
+JSON: `list`, bash that prints the time, closes the binary log and prints their names and sizes; `cat`, the words that
+print the file whose path is added; `directory`, where the files are; `after`, the name of the last one that is archived
+already, or empty.
+
+Each file is read on the way as `binlog` does. Standard error ends in a line of what was learnt, as JSON: `until`, the
+server's time before it closed the log, and `files`. Of the standard library only, Python 3.8 and later; but for
+`binlog`, which comes along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+
+from tasks.mariadb.host.binlog_format import PIECE, Reader, text
+
+TOLD = "cloudbackup binlogs "
+
+
+class CollectError(Exception):
+    """The binary logs could not be had."""
+
+
+def listed(command: str) -> tuple[int, list[tuple[str, int]]]:
+    """Close the binary log; return when, and names and sizes of all that are closed. Raises CollectError."""
+    done = subprocess.run(
+        ("bash", "-o", "pipefail", "-c", command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
+    )
+    if done.returncode != 0:
+        raise CollectError("the server did not close its binary log")
+    rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    if len(rows) < 2:
+        raise CollectError("the server lists no binary logs")
+    return int(rows[0][0]), [(row[0], int(row[1])) for row in rows[1:-1]]
+
+
+def fresh(files: list[tuple[str, int]], after: str) -> list[tuple[str, int]]:
+    """Return the files that come after `after`; all, when it is not among them."""
+    names = [name for name, _ in files]
+    return files[names.index(after) + 1 :] if after in names else files
+
+
+def copy(words: list[str], name: str, size: int) -> dict[str, object]:
+    """Write one file as a member of the tar; return what it says of itself. Raises CollectError."""
+    reader, left = Reader(), size
+    source = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert source.stdout is not None
+    while True:
+        piece = source.stdout.read(PIECE)
+        reader.feed(piece)
+        if left == size:
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime, member.mode = size, reader.created, 0o640
+            sys.stdout.buffer.write(member.tobuf())
+        left -= len(piece)
+        if left < 0 or not piece:
+            break
+        sys.stdout.buffer.write(piece)
+    source.stdout.close()
+    if source.wait() != 0 or left:
+        raise CollectError(f"{name} cannot be read whole: it was purged meanwhile, or its reader may not read it")
+    sys.stdout.buffer.write(bytes(-size % tarfile.BLOCKSIZE))
+    facts = reader.facts()
+    states = {"start": text(facts.start), "end": text(facts.end)}
+    return {"name": name, **facts._asdict(), **states}
+
+
+def main() -> int:
+    """Run the plan in the first argument; the exit code."""
+    plan = json.loads(sys.argv[1])
+    try:
+        until, closed = listed(plan["list"])
+        new = fresh(closed, plan["after"])
+        found = [copy([*plan["cat"], os.path.join(plan["directory"], name)], name, size) for name, size in new]
+        sys.stdout.buffer.write(bytes(2 * tarfile.BLOCKSIZE))
+        sys.stdout.buffer.flush()
+    except CollectError as error:
+        sys.stderr.write(f"collect: {error}\n")
+        return 1
+    except BrokenPipeError:
+        sys.stderr.write("collect: whoever reads the binary logs ended early\n")
+        os._exit(1)
+    sys.stderr.write(f"{TOLD}{json.dumps({'until': until, 'files': found})}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""The source `mariadb`: what must be known before a server is backed up, and how its stream becomes an archive."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tasks.borg.client.create import Created, StreamOptions
+from tasks.borg.client.errors import explain
+from tasks.borg.client.list import Archive, look_up
+from tasks.borg.client.messages import read_messages
+from tasks.borg.client.runner import ContentError
+from tasks.errors import AppError, CloudbackupError
+from tasks.inventory.models import App
+from tasks.mariadb import binlogs, chunk_sizes, damage, errors, server, unpack
+from tasks.mariadb.access import Access
+from tasks.mariadb.dump import DumpOptions, dump, positions
+from tasks.mariadb.host import tables
+from tasks.mariadb.host.tables import Known
+from tasks.mariadb.server import Server
+from tasks.records.recoverable import POSITION, REPLICATED
+from tasks.records.verdict import Verdict
+from tasks.remote.secret import resolve
+from tasks.run.session import Session
+from tasks.sources.base import Learnt, Ready
+from tasks.storage.repository import Repository, Side
+from tasks.units import size
+
+SOURCE = "mariadb"
+STREAM = "mariadb.mbstream"  # the one file in an archive of a server
+TABLES = "tables"  # in a record's details: which tables the archive is to hold
+VERSION = "MariaDB "  # in an archive's comment, before the server's version
+FEW, ALL = 3, 1_000_000  # records
+NAMED = 5  # tables that a person is told by name
+CHUNKS = "chunks="  # in an archive's comment, before the chunk size in bytes
+
+
+def access(app: App) -> Access:
+    """Return how the app's server is reached, its password looked up. Raises UsageError."""
+    database = app.mariadb
+    assert database is not None
+    if database.password is None:
+        return Access(database)
+    return Access(database, resolve(database.password, f"the database password of {app.name}"))
+
+
+def ready(session: Session, app: App, archive: str) -> Ready:
+    """Return what borg is to save of the app's server.
+
+    Raises DatabaseError when the server does not answer or mariadb-backup cannot read it.
+    """
+    host = session.host(app)
+    way = access(app)
+    asked = server.ask(host, way)
+    server.require_backup(asked, host.name)
+    chunk_size = chunk_size_of(session, app, asked)
+    options = StreamOptions(
+        archive=archive,
+        content=dump(way, asked.tools, _how(asked, chunk_size)),
+        name=STREAM,
+        chunk_size=chunk_size,
+        compression=app.compression,
+        comment=f"{VERSION}{asked.version} {CHUNKS}{chunk_size}",
+    )
+    warnings = _outgrown(asked, chunk_size, host.facts().memory_available)
+
+    def learnt(created: Created) -> Learnt:
+        standing = _positions(session, app, positions(created.said), binlogs.unlogged(asked.variables))
+        held, said = _tables(asked, created.said)
+        return Learnt({**standing, **asked.details, **held}, (*warnings, *said))
+
+    return Ready(options, learnt)
+
+
+def _how(asked: Server, chunk_size: int) -> DumpOptions:
+    return DumpOptions(chunk_size, replica=bool(asked.replica), galera=asked.galera, datadir=asked.datadir)
+
+
+def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return for the record which tables the archive is to hold, and the verdict: what it lacks; and that for a person.
+
+    Whether it lacks any cannot be known when the server's tables could not be listed: such an archive is suspect.
+    """
+    harm, found = _heard(said)
+    held = tables.held(found, asked.unopened) if found else Known({}, ())
+    told = [f"{tables.readable(name)}: {damage.shown(pages)} on the server" for name, pages in harm.items()]
+    gone = [f"{tables.readable(name)}: left out by mariadb-backup" for name in (found.first if found else ())]
+    verdict = Verdict(len(harm) + (found.missing if found else 0), (*told, *gone))
+    if found and found.missing:
+        named = ", ".join(map(tables.readable, found.first[:NAMED]))
+        told.append(f"{found.missing} tables of the server are not in the archive: {named}")
+    if found is None:
+        why = "the tables of the server could not be listed, so nobody knows whether all of them are in the archive"
+        verdict = replace(verdict, suspect=(why,))
+        told.append(why)
+    known = {TABLES: held._replace(damaged=harm).details()} if found or harm else {}
+    return {**known, **verdict.details}, tuple(told)
+
+
+def _heard(said: Sequence[str]) -> tuple[dict[str, list[int]], tables.Compared | None]:
+    """Return which pages are damaged and how the tables compare, None where what was told of either is no such list."""
+    try:
+        return damage.heard(said), tables.compared(said)
+    except ValueError:
+        return {}, None
+
+
+def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> tuple[str, ...]:
+    """Return what to tell a person when the database has outgrown its chunk size, which is kept nevertheless."""
+    if not chunk_sizes.outgrown(asked.size, chunk_size, memory_available):
+        return ()
+    needed, kib = size(chunk_sizes.memory(asked.size, chunk_size)), chunk_size // chunk_sizes.KIB
+    what = f"in chunks of {kib} KiB borg needs {needed} of memory for this database, more than twice"
+    remedy = "set mariadb.chunk_size to a larger one (the next backup then stores everything anew)"
+    return (f"{what} what is meant for it: {remedy}",)
+
+
+def _positions(session: Session, app: App, told: Mapping[str, str], replicated: str) -> dict[str, Any]:
+    """Return where the backup stands, for its record: in which binary log, of which master and Galera state.
+
+    `replicated` is as in `binlogs.unlogged`.
+    """
+    found: dict[str, Any] = standing(told.get("slave_info", ""), told.get("galera_info", ""))
+    name, offset, gtid = (*told.get("binlog_info", "").split("\t"), "", "", "")[:3]
+    if name and offset.isdigit():
+        more = {REPLICATED: replicated} if replicated else {}
+        identity = _identity(session, app, name)
+        found[POSITION] = {"name": name, "offset": int(offset), "gtid": gtid, **identity, **more}
+    return found
+
+
+def standing(replica: str, galera: str) -> dict[str, Any]:
+    """Return for a record where a server stood as a replica and as a node of a Galera cluster, where it was one."""
+    return {name: text for name, text in (("replication", replica), ("galera", galera)) if text}
+
+
+def _identity(session: Session, app: App, name: str) -> dict[str, int]:
+    """Return the server and time of a binary log: its name comes again after a restore. Empty when it cannot be had."""
+    if app.mariadb is None or not app.mariadb.binlog:
+        return {}
+    try:
+        found = binlogs.look(session.host(app), access(app), name).last
+    except errors.DatabaseError:
+        return {}
+    return {"server": found.server, "created": found.created} if found else {}
+
+
+def chunk_size_of(session: Session, app: App, asked: Server) -> int:
+    """Return the chunk size of the app's archives: the inventory's, the one used so far, or one that fits the data.
+
+    Another size than that of the archives before would store the whole database anew.
+    """
+    database = app.mariadb
+    assert database is not None
+    if database.chunk_size is not None:
+        return database.chunk_size
+    used = _used(session, app)
+    return used or chunk_sizes.choose(asked.size, session.host(app).facts().memory_available)
+
+
+def _used(session: Session, app: App) -> int | None:
+    """Return the chunk size of the newest archive, None when there is none.
+
+    Its record tells without a start of borg, which costs half a second; where there is no record, its comment.
+    """
+    try:
+        records = session.storage_of(app).read_records(app, 1, (f"backup-{SOURCE}",)).all
+    except AppError:
+        records = ()
+    told = records[-1].details.get("chunk_size") if records else None
+    if isinstance(told, int):
+        return told
+    archive = look_up(session.repository(app, Side.HOST), app.name, SOURCE)
+    comment = archive.comment if archive else None
+    words = [word for word in (comment or "").split() if word.startswith(CHUNKS)]
+    return int(words[0].removeprefix(CHUNKS)) if words else None
+
+
+def remembered(session: Session, app: App, archive: Archive) -> Mapping[str, Any]:
+    """Return the details of the record of an archive's backup; empty when there is none, or it cannot be had."""
+    for count in (FEW, ALL):  # nearly always the newest is asked for
+        try:
+            records = session.storage_of(app).read_records(app, count, (f"backup-{SOURCE}", "backup")).all
+        except AppError:
+            return {}
+        found = next((each.details for each in records if each.archive_id == archive.id), None)
+        if found is not None:
+            return found
+    return {}
+
+
+def version(repository: Repository, archive: Archive) -> str:
+    """Return the version of the server that was saved, empty when the archive does not tell. Raises BorgError.
+
+    Where the archive was listed without its comment, borg is asked for that.
+    """
+    whole = archive if archive.comment is not None else look_up(repository, repository.app, SOURCE, archive.name)
+    said = whole.comment or "" if whole else ""
+    return server.number(said) if said.startswith(VERSION) else ""
+
+
+def explained(app: App, error: ContentError) -> CloudbackupError:
+    """Return the fault of mariadb-backup or the filter behind a content command that failed."""
+    return errors.error("\n".join(error.result.other_lines), f"{app.name}: no backup of the server")
+
+
+def unread(app: App, error: unpack.ContentError) -> CloudbackupError:
+    """Return borg's fault behind an archive whose content could not be had."""
+    explanation = explain(read_messages(error.said))
+    return AppError(f"{app.name}: {explanation.what}", explanation.remedy) if explanation else error

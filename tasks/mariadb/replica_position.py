@@ -1,0 +1,80 @@
+"""Where a restored replica's data stands: a server starts on it once, behind walls, and is asked."""
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from tasks.answers import Answer, AnswerError, Text, last_line
+from tasks.mariadb import damage
+from tasks.mariadb.host import check_table, examine, private_server, replica, settings, tables
+from tasks.mariadb.unpack import OnLine, Unpacked
+from tasks.remote import walled
+from tasks.remote.host import Host
+from tasks.remote.program import Program
+from tasks.remote.script import Script, quote
+from tasks.remote.walled import Walled
+
+PROGRAM = Program(replica, (private_server, settings, damage, tables, check_table, examine))
+PATIENCE = 600  # seconds for the private server to answer
+KNOWN = "replica"  # in a record's details: the server had replicated, when its account may not ask for more
+NOTED = re.compile(r"(gtid_slave_pos\s*=\s*')[^']*(')")
+PLACE = re.compile(r"[\d,-]*", re.ASCII)
+
+
+class _Stands(Answer):
+    """What `replica` answers: nothing, where the data is of no replica."""
+
+    fault: Text | None = None
+    position: Text = ""
+    said: list[Text] = Field(default_factory=list)
+
+
+def script(directory: str, server: Mapping[str, Any], *, trust: bool) -> Script:
+    """Return the script that starts a server on the data in `directory` once; `server` is what its record has."""
+    scratch = f"{directory}.replica"
+    plan = {
+        "data": directory,
+        "scratch": scratch,
+        "known": server.get(KNOWN) is True,
+        **{name: server.get(name) for name in settings.DETAILS},
+        "patience": PATIENCE,
+    }
+    on_data = Walled(directory, (scratch,), tuple(PROGRAM.environment), trust, "backup-my.cnf", owner=True)
+    body = f"""\
+trap 'code=$?; rm -rf -- {quote((scratch,))}; exit "$code"' EXIT
+trap 'exit 143' TERM INT HUP
+{quote(("mkdir", "-m", "700", "--", scratch))}
+{quote(on_data.words((*PROGRAM.words, json.dumps(plan))))} </dev/null
+"""
+    return Script(body, {**PROGRAM.environment, **walled.PROGRAM.environment})
+
+
+def asked(
+    host: Host, unpacked: Unpacked, server: Mapping[str, Any], *, trust: bool, on_stderr: OnLine | None = None
+) -> Unpacked:
+    """Return what was unpacked with the replica's position as its data has it, and what a person should know of it.
+
+    Where no server can be started there, that is said, and the notes that mariadb-backup made stay. Raises HostError.
+    """
+    output = host.run(script(posixpath.normpath(unpacked.directory), server, trust=trust), on_stderr=on_stderr)
+    try:
+        stands = last_line(_Stands, output.text)
+    except AnswerError:
+        stands = _Stands(fault=output.error_text.strip().rpartition("\n")[2] or "no server could be started there")
+    if stands.fault is not None:
+        return replace(unpacked, remarks=(f"where the replica stands could not be asked of its data: {stands.fault}",))
+    return replace(unpacked, replica=corrected(unpacked.replica, stands.position), remarks=tuple(stands.said))
+
+
+def corrected(notes: str, position: str) -> str:
+    """Return mariadb-backup's notes with the position that the data has."""
+    if not position or not PLACE.fullmatch(position):
+        return notes
+    if not NOTED.search(notes):
+        return " ".join(filter(None, (f"SET GLOBAL gtid_slave_pos = '{position}';", notes)))
+    return NOTED.sub(rf"\g<1>{position}\g<2>", notes)

@@ -1,0 +1,78 @@
+"""Telling those whom the inventory names. Nothing here raises: a run is what it is, whether anybody hears of it."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.errors import CloudbackupError
+from tasks.inventory.notifications import Notification
+from tasks.notify import send
+from tasks.remote.secret import resolve
+from tasks.terminal import one_line, printable
+
+LONGEST = 3500  # characters of a message: most services take so much
+
+
+@dataclass(frozen=True)
+class News:
+    """How a task ended.
+
+    `whole` tells that all was done that belongs to it: a service that misses backups must not take the backup of one
+    app, or of one source, for that of all.
+    """
+
+    action: str
+    title: str
+    body: str
+    failed: bool
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Those who are told of `what` (an app, or everything)."""
+
+    what: str
+    notifications: Sequence[Notification]
+
+    def began(self, action: str) -> None:
+        """Tell those who measure time that a task begins."""
+        for number, each in enumerate(self.notifications, 1):
+            if each.ping and each.always and each.follows(action):
+                self._sent(each, number, "start", News(action, "", f"{action} begins", failed=False))
+
+    def ended(self, news: News) -> None:
+        """Tell how a task ended."""
+        for number, each in enumerate(self.notifications, 1):
+            told = news.failed or (each.always and (news.whole or not each.ping))
+            if told and each.follows(news.action):
+                self._sent(each, number, "fail" if news.failed else "", news)
+
+    def _sent(self, notification: Notification, number: int, state: str, news: News) -> None:
+        purpose = f"notification {number} of {self.what}"
+        try:
+            if notification.ping:
+                send.ping(resolve(notification.ping, purpose), state, printable(_text(news)))
+            elif notification.url:
+                address = resolve(notification.url, purpose)
+                send.message(address, one_line(news.title), printable(shortened(news.body)), failed=news.failed)
+        except CloudbackupError as error:
+            _say(f"{error.what.removeprefix(f'{purpose}: ')}", purpose)
+        except Exception as error:  # a fault of a library for one of a hundred services
+            _say(f"{type(error).__name__}", purpose)
+
+
+def _text(news: News) -> str:
+    return f"{news.title}\n\n{news.body}" if news.title else news.body
+
+
+def shortened(text: str) -> str:
+    """Return a message's text, cut at the end of a line when it is too long for most services."""
+    if len(text) <= LONGEST:
+        return text
+    lines = text[:LONGEST].splitlines()[:-1]
+    return "\n".join([*lines, f"... and {len(text.splitlines()) - len(lines)} more lines"])
+
+
+def _say(what: str, purpose: str) -> None:
+    print(f"cloudbackup: {purpose}: {what}", file=sys.stderr, flush=True)

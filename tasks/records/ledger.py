@@ -1,0 +1,270 @@
+"""What the records of an app, taken together, know of its repository: which archives should be there, and its state.
+
+Whoever frees something says so beforehand, in a record of the action `intent` with `removing_ids`: for the time until
+the action's own record is there, and for the case that it never comes.
+
+Whoever makes an archive says so beforehand as well, in a record of the action `begun` with the archive's name, which is
+taken back once the archive has its own record (tasks/borg/create.py tells why that is safe).
+
+A milestone (tasks/records/chronology.py) is a record after which nothing older need be read. Everything else is a set
+of ids, never used twice, so the order in which several operators write their records matters little. What a record
+merely saw does not become known by it: or the next backup would make a forged archive good.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.records.chronology import AHEAD, LONGEST, ended, in_order, known_ids, start, texts
+from tasks.records.record import Record, Records, kind, newest_names
+from tasks.records.verdict import ACCEPT, SAVING, not_good
+from tasks.remote.files import UNFINISHED
+
+KNOWN = "known"  # stands in the file name of a milestone, in the place of a source
+INTENT = "intent"
+BEGUN = "begun"
+ANNOUNCED = (INTENT, BEGUN)  # what is said beforehand; what came of it has a record of its own
+FREEING = ("prune", "compact")
+REMOVING = ("prune", "delete", "compact")
+CHANGED_KEY = "change-passphrase"  # the action of whoever changes the key, and no archive
+# Actions whose newest records count at any age: how an archive is, what can be undone, what can not any more.
+OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY)
+NEWEST = 5  # of each kind of these; of milestones as well, to tell whether the newest one's clock was wrong
+NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
+UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended
+_FORMAT = "%Y-%m-%dT%H-%M-%S"
+_TIME = 19  # length of a time so written
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """`made` are archives that our records say are ours, by id, with their names where known.
+
+    `expected` are the ids that must be there: made or seen, and not removed by us. `config_sha256` is what the
+    repository's `config` should be, None when no record tells; `counts` are the objects that lived after some
+    transactions and must live still; `proven` are archives that a drill proved and none found bad since, `removed`
+    those that we removed, `ignored` the names of broken records that a person said do not matter; `begun` are the names
+    of archives that were begun and have no record by their id. `not_good` are incomplete or suspect, `failed_drill`
+    those whose newest drill failed; neither holds what a person accepted, which is `accepted`. `unfinished` are the
+    announcements of what nobody has ended. `ours` are `made` and, in the same way, those that we removed.
+    """
+
+    made: Mapping[str, str] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
+    config_sha256: str | None = None
+    counts: Mapping[int, int] = field(default_factory=dict)
+    proven: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+    begun: frozenset[str] = frozenset()
+    not_good: frozenset[str] = frozenset()
+    failed_drill: frozenset[str] = frozenset()
+    accepted: frozenset[str] = frozenset()
+    unfinished: tuple[Record, ...] = ()
+    ours: Mapping[str, str] = field(default_factory=dict)
+
+
+def ledger(records: Records, now: datetime | None = None) -> Ledger:
+    """Return what an app's records know at `now`: those since the newest milestone, and of `LONGEST` before it."""
+    whole = in_order(records, now or datetime.now(UTC))
+    since = start(whole)
+    every = [each.record for each in whole if since is None or each.time >= since]
+    lasting = [
+        each.record for each in whole if since is None or each.time >= since or each.record.action in ("verify", ACCEPT)
+    ]
+    accepted = {record.archive_id for record in lasting if _accepts(record) and record.archive_id}
+    made = {record.archive_id: "" for record in every if _accepts(record) and record.archive_id}
+    for record in every:
+        made |= dict.fromkeys(known_ids(record) or (), "")
+        if record.action in SAVING and record.outcome != "failed" and record.archive_id:
+            made[record.archive_id] = record.archive or ""
+    begun = {record.archive for record in every if record.action == BEGUN and record.archive}
+    names = {record.archive_id: record.archive for record in every if record.archive_id and record.archive}
+    seen = {each for record in every for each in record.archive_ids or ()}
+    gone = _removed(every)
+    unfinished = _unfinished([*_carried(every), *every])
+    leaving = {each for record in unfinished for each in texts(record.details.get("removing_ids"))}
+    failed = _failed_drills(lasting)
+    carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
+    return Ledger(
+        made={each: name or names.get(each, "") for each, name in made.items() if each not in gone},
+        expected=frozenset((seen | set(made)) - gone - leaving),
+        config_sha256=_config(every),
+        counts=_counts(every),
+        proven=frozenset(_proven(lasting)) - failed,
+        removed=frozenset(gone),
+        ignored=frozenset(name for record in every for name in texts(record.details.get("ignored_records"))),
+        begun=frozenset(begun - set(made.values())),
+        not_good=frozenset(carried - accepted) | not_good(Records(tuple(lasting))),
+        failed_drill=failed,
+        accepted=frozenset(accepted),
+        unfinished=unfinished,
+        ours={each: name or names.get(each, "") for each, name in made.items()},
+    )
+
+
+def history(names: Iterable[str], now: datetime | None = None, since: datetime | None = None) -> list[str]:
+    """Return the file names of the records that `ledger` needs, sorted.
+
+    Those since the newest milestone that is not of the future, or since a moment that is earlier; and, of any age, what
+    says how an archive is.
+    """
+    every = sorted(name for name in names if name.endswith(".json"))
+    latest = f"{(now or datetime.now(UTC)) + AHEAD:{_FORMAT}}"
+    milestones = [name for name in every if kind(name).endswith(f"-{KNOWN}") and name[:_TIME] <= latest]
+    begin = before(milestones[-1]) if milestones else ""
+    begin = min(begin, f"{since:{_FORMAT}}") if since else begin
+    lasting = [name for name in every if kind(name).split("-")[0] in OF_ANY_AGE]
+    accepts = [name for name in lasting if kind(name).split("-")[0] == ACCEPT]
+    kept = {*milestones[-NEWEST:], *newest_names(lasting, NEWEST), *accepts}
+    return [name for name in every if name >= begin or name in kept]
+
+
+def wanted(names: Iterable[str]) -> list[str]:
+    """Return the file names of the newest records of each kind and of all that `ledger` needs, sorted."""
+    every = list(names)
+    return sorted({*newest_names(every), *history(every)})
+
+
+def forgotten(names: Iterable[str], milestone: str) -> list[str]:
+    """Return the names that nobody needs after a milestone of this name: old records `begun`, and unfinished files."""
+    old = (name for name in names if name < before(milestone))
+    return [name for name in old if kind(name).split("-")[0] == BEGUN or name.endswith(UNFINISHED)]
+
+
+def before(name: str) -> str:
+    """Return the beginning of the names of records that began `LONGEST` before the one of this name."""
+    try:
+        return f"{datetime.strptime(name[:_TIME], _FORMAT).replace(tzinfo=UTC) - LONGEST:{_FORMAT}}"
+    except (ValueError, OverflowError):
+        return ""
+
+
+def _removed(records: Iterable[Record]) -> set[str]:
+    """Return what we removed, and no rollback brought back since."""
+    removed: set[str] = set()
+    for record in records:
+        if record.action == "rollback" and record.outcome != "failed":
+            removed -= {*(known_ids(record) or ()), *(record.archive_ids or ())}
+        removed |= set(texts(record.details.get("removed_ids")))
+    return removed
+
+
+def _accepts(record: Record) -> bool:
+    return record.action == ACCEPT and record.outcome == "ok"
+
+
+def _failed_drills(records: Iterable[Record]) -> frozenset[str]:
+    """Return the archives whose newest drill failed, and that nobody accepted since."""
+    failed: set[str] = set()
+    for record in records:
+        failed |= set(texts(record.details.get(FAILED_DRILL)))
+        if record.archive_id and (_accepts(record) or record.action == "verify"):
+            failed.discard(record.archive_id)
+            if record.outcome == "failed":
+                failed.add(record.archive_id)
+    return frozenset(failed)
+
+
+def _unfinished(records: list[Record]) -> tuple[Record, ...]:
+    """Return the announcements that no record ends.
+
+    A record ends those that it names; whoever frees space or takes the repository back ends the removals before it.
+    Earlier versions named none: there the same action did. A record's time is that of its beginning, so it is held
+    against what was announced meanwhile by its end.
+    """
+    named = _ended_tokens(records)
+    return tuple(
+        each
+        for each in records
+        if each.action == INTENT
+        and each.details.get(TOKEN) not in named
+        and not any(_ends(record, each) for record in records if ended(record) >= each.time)
+    )
+
+
+def carrying(unfinished: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return what a milestone must say of what has not ended, or it would be forgotten with all that is older."""
+    return [json.loads(record.to_json()) for record in unfinished if TOKEN in record.details]
+
+
+def _carried(records: Iterable[Record]) -> list[Record]:
+    """Return the announcements that milestones carry on and that are not among the records themselves."""
+    every = list(records)
+    found = {each.details.get(TOKEN): each for each in every if each.action == INTENT}
+    carried: dict[str, Record] = {}
+    for values in (each for record in every for each in record.details.get(UNFINISHED_YET) or ()):
+        try:
+            record = Record.from_json(json.dumps(values))
+        except ValueError:
+            continue
+        token = record.details.get(TOKEN)
+        if record.action == INTENT and isinstance(token, str) and token not in found:
+            carried[token] = record
+    return list(carried.values())
+
+
+def _ended_tokens(records: Iterable[Record]) -> set[str]:
+    return {token for record in records for token in texts(record.details.get(ENDS))}
+
+
+def _ends(record: Record, intent: Record) -> bool:
+    of = intent.details.get("of")
+    if TOKEN not in intent.details:
+        return record.action == of
+    freed = record.action in FREEING and bool(record.details.get("space"))
+    undone = record.action == "rollback" and record.outcome != "failed"
+    return of in REMOVING and (freed or undone)
+
+
+def _config(records: list[Record]) -> str | None:
+    """Return the newest that a milestone or our own change of the key vouches for, or else the oldest seen."""
+    told = [record for record in records if record.config_sha256]
+    vouched = [record for record in told if known_ids(record) is not None or _changed_key(record)]
+    return (vouched[-1] if vouched else told[0]).config_sha256 if told else None
+
+
+def _changed_key(record: Record) -> bool:
+    return record.action == CHANGED_KEY and record.outcome == "ok"
+
+
+def _counts(records: list[Record]) -> dict[int, int]:
+    """Return transaction and living objects of all records since the newest that freed something by our own hand.
+
+    A rollback leaves what was counted up to where it went back to: an object that was overwritten before is so still.
+    What was announced and has ended counts by its own record, whose time is that of its beginning.
+    """
+    counts: dict[int, int] = {}
+    begin, named = -1, _ended_tokens(records)
+    for record in records:
+        if record.action == INTENT and record.details.get(TOKEN) in named:
+            continue
+        if _recounts(record):
+            counts, begin = _recounted(record, counts, begin)
+        if record.transaction is not None and record.objects is not None and record.transaction >= begin:
+            counts[record.transaction] = record.objects
+    return counts
+
+
+def _recounted(record: Record, counts: dict[int, int], begin: int) -> tuple[dict[int, int], int]:
+    """Return what is left of the counts before a record, and the first transaction of which a later one counts."""
+    own = record.transaction or 0
+    if record.action != "rollback":
+        return {}, max(begin, own + (record.action == INTENT))
+    to = record.details.get("to")
+    if type(to) is not int:  # of an earlier version
+        return {}, own
+    return {number: count for number, count in counts.items() if number <= to}, min(begin, to)
+
+
+def _recounts(record: Record) -> bool:
+    return record.details.get("recount") is True and record.transaction is not None
+
+
+def _proven(records: Iterable[Record]) -> Iterable[str]:
+    for record in records:
+        if record.action == "verify" and record.outcome != "failed" and record.archive_id:
+            yield record.archive_id
+        yield from texts(record.details.get("proven_ids"))

@@ -1,0 +1,148 @@
+"""One verdict for each archive: is everything in it that the inventory names, and does it look like its predecessors?
+
+It is made at the backup and kept in the backup's record: the record's outcome is the status, its details hold what was
+left out and what looks unlike before. The archive's comment says it too, for a report without records. Everything else
+goes by it alike: exit code, report, metrics, notices, prune, guard, drills.
+
+A person may take an archive as right in spite of its verdict: a record of the action `accept`, with who, when and why.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tasks.records.record import Record, Records
+
+Status = Literal["ok", "incomplete", "suspect"]
+
+SAVING = ("backup", "create")  # actions that make an archive
+ACCEPT = "accept"  # the action of a record by which a person takes an archive as right
+LEFT_OUT = "left_out"  # in a record's details: {"count": 3, "first": ["/srv/media: is not there", ...]}
+SUSPECT = "suspect"  # in a record's details: ["4 files, under half of the usual 20,000"]
+KEPT = 1000  # of what was left out, so many stand in a record
+COMMENTED = 3  # and so many in an archive's comment
+PREFIX = "cloudbackup: "
+UNLISTED = "saved, but the repository could not be listed afterwards"  # a warning that the next listing settles
+# Warnings of borg that earlier versions recorded with the outcome `warning`, and that mean no harm.
+HARMLESS = ("file changed while we backed it up", UNLISTED)
+UNHEARD = "what borg had to say of it was not heard"  # of an archive that was taken over: see tasks/borg/create.py
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Who took an archive as right, when (UTC, as in a record's time) and why."""
+
+    record: Record
+
+    @property
+    def reason(self) -> str:
+        """The reason that was given."""
+        return str(self.record.details.get("reason", ""))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one archive.
+
+    `left_out` counts what the inventory names and the archive lacks, `first` are the first of these, each as
+    `path: reason`. `suspect` says, a sentence each, how the archive differs from its predecessors. `accepted` is set
+    when a person took it as right.
+    """
+
+    left_out: int = 0
+    first: tuple[str, ...] = ()
+    suspect: tuple[str, ...] = ()
+    accepted: Accepted | None = field(default=None, compare=False)
+
+    @property
+    def status(self) -> Status:
+        """The verdict itself, whether it was accepted or not."""
+        return "incomplete" if self.left_out else "suspect" if self.suspect else "ok"
+
+    @property
+    def good(self) -> bool:
+        """Whether the archive counts as a good one: whole and as usual, or accepted by a person."""
+        return self.status == "ok" or self.accepted is not None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The verdict for a record's details; empty when it is ok."""
+        left_out = {LEFT_OUT: {"count": self.left_out, "first": list(self.first[:KEPT])}} if self.left_out else {}
+        return {**left_out, **({SUSPECT: list(self.suspect)} if self.suspect else {})}
+
+    @property
+    def comment(self) -> str:
+        """The verdict for an archive's comment, one line; empty when it is ok."""
+        if self.left_out:
+            return f"{PREFIX}incomplete: {self.left_out} left out: {'; '.join(self.first[:COMMENTED])}"
+        return f"{PREFIX}suspect: {'; '.join(self.suspect)}" if self.suspect else ""
+
+
+def verdict_of(record: Record) -> Verdict:
+    """Return the verdict that a backup's record holds. Details of an unexpected form never make it better than ok.
+
+    The outcome `warning` says that a person has to look. Earlier versions wrote it of files that could not be read as
+    well: such an archive is incomplete.
+    """
+    left_out, suspect = record.details.get(LEFT_OUT), record.details.get(SUSPECT)
+    values = left_out if isinstance(left_out, Mapping) else {}
+    count = values.get("count")
+    found = Verdict(
+        count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 0,
+        _texts(values.get("first")),
+        _texts(suspect),
+    )
+    if record.outcome == "incomplete" and not found.left_out:
+        return replace(found, left_out=1)
+    if record.outcome == "suspect" and found.status == "ok":
+        return replace(found, suspect=("the record does not say why",))
+    if record.outcome == "warning" and record.error and found.status == "ok":
+        return _warned(record, record.error)
+    return found
+
+
+def _warned(record: Record, error: str) -> Verdict:
+    if any(each in error for each in HARMLESS):
+        return Verdict()
+    if record.source == "files" and UNHEARD not in error:
+        return Verdict(1, (error,))
+    return Verdict(suspect=(error,))
+
+
+def verdict_of_comment(comment: str | None) -> Verdict:
+    """Return the verdict in an archive's comment, for an archive of which no record is known."""
+    text = (comment or "").rpartition(PREFIX)[2] if has_verdict(comment) else ""
+    kind, _, rest = text.partition(": ")
+    if kind == "incomplete":
+        count = rest.partition(" ")[0]
+        return Verdict(int(count) if count.isdecimal() and len(count) < 12 else 1, (rest.partition(": ")[2],))
+    return Verdict(suspect=(rest,)) if kind == "suspect" else Verdict()
+
+
+def has_verdict(comment: str | None) -> bool:
+    """Tell whether an archive's comment says a verdict: only those that are not good stand in one."""
+    return PREFIX in (comment or "")
+
+
+def verdicts(records: Records) -> dict[str, Verdict]:
+    """Return the verdict of every archive that a backup's record, or a person who accepted it, knows by its id."""
+    accepted = {
+        record.archive_id: Accepted(record)
+        for record in records.all
+        if record.action == ACCEPT and record.outcome == "ok" and isinstance(record.archive_id, str)
+    }
+    foreign = {each: Verdict(accepted=by) for each, by in accepted.items()}
+    return foreign | {
+        record.archive_id: replace(verdict_of(record), accepted=accepted.get(record.archive_id))
+        for record in records.all
+        if record.action in SAVING and record.outcome != "failed" and isinstance(record.archive_id, str)
+    }
+
+
+def not_good(records: Records) -> frozenset[str]:
+    """Return the ids of the archives that are incomplete or suspect and that nobody accepted."""
+    return frozenset(each for each, verdict in verdicts(records).items() if not verdict.good)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, Iterable | list) else ()

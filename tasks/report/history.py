@@ -1,0 +1,128 @@
+"""`report.history`: what was done to apps, by whom, and how it went: their records as a table."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tasks import units
+from tasks.errors import CloudbackupError, UsageError
+from tasks.inventory import load
+from tasks.inventory.errors import nearest
+from tasks.inventory.models import App
+from tasks.records.ledger import ANNOUNCED
+from tasks.records.record import Record
+from tasks.records.verdict import ACCEPT, Accepted
+from tasks.report.judge import sound
+from tasks.report.table import INDENT, printable
+from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.session import Session
+from tasks.times import moment
+
+HEADERS = ("time", "app", "action", "source", "outcome", "took", "size", "added", "archive", "by")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The newest `limit` records of the named apps (none: all), of one storage, source or action (empty: all)."""
+
+    apps: Sequence[str] = ()
+    storage: str = ""
+    source: str = ""
+    action: str = ""
+    limit: int = 20
+
+
+@dataclass(frozen=True)
+class Told:
+    """A record, and what people call the copy of the app that it is about: a record does not say where it lies."""
+
+    label: str
+    record: Record
+
+
+def run(folder: str, options: Options) -> int:
+    """Print the records, oldest first; return 3 when those of some app could not be read. Raises UsageError."""
+    if options.limit < 1:
+        raise UsageError(f"--limit {options.limit} shows nothing", "give a number from 1 on")
+    with Session(load(Path(folder))) as session:
+        apps = [app for app in session.inventory.select(options.apps) if options.storage in ("", app.storage)]
+        if not apps:
+            known = nearest(options.storage, {app.storage for app in session.inventory.select(options.apps)})
+            raise UsageError(f"none of these apps is in the storage `{options.storage}`{known}")
+        read = over_apps(
+            session, apps, PARALLEL, lambda app: _read(session, app, options.limit), lambda _, error: error
+        )
+    failed = [each for each in read if isinstance(each, CloudbackupError)]
+    found = [told for each in read if not isinstance(each, CloudbackupError) for told in each]
+    for line in lines(chosen(found, options), datetime.now(UTC)):
+        print(line)
+    for error in failed:
+        print(error, file=sys.stderr)
+    return 3 if failed else 0
+
+
+def chosen(records: Sequence[Told], options: Options) -> list[Told]:
+    """Return the wanted records, oldest first. What was only announced is left out, unless asked for."""
+    wanted = [
+        told
+        for told in records
+        if options.source in ("", told.record.source)
+        and options.action in ("", told.record.action)
+        and (told.record.action not in ANNOUNCED or options.action == told.record.action)
+    ]
+    return sorted(wanted, key=lambda told: told.record.time)[-options.limit :]
+
+
+def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
+    """Yield a table's lines, below each record what went wrong, was forced, or why it was accepted."""
+    from tabulate import tabulate
+
+    if not records:
+        yield "no records"
+        return
+    text = tabulate([_cells(told, now) for told in records], headers=HEADERS, tablefmt="plain", disable_numparse=True)
+    header, *rows = text.splitlines()
+    yield header.rstrip()
+    for told, row in zip(records, rows, strict=True):
+        yield row.rstrip()
+        record, forced = told.record, told.record.details.get("forced")
+        notes = [record.error, *(f"forced, although {each}" for each in (forced if isinstance(forced, list) else ()))]
+        notes += [f"because: {Accepted(record).reason}"] if record.action == ACCEPT else []
+        walls = record.details.get("walls")
+        if isinstance(walls, list):
+            notes.append(f"behind walls: {', '.join(map(str, walls))}" if walls else "without walls")
+        share = record.details.get("read_share")
+        if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
+            notes.append(f"{units.percent(share)} of all files read within 90 days")
+        yield from (INDENT + printable(note) for note in notes if note)
+
+
+def _cells(told: Told, now: datetime) -> tuple[str, ...]:
+    record = told.record
+    took = record.duration_seconds
+    texts = (
+        moment(record.time, now),
+        told.label,
+        record.action,
+        record.source or "",
+        record.outcome,
+        units.clock(took) if took is not None else "",
+        units.size(_whole(record.size)),
+        units.size(_whole(record.stored)),
+        record.archive or "",
+        record.operator or "",
+    )
+    return tuple(printable(str(text)) for text in texts)
+
+
+def _whole(number: int | None) -> int | None:
+    return number if isinstance(number, int) else None
+
+
+def _read(session: Session, app: App, limit: int) -> list[Told] | CloudbackupError:
+    try:
+        return [Told(app.label, record) for record in sound(session.storage_of(app).read_records(app, newest=limit))]
+    except CloudbackupError as error:
+        return error

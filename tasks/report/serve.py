@@ -1,0 +1,104 @@
+"""`report.serve`: gathers at an interval, and answers from what was gathered last; no question starts anything."""
+
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import CloudbackupError, UsageError
+from tasks.inventory import load
+from tasks.inventory.secrets import SecretReference
+from tasks.remote.secret import Secret, resolve
+from tasks.report.formats import records_wanted
+from tasks.report.gather import gather
+from tasks.report.rows import Report
+from tasks.report.web import PAGE, Access, Board, Web
+from tasks.run.parallel import terminable
+from tasks.run.session import Session
+
+SHORTEST = 1.0  # seconds between two reports: each asks the storages
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where to listen, and how many seconds pass from the end of one report to the start of the next.
+
+    `names` are further ones under which it may be asked for; `password` is where one is (env:NAME, file:PATH or
+    command:WORDS), empty for none; `certificate` and `key` are files for TLS, empty for none.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9190
+    interval: float = 300.0
+    names: Sequence[str] = ()
+    password: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    def access(self) -> Access:
+        """Return who may ask. Raises UsageError."""
+        if self.key and not self.certificate:
+            raise UsageError("--key alone is not enough for TLS", "give --certificate as well")
+        certificate, key = (Path(file).expanduser() if file else None for file in (self.certificate, self.key))
+        return Access(tuple(self.names), _password(self.password), certificate, key)
+
+
+def run(folder: str, options: Options) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises UsageError for wrong options, and for an inventory that is wrong now.
+
+    Reports are made in this thread, because the loop over apps hears signals; a web server answers in others.
+    """
+    if options.interval < SHORTEST:
+        raise UsageError(f"--interval {options.interval:g} is too short", f"give at least {SHORTEST:g} seconds")
+    load(Path(folder))
+    board = Board()
+    with Web(options.host, options.port, board, options.access()) as web, terminable():
+        _say(f"serving {web.address} and {web.address}metrics, a new report every {options.interval:g} s")
+        try:
+            while True:
+                _round(board, lambda: _gathered(folder))
+                time.sleep(options.interval)
+        except KeyboardInterrupt:
+            _say("ended")
+
+
+def _password(text: str) -> Secret | None:
+    kind, _, value = text.partition(":")
+    if not text:
+        return None
+    if kind not in ("env", "file", "command") or not value:
+        what = "--password names no place"
+        raise UsageError(what, "write env:NAME, file:PATH or command:WORDS; never the password itself")
+    if kind == "env":
+        reference = SecretReference(env=value)
+    elif kind == "file":
+        reference = SecretReference(file=Path(value).expanduser().absolute())
+    else:
+        reference = SecretReference(command=tuple(shlex.split(value)))
+    return resolve(reference, "the password of the page")
+
+
+def _gathered(folder: str) -> Report:
+    """Return the report on the inventory as it is now: a new app needs no restart."""
+    with Session(load(Path(folder))) as session:
+        return gather(session, session.inventory.select(), newest=records_wanted(PAGE))
+
+
+def _round(board: Board, make: Callable[[], Report]) -> None:
+    """Put a new report on the board; when there can be none the old one stays there, and the metrics say so."""
+    began = time.monotonic()
+    try:
+        board.put(make(), time.monotonic() - began)
+    except CloudbackupError as error:
+        _say(f"no new report: {error}")
+        board.failed()
+    except Exception:  # a fault of ours must not end what others watch by
+        traceback.print_exc()
+        board.failed()
+
+
+def _say(text: str) -> None:
+    print(f"cloudbackup: {text}", file=sys.stderr, flush=True)

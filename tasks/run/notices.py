@@ -1,0 +1,98 @@
+"""Around a task over apps: those whom the inventory names are told that it begins, and how it ended."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from tasks.errors import CloudbackupError
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App
+from tasks.notify.messages import Circle, News
+from tasks.run.outcome import WORST_FIRST, Outcome, faulted
+from tasks.run.parallel import contained
+from tasks.run.view import line, summed
+
+Work = Callable[[App], list[Outcome]]
+Each = tuple[Work, Callable[[App, CloudbackupError], list[Outcome]]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a task was told to do: `apps` are those worked on, `every` tells whether these are all that there are.
+
+    `whole` tells whether all of an app is worked on.
+    """
+
+    apps: Sequence[App]
+    every: bool
+    whole: Callable[[App], bool] = lambda _: True
+
+
+class Notices:
+    """Use as a context manager around a task. `verb` is what it does: saved, proven.
+
+    An end by an exception, such as Ctrl-C, is told as a failure.
+    """
+
+    def __init__(self, inventory: Inventory, action: str, verb: str, scope: Scope) -> None:
+        self._all = Circle("all apps", inventory.notify)
+        self._left = Counter(app.name for app in scope.apps)  # copies that have not ended
+        self._had: dict[str, list[Outcome]] = {app.name: [] for app in scope.apps}
+        self._apps = {app.name: Circle(app.name, app.notify) for app in scope.apps}
+        self._whole = {app.name: scope.whole(app) for app in scope.apps}
+        self._every = scope.every and all(self._whole.values())
+        self._action = action
+        self._verb = verb
+
+    def __enter__(self) -> "Notices":
+        if self._every:
+            self._all.began(self._action)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            title = f"{self._action} did not come to its end"
+            self._all.ended(News(self._action, title, str(error), failed=True))
+
+    def each(self, work: Work, sources: Callable[[App], Sequence[str]], done: Callable[[Outcome], None]) -> Each:
+        """Return `work` with the notices of the app around it, and what `over_apps` makes of what nobody foresaw.
+
+        Then each of the app's `sources` failed, which `done` shows.
+        """
+
+        def fault(app: App, error: CloudbackupError) -> list[Outcome]:
+            return faulted(app, sources(app), error, done)
+
+        work = contained(work, fault, lambda app: app.name)
+
+        def told(app: App) -> list[Outcome]:
+            circle = self._apps[app.name]
+            if self._whole[app.name] and not self._had[app.name]:
+                circle.began(self._action)
+            outcomes = work(app)
+            self._had[app.name] += outcomes
+            self._left[app.name] -= 1
+            if not self._left[app.name]:
+                self.app_ended(app.name, self._had[app.name])
+            return outcomes
+
+        return told, fault
+
+    def app_ended(self, app: str, outcomes: Sequence[Outcome]) -> None:
+        """Tell those of one app how it ended."""
+        self._apps[app].ended(self._news(f"{self._action} of {app}", outcomes, whole=self._whole[app]))
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell those of all apps how all ended."""
+        self._all.ended(self._news(self._action, outcomes, whole=self._every))
+
+    def _news(self, what: str, outcomes: Sequence[Outcome], *, whole: bool) -> News:
+        worst_first = sorted(outcomes, key=lambda outcome: WORST_FIRST.index(outcome.status))
+        lines = [text for outcome in worst_first for text in (line(outcome), *_said(outcome))]
+        failed = any(outcome.status != "ok" for outcome in outcomes)
+        return News(self._action, f"{what}: {summed(outcomes, self._verb)}", "\n".join(lines), failed, whole)
+
+
+def _said(outcome: Outcome) -> list[str]:
+    return [f"      {text}" for text in (outcome.said[1:] if outcome.failed else outcome.said)]

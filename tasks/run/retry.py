@@ -1,0 +1,32 @@
+"""One action on one app, tried again when it met a fault that may pass."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from tasks.errors import CloudbackupError
+from tasks.inventory.models import App
+from tasks.run.outcome import Outcome, attempted
+from tasks.run.session import Session
+from tasks.run.view import View
+
+RETRIED = "retried"  # in the details: what was met in the tries before, a sentence each
+
+
+def waiting(wait: float, met: str) -> str:
+    """Return the step that a person sees while the next try waits `wait` seconds."""
+    return f"tried again in {wait:.0f} s: {met}"
+
+
+def patient(session: Session, app: App, source: str, action: Callable[[datetime], Outcome], view: View) -> Outcome:
+    """Return what `attempted` does of an action that may be done twice; what it met on the way is in the details."""
+    met: list[str] = []
+
+    def tell(error: CloudbackupError, wait: float) -> None:
+        met.append(error.what.removeprefix(f"{app.name}: "))
+        view.step(app.name, source, waiting(wait, met[-1]))
+
+    outcome = attempted(app.name, source, lambda began: session.patiently(lambda: action(began), tell))
+    if not met:
+        return outcome
+    return replace(outcome, details={**outcome.details, RETRIED: (*met, *outcome.details.get(RETRIED, ()))})

@@ -1,0 +1,170 @@
+"""One run of one command: the inventory, and the hosts and storages that were opened, each once."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import TypeVar
+
+from tasks.errors import CloudbackupError, UsageError
+from tasks.inventory import storages as configured
+from tasks.inventory.inventory import Inventory
+from tasks.inventory.models import App
+from tasks.records.record import Record
+from tasks.remote.agent import KeyAgent
+from tasks.remote.host import Host, LocalHost
+from tasks.remote.secret import Secret, resolve
+from tasks.remote.ssh import SshHost, SshTarget
+from tasks.storage.base import Client, Storage
+from tasks.storage.local import Directory
+from tasks.storage.published.storage import Means, Staged
+from tasks.storage.repository import Repository, Side
+from tasks.storage.s3 import Bucket
+from tasks.storage.sftp import SftpServer
+from tasks.storage.ssh import SshServer, agent_key_path
+from tasks.storage.storagebox import StorageBox
+from tasks.version import VERSION
+
+Result = TypeVar("Result")
+Tell = Callable[[CloudbackupError, float], None]
+
+
+class Session:
+    """Use as a context manager: its end closes every connection. `cancelled`, once set, ends all that runs."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self.cancelled = threading.Event()
+        self.operator: Host = LocalHost(self.cancelled)
+        self._hosts: dict[object, Host] = {}
+        self._storages: dict[str, Storage] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for storage in self._storages.values():
+            storage.close()
+        for host in self._hosts.values():
+            host.close()
+
+    def host(self, app: App) -> Host:
+        """Return the app's host; two apps of one host share the connection, unless a key is served over it."""
+        if app.host == "local":
+            return self.operator
+        where = target(app)
+        agent = agent_key_path(self.inventory.agent_keys, app) if app.storage_key == "agent" else None
+        with self._lock:
+            if (where, agent) not in self._hosts:  # an agent's key is one app's own: so is its connection then
+                self._hosts[where, agent] = SshHost(where, self.cancelled, KeyAgent(agent) if agent else None)
+            return self._hosts[where, agent]
+
+    def storage(self, name: str) -> Storage:
+        """Return the storage of that name in the inventory."""
+        with self._lock:
+            if name not in self._storages:
+                self._storages[name] = self._open(name)
+            return self._storages[name]
+
+    def _open(self, name: str) -> Storage:
+        config = self.inventory.storages[name]
+        if isinstance(config, configured.StorageBox):
+            return StorageBox(name, config, self.inventory.agent_keys, self.cancelled)
+        if isinstance(config, configured.SshStorage):
+            return SshServer(name, config, self.inventory.agent_keys, self.cancelled)
+        if isinstance(config, configured.LocalStorage):
+            return Directory(name, config, self.host)
+        limit = self.inventory.defaults.time_limit.total_seconds()
+        means = Means(self.host, self.operator, self.inventory.cache, limit)
+        return (
+            Bucket(name, config, means) if isinstance(config, configured.S3Storage) else SftpServer(name, config, means)
+        )
+
+    def storage_of(self, app: App) -> Storage:
+        """Return the app's storage."""
+        return self.storage(app.storage)
+
+    def write_record(self, app: App, record: Record, *, patient: bool = True) -> None:
+        """Write a record into the app's storage. If `patient`, a fault that may pass is tried again as a backup is.
+
+        Not where the action itself met such a fault: it was waited for, or a person waits. Raises AppError.
+        """
+        storage, record = self.storage_of(app), replace(record, tool=VERSION)
+        if patient:
+            self.patiently(lambda: storage.write_record(app, record))
+        else:
+            storage.write_record(app, record)
+
+    def patiently(self, act: Callable[[], Result], tell: Tell = lambda _error, _wait: None) -> Result:
+        """Return what `act` returns. A fault that may pass is tried again, as often as `defaults: retries` says.
+
+        Before each try stands a pause, twice as long as the one before; `tell` hears the fault and the pause's seconds.
+        Raises what `act` raises at last.
+        """
+        retries, wait = self.inventory.defaults.retries, self.inventory.defaults.retry_wait.total_seconds()
+        while True:
+            try:
+                return act()
+            except CloudbackupError as error:
+                if not error.transient or not retries:
+                    raise
+                tell(error, wait)
+                if self.cancelled.wait(wait):
+                    raise
+                retries, wait = 0 if error.once else retries - 1, wait * 2
+
+    def passphrase(self, app: App) -> Secret:
+        """Return the passphrase of the app's repository. Raises UsageError."""
+        return resolve(app.passphrase, f"the passphrase of {app.name}")
+
+    def _client(self, app: App, side: Side, host: Host, base: str | None = None) -> Client:
+        defaults = self.inventory.defaults
+        lock_wait, limit = round(defaults.lock_wait.total_seconds()), defaults.time_limit.total_seconds()
+        return Client(side, host, self.passphrase(app), base, lock_wait, limit)
+
+    def repository(self, app: App, side: Side) -> Repository:
+        """Return the app's repository as one side sees it. Raises UsageError, HostError."""
+        storage = self.storage_of(app)
+        host = storage.client_host(self.host(app), self.operator, side)
+        base = None
+        if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
+            base = str(self.inventory.cache / "borg" / storage.name / app.name)
+        return storage.repository(app, self._client(app, side, host, base))
+
+    def without_host(self, app: App) -> Repository:
+        """Return the app's repository as this machine reaches it without the app's host. Raises AppError."""
+        storage = self.storage_of(app)
+        if isinstance(storage, Staged):
+            return storage.without_host(app, self._client(app, Side.OPERATOR, self.operator))
+        return self.repository(app, Side.OPERATOR)
+
+    @contextmanager
+    def to_drill(self, app: App, *, here: bool) -> Iterator[Repository]:
+        """Yield the app's repository as a drill on its host, or `here`, must read it: what is published, not `staging`.
+
+        Raises UsageError where it is out of reach, AppError, HostError.
+        """
+        storage = self.storage_of(app)
+        if not isinstance(storage, Staged):
+            yield self.on_this_machine(app) if here else self.repository(app, Side.HOST)
+            return
+        side, host = (Side.OPERATOR, self.operator) if here else (Side.HOST, self.host(app))
+        with storage.fetched(app, self._client(app, side, host)) as repository:
+            yield repository
+
+    def on_this_machine(self, app: App) -> Repository:
+        """Return the app's repository for a borg that runs here. Raises UsageError where it is out of reach."""
+        repository = self.without_host(app)
+        if repository.host is not self.operator:
+            raise UsageError(
+                f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",
+                "leave --to out, or mount the directory here and set `host: local`",
+            )
+        return repository
+
+
+def target(app: App) -> SshTarget:
+    """Return where the operator logs in to reach an app's host."""
+    return SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key)

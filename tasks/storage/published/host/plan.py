@@ -1,0 +1,73 @@
+"""What a run of `publishing` is asked to do, what it remembers of the copy, and the lock that it holds.
+
+Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator  # for the Python that a host has
+
+from tasks.storage.published.host.rclone import STATE, Remote, Stopped
+from tasks.storage.published.host.segments import Look
+
+GOES_ON = "the next backup goes on from the published copy"
+
+
+class Plan:
+    """What is to be done, and where."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.remote = Remote(values["remote"])
+        self.repository = Path(values["repository"])
+        self.keep = Path(values["keep"])
+        self.memory = self.keep / STATE
+
+    def known(self) -> dict[str, Any]:
+        """Return what this side remembers: the copy's state, all `objects` there, and the run that it `intends`."""
+        try:
+            return dict(json.loads(self.memory.read_text()))
+        except FileNotFoundError:
+            return {"state": None, "objects": {}, "intends": None}
+        except (ValueError, TypeError):
+            raise Stopped(f"{self.memory} is not to be understood", f"move {self.repository} away: {GOES_ON}") from None
+
+    def remember(self, values: dict[str, Any]) -> None:
+        """Write it down, so that it outlasts a loss of power."""
+        fresh = self.memory.with_suffix(".new")
+        with fresh.open("w") as file:
+            file.write(json.dumps(values))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.memory)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock that one publishing at a time takes; it ends with the process."""
+        self.keep.mkdir(0o700, parents=True, exist_ok=True)
+        with (self.keep / "lock").open("w") as file:
+            until = time.monotonic() + self.values.get("wait", 0)
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise Stopped("another run publishes this repository", "wait for it to end") from None
+                    time.sleep(0.5)
+            yield
+
+    def settled(self) -> Look:
+        """Return the repository as a finished transaction left it; waits for a borg that is at work."""
+        until = time.monotonic() + self.values.get("wait", 0)
+        while True:
+            look = Look(self.repository)
+            if look.settled or time.monotonic() > until:
+                return look
+            time.sleep(0.5)

@@ -1,0 +1,167 @@
+"""rclone, as it is called for a published copy, and what its errors mean.
+
+Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Dict  # for the Python that a host has
+
+STATE = "cloudbackup.json"
+VERSION = 1
+CAUSE = re.compile(
+    r"dial tcp .*|api error .*|(?<=: )(?:InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied).*|ssh: .*"
+)
+# Codes of S3 servers (Ceph, AWS, MinIO), and what a system says of a disk or a quota.
+FULL = re.compile(
+    rb"QuotaExceeded|InsufficientStorage|XMinioStorageFull|no space left on device|dis[ck] quota exceeded",
+    re.IGNORECASE,
+)
+# What may be gone a little later, in the last thing that rclone says (seen with 1.60 and 1.75): an S3 server that is
+# busy or has a fault of its own, a network that gives no connection or loses it.
+PASSING = re.compile(
+    rb"status ?code: (?:429|5(?!0[157])\d\d)|\bRequestTimeout\b|dial tcp|connection reset|connection lost|broken pipe|"
+    rb"i/o timeout|net/http: (?:TLS handshake )?timeout|deadline exceeded|Client\.Timeout|unexpected EOF|: EOF\s*$",
+    re.IGNORECASE,
+)
+RCLONE = ("rclone", "--config=", "--contimeout=20s", "--timeout=2m")
+ASKING = ("--retries=1", "--low-level-retries=2")  # a storage out of reach is told at once
+SENDING = ("--retries=3", "--low-level-retries=5")
+LISTING = ("lsjson", "-R", "--files-only", "--no-modtime", "--no-mimetype")
+
+Sizes = Dict[str, int]  # noqa: UP006
+
+
+class Stopped(Exception):  # noqa: N818  # an answer rather than an error
+    """Nothing more was done, for the reason given; the second word is what to do.
+
+    A `transient` reason may well be gone when the same is tried again a little later. `lost` tells that the copy has
+    lost objects, which the host still has.
+    """
+
+    def __init__(self, what: str, remedy: str, *, transient: bool = False, lost: bool = False) -> None:
+        super().__init__(what, remedy)
+        self.transient = transient
+        self.lost = lost
+
+
+class Remote:
+    """The published copy, behind rclone."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def call(self, *words: str, data: bytes = b"") -> bytes:
+        """Return what rclone says. Raises Stopped with the last line of its errors."""
+        try:
+            done = subprocess.run((*RCLONE, *words), input=data, capture_output=True, check=False)
+        except FileNotFoundError:
+            raise Stopped("rclone is not installed", "install it where this ran: `apt install rclone`") from None
+        if done.returncode:
+            raise failed(done.stderr)
+        return done.stdout
+
+    def require(self, oldest: list[int]) -> None:
+        """Raise Stopped when rclone is older than it may be."""
+        told = re.match(rb"rclone v(\d+)\.(\d+)", self.call("version"))
+        if told and [int(told[1]), int(told[2])] < oldest:
+            wanted = ".".join(map(str, oldest))
+            raise Stopped(f"{told[0].decode()} is too old for this storage", f"install rclone {wanted} or later")
+
+    def listing(self) -> Sizes:
+        """Return the size of each object, by its path."""
+        try:
+            return sizes(self.call(*LISTING, *ASKING, self.address))
+        except Stopped as fault:
+            if "directory not found" in fault.args[0]:
+                return {}
+            raise
+
+    def read(self, name: str) -> bytes:
+        """Return an object's bytes."""
+        return self.call("cat", *ASKING, f"{self.address}/{name}")
+
+    def put(self, file: Path, name: str) -> None:
+        """Send one file, over whatever has its name."""
+        self.call("copyto", "--ignore-times", *SENDING, str(file), f"{self.address}/{name}")
+
+    def put_all(self, folder: Path, names: list[str]) -> None:
+        """Send files, in any order. What is there already, by size and time, is not sent again."""
+        self.copy(str(folder), self.address, names)
+
+    def get_all(self, names: list[str], folder: Path) -> None:
+        """Fetch objects; what is there already, by size and time, is not fetched again."""
+        self.copy(self.address, str(folder), names)
+
+    def copy(self, source: str, target: str, names: list[str]) -> None:
+        """Let rclone copy the named files."""
+        if names:
+            words = ("copy", "--no-traverse", "--files-from-raw=-", *SENDING, source, target)
+            self.call(*words, data="\n".join(names).encode())
+
+    def delete(self, name: str) -> None:
+        """Delete an object."""
+        self.call("deletefile", *SENDING, f"{self.address}/{name}")
+
+    def state(self, listing: Sizes) -> dict[str, Any] | None:
+        """Return what the copy says of itself; None when it says nothing."""
+        if STATE not in listing:
+            return None
+        try:
+            state = json.loads(self.read(STATE))
+            if state["version"] == VERSION:
+                return dict(state)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise Stopped(f"{self.address}/{STATE} is not to be understood", "look who wrote it, and whether it is newer")
+
+    def has_config(self, sha256: str) -> bool:
+        """Tell whether the copy's config is the one with that checksum."""
+        there = self.call("lsf", *ASKING, f"{self.address}/", "--include=/config")
+        return bool(there.strip()) and hashlib.sha256(self.read("config")).hexdigest() == sha256
+
+    def put_state(self, state: dict[str, Any]) -> None:
+        """Write what the copy says of itself."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, STATE)
+            file.write_text(json.dumps(state))
+            self.put(file, STATE)
+
+
+def sizes(listing: bytes) -> Sizes:
+    """Return the size of each object by its path, of what rclone lists."""
+    return {entry["Path"]: entry["Size"] for entry in json.loads(listing or b"[]")}
+
+
+def failed(errors: bytes) -> Stopped:
+    """Return what rclone's errors mean. What a full SFTP server says of itself is no more than that it failed."""
+    if FULL.search(errors):
+        return Stopped(f"the storage is full: {reason(errors)}", "make room there; the next backup publishes the rest")
+    remedy = "correct what it says, and run it again"
+    if b"SSH_FX_FAILURE" in errors:
+        remedy = "the server does not say why: most often its disk or the account's quota is full"
+    passing = transient(errors)
+    if passing:
+        remedy = "look at the storage and at the way there; then run it again"
+    return Stopped(f"rclone: {reason(errors)}", remedy, transient=passing)
+
+
+def transient(errors: bytes) -> bool:
+    """Tell whether what rclone failed of may be gone a little later: not a full storage, a wrong key or bucket."""
+    last = re.split(rb"(?m)^(?=\d{4}/\d\d/\d\d )", errors)[-1]
+    return not FULL.search(errors) and PASSING.search(last) is not None
+
+
+def reason(errors: bytes) -> str:
+    """Return the last line of rclone's errors without time and level."""
+    lines = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
+    told = [line for line in lines if re.match(r"\d{4}/\d\d/\d\d ", line)] or lines or ["it failed without a word"]
+    causes = [found[0] for found in map(CAUSE.search, lines) if found]
+    line = re.sub(r"^[\d/]+ [\d:]+ (?:[A-Z]+ *: )?", "", (causes or told)[-1]).strip()
+    return re.sub(r"^.*last error was: ", "", line)[:200]

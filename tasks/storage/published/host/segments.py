@@ -1,0 +1,59 @@
+"""The segments of a repository: which there are, and up to which of them borg has committed (borg's LoggedIO).
+
+Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tasks.storage.published.host.rclone import Sizes
+
+SEGMENT = re.compile(r"data/[0-9]+/([0-9]+)")
+INDEX = re.compile(r"index\.([0-9]+)")
+COMMIT = bytes.fromhex("40f43c250900000002")  # the last 9 bytes of a segment that ends in a commit: borg's LoggedIO
+
+
+class Look:
+    """What lies in a repository's folder: its segments and the last transaction."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sizes: Sizes = {}
+        for file in folder.glob("data/*/*"):
+            name = str(file.relative_to(folder))
+            if SEGMENT.fullmatch(name):
+                self.sizes[name] = file.stat().st_size
+        found = (INDEX.fullmatch(entry.name) for entry in folder.iterdir())
+        self.index = max((int(match[1]) for match in found if match), default=-1)
+        commits = (number(name) for name in sorted(self.sizes, key=number, reverse=True) if ends(folder / name))
+        self.head = next(commits, -1)
+        self.live = {name: size for name, size in self.sizes.items() if number(name) <= self.head}
+
+    @property
+    def settled(self) -> bool:
+        """Whether borg finished what it last did: in the middle of a change, segments are gone or not yet committed."""
+        return self.index == self.head
+
+
+def number(name: str) -> int:
+    """Return a segment's number."""
+    return int(name.rpartition("/")[2])
+
+
+def ends(segment: Path) -> bool:
+    """Tell whether a segment ends in a commit."""
+    with segment.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - len(COMMIT), 0))
+        return file.read() == COMMIT
+
+
+def data_of(listing: Sizes) -> Sizes:
+    """Return the segments of a listing."""
+    return {name: size for name, size in listing.items() if SEGMENT.fullmatch(name)}
