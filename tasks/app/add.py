@@ -1,4 +1,8 @@
-"""`app.add`: from a host with data to a backed up app with a proven backup. Each step is done where it is missing."""
+"""`app.add`: from a host with data to a backed up app with a proven backup. Each step is done where it is missing.
+
+The app's file comes first: from then on the report and `app.check` tell what is not there yet, and the same command,
+run again wherever it was killed, makes it.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +23,8 @@ from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN, draft
 from tasks.inventory.models import App
 from tasks.remote.ssh import UnknownHostKeyError, fingerprint, shown_host_key
-from tasks.report.formats import Look, write
+from tasks.report import formats
+from tasks.report.formats import Look
 from tasks.report.gather import gather
 from tasks.report.rows import Report, Row
 from tasks.run.session import Session, target
@@ -27,6 +32,7 @@ from tasks.sources import registry
 from tasks.storage.repository import Side
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.install import Ask, refuse_to_replace
+from tasks.files import write_whole
 
 Trusts = Callable[[str, str], bool]
 Say = Callable[[str], None]
@@ -57,6 +63,7 @@ class _Adding:
         self.say = say
         self.done: list[str] = []
         self.host_key = ""
+        self.written = ""  # the line that tells of the app's file
 
     @property
     def file(self) -> Path:
@@ -66,13 +73,13 @@ class _Adding:
         with self._told():
             app, inventory = self._app()
             self._check(inventory, app)
+            self._write_file(inventory)
             for copy in app.copies:
                 storagebox_setup.pin(inventory, copy.storage, self.trusts, self._did)
             with self._session() as (session, app):
                 for copy in app.copies:
                     self._prepare(session, copy)
                 self._passphrase(session, app)
-                self._write_file(session.inventory)
             with self._session() as (session, app):
                 for copy in app.copies:
                     self._repository(session, copy)
@@ -152,8 +159,9 @@ class _Adding:
         if self.wanted.app in inventory.apps:
             return
         named = new_passphrase.reference(inventory.secrets, self.wanted.app)
-        self.file.write_text(text(self.wanted.values(named, self.host_key), self.file), encoding="utf-8")
-        self._did(f"{self.wanted.app}: {self.file} written")
+        write_whole(self.file, text(self.wanted.values(named, self.host_key), self.file), "the app")
+        self.written = f"{self.wanted.app}: {self.file} written"
+        self._did(self.written)
 
     def _repository(self, session: Session, app: App) -> None:
         repository = session.repository(app, Side.OPERATOR)
@@ -185,13 +193,22 @@ class _Adding:
         try:
             yield
         except InterruptedRunError as error:
+            self._take_back()
             raise InterruptedRunError(error.what, self._again()) from None
         except KeyboardInterrupt:
+            self._take_back()
             raise InterruptedRunError("interrupted", self._again()) from None
         except CloudbackupError as error:
+            self._take_back()
             if self.done:
                 error.remedy = "\n  ".join(filter(None, (error.remedy, self._again())))
             raise
+
+    def _take_back(self) -> None:
+        """Remove the app's file again where nothing else was made: what was typed may be what was wrong."""
+        if self.done == [self.written]:
+            self.file.unlink(missing_ok=True)
+            self.done.clear()
 
     def _again(self) -> str:
         if not self.done:
@@ -210,4 +227,4 @@ def _sources(rows: Iterable[Row]) -> list[str]:
 
 
 def _table(report: Report) -> str:
-    return write(report, "table", Look())
+    return formats.write(report, "table", Look())

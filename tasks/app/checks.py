@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from tasks.app import files_check
 from tasks.app.finding import Check
 from tasks.app.programs import programs
 from tasks.borg import encryption, guard, lock
+from tasks.borg.anomalies import unfinished
 from tasks.borg.client.key_export import escrow_path, exported
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import BorgError, How
@@ -15,6 +17,7 @@ from tasks.crash import foreseen
 from tasks.errors import AppError, CloudbackupError, RefusedError
 from tasks.inventory.models import App
 from tasks.mariadb import binlogs, chunk_sizes, mariadb_source, option_files, restore, server
+from tasks.records.ledger import ANNOUNCED, ledger
 from tasks.records.record import Record
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
@@ -37,9 +40,11 @@ def checks(session: Session, app: App) -> Iterator[Check]:
             session.host(app).facts()
     except CloudbackupError as error:
         yield Check(app.name, "host", "error", error.what, error.remedy)
+        yield from _tried(app, "records", lambda: _begun(session, app))
         yield from _tried(app, "storage", lambda: _storage(session, app))
         return
     yield from _tried(app, "host", lambda: host_checks(session, app))
+    yield from _tried(app, "records", lambda: _begun(session, app))
     way = list(_tried(app, "storage", lambda: way_to_storage(session, app)))
     there = list(_tried(app, "storage", lambda: _storage(session, app)))
     yield from (*way, *there)
@@ -58,6 +63,13 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     yield from _tried(app, "key", lambda: _escrow(session, app))
 
 
+def _begun(session: Session, app: App) -> Iterator[Check]:
+    """Yield what was announced and has not ended: also where nothing came of it yet that could be looked at."""
+    with suppress(CloudbackupError):  # a storage that cannot be looked at is told of below
+        for doubt in unfinished(ledger(session.storage_of(app).read_history(app)), datetime.now(UTC)):
+            yield Check(app.name, "records", "error", doubt.text, guard.remedy(app, (doubt,)))
+
+
 def is_set_up(session: Session, app: App) -> bool:
     """Tell whether anything of the app was ever made: its repository, a copy of its key, a record.
 
@@ -67,7 +79,9 @@ def is_set_up(session: Session, app: App) -> bool:
     if escrow_path(session.inventory.escrow, app.storage, app.name).exists():
         return True
     with suppress(CloudbackupError):
-        return storage.files(app).exists(f"{storage.path(app)}/config") or bool(storage.read_records(app, 1).all)
+        return storage.files(app).exists(f"{storage.path(app)}/config") or any(
+            each.action not in ANNOUNCED for each in storage.read_records(app, 1).all
+        )
     return True  # unknown: the other checks say why
 
 
@@ -225,9 +239,9 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
     """Hold the repository against what the records say of it."""
     found = guard.look(session, app, session.repository(app, Side.OPERATOR), QUICK, patience=guard.AT_ONCE)
     for doubt in found.doubts if found.records.all else ():
-        remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
-        begun = doubt.kind in ("unfinished", "removal")
-        yield Check(app.name, "records", "error", doubt.text, guard.remedy(app, (doubt,)) if begun else remedy)
+        if doubt.kind not in ("unfinished", "removal"):  # told already
+            remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
+            yield Check(app.name, "records", "error", doubt.text, remedy)
     if not found.doubts:
         yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
     yield from _chunks(app, found.records.all)

@@ -1,15 +1,21 @@
-"""`app.remove`: an app leaves the inventory and its host loses its key. Nothing that was saved is touched."""
+"""`app.remove`: an app leaves the inventory and its host loses its key. Nothing that was saved is touched.
+
+Where a key is to go, that is announced beforehand among the app's records, and the moving of its file comes last. The
+announcement stays, for whoever has the app in another inventory, until the app is taken into use again.
+"""
 
 import posixpath
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tasks.borg.announcement import REMOVE, announce, unended
 from tasks.borg.client.key_export import escrow_path
 from tasks.borg.new_passphrase import told
 from tasks.errors import AppError
 from tasks.inventory import load
 from tasks.inventory.models import App
+from tasks.records.ledger import ledger
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
 from tasks.storage.base import Storage
@@ -33,11 +39,15 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
         if not ask(f"Take {name} out of the inventory? Its archives stay, its host can add no more."):
             say(f"{name}: nothing changed")
             return
+        repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
         for copy in app.copies:
             storage = session.storage_of(copy)
-            if isinstance(storage, SshServer) and remove_app_keys(storage.files(copy), storage, copy):
+            if not isinstance(storage, SshServer):
+                continue
+            if not unended(ledger(storage.read_history(copy)), REMOVE):
+                announce(storage, copy, REMOVE)
+            if remove_app_keys(storage.files(copy), storage, copy):
                 say(f"{name}: its key opens {storage.path(copy)} no more")
-        repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
         say(f"{name}: moved to {_moved(session.inventory.folder, name)}")
         for copy, repository in zip(app.copies, repositories, strict=True):
             escrow = escrow_path(session.inventory.escrow, repository.storage, name)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tasks.borg.announcement import ANNOUNCED
 from tasks.borg.client import archive_name
 from tasks.borg.client.list import Archive
 from tasks.records.ledger import TOKEN, Ledger
@@ -18,12 +19,6 @@ from tasks.storage.state import State
 CLOCKS_APART = timedelta(minutes=90)
 SHOWN = 3  # names in one sentence
 AT_WORK = timedelta(hours=1)  # for so long a removal that has not ended may be at work
-ANNOUNCED = {
-    "change-passphrase": "a change of the passphrase",
-    "rollback": "a rollback",
-    "publish": "a publishing",
-    "renew": "a renewal",
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Doubt:
 
 def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledger, now: datetime) -> list[Doubt]:
     """Return what looks wrong. `archives` and `state` are None where they could not be had; then nothing is said."""
-    found = list(_unfinished(known, now))
+    found = list(unfinished(known, now))
     if state is not None:
         found += [*_config(state, known), *_objects(state, known)]
     if archives is not None:
@@ -63,7 +58,7 @@ def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
     return [archive for archive in archives if archive.id not in known.made and archive.name not in known.begun]
 
 
-def _unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
+def unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
     """Yield what was announced and has not ended. A removal may be at work just now; a person sees it for an hour."""
     for record in known.unfinished:
         if TOKEN not in record.details:

@@ -5,14 +5,13 @@ what was begun.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import PLAIN, BorgError, How, run
 from tasks.errors import RefusedError
 from tasks.inventory.models import App
-from tasks.records.ledger import INTENT, TOKEN, Ledger
-from tasks.records.record import Record, operator_name
+from tasks.records.ledger import Ledger
+from tasks.records.record import Record
 from tasks.remote.script import Words
 from tasks.remote.secret import Secret
 from tasks.storage.repository import Repository
@@ -53,12 +52,6 @@ def opens(repository: Repository, passphrase: Secret, how: How = PLAIN) -> bool:
 def begun(known: Ledger) -> Record | None:
     """Return the announcement of a change that nobody has ended."""
     return next((each for each in reversed(known.unfinished) if each.details.get("of") == ACTION), None)
-
-
-def announced(app: App, token: str) -> Record:
-    """Return the record that says beforehand what is going to be done."""
-    details = {"of": ACTION, TOKEN: token}
-    return Record(app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
 
 
 def was_changed(repository: Repository, new: Secret, known: Ledger, state: State, how: How = PLAIN) -> bool:

@@ -3,18 +3,16 @@
 It is announced beforehand, and whoever runs it again ends what was begun.
 """
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
+from tasks.borg.announcement import announce, unended
 from tasks.borg.apps import Opened
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import checked
 from tasks.borg.recorder import noted
 from tasks.errors import RefusedError, UsageError
-from tasks.records.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
-from tasks.records.record import Record, operator_name
+from tasks.records.ledger import ENDS, Ledger, ledger
 from tasks.storage.published.publication import Loss
 from tasks.storage.repository import Repository, Side
 from tasks.units import size
@@ -41,21 +39,15 @@ def publish(opened: Opened, *, dry_run: bool, ask: Callable[[str], bool]) -> Ite
         return
     storage, here = opened.session.storage_of(app), replace(opened.repository, side=Side.HOST)
     with noted(opened.session, app, ACTION) as note:
-        known, token = ledger(storage.read_history(app)), secrets.token_hex(8)
+        known = ledger(storage.read_history(app))
         _refuse_less(here, known)
         checked(here, f"the repository in {here.url}")
-        storage.write_record(app, announced(app.name, token))
+        token = announce(storage, app, ACTION)
         published = publication.republish()
         note.values["transaction"] = published
-        before = [str(each.details[TOKEN]) for each in known.unfinished if each.details.get("of") == ACTION]
-        note.add({ENDS: [token, *before], "missing": loss.missing, "changed": list(loss.changed), "size": loss.size})
+        note.add({ENDS: [token, *unended(known, ACTION)]})
+        note.add({"missing": loss.missing, "changed": list(loss.changed), "size": loss.size})
     yield f"{app.label}: published, up to transaction {published}; `inv backup --app {app.name}` goes on from there"
-
-
-def announced(app: str, token: str) -> Record:
-    """Return the record that says beforehand what is going to be done."""
-    details = {"of": ACTION, TOKEN: token}
-    return Record(app, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
 
 
 def _told(loss: Loss) -> str:

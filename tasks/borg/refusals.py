@@ -50,7 +50,7 @@ REFUSALS: Mapping[str, Refusal] = {
     "stale": Refusal("the newest backup of a source is late, failed or missing", BACKUP, (FORCE,)),
     "unproven": Refusal("no proven backup of a database would remain", DRILL, (FORCE,)),
     "unfinished": Refusal(
-        "a change of the passphrase, a rollback, a publishing or a renewal has not ended",
+        "what was announced has not ended: a change of the passphrase, a rollback, a publishing and the like",
         "run the same command again, or wait for its end",
     ),
     "nothing": Refusal("a source would be left without any good archive", f"{BACKUP}, or accept one as right"),

@@ -2,18 +2,18 @@
 
 import posixpath
 import re
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tasks.borg.anomalies import ANNOUNCED, AT_WORK
+from tasks.borg.announcement import ANNOUNCED, announce
+from tasks.borg.anomalies import AT_WORK
 from tasks.borg.client import break_lock
 from tasks.borg.transactions import SHARED
 from tasks.errors import RefusedError, UsageError
 from tasks.inventory.models import App
 from tasks.records.chronology import texts
-from tasks.records.ledger import INTENT, REMOVING, TOKEN, Ledger, ledger
-from tasks.records.record import Record, operator_name
+from tasks.records.ledger import REMOVING, TOKEN, Ledger, ledger
+from tasks.records.record import Record
 from tasks.remote.files import Files
 from tasks.run import clocks
 from tasks.run.session import Session
@@ -121,10 +121,7 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
     old: tuple[str, ...] = ()
     if isinstance(storage, SshServer):
         old = tuple(app_keys(storage.files(app), storage, app, session.host(app)))
-    token = secrets.token_hex(8)
-    details = {"of": ACTION, TOKEN: token, ASIDE: aside, OLD_KEYS: list(old), NEW_PASSPHRASE: new}
-    record = Record(app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
-    storage.write_record(app, record)
+    token = announce(storage, app, ACTION, **{ASIDE: aside, OLD_KEYS: list(old), NEW_PASSPHRASE: new})
     return Renewal(session, app, aside, token, old, new)
 
 

@@ -1,14 +1,15 @@
 """What this room's tasks do for one app, as lines for a person. Times are UTC, and say so."""
 
 import posixpath
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import tasks.borg.change_passphrase as borg_change_passphrase
 from tasks.borg import removal, renew, rollback
+from tasks.borg.announcement import INIT, KEY_EXPORT, REMOVE, announce, unended
 from tasks.borg.apps import Opened
 from tasks.borg.check import examine, refuse_damaged
 from tasks.borg.client import break_lock as lock
@@ -30,7 +31,7 @@ from tasks.borg.recorder import Note, noted
 from tasks.borg.restore import Trust, restore_to
 from tasks.borg.rollback import Wanted
 from tasks.errors import AppError, CloudbackupError, UsageError
-from tasks.records.ledger import ENDS, TOKEN, ledger
+from tasks.records.ledger import ANNOUNCED, ENDS, ledger
 from tasks.remote.secret import Secret
 from tasks.storage import set_aside
 from tasks.storage.repository import Repository
@@ -41,11 +42,28 @@ Lines = Iterator[str]
 
 
 def take_into_use(opened: Opened) -> Initialised:
-    """Make the repository where there is none, bring its key into escrow, and write a first record of it."""
-    opened.session.storage_of(opened.app).make_directory(opened.app)
-    with noted(opened.session, opened.app, "init") as note:
-        made = init(opened.repository, opened.session.inventory.escrow)
-        _vouch(opened, note)
+    """Make the repository where there is none, bring its key into escrow, and write a first record of it.
+
+    What is going to be made is announced beforehand; whatever of the kind was begun before ends here, and so does a
+    removal of the app.
+    """
+    app, storage = opened.app, opened.session.storage_of(opened.app)
+    storage.make_directory(app)
+    with noted(opened.session, app, INIT) as note:
+        records = storage.read_history(app)
+        ends = unended(ledger(records), INIT, REMOVE)
+
+        @cache
+        def announced() -> None:
+            ends.append(announce(storage, app, INIT))
+
+        if not storage.files(app).exists(posixpath.join(storage.path(app), "config")):
+            announced()
+        made = init(opened.repository, opened.session.inventory.escrow, announced=announced)
+        note.add({ENDS: ends} if ends else {})
+        note.wanted = bool(ends) or not records.all
+        if all(record.action in ANNOUNCED for record in records.all):
+            _vouch(opened, note)
     return made
 
 
@@ -58,12 +76,9 @@ def initialise(opened: Opened) -> Lines:
 
 
 def _vouch(opened: Opened, note: Note) -> None:
-    """Let the record of a first `init` vouch for what is there; one of many leaves no record."""
-    storage = opened.session.storage_of(opened.app)
-    note.wanted = not storage.read_history(opened.app).all
-    if note.wanted:
-        found = look(opened.session, opened.app, opened.repository, patience=AT_ONCE)
-        note.add(removal.seen(found) | removal.vouched(found))
+    """Let the record of a first `init` vouch for what is there."""
+    found = look(opened.session, opened.app, opened.repository, patience=AT_ONCE)
+    note.add(removal.seen(found) | removal.vouched(found))
 
 
 def save_files(opened: Opened) -> Lines:
@@ -236,22 +251,22 @@ def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
         return
     with noted(opened.session, app, borg_change_passphrase.ACTION) as note:
         known = ledger(storage.read_history(app))
-        before, token = borg_change_passphrase.begun(known), secrets.token_hex(8)
+        ends = unended(known, borg_change_passphrase.ACTION)
         if borg_change_passphrase.was_changed(opened.repository, new, known, storage.state(app)):
             changed = borg_change_passphrase.with_passphrase(opened.repository, new)
             yield f"{app.label}: the passphrase was changed already; what is left of it is done now"
         else:
             look(opened.session, app, opened.repository)
-            if before is None:
+            if not ends:
                 borg_change_passphrase.refuse_changed_key(app, known, storage.state(app))
-            storage.write_record(app, borg_change_passphrase.announced(app, token))
+            ends.append(announce(storage, app, borg_change_passphrase.ACTION))
             changed = borg_change_passphrase.change(opened.repository, new)
         escrow = _escrowed(opened, changed)
         found = look(opened.session, app, changed)
         note.add(removal.seen(found))  # the key is ours from now on, whatever else looks wrong
         if all(doubt.kind in ("unfinished", "key") for doubt in found.doubts):  # ours, both
             note.add(removal.vouched(found))
-        note.add({ENDS: [token, *([str(before.details[TOKEN])] if before else [])]})
+        note.add({ENDS: ends})
     yield f"{app.label}: the passphrase is changed; name the new one in apps/{app.name}.yml"
     kept = f"; the former one is kept in {escrow.kept}" if escrow.kept else ""
     yield f"{app.label}: key in {escrow.key}, to print in {escrow.paper}{kept}"
@@ -274,8 +289,17 @@ def _target(opened: Opened) -> removal.Target:
 
 
 def export_key(opened: Opened, *, replace: bool) -> Lines:
-    """Bring the repository's key into the escrow folder."""
-    escrow = key_export(opened.repository, opened.session.inventory.escrow, replace=replace)
+    """Bring the repository's key into the escrow folder; announced beforehand where that changes anything there."""
+    app, storage = opened.app, opened.session.storage_of(opened.app)
+    with noted(opened.session, app, KEY_EXPORT) as note:
+        ends = unended(ledger(storage.read_history(app)), KEY_EXPORT)
+
+        def announced() -> None:
+            ends.append(announce(storage, app, KEY_EXPORT))
+
+        escrow = key_export(opened.repository, opened.session.inventory.escrow, replace=replace, announced=announced)
+        note.add({ENDS: ends})
+        note.wanted = bool(ends)
     yield f"{opened.app.label}: key in {escrow.key}, to print in {escrow.paper}"
     if escrow.kept:
         yield f"{opened.app.label}: the former, different key is kept in {escrow.kept}"

@@ -1,5 +1,8 @@
 """`report.accept`: a person takes archives as right in spite of what stands against them, and says why.
 
+Several archives are several records: that is announced beforehand beside each repository, so that whoever was killed
+between two of them is told of, and the same command ends it.
+
 What may be accepted is what a person can judge by looking: a verdict, an archive that no record tells of, a restore
 drill that failed. What is missing, or was overwritten, no word of theirs brings back.
 """
@@ -9,13 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tasks.borg.announcement import ACCEPTANCE, announce, unended
 from tasks.borg.anomalies import doubts, strangers
 from tasks.borg.client.list import Archive, archives
 from tasks.errors import AppError, UsageError
 from tasks.inventory import load
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
-from tasks.records.ledger import ledger
+from tasks.records.ledger import ENDS, Ledger, ledger
 from tasks.records.record import Record, Records, operator_name
 from tasks.records.verdict import ACCEPT
 from tasks.report.judge import Evidence, against, sound
@@ -66,20 +70,40 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     with Session(load(Path(folder))) as session:
         copies = session.inventory.copies(options.app, options.storage or None)
         found = [each for app in copies for each in _found(session, app, _sources(app, options))]
+        begun = {copy.storage: unended(_known(session, copy), ACCEPTANCE) for copy in copies}
         if not found:
+            for copy in copies:
+                _end(session, copy, begun[copy.storage])
             print(f"{options.app}: nothing to accept: nothing stands against its newest archives")
             return 0
-        for each in found:
-            for line in each.lines:
-                print(whole_line(line))
+        print("\n".join(whole_line(line) for each in found for line in each.lines))
         count = len(found)
         if not ask(f"Take {'this archive' if count == 1 else f'these {count} archives'} as right, for everybody?"):
             print("nothing was accepted")
             return 0
-        for each in found:
-            session.write_record(each.app, record_of(each, options.reason))
-            print(f"{each.app.label}  {each.source}  accepted  {printable(each.archive.name)}")
+        for copy in copies if count > 1 else ():
+            begun[copy.storage].append(announce(session.storage_of(copy), copy, ACCEPTANCE))
+        for copy in copies:
+            _accept(session, copy, [one for one in found if one.app is copy], options.reason)
+            _end(session, copy, begun[copy.storage])
     return 0
+
+
+def _accept(session: Session, app: App, found: Sequence[Accepting], reason: str) -> None:
+    for each in found:
+        session.write_record(app, record_of(each, reason))
+        print(f"{app.label}  {each.source}  accepted  {printable(each.archive.name)}")
+
+
+def _known(session: Session, app: App) -> Ledger:
+    return ledger(session.storage_of(app).read_history(app))
+
+
+def _end(session: Session, app: App, begun: Sequence[str]) -> None:
+    """Write down that what was announced has ended; a record of no archive accepts none."""
+    if begun:
+        now, who = datetime.now(UTC), operator_name()
+        session.write_record(app, Record(app.name, ACCEPT, now, "ok", operator=who, details={ENDS: list(begun)}))
 
 
 def _sources(app: App, options: Options) -> Sequence[Expected]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.files import write_whole
 from tasks.inventory import load
 from tasks.report.formats import Look, records_wanted, require, write
 from tasks.report.gather import gather
@@ -14,6 +13,7 @@ from tasks.report.rows import exit_code
 from tasks.run.session import Session
 from tasks.terminal import own
 from tasks.units import wants_colour
+from tasks.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def run(folder: str, options: Options) -> int:
     look = Look(colour=not options.output and wants_colour(sys.stdout))
     text = write(report, options.format, look) + "\n"
     if options.output:
-        write_whole(Path(options.output).expanduser(), text)
+        write_whole(Path(options.output).expanduser(), text, "the report")
     else:
         (own(sys.stdout) if look.colour else sys.stdout).write(text)  # the table has made its cells printable
     if options.notify:

@@ -20,6 +20,7 @@ from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import SUB, one
 from tasks.storagebox.install import install_operator_key
 from tasks.storagebox.pin import with_storage
+from tasks.files import write_whole
 
 if TYPE_CHECKING:
     from hcloud.storage_boxes import BoundStorageBoxSubaccount
@@ -120,7 +121,8 @@ def _create(session: Session, box: Box, change: Change) -> Iterator[str]:
         install_operator_key(files, box.config.key, both_ports=True, home=home)
         yield f"{box.name}: {box.config.key}.pub may log in to it"
     file = session.inventory.folder / MAIN
-    file.write_text(with_storage(file.read_text(), f"{box.name}-{app}", _storage(box, account)), encoding="utf-8")
+    added = with_storage(file.read_text(encoding="utf-8"), f"{box.name}-{app}", _storage(box, account))
+    write_whole(file, added, "the storage")
     yield f"{box.name}: storage {box.name}-{app} added to {file}"
     yield f"  `inv app.add --app {app} --storage {box.name}-{app} ...` puts an app there"
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import yaml
 
 from tasks.errors import UsageError
+from tasks.files import write_whole
 
 
 def pin_host_key(file: Path, storage: str, host_key: str) -> None:
-    """Write `host_key` into storage `storage` of `cloudbackup.yml`. Raises UsageError when its place isn't found."""
-    text = file.read_text()
-    file.write_text(with_host_key(text, storage, host_key))
+    """Write `host_key` into storage `storage` of `cloudbackup.yml`. Raises UsageError, AppError."""
+    text = file.read_text(encoding="utf-8")
+    write_whole(file, with_host_key(text, storage, host_key), "the host key")
 
 
 def with_host_key(text: str, storage: str, host_key: str) -> str:

@@ -1,10 +1,11 @@
 """`borg init`: make an app's repository, encrypted, and bring its key into safety."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.borg import encryption
-from tasks.borg.client.key_export import Escrow, key_export
+from tasks.borg.client.key_export import Escrow, key_export, unannounced
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import PLAIN, BorgError, How, refill, run_writing, script
 from tasks.errors import AppError
@@ -29,18 +30,21 @@ def init_words() -> Words:
     return ("init", f"--encryption={ENCRYPTION}", "--make-parent-dirs")
 
 
-def init(repository: Repository, escrow: Path, how: How = PLAIN) -> Initialised:
+def init(
+    repository: Repository, escrow: Path, how: How = PLAIN, *, announced: Callable[[], None] = unannounced
+) -> Initialised:
     """Make the repository, or open the one that is there, and export its key to the folder `escrow`.
 
-    Run with the operator's side of a repository. Doing it again changes nothing. Raises BorgError (wrong passphrase,
-    no way to the storage), AppError for a repository without encryption, RefusedError when the escrow folder holds
-    another key of it, and what `Host.run` raises.
+    Run with the operator's side of a repository. Doing it again changes nothing; `announced` is called before the
+    escrow folder changes. Raises BorgError (wrong passphrase, no way to the storage), AppError for a repository without
+    encryption, RefusedError when the escrow folder holds another key of it, and what `Host.run` raises.
     """
     created = _make(repository, how)
     listing = archives(repository, how=how)
     if not encryption.is_encrypted(listing.encryption):
         raise AppError(encryption.fault(repository.app, listing.encryption), encryption.REMEDY)
-    return Initialised(created, listing.repository_id, listing.encryption, key_export(repository, escrow, how=how))
+    kept = key_export(repository, escrow, announced=announced, how=how)
+    return Initialised(created, listing.repository_id, listing.encryption, kept)
 
 
 def _make(repository: Repository, how: How) -> bool:

@@ -3,7 +3,9 @@
 Without it, a repository whose own copy of the key was damaged or replaced is lost: the passphrase alone opens nothing.
 """
 
+import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,9 +46,21 @@ def exported(repository: Repository, *, paper: bool = False, how: How = PLAIN) -
     return result.stdout.strip() + b"\n"
 
 
-def key_export(repository: Repository, folder: Path, *, replace: bool = False, how: How = PLAIN) -> Escrow:
+def unannounced() -> None:
+    """Say nothing: whoever calls it announced it, or has nobody to tell."""
+
+
+def key_export(
+    repository: Repository,
+    folder: Path,
+    *,
+    replace: bool = False,
+    announced: Callable[[], None] = unannounced,
+    how: How = PLAIN,
+) -> Escrow:
     """Write both forms of the key into `folder` (mode 700, files 600) and compare them with a fresh export.
 
+    `announced` is called once it is known that a file there will change, and that it may.
     A different key that is already there is never overwritten: RefusedError, or, with `replace`, it is moved aside.
     Raises BorgError, AppError when the folder cannot be written, and what `Host.run` raises.
     """
@@ -56,12 +70,15 @@ def key_export(repository: Repository, folder: Path, *, replace: bool = False, h
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        if path.exists() and path.read_bytes() != key:
-            if not replace:
-                raise _differs(repository, path)
+        escrow = Escrow(path, path.with_name(path.name + ".txt"))
+        former = _content(escrow.key)
+        if former not in (None, key) and not replace:
+            raise _differs(repository, path)
+        if former != key or _content(escrow.paper) != paper:
+            announced()
+        if former not in (None, key):
             kept = path.with_suffix(f".{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.key")
-            _write(kept, path.read_bytes())  # a copy: at no moment is there none in its place
-        escrow = Escrow(path, path.with_name(path.name + ".txt"), kept)
+            _write(kept, former)  # a copy: at no moment is there none in its place
         _write(escrow.key, key)
         _write(escrow.paper, paper)
         written = escrow.key.read_bytes()
@@ -69,7 +86,11 @@ def key_export(repository: Repository, folder: Path, *, replace: bool = False, h
         raise AppError(f"{repository.app}: cannot write the key to {folder}: {error.strerror}") from error
     if written != exported(repository, how=how):
         raise AppError(f"{repository.app}: the repository's key changed while it was exported", "do it again")
-    return escrow
+    return dataclasses.replace(escrow, kept=kept)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _differs(repository: Repository, path: Path) -> RefusedError:

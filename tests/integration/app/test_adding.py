@@ -59,10 +59,10 @@ def way_in(lab: Lab, app: LabApp) -> list[str]:
 
 
 def state(lab: Lab, operator: Operator) -> dict[str, bytes]:
-    """Return all that adding makes; of the storage its names alone, which change with every archive and record."""
+    """Return all that adding makes; of the storage its names alone, without the records, of which each try has its own."""
     places = [operator.inventory.parent, lab.folder / "operator" / "escrow", lab.apps["shop"].home / ".ssh"]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
-    stored = {str(path): b"" for path in (lab.box.home() / "cloudbackup").rglob("*")}
+    stored = {str(path): b"" for path in (lab.box.home() / "cloudbackup").rglob("*") if "records" not in path.parts}
     return stored | {str(path): path.read_bytes() for path in [*files, lab.box.home() / ".ssh/authorized_keys"]}
 
 

@@ -17,11 +17,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tasks.errors import AppError, UsageError
-from tasks.files import write_whole
 from tasks.inventory.models import App
 from tasks.report.formats import WRITERS, Look, write
 from tasks.report.rows import WORST_FIRST, Acceptance, LeftOut, Report, Row, StorageRow, exit_code, expected
 from tasks.units import wants_colour
+from tasks.files import write_whole
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 CET = Look(zone=ZoneInfo("Europe/Berlin"))
@@ -320,16 +320,16 @@ def test_a_report_of_nothing_can_be_written_in_every_format(name: str) -> None:
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page, link = tmp_path / "report.html", tmp_path / "link"
-    write_whole(page, "old")
+    write_whole(page, "old", "the report")
     page.chmod(0o604)
     link.symlink_to(page.name)
 
-    write_whole(link, "new")
+    write_whole(link, "new", "the report")
 
     assert (link.is_symlink(), page.read_text(), page.stat().st_mode & 0o777) == (True, "new", 0o604)
     monkeypatch.setattr(os, "fsync", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_whole(page, "half")
+        write_whole(page, "half", "the report")
     assert (page.read_text(), sorted(tmp_path.iterdir())) == ("new", [link, page])
 
 
@@ -341,8 +341,8 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         (tmp_path / "loop", "(?:levels of symbolic|[Ll]oop)"),
     ):
         with pytest.raises(AppError, match=f"cannot write the report to .*{why}"):
-            write_whole(path, "x")
-    write_whole(Path("/dev/null"), "x")
+            write_whole(path, "x", "the report")
+    write_whole(Path("/dev/null"), "x", "the report")
     assert not Path("/dev/null").is_file()
 
 

@@ -100,7 +100,9 @@ def room(folder: Path, size: int) -> None:
 def raise_nonce(file: Path) -> None:
     """Raise a repository's nonce beyond all that a lost run can have used: 16 hexadecimal digits, borg's nonces.py."""
     used = int(file.read_text(), 16) if file.exists() else UNKNOWN
-    file.write_text(f"{used + JUMP:016x}")
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.write_text(f"{used + JUMP:016x}")
+    fresh.replace(file)
 
 
 def aside(folder: Path) -> None:

@@ -1,0 +1,45 @@
+"""What is said beforehand, in a record, of a change in which more than one place takes part, until its end is recorded.
+
+Whoever is killed on the way leaves it: the report, `app.check` and the guard tell of it, and the same command ends it.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from tasks.inventory.models import App
+from tasks.records.ledger import INTENT, TOKEN, Ledger
+from tasks.records.record import Record, operator_name
+from tasks.storage.base import Storage
+
+INIT, KEY_EXPORT, REMOVE, ACCEPTANCE = "init", "key-export", "remove", "accept"
+ANNOUNCED: Mapping[str, str] = {
+    ACCEPTANCE: "an acceptance of archives",
+    "change-passphrase": "a change of the passphrase",
+    INIT: "the making of the repository",
+    KEY_EXPORT: "an export of the key",
+    "publish": "a publishing",
+    REMOVE: "a removal of the app from the inventory",
+    "renew": "a renewal",
+    "rollback": "a rollback",
+}
+
+
+def announced(app: str, of: str, token: str, **details: object) -> Record:
+    """Return the record that says what is going to be done; `token` is what the record of its end names in ENDS."""
+    told = {"of": of, TOKEN: token, **details}
+    return Record(app, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=told)
+
+
+def announce(storage: Storage, app: App, of: str, **details: object) -> str:
+    """Write down what is going to be done, and return the token that the record of its end names. Raises AppError."""
+    token = secrets.token_hex(8)
+    storage.write_record(app, announced(app.name, of, token, **details))
+    return token
+
+
+def unended(known: Ledger, *of: str) -> list[str]:
+    """Return the tokens of such changes that were announced, and that nobody has ended."""
+    return [
+        str(each.details[TOKEN]) for each in known.unfinished if each.details.get("of") in of if TOKEN in each.details
+    ]

@@ -1,0 +1,172 @@
+"""What changes more than one place is announced; killed before any of its steps, it is told and ended by the same command.
+
+The steps are found by running the task (tests/fault/killed.py): whatever a task changes outside of itself is one. Before
+the announcement nothing may be different, and from then on, until the end, the report and `app.check` tell of it.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tasks.app.checks import checks
+from tasks.borg.announcement import ANNOUNCED
+from tasks.inventory import load
+from tasks.records.ledger import ledger
+from tasks.run.session import Session
+from tests.fault.killed import Forking, content, forking
+from tests.integration.attack.support import Scene
+from tests.integration.fleet.support import Operator
+
+EVERY = os.environ.get("CLOUDBACKUP_KILLS") == "every"  # the long form: also just after each program was sent off
+# What holds no promise: records are looked at as such, locks and unfinished files are of nobody who lives.
+BESIDE = ("/records/", ".part", ".new", "lock.", ".cloudbackup-lock", "/cache/", "nonce")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    with forking(tmp_path_factory.mktemp("forking") / "printed") as program:
+        yield program
+
+
+@dataclass
+class Place:
+    """A scene, and all that a person's commands may change of it, which is put back before each try."""
+
+    scene: Scene
+    folder: Path
+
+    @property
+    def places(self) -> list[Path]:
+        lab = self.scene.lab
+        operator = [lab.folder / "operator" / name for name in ("secrets", "escrow")]
+        home = lab.box.home()
+        return [*operator, lab.apps["shop"].home / ".ssh", home / ".ssh", lab.inventory, home / "cloudbackup"]
+
+    def keep(self) -> None:
+        for number, place in enumerate(self.places):
+            shutil.copytree(place, self.folder / str(number), symlinks=True)
+
+    def restore(self) -> None:
+        for number, place in enumerate(self.places):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(self.folder / str(number), place, symlinks=True)
+        shutil.rmtree(self.scene.session.inventory.cache, ignore_errors=True)
+        for rest in (".cache/borg", ".config/borg/security"):
+            shutil.rmtree(self.scene.lab.apps["shop"].home / rest, ignore_errors=True)
+
+    def content(self) -> dict[str, bytes]:
+        return content(self.places, BESIDE)
+
+
+@pytest.fixture
+def place(scene: Scene, tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "kept").mkdir()
+    place = Place(scene, tmp_path / "kept")
+    place.keep()
+    yield place
+    place.restore()
+
+
+def report(scene: Scene) -> str:
+    return Operator(scene.lab.inventory).inv("report", "--app", "shop").stdout
+
+
+def checked(scene: Scene) -> str:
+    """Return what `app.check` says is wrong."""
+    with Session(load(scene.lab.inventory)) as session:
+        found = checks(session, session.inventory.app("shop"))
+        return "; ".join(f"{each.text}: {each.remedy}" for each in found if each.level == "error")
+
+
+def unfinished(scene: Scene) -> list[str]:
+    """Return what was announced of shop, and has not ended."""
+    with Session(load(scene.lab.inventory)) as session:
+        app = session.inventory.app("shop")
+        known = ledger(session.storage_of(app).read_history(app))
+    return [str(each.details["of"]) for each in known.unfinished]
+
+
+def begin_anew(place: Place) -> None:
+    """Take all of shop away but its file and its passphrase, as on the first day."""
+    home, lab = place.scene.lab.box.home(), place.scene.lab
+    for folder in (home / "cloudbackup/shop", home / "cloudbackup/records/shop"):
+        shutil.rmtree(folder)
+    for path in (lab.folder / "operator/escrow").iterdir():
+        path.unlink()
+
+
+def change_the_key(place: Place) -> None:
+    """Leave another form of the key in escrow than the repository has, as an earlier version's change did."""
+    for path in (place.scene.lab.folder / "operator/escrow").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"A", b"B", 1))
+
+
+def spoil_two(place: Place) -> None:
+    """Make two archives that no record knows."""
+    for number in (1, 2):
+        place.scene.forge(f"shop-files-2026-11-0{number}T03-00-00", f"2026-11-0{number}T03:00:00")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command, what it announces, how its scene is set, and how many steps it has at the least."""
+
+    words: tuple[str, ...]
+    of: str
+    least: int
+    before: Callable[[Place], None] = lambda _: None
+    passphrase: str = ""  # by which it is opened in the end
+
+
+VERBS = {
+    "init": Verb(("borg.init", "--app=shop"), "init", 5, begin_anew),
+    "key-export": Verb(("borg.key-export", "--app=shop", "--replace"), "key-export", 4, change_the_key),
+    "accept": Verb(("report.accept", "--app=shop", "--reason=ours", "--yes"), "accept", 4, spoil_two),
+    "change-passphrase": Verb(
+        ("borg.change-passphrase", "--app=shop", "--new=env:ANOTHER", "--yes"),
+        "change-passphrase",
+        5,
+        passphrase="other",
+    ),
+    "renew": Verb(("borg.renew", "--app=shop", "--yes"), "renew", 10),
+}
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_killed_before_any_step_it_is_told_and_ended_by_the_same_command(
+    place: Place, program: Forking, name: str
+) -> None:
+    verb, scene = VERBS[name], place.scene
+    environment = {**Operator(scene.lab.inventory).environment(), "ANOTHER": "other"}
+    seen: list[str] = []
+    for amid in (False, True) if EVERY else (False,):
+        for stop in range(1, 200):
+            place.restore()
+            verb.before(place)
+            before = place.content()
+            end = program.run(environment, verb.words, stop, amid=amid)
+            if not end.killed:
+                break
+            at = f"{end.steps}\n{end.printed}"
+            if verb.of in unfinished(scene):
+                assert ANNOUNCED[verb.of] in report(scene), at
+                assert seen or ANNOUNCED[verb.of] in checked(scene), at
+                seen.append(at)
+            elif stop < verb.least:
+                assert place.content() == before, at
+            again = program.run(environment, verb.words)
+            assert again.code == 0, (at, again)
+            if verb.passphrase:
+                (scene.lab.folder / "operator/secrets/shop").write_text(verb.passphrase)
+            assert verb.of not in unfinished(scene), (at, again)
+            assert "failed" not in report(scene), (at, again)
+        assert end.code == 0, end
+        if verb.passphrase:
+            (scene.lab.folder / "operator/secrets/shop").write_text(verb.passphrase)
+        assert checked(scene) == ""
+        assert stop > verb.least, end.steps
+    assert len(seen) >= verb.least - 2
