@@ -18,6 +18,7 @@ from tasks.borg import new_passphrase
 from tasks.borg.apps import Opened
 from tasks.borg.verbs import take_into_use
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
+from tasks.files import write_whole
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN, draft
@@ -32,7 +33,6 @@ from tasks.sources import registry
 from tasks.storage.repository import Side
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.install import Ask, refuse_to_replace
-from tasks.files import write_whole
 
 Trusts = Callable[[str, str], bool]
 Say = Callable[[str], None]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.files import write_whole
 from tasks.inventory import load
 from tasks.report.formats import Look, records_wanted, require, write
 from tasks.report.gather import gather
@@ -13,7 +14,6 @@ from tasks.report.rows import exit_code
 from tasks.run.session import Session
 from tasks.terminal import own
 from tasks.units import wants_colour
-from tasks.files import write_whole
 
 
 @dataclass(frozen=True)

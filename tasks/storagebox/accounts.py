@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hcloud.storage_boxes import StorageBoxSubaccountAccessSettings
 
 from tasks.errors import UsageError
+from tasks.files import write_whole
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN
@@ -20,7 +21,6 @@ from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import SUB, one
 from tasks.storagebox.install import install_operator_key
 from tasks.storagebox.pin import with_storage
-from tasks.files import write_whole
 
 if TYPE_CHECKING:
     from hcloud.storage_boxes import BoundStorageBoxSubaccount

@@ -17,11 +17,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tasks.errors import AppError, UsageError
+from tasks.files import write_whole
 from tasks.inventory.models import App
 from tasks.report.formats import WRITERS, Look, write
 from tasks.report.rows import WORST_FIRST, Acceptance, LeftOut, Report, Row, StorageRow, exit_code, expected
 from tasks.units import wants_colour
-from tasks.files import write_whole
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 CET = Look(zone=ZoneInfo("Europe/Berlin"))
