@@ -65,6 +65,11 @@ def _main(folder: Path, problems: list[Problem]) -> CloudbackupFile | None:
         problems.append(Problem(twin, 0, "", f"is not read: name it {MAIN}"))
         if not file.exists():
             return None
+    if not file.exists():
+        example = file.with_name(f"{MAIN}.template")
+        begin = f"`cp {example} {file}`, then edit it" if example.exists() else "inventory/README.md shows how to begin"
+        problems.append(Problem(file, 0, "", f"does not exist: {begin}"))
+        return None
     source = document.read(file)
     main = parse(source, CloudbackupFile)
     if main is not None:

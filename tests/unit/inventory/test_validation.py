@@ -293,7 +293,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     ]
     assert faults(tmp_path) == [
         "apps: is missing: a folder with one file per app, <app>.yml",
-        "cloudbackup.yml: does not exist",
+        "cloudbackup.yml: does not exist: inventory/README.md shows how to begin",
     ]
 
 
