@@ -50,7 +50,7 @@ _CLOSE = "SELECT UNIX_TIMESTAMP(); FLUSH LOCAL BINARY LOGS; SHOW BINARY LOGS"
 
 
 class _Identity(Answer):
-    name: Annotated[str, Field(max_length=512, pattern=r"^[^/\x00-\x1f]+\.[0-9]{1,9}$")]
+    name: Annotated[str, Field(pattern=f"^{binlog_format.NAME.pattern}$")]
     server: Count
     created: Unix
 

@@ -61,7 +61,9 @@ class _Row:
             return log == self.first
         if log.number == self.last.number:
             return log == self.last
-        return (log.number < self.last.number) == (log.created <= self.last.created)
+        if log.number < self.last.number:
+            return log.created <= self.last.created
+        return log.created >= self.last.created
 
 
 @dataclass(frozen=True)

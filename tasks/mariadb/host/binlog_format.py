@@ -14,6 +14,7 @@ Runs alone on a host as well, as a part of `collect` and `replay`: of the standa
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     State = dict[tuple[int, int], int]  # the last sequence number of each domain and server
 
+# A binary log's name, where it is saved, recorded and restored: log_bin of the server, which may hold spaces, a number.
+NAME = re.compile(r"[^/\x00-\x1f]{1,500}\.[0-9]{1,9}")
 MAGIC = b"\xfebin"
 HEADER = struct.Struct("<IBIIIH")
 GTID = struct.Struct("<QIB")
@@ -199,10 +202,8 @@ class Reader:
     def _taking(self, body: memoryview, length: int) -> None:
         """Take one event; without checksums a damaged one may be shorter than its own numbers say."""
         try:
-            if body[4] == QUERY and self.on_query:
-                _, _, database, _, status = QUERY_HEAD.unpack_from(body, HEADER.size)
-                begin = HEADER.size + QUERY_HEAD.size
-                self.on_query(bytes(body[begin + status + database + 1 :]), bytes(body[begin : begin + status]))
+            if body[4] in (QUERY, QUERY_COMPRESSED) and self.on_query:
+                self.on_query(*query(body))
             self._event(body, length)
         except struct.error:
             self.fault = f"a damaged event at {self._at}"
@@ -241,10 +242,9 @@ class Reader:
             return kind not in PARTS
         if kind in (XID, XA_PREPARE):
             return True
-        if kind != QUERY:
+        if kind not in (QUERY, QUERY_COMPRESSED):
             return False
-        _, _, database, _, status = QUERY_HEAD.unpack_from(body, HEADER.size)
-        text = bytes(body[HEADER.size + QUERY_HEAD.size + status + database + 1 :][:16])
+        text = query(body)[0][:16]
         return text in ENDS or text.startswith(ENDS[2:])
 
     def _complete(self) -> None:
@@ -263,6 +263,23 @@ class Reader:
             domain, server, number = LISTED.unpack_from(body, HEADER.size + 4 + index * LISTED.size)
             self.start[domain, server] = self.end[domain, server] = number
             self.last[domain] = Group(0, 0, domain, server, number)
+
+
+def query(body: memoryview) -> tuple[bytes, bytes]:
+    """Return the statement of a Query event, or its begin, and its status variables. Raises struct.error.
+
+    With log_bin_compress the text is a byte whose lowest bits count those of its length, that length, and zlib's data
+    (`query_event_uncompress` of sql/log_event.cc; only zlib is known, 10.11.19).
+    """
+    _, _, database, _, status = QUERY_HEAD.unpack_from(body, HEADER.size)
+    begin = HEADER.size + QUERY_HEAD.size
+    text, variables = bytes(body[begin + status + database + 1 :]), bytes(body[begin : begin + status])
+    if body[4] != QUERY_COMPRESSED or not text:
+        return text, variables
+    try:
+        return zlib.decompressobj().decompress(text[1 + (text[0] & 7) :], PIECE), variables
+    except zlib.error:
+        raise struct.error("no compressed statement") from None
 
 
 def read(

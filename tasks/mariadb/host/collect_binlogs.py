@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tarfile
 
-from tasks.mariadb.host.binlog_format import PIECE, Reader, text
+from tasks.mariadb.host.binlog_format import NAME, PIECE, Reader, text
 
 TOLD = "cloudbackup binlogs "
 
@@ -38,6 +38,9 @@ def listed(command: str) -> tuple[int, list[tuple[str, int]]]:
     rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
     if len(rows) < 2:
         raise CollectError("the server lists no binary logs")
+    for row in rows[1:]:
+        if not NAME.fullmatch(row[0]):  # now: a restore would refuse it
+            raise CollectError(f"{row[0]!a} is no name for a binary log: change log_bin of the server")
     return int(rows[0][0]), [(row[0], int(row[1])) for row in rows[1:-1]]
 
 

@@ -69,7 +69,13 @@ class Saved:
         state = set(self.state.split(","))
         domains = {gtid.partition("-")[0] for gtid in state}  # the position may have others, of a former replica
         known = {gtid for gtid in position.gtids if gtid.partition("-")[0] in domains}
-        return number(position.name) > number(self.name) and known <= state
+        return number(position.name) > number(self.name) and known <= state and self.before(position)
+
+    def before(self, position: Position) -> bool:
+        """Tell whether a position is in a later binary log of the same row, where it tells: names come again."""
+        server, created = position.known
+        _, own, last = self.identity
+        return None in position.known or (server == own and int(str(created)) >= last)
 
 
 class Position:

@@ -29,7 +29,7 @@ import tarfile
 from pathlib import Path
 from typing import IO
 
-from tasks.mariadb.host.binlog_format import text
+from tasks.mariadb.host.binlog_format import NAME, text
 from tasks.mariadb.host.check_table import last
 from tasks.mariadb.host.examine import SIGNALS, made_by, ready, require, same_series, terminate
 from tasks.mariadb.host.private_server import DrillFault, Private, give_away, ordinary, program
@@ -40,7 +40,6 @@ from tasks.mariadb.host.settings import begin, furnish, shut, understood
 from tasks.mariadb.host.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
-NAME = re.compile(r"[^/\x00-\x1f]+\.\d+", re.ASCII)  # a server's log_bin may hold spaces
 INFOS = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
 MEMORY = (64 << 20, 4 << 30)  # least and most for the server's buffer pool
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -164,3 +166,39 @@ def test_what_the_host_told_is_read() -> None:
     )
     assert told(["noise", line]) == (datetime.fromtimestamp(5, UTC), [Archived(Identity("b.1", 1, 2), "", "", "")])
     assert told(["noise"]) is None
+
+
+@given(st.binary(min_size=1, max_size=300), st.integers(1, 4))
+def test_a_compressed_statement_is_read(text: bytes, width: int) -> None:
+    if len(text) >= 256**width:
+        return
+    packed = bytes([0x80 | width]) + len(text).to_bytes(width, "big") + zlib.compress(text)
+    plain, compressed = (
+        binlog_format.HEADER.pack(0, kind, 1, 0, 0, 0) + query(body)
+        for kind, body in ((binlog_format.QUERY, text), (binlog_format.QUERY_COMPRESSED, packed))
+    )
+    assert binlog_format.query(memoryview(plain)) == (text, b"\x05\x06\x07")
+    assert binlog_format.query(memoryview(compressed)) == (text, b"\x05\x06\x07")
+
+
+@given(st.binary(max_size=100))
+def test_what_is_no_compressed_statement_is_told_from_one(rest: bytes) -> None:
+    with suppress(struct.error):
+        binlog_format.query(memoryview(binlog_format.HEADER.pack(0, binlog_format.QUERY_COMPRESSED, 1, 0, 0, 0) + rest))
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("binlog.000001", True),
+        ("shop bin.000001", True),
+        ("-x.1", True),
+        ("a/b.1", False),
+        ("a\n.1", False),
+        (".1", False),
+    ],
+)
+def test_one_rule_for_names_where_they_are_saved_recorded_and_restored(name: str, good: bool) -> None:
+    assert (binlog_format.NAME.fullmatch(name) is not None) is good
+    values = {"name": name, "server": 1, "created": 5}
+    assert (Identity.parse(values) is not None) is good
