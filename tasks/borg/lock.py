@@ -21,6 +21,9 @@ def named(session: Session, app: App, error: BorgError) -> AppError:
         return error
     if not found:
         return error
+    if any(holder.rollback for holder in found):
+        how = f"end it by the same command, or `inv borg.rollback --app {app.name} --undo`"
+        return AppError(f"{app.name}: the repository is locked by a rollback that has not ended", how)
     who = " and ".join(holder.told(storage.url(app)) for holder in found)
     return AppError(
         f"{app.name}: the repository is locked by {who}",

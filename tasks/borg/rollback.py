@@ -6,7 +6,6 @@ read; what clients remember of the newer state, or they refuse the older one; a 
 killed on the way is ended by the same command.
 """
 
-import os
 import posixpath
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -50,7 +49,8 @@ class Move:
     `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
     None where no record tells; `before` those that are there now, with their names, None where none can be listed;
     `seen` those that records tell of at that point or before it: one that is not there then was gone before.
-    `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended.
+    `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended, and
+    `begun` that this or that holds borg's lock where it was killed.
     """
 
     to: int
@@ -61,6 +61,7 @@ class Move:
     tokens: tuple[str, ...] = field(default_factory=lambda: (secrets.token_hex(8),))
     half: bool = False
     seen: frozenset[str] = frozenset()
+    begun: bool = False
 
     @property
     def details(self) -> dict[str, object]:
@@ -100,6 +101,8 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
         move = replace(_back(target, point, before, known), seen=transactions.seen_by(told, point.transaction))
         yield from _foretold(target, move, known)
         question = f"Take the repository of {name} back to transaction {point.transaction}?"
+    if move.begun:
+        yield from (f"{name}: {each}" for each in _at_it(known))
     if not ask(question):
         yield f"{name}: nothing was changed"
         return
@@ -131,9 +134,16 @@ def place(target: Target) -> tuple[Files, str]:
 
 
 def _stands(target: Target, files: Files, folder: str) -> object:
-    """Return what differs once anybody has changed the repository, or set something of it aside."""
-    mark = target.session.storage_of(target.app).marks((target.app,))[0]
-    return mark, frozenset(set_aside.segments(files, folder)), tuple(set_aside.folders(files, folder))
+    """Return what differs once anybody changed the repository, set something of it aside, or ended what was begun."""
+    storage = target.session.storage_of(target.app)
+    mark = storage.marks((target.app,))[0]
+    begun = ledger(storage.read_history(target.app), datetime.now(UTC)).unfinished
+    return (
+        mark,
+        tuple(str(each.details.get(TOKEN)) for each in begun),
+        frozenset(set_aside.segments(files, folder)),
+        tuple(set_aside.folders(files, folder)),
+    )
 
 
 def _line(point: Point) -> str:
@@ -150,6 +160,13 @@ def _listed(target: Target) -> Generator[str, None, dict[str, str] | None]:
         return None
 
 
+def _at_it(known: Ledger) -> Iterator[str]:
+    """Yield who began what this goes on with: only a person knows whether that run is gone."""
+    for each in known.unfinished:
+        if each.details.get("of") == "rollback":
+            yield f"{each.operator or 'somebody'} began it at {each.time:%Y-%m-%d %H:%M} UTC; go on if that run is gone"
+
+
 def _begun(known: Ledger) -> Record | None:
     """Return the announcement of a rollback that has not ended."""
     return next((each for each in reversed(known.unfinished) if each.details.get("of") == "rollback"), None)
@@ -164,7 +181,12 @@ def _back(target: Target, point: Point, before: dict[str, str] | None, known: Le
     if begun.details.get(UNDID) or begun.details.get(TO) != point.transaction:
         raise _not_ended(target, begun)
     return Move(
-        point.transaction, str(begun.details[ASIDE]), point.archive_ids, _ids_before(begun), tokens=_tokens(begun)
+        point.transaction,
+        str(begun.details[ASIDE]),
+        point.archive_ids,
+        _ids_before(begun),
+        tokens=_tokens(begun),
+        begun=True,
     )
 
 
@@ -182,6 +204,7 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
             (*_tokens(begun), *(each for half in _half(known, begun.details[UNDID]) for each in _tokens(half))),
             bool(_half(known, begun.details[UNDID])),
             next((each.seen for each in undoable if each.aside == begun.details[UNDID]), frozenset()),
+            begun=True,
         )
     if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
         raise _not_ended(target, begun)  # it has moved nothing yet
@@ -193,7 +216,7 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
     last = undoable[-1]
     aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
     own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen)
-    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)), half=True)
+    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)), half=True, begun=True)
 
 
 def _half(known: Ledger, aside: object) -> list[Record]:
@@ -242,16 +265,17 @@ def _announce(target: Target, move: Move) -> None:
 
 def _moved(files: Files, folder: str, move: Move, name: str) -> Iterator[str]:
     aside = posixpath.join(posixpath.dirname(folder), move.aside)
-    with transactions.locked(files, folder, f"cloudbackup-rollback.{os.getpid()}-0"):
-        if move.undid:
-            undid = posixpath.join(posixpath.dirname(folder), move.undid)
-            if move.half:
-                set_aside.take_rest(files, folder, move.to, undid, aside)
-            count = set_aside.bring_back(files, folder, move.to, undid, aside)
-            yield f"{name}: {count} segments brought back from {undid}; what was there instead is in {aside}"
-            return
-        count = set_aside.take(files, folder, move.to, aside)
-    yield f"{name}: {count} segments moved to {aside}; --undo brings them back, --remove deletes them for good"
+    if not move.undid:
+        with transactions.locked(files, folder, begun=move.begun):
+            count = set_aside.take(files, folder, move.to, aside)
+        yield f"{name}: {count} segments moved to {aside}; --undo brings them back, --remove deletes them for good"
+        return
+    undid = posixpath.join(posixpath.dirname(folder), move.undid)
+    with transactions.locked(files, folder, begun=move.begun):
+        if move.half:
+            set_aside.take_rest(files, folder, move.to, undid, aside)
+        count = set_aside.bring_back(files, folder, move.to, undid, aside)
+    yield f"{name}: {count} segments brought back from {undid}; what was there instead is in {aside}"
 
 
 def _made_usable(target: Target, files: Files, folder: str) -> Iterator[str]:

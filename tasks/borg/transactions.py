@@ -4,14 +4,18 @@ A transaction's number is its last segment's, so a rollback lets the next ones t
 What a record told of a number counts only while no rollback has undone it since.
 """
 
+import os
 import posixpath
 import re
+import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from tasks.borg.client.break_lock import ROLLBACK
 from tasks.borg.client.runner import PLAIN, How, borg_words, environment, run_script
 from tasks.errors import RefusedError, UsageError
 from tasks.records.chronology import Placed, in_order
@@ -152,23 +156,44 @@ def unlike(foretold: Collection[str], there: Collection[str], known: Ledger) -> 
 
 
 @contextmanager
-def locked(files: Files, folder: str, holder: str) -> Iterator[None]:
+def locked(files: Files, folder: str, *, begun: bool) -> Iterator[None]:
     """Hold borg's exclusive lock of the repository in `folder` (borg's `locking.py`; without `borg with-lock`, which
     writes a transaction of its own). Raises RefusedError when somebody else has it.
+
+    What ends the block before its end leaves the lock: to a repository that is half taken back nobody may write, or
+    borg would clear away what is not committed in it. With `begun` the lock that a rollback left so is taken over.
     """
     lock = posixpath.join(folder, "lock.exclusive")
-    mine = posixpath.join(lock, holder)
-    if files.exists(lock):
-        raise RefusedError("the repository is locked", "wait for whoever works there, or see `inv borg.break-lock`")
+    mine = posixpath.join(lock, f"{ROLLBACK}{socket.gethostname()}.{os.getpid()}-0")
+    for left in files.names(lock) if files.exists(lock) else ():
+        if not (begun and left.startswith(ROLLBACK)) or _alive(left):
+            raise RefusedError("the repository is locked", "wait for whoever works there, or see `inv borg.break-lock`")
+        files.remove(posixpath.join(lock, left))
     files.make_directory(lock)
     files.write_new(mine, b"")
-    try:
-        if files.names(lock) != [holder] or SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))):
-            raise RefusedError("the repository is being read", "wait for whoever works there")
-        yield
-    finally:
+    if files.names(lock) != [posixpath.basename(mine)] or _is_read(files, folder):
         files.remove(mine)
         files.remove(lock)
+        raise RefusedError("the repository is being read", "wait for whoever works there")
+    yield
+    files.remove(mine)
+    files.remove(lock)
+
+
+def _is_read(files: Files, folder: str) -> bool:
+    return bool(SHARED.search(read_text(files, posixpath.join(folder, "lock.roster"))))
+
+
+def _alive(holder: str) -> bool:
+    """Tell whether the holder of a rollback's lock is another process of this machine that is at it still."""
+    host, _, process = holder.removeprefix(ROLLBACK).rpartition(".")
+    pid = process.partition("-")[0]
+    if host != socket.gethostname() or pid == str(os.getpid()):
+        return False
+    try:
+        return b"rollback" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:

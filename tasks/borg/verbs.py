@@ -313,6 +313,7 @@ def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
     if not found:
         yield f"{app.label}: nobody holds the repository"
     yield from (f"{app.label}: locked by {holder.told(repository.url)}" for holder in found)
+    lock.refuse_rollback(app.name, found)
     lock.refuse_alive(repository, found)
     if not ask(f"Break the lock of {app.label}? If a backup is running, it can destroy the repository."):
         yield f"{app.label}: the lock stays"

@@ -11,15 +11,17 @@ Nothing in them is lost until `borg.rollback --remove`: `--undo` brings back wha
 import configparser
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from tasks.errors import RefusedError
 from tasks.remote.files import Files, FilesError
 
 MARK = ".before-rollback-"
 UNTIL = ".until-"
 _LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
 _AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
+_TAKEN = "complete"  # stands in a folder once all that a rollback moves is in it
 _CLEARED = "moved-out"  # stands in a folder once everything that came later has been moved there
 _SEGMENTS = 1000  # borg's own number of segments in a folder below `data`, where `config` says no other
 
@@ -44,39 +46,64 @@ def folders(files: Files, folder: str) -> list[str]:
 def take(files: Files, folder: str, transaction: int, aside: str) -> int:
     """Move what came after a transaction into the folder `aside`; return how many segments lie there then.
 
-    The highest segments go first, so that what is left is whole at every moment. Done again, it goes on.
+    The highest segments go first, so that what is left is whole at every moment. Done again, it goes on; once all were
+    moved, it leaves what somebody wrote since where it is. Raises RefusedError where somebody wrote in between.
     """
     files.make_directory(aside)
     there = set(files.names(aside))
-    if "config" not in there:
-        files.write_new(posixpath.join(aside, "config"), files.read(posixpath.join(folder, "config")))
-    for name in filter(_AUXILIARY.fullmatch, files.names(folder)):
-        if name in there:  # made by borg since this was begun; it makes them again
-            files.remove(posixpath.join(folder, name))
-        else:
-            _move(files, posixpath.join(folder, name), posixpath.join(aside, name))
+    if _TAKEN in there:
+        return _count(there)
+    if _written_since(files, folder, there):
+        raise RefusedError(
+            "somebody wrote into the repository while a rollback was half done",
+            f"`inv borg.rollback --app {posixpath.basename(folder)} --undo` brings back what was there; what was "
+            "written since is set aside",
+        )
+    for name in ("config", "transactions"):
+        if name not in there and (files.exists(posixpath.join(folder, name)) or name == "config"):
+            files.write_new(posixpath.join(aside, name), files.read(posixpath.join(folder, name)))
+    _take_auxiliary(files, folder, aside, there)
     for number, path in sorted(segments(files, folder).items(), reverse=True):
         if number > transaction:
             _move(files, path, posixpath.join(aside, str(number)))
-    _cut_log(files, folder, transaction, aside)
-    return sum(name.isdigit() for name in files.names(aside))
+    log = posixpath.join(folder, "transactions")
+    if text := read_text(files, log):
+        lines = (line for line in text.splitlines(keepends=True) if _number(line) <= transaction)
+        files.replace(log, "".join(lines).encode())
+    files.write_new(posixpath.join(aside, _TAKEN), b"")
+    return _count(files.names(aside))
 
 
-def _cut_log(files: Files, folder: str, transaction: int, aside: str) -> None:
-    log, whole = posixpath.join(folder, "transactions"), posixpath.join(aside, "transactions")
-    text = read_text(files, log)
-    if not text:
-        return
-    if not files.exists(whole):
-        files.write_new(whole, text.encode())
-    lines = (line for line in text.splitlines(keepends=True) if _number(line) <= transaction)
-    files.replace(log, "".join(lines).encode())
+def _take_auxiliary(files: Files, folder: str, aside: str, there: Collection[str]) -> None:
+    """Move what borg keeps beside the segments. What it made since this was begun goes; it makes it again."""
+    for name in filter(_AUXILIARY.fullmatch, files.names(folder)):
+        if name in there:
+            files.remove(posixpath.join(folder, name))
+        else:
+            _move(files, posixpath.join(folder, name), posixpath.join(aside, name))
+
+
+def _count(names: Iterable[str]) -> int:
+    return sum(name.isdigit() for name in names)
+
+
+def _written_since(files: Files, folder: str, taken: Iterable[str]) -> int | None:
+    """Return the first of the segments that were taken already where the repository has segments from there on."""
+    first = min((int(name) for name in taken if name.isdigit()), default=None)
+    return first if first is not None and any(number >= first for number in segments(files, folder)) else None
 
 
 def take_rest(files: Files, folder: str, transaction: int, aside: str, instead: str) -> None:
-    """End a `take` into `aside` that was ended in the middle, before `bring_back` brings all of it back."""
-    if files.exists(aside) and not files.exists(instead):
-        take(files, folder, transaction, aside)
+    """End a `take` into `aside` that was ended in the middle, before `bring_back` brings all of it back.
+
+    What somebody wrote since, who broke the lock, goes to `instead`.
+    """
+    if not files.exists(aside) or files.exists(posixpath.join(instead, _CLEARED)):
+        return
+    there = files.names(aside)
+    if _TAKEN not in there and (first := _written_since(files, folder, there)):
+        take(files, folder, first - 1, instead)
+    take(files, folder, transaction, aside)
 
 
 def bring_back(files: Files, folder: str, transaction: int, aside: str, instead: str) -> int:

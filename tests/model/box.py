@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tasks.borg.client.break_lock import ROLLBACK
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tests.model.memory import MemoryFiles
@@ -60,12 +61,18 @@ class Box:
         return True
 
     def unlock(self) -> None:
-        """Break the lock of whoever was killed."""
+        """Break the lock of whoever was killed; a rollback keeps its own."""
         files, lock = self.repository.files, f"{SHOP}/lock.exclusive"
+        if self.locked():
+            return
         for name in list(files.tree.get(lock, ())):
             files.drop(f"{lock}/{name}")
         if files.exists(lock):
             files.drop(lock)
+
+    def locked(self) -> bool:
+        """Tell whether a rollback holds the lock."""
+        return any(name.startswith(ROLLBACK) for name in self.repository.files.tree.get(f"{SHOP}/lock.exclusive", ()))
 
     def announced(self) -> int:
         """Return how many announcements there are."""

@@ -100,7 +100,7 @@ class Play(Truth):
 
     def steal(self, which: int) -> None:
         """Drop an archive with the host's own key."""
-        if names := self.place.names():
+        if names := self._reachable():
             self.honest = False
             key = self.place.id_of(names[which % len(names)])
             self.place.steal(names[which % len(names)])
@@ -113,13 +113,13 @@ class Play(Truth):
         self.honest = False
         self.world.now += timedelta(seconds=5)
         name = str(ArchiveName("shop", source, self.world.now))
-        if name not in self.place.names():
+        if not self.place.locked() and name not in self.place.names():
             self.forged.add(self.place.forge(name))
             self.after()
 
     def replace(self, which: int) -> None:
         """Put another archive in the place of one."""
-        if names := self.place.names():
+        if names := self._reachable():
             name = names[which % len(names)]
             announced = self.place.id_of(name) not in self.forged | set(self.made)
             self.steal(which)
@@ -130,12 +130,16 @@ class Play(Truth):
 
     def overwrite(self, which: int, rot: bool = False) -> None:
         """Write an object again, by a thief, or by a disk that flips bits."""
-        ours = [name for name in self.place.names() if self.place.id_of(name) in self.made]
+        ours = [name for name in self._reachable() if self.place.id_of(name) in self.made]
         if ours and self.place.overwrite(ours[which % len(ours)], rot):
             self.honest = False
             if not rot:
                 self.overwritten |= {self.place.id_of(ours[which % len(ours)])} & self.counted
             self.after()
+
+    def _reachable(self) -> list[str]:
+        """Return the archives that a thief's borg reaches: it waits for locks as any other."""
+        return [] if self.place.locked() else self.place.names()
 
     def clock(self, who: str, minutes: int) -> None:
         """Set an operator's clock wrong, or right again."""

@@ -143,3 +143,16 @@ def test_what_was_dropped_is_not_freed_while_what_stays_is_not_good() -> None:
     )
     play.compact("ann", force=True)
     assert "no good archive of files is there" in play.said
+
+
+def test_nobody_writes_while_a_rollback_is_half_done_and_it_is_gone_on_with() -> None:
+    play = played(BACKUP, BACKUP, ("rollback_to", "ann", 2, [], 9), ("backup", "bob", "files"), ("steal", 0))
+    assert play.place.locked()
+    play.undo("bob")
+    assert not play.place.locked()
+    assert len(play.place.listed()) == 3
+
+
+def test_a_rollback_that_somebody_else_ended_meanwhile_is_not_gone_on_with() -> None:
+    play = played(BACKUP, ("rollback", "ann", 5, [], 7), ("rollback_to", "ann", 0, [("rollback", "bob", 90)]))
+    assert "changed the repository while the question waited" in play.said

@@ -10,6 +10,7 @@ from tasks.borg.apps import Opened
 from tasks.borg.refusals import refusals
 from tasks.inventory.inventory import Inventory
 from tasks.records.chronology import AHEAD
+from tasks.records.ledger import ledger
 from tasks.run.session import Session
 from tasks.storage.repository import Side
 from tests.model.world import World
@@ -109,6 +110,12 @@ class Truth:
         who, self.world.who = self.world.who, "eve"
         try:
             opened = self.opened()
+            if self.place.locked():
+                unfinished = ledger(
+                    opened.session.storage_of(self.app).read_history(self.app), self.world.now
+                ).unfinished
+                assert any(each.details.get("of") == "rollback" for each in unfinished), "nobody tells of the lock"
+                return
             found = guard.look(opened.session, self.app, opened.repository, patience=guard.AT_ONCE)
             kinds = {each.kind for each in refusals(found, found.ids)}
         finally:

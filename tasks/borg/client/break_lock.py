@@ -21,6 +21,7 @@ from tasks.remote.host import Host
 from tasks.remote.script import Script, Words
 from tasks.storage.repository import Repository
 
+ROLLBACK = "cloudbackup-rollback-"  # begins the name of whoever holds the lock for a rollback
 _HOLDER = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)-[0-9a-f]+")
 
 
@@ -44,8 +45,15 @@ class Holder:
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}{', which reads' if self.reads else ''}"
 
+    @property
+    def rollback(self) -> bool:
+        """Whether it is a rollback of ours, which leaves its lock where it is killed."""
+        return self.host.startswith(ROLLBACK)
+
     def told(self, url: str) -> str:
         """Return who that is for a person, of the repository at `url`."""
+        if self.rollback:
+            return f"a rollback (process {self.pid} on {self.host.removeprefix(ROLLBACK)})"
         return f"{self}, the storage's borg serve" if url.startswith("ssh://") else str(self)
 
 
@@ -91,6 +99,15 @@ def _readers(files: Files, roster: str) -> tuple[Holder, ...]:
         raise
     except AnswerError:
         return ()
+
+
+def refuse_rollback(app: str, found: tuple[Holder, ...]) -> None:
+    """Raise RefusedError when a rollback holds the lock: in a repository half taken back, nobody may write."""
+    if any(holder.rollback for holder in found):
+        raise RefusedError(
+            f"{app}: a rollback that has not ended holds the lock: who writes now could destroy what it moves",
+            f"the same rollback, run again, ends it; `inv borg.rollback --app {app} --undo` takes it back",
+        )
 
 
 def refuse_alive(repository: Repository, found: tuple[Holder, ...]) -> None:

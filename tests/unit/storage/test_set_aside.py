@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import RefusedError
 from tasks.remote.files import LocalFiles
 from tasks.storage import set_aside
 from tasks.storage.set_aside import bring_back, folders, take
@@ -105,3 +106,27 @@ def test_a_whole_folder_is_removed_and_no_link_followed(tmp_path: Path) -> None:
     set_aside.remove(LocalFiles(), str(aside))
     assert not aside.exists()
     assert (elsewhere / "kept").exists()
+
+
+def test_what_was_written_into_a_repository_half_taken_back_is_kept_apart(repository: Path) -> None:
+    """By somebody who broke the lock; the numbers are those of segments that were moved already."""
+    before, files = content(repository), LocalFiles()
+    aside, instead = f"{repository}.before-rollback-A", f"{repository}.before-rollback-B"
+    with pytest.raises(Killed):
+        take(Dying(6), str(repository), 5, aside)
+    assert (Path(aside) / "1003").exists()
+    (repository / "data/1/1003").write_text("a backup's")
+    with pytest.raises(RefusedError, match="--undo"):
+        take(files, str(repository), 5, aside)
+    set_aside.take_rest(files, str(repository), 5, aside, instead)
+    bring_back(files, str(repository), 5, aside, instead)
+    assert content(repository) == before
+    assert (Path(instead) / "1003").read_text() == "a backup's"
+
+
+def test_once_all_was_moved_what_is_written_since_stays(repository: Path) -> None:
+    aside = f"{repository}.before-rollback-A"
+    take(LocalFiles(), str(repository), 5, aside)
+    (repository / "data/0/6").write_text("a backup's")
+    take(LocalFiles(), str(repository), 5, aside)
+    assert (repository / "data/0/6").read_text() == "a backup's"
