@@ -129,7 +129,7 @@ class Inv(Program):
     def refuse(self) -> None:
         """Raise ParseError for an option of Invoke's that is not for these tasks."""
         for name, instead in REFUSED.items():
-            if self.args[name].value:
+            if name in self.args and self.args[name].value:  # a program that brings its tasks has fewer
                 raise ParseError(f"--{name} is an option of Invoke's that is not for these tasks: {instead}")
 
     def no_tasks_given(self) -> None:

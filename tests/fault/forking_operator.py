@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from typing import Any, NoReturn
 
 import paramiko
@@ -107,6 +108,9 @@ def operate(order: dict[str, Any], trace: int) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 98
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -16,6 +16,7 @@ from tasks.app.checks import checks
 from tasks.borg.announcement import ANNOUNCED
 from tasks.inventory import load
 from tasks.records.ledger import ledger
+from tasks.remote.ssh import fingerprint
 from tasks.run.session import Session
 from tests.fault.killed import Forking, content, forking
 from tests.integration.attack.support import Scene
@@ -71,6 +72,10 @@ def place(scene: Scene, tmp_path: Path) -> Iterator[Place]:
     place.restore()
 
 
+def shop(scene: Scene) -> Path:
+    return scene.lab.inventory / "apps/shop.yml"
+
+
 def report(scene: Scene) -> str:
     return Operator(scene.lab.inventory).inv("report", "--app", "shop").stdout
 
@@ -83,7 +88,9 @@ def checked(scene: Scene) -> str:
 
 
 def unfinished(scene: Scene) -> list[str]:
-    """Return what was announced of shop, and has not ended."""
+    """Return what was announced of shop, and has not ended; nothing once shop is out of the inventory."""
+    if not shop(scene).exists():
+        return []
     with Session(load(scene.lab.inventory)) as session:
         app = session.inventory.app("shop")
         known = ledger(session.storage_of(app).read_history(app))
@@ -132,6 +139,7 @@ VERBS = {
         5,
         passphrase="other",
     ),
+    "remove": Verb(("app.remove", "--app=shop", "--yes"), "remove", 4),
     "renew": Verb(("borg.renew", "--app=shop", "--yes"), "renew", 10),
 }
 
@@ -167,6 +175,43 @@ def test_killed_before_any_step_it_is_told_and_ended_by_the_same_command(
         assert end.code == 0, end
         if verb.passphrase:
             (scene.lab.folder / "operator/secrets/shop").write_text(verb.passphrase)
-        assert checked(scene) == ""
+        assert name == "remove" or checked(scene) == ""
         assert stop > verb.least, end.steps
     assert len(seen) >= verb.least - 2
+
+
+def test_an_app_that_is_added_is_told_of_from_its_file_on_and_ended_by_the_same_command(
+    place: Place, program: Forking
+) -> None:
+    scene, lab = place.scene, place.scene.lab
+    host = lab.apps["shop"]
+    words = ["app.add", "--app=shop", "--host=127.0.0.1", f"--ssh-port={host.port}", f"--key={lab.operator_key}"]
+    words += [f"--fingerprint={fingerprint(host.host_key)}", f"--files={host.files}", "--yes"]
+    environment = Operator(lab.inventory).environment()
+    told = 0
+    for stop in range(1, 200, 1 if EVERY else 4):
+        place.restore()
+        begin_anew(place)
+        for path in (shop(scene), lab.folder / "operator/secrets/shop", host.home / ".ssh/cloudbackup_shop"):
+            path.unlink()
+        keys = lab.box.home() / ".ssh/authorized_keys"
+        keys.write_text("".join(line for line in keys.open() if "--append-only" not in line))
+        before = place.content()
+        end = program.run(environment, words, stop)
+        if not end.killed:
+            break
+        at = f"{end.steps}\n{end.printed}"
+        if shop(scene).exists():
+            strict = Operator(lab.inventory).inv("report", "--app", "shop", "--strict")
+            assert strict.returncode != 0 or checked(scene), at
+            told += 1
+        else:
+            assert place.content() == before, at
+        again = program.run(environment, words)
+        assert again.code == 0, (at, again)
+    assert end.code == 0, end
+    assert told > 3
+    done = Operator(lab.inventory).inv("report", "--app", "shop")
+    assert " ok " in done.stdout, done
+    assert "never" not in done.stdout, done
+    assert checked(scene) == ""
