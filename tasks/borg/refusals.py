@@ -16,10 +16,8 @@ from tasks.records.chronology import AHEAD, in_order
 from tasks.records.ledger import Ledger, ledger
 from tasks.records.record import UNCHANGED, Record, Records
 from tasks.records.verdict import SAVING
+from tasks.sources.kinds import KINDS
 from tasks.storage.state import State
-
-MUST_BE_PROVEN = ("mariadb",)  # a database's archive is worth something only when a server was seen to start on it
-
 
 FORCE, ACCEPT = "--force", "report.accept"
 LOOK = "`inv report --app {app}` and `inv borg.list --app {app}` show more; `inv borg.rollback --app {app}` undoes it"
@@ -181,9 +179,9 @@ def _stale(found: Evidence) -> Iterable[Doubt]:
 
 
 def _unproven(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
-    for source in MUST_BE_PROVEN:
+    for source in found.app.sources:
         own = {archive.id for archive in found.of(source)}
-        if source in found.app.sources and own and not own & set(left) & found.known.proven:
+        if KINDS[source].must_be_proven and own and not own & set(left) & found.known.proven:
             yield Doubt(f"no proven backup of {source} would remain", frozenset({source}), "unproven")
 
 

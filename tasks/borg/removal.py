@@ -21,16 +21,17 @@ from tasks.borg.guard import Patience
 from tasks.borg.refusals import FORCE, REFUSALS, Evidence, refusals
 from tasks.borg.retention import Plan, plan_by_verdict
 from tasks.errors import AppError, RefusedError, UsageError
-from tasks.inventory.models import App, Source
+from tasks.inventory.models import App
 from tasks.records.chronology import texts
 from tasks.records.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, REMOVING, TOKEN, UNFINISHED_YET, carrying
 from tasks.records.record import Record, operator_name
 from tasks.run.session import Session
+from tasks.sources.kinds import KINDS
 from tasks.storage.repository import Repository
 
 OLD_CHECKPOINT = timedelta(days=1)
 Step = Callable[[str], None]
-# Of the backups that stay and all archives of binary logs: the names of those that are needed, since a time or ever.
+# Of the archives that stay of what is continued and all of the logs: the names of logs needed, since a time or ever.
 Chain = Callable[[Iterable[Archive], Iterable[Archive], datetime | None], Collection[str]]
 
 
@@ -49,7 +50,7 @@ class Choice:
     """What is to go, and of a prune the plan of each source."""
 
     removed: tuple[Archive, ...] = ()
-    plans: Mapping[Source, Plan] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -140,39 +141,36 @@ def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None =
     """Return what `keep` lets go of the named sources, all when none is named.
 
     What stays besides: the newest good archive, the newest that a drill proved, one that a backup made whose own record
-    is still to come (it reads it back first), and what `chain` says that kept backups need of the binary logs; without
-    it nothing of them goes.
+    is still to come (it reads it back first), and what `chain` says that kept backups need of the logs that continue
+    them; without it nothing of those goes.
     """
-    plans: dict[Source, Plan] = {}
+    plans: dict[str, Plan] = {}
     for source in found.app.sources:
         rules = found.app.keep.of(source) if found.app.keep else None
-        if rules is not None and (not sources or source in sources):
-            own = found.of(source)
-            spared = _last_proven(own, found) | _unrecorded(own, found)
-            plans[source] = plan_by_verdict(own, rules, found.now, found.good, spared)
-    plans = _chain_kept(found, plans, chain)
+        base = KINDS[source].continues
+        if rules is None or (sources and source not in sources) or (base and chain is None):
+            continue
+        own = found.of(source)
+        spared = _last_proven(own, found) | _unrecorded(own, found)
+        plans[source] = plan_by_verdict(own, rules, found.now, found.good, spared)
+        if base and chain:
+            bases = plans[base].kept if base in plans else found.of(base)
+            plans[source] = _with_needed(
+                plans[source], chain(bases, own, found.now - rules.within if rules.within else None)
+            )
     removed = [archive for each in plans.values() for archive in each.removed]
     removed += [each for each in found.listing.checkpoints if _forgotten(each, found)]
     return Choice(tuple(removed), plans)
 
 
-def _chain_kept(found: Evidence, plans: dict[Source, Plan], chain: Chain | None) -> dict[Source, Plan]:
-    """Return the plans without those binary logs that a kept backup of the server needs to go forward from."""
-    binlog = plans.get("binlog")
-    if binlog is None or chain is None:
-        return {source: each for source, each in plans.items() if source != "binlog"}
-    bases = plans["mariadb"].kept if "mariadb" in plans else found.of("mariadb")
-    rules = found.app.keep.of("binlog") if found.app.keep else None
-    since = found.now - rules.within if rules and rules.within else None
-    names = chain(bases, (*binlog.kept, *binlog.removed), since)
-    needed = [archive for archive in binlog.removed if archive.name in names]
-    return plans | {
-        "binlog": Plan(
-            kept=tuple(sorted((*binlog.kept, *needed), key=lambda archive: archive.start)),
-            removed=tuple(archive for archive in binlog.removed if archive not in needed),
-            rules={**binlog.rules, **{archive.id: "chain" for archive in needed}},
-        )
-    }
+def _with_needed(plan: Plan, needed: Collection[str]) -> Plan:
+    """Return the plan of logs without those that a kept archive of what they continue needs to go forward from."""
+    spared = [archive for archive in plan.removed if archive.name in needed]
+    return Plan(
+        kept=tuple(sorted((*plan.kept, *spared), key=lambda archive: archive.start)),
+        removed=tuple(archive for archive in plan.removed if archive not in spared),
+        rules={**plan.rules, **{archive.id: "chain" for archive in spared}},
+    )
 
 
 def intend_delete(target: Target, names: Sequence[str], *, force: bool = False) -> Intention:

@@ -33,6 +33,7 @@ from tasks.borg.rollback import Wanted
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.records.ledger import ANNOUNCED, ENDS, ledger
 from tasks.remote.secret import Secret
+from tasks.sources.kinds import READ_BY_BORG
 from tasks.storage import set_aside
 from tasks.storage.repository import Repository
 from tasks.units import size
@@ -84,10 +85,10 @@ def _vouch(opened: Opened, note: Note) -> None:
 def save_files(opened: Opened) -> Lines:
     """Save the app's files. Use the host's side."""
     app = opened.app
-    options = files_of(app, str(ArchiveName(app.name, "files", datetime.now(UTC))))
+    options = files_of(app, str(ArchiveName(app.name, READ_BY_BORG.name, datetime.now(UTC))))
     with noted(opened.session, app, "create") as note:
         made = make(opened.session, app, opened.repository, options)
-        note.values |= {"source": "files", "archive": made.archive, "archive_id": made.id}
+        note.values |= {"source": READ_BY_BORG.name, "archive": made.archive, "archive_id": made.id}
         note.values |= {"size": made.size, "stored": made.stored, "outcome": made.verdict.status}
         note.add(made.verdict.details)
         if made.verdict.status != "ok":
@@ -355,7 +356,7 @@ def _chosen(opened: Opened, wanted: str, source: str = "") -> tuple[Archive, boo
     app, listing = opened.app, archives(opened.repository)
     known = known_ids(opened.session.storage_of(app).read_history(app))
     if wanted == LATEST:
-        found = latest(listing, app.name, source or ("files" if app.files else app.sources[0]), known)
+        found = latest(listing, app.name, source or app.sources[0], known)
         return found.archive, True, found.said
     named = next((archive for archive in listing.archives if archive.name == wanted), None)
     if named is None:

@@ -23,6 +23,7 @@ from tasks.run.retry import RETRIED, waiting
 from tasks.run.session import Session
 from tasks.run.view import View
 from tasks.sources import registry
+from tasks.sources.kinds import logs_alone
 from tasks.storage.repository import Side
 
 LOOK = How(lock_wait=60, timeout=300)
@@ -35,7 +36,7 @@ class AppBackup:
         self.session = session
         self.app = app
         self.view = view
-        self.alone = list(chosen) == ["binlog"]
+        self.alone = logs_alone(chosen)
         self.waiting = list(chosen)
         self.retries = session.inventory.defaults.retries
         self.faults: dict[str, tuple[str, ...]] = {}  # what each source met in the tries before
@@ -59,7 +60,7 @@ class AppBackup:
         return self.tried
 
     def _around(self) -> AbstractContextManager[None]:
-        """Return what runs `before` and `after`. Not for binary logs alone: nobody stops an app every five minutes."""
+        """Return what runs `before` and `after`. Not for logs alone: nobody stops an app every five minutes."""
         return nullcontext() if self.alone else around(self.app, self.session.host(self.app))
 
     def _try(self) -> None:

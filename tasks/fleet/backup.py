@@ -16,6 +16,7 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources import registry
+from tasks.sources.kinds import logs_alone
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def show(folder: str, options: Options) -> None:
     """Print what a backup would run, secrets hidden. Asks the hosts, changes nothing. Raises CloudbackupError."""
     with Session(load(Path(folder))) as session:
         for app in _selected(session, options):
-            alone = _sources(app, options) == ["binlog"]
+            alone = logs_alone(_sources(app, options))
             for words, when in () if alone else ((app.before, "before"), (app.after, "after")):
                 for command in words:
                     print(f"# {app.name} on {app.host}, {when} the backup\n{' '.join(command)}\n")

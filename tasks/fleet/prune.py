@@ -11,7 +11,7 @@ from tasks.borg.removal import Intention, Target
 from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
 from tasks.inventory import load
-from tasks.inventory.models import SOURCES, App
+from tasks.inventory.models import App
 from tasks.mariadb.binlog_retention import needed_by_chain
 from tasks.run import clocks
 from tasks.run.notices import Notices, Scope
@@ -20,6 +20,7 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
+from tasks.sources.kinds import KINDS
 from tasks.storage.repository import Side
 
 WHOLE = ""  # the source of what is done to a whole repository
@@ -98,8 +99,8 @@ def _carried_out(
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     for source in options.sources:
-        if source not in SOURCES:
-            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(SOURCES)}")
+        if source not in KINDS:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(KINDS)}")
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if app.keep is not None)
     for app in apps:

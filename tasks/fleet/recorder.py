@@ -14,6 +14,7 @@ from tasks.records.suspect import unlike
 from tasks.records.verdict import SUSPECT, UNLISTED
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
+from tasks.sources.kinds import is_log
 
 DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
 
@@ -57,7 +58,7 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
     details["config_sha256"] = state.config_sha256
     if found.doubts:
         details[DOUBTS] = [doubt.text for doubt in found.doubts]
-    if outcome.source != "binlog":  # they come every few minutes, and each record would hold the ids of all of them
+    if not is_log(outcome.source):  # they come every few minutes, and each record would hold the ids of all of them
         details["archive_ids"] = ids
     if not encryption.is_encrypted(found.listing.encryption):
         said = (encryption.fault(outcome.app, found.listing.encryption).removeprefix(f"{outcome.app}: "),)

@@ -36,6 +36,7 @@ from tasks.inventory.values import (
     User,
     Words,
 )
+from tasks.sources.kinds import BINLOG, FILES, KINDS, MARIADB, is_log
 
 __all__ = [
     "App",
@@ -59,11 +60,7 @@ __all__ = [
     "StorageBox",
 ]
 
-Source = Literal["files", "mariadb", "binlog"]
 COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
-
-
-SOURCES: tuple[Source, ...] = ("files", "mariadb", "binlog")
 
 
 def _something_kept(*others: str) -> dict[str, Any]:
@@ -102,19 +99,19 @@ class KeepRules(Strict):
 class Keep(KeepRules):
     """How many archives of each source stay; a source may have rules of its own in place of the others."""
 
-    model_config = ConfigDict(json_schema_extra=_something_kept(*SOURCES))
+    model_config = ConfigDict(json_schema_extra=_something_kept(*KINDS))
 
     files: KeepRules | None = Field(None, description="rules for the files alone")
     mariadb: KeepRules | None = Field(None, description="rules for the MariaDB server alone")
     binlog: KeepRules | None = Field(None, description="rules for the binary logs alone")
 
-    def of(self, source: Source) -> KeepRules | None:
+    def of(self, source: str) -> KeepRules | None:
         """Return the rules for a source; None when nothing is said of it, so that nothing of it is ever pruned."""
         own: KeepRules | None = getattr(self, source)
         return own or (self if self.keeps_something else None)
 
     def _enough(self) -> bool:
-        return self.keeps_something or any(getattr(self, source) for source in SOURCES)
+        return self.keeps_something or any(getattr(self, source) for source in KINDS)
 
 
 class Defaults(Strict):
@@ -212,7 +209,7 @@ class MariaDB(Strict):
 class AppFile(Strict):
     """apps/<app>.yml: one app."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["files"]}, {"required": ["mariadb"]}]})
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in KINDS if not is_log(key)]})
 
     host: Target = Field(description="[user@]host as in ssh, or local")
     ssh: SshOptions = Field(SshOptions(), description="how to reach the host, beyond what ~/.ssh/config says")
@@ -252,13 +249,13 @@ class App(AppFile):
     compression: Compression
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[str, ...]:
         """What is backed up of this app, in the order in which it is done."""
         mariadb = self.mariadb
-        wanted: dict[Source, bool] = {
-            "files": self.files is not None,
-            "mariadb": mariadb is not None,
-            "binlog": mariadb is not None and mariadb.binlog,
+        wanted: dict[str, bool] = {
+            FILES.name: self.files is not None,
+            MARIADB.name: mariadb is not None,
+            BINLOG.name: mariadb is not None and mariadb.binlog,
         }
         return tuple(source for source, present in wanted.items() if present)
 

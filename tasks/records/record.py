@@ -25,7 +25,7 @@ from tasks.answers import (
     read,
     typed,
 )
-from tasks.inventory.models import SOURCES
+from tasks.sources.kinds import KINDS
 
 VERSION = 1
 LONGEST = 32 << 20  # bytes of one record: one that tells of 100,000 archives has some 7 MB
@@ -33,7 +33,7 @@ NEWEST = 30  # records of each kind that are read unless told otherwise
 HISTORY = 130  # of each kind for what shows history: daily backups of some four months
 UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest of a day stands for all
 _NAME = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(?P<kind>.+)-[0-9a-f]{4}\.json")
-_SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(SOURCES)})(?P<failed>-failed)?")
+_SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(KINDS)})(?P<failed>-failed)?")
 _DAY = len("2026-11-22")
 Outcome = Literal["ok", "warning", "suspect", "incomplete", "failed"]  # best first; see verdict.py
 

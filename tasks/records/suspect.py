@@ -15,6 +15,7 @@ from statistics import median
 from tasks import units
 from tasks.records.record import Record, Records
 from tasks.records.verdict import SAVING, verdict_of, verdicts
+from tasks.sources.kinds import is_log
 
 COMPRESSED = "compressed"  # in a record's details: bytes of all that the archive holds, compressed
 FILES, TABLES = "files", "tables"  # in a record's details: how many, or a list of them
@@ -36,7 +37,6 @@ LEAST = 100_000  # and never below so many: what borg notes of the files themsel
 ALIKE = 0.7  # what was replaced before, and was at least so much of what is replaced now, makes it usual
 NEARLY_WHOLE = 0.7  # of the whole replaced is far more than usual, whatever a backup adds as a rule
 COMPRESSIBLE = 0.8  # data that compresses to less than this share shows by it whether it was encrypted
-UNJUDGED = ("binlog",)  # sources whose archives differ in size by nature
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
     archive that a person accepted: the present state is right then, however few backups there are since.
     """
     now = _numbers(made)
-    if now is None or made.source in UNJUDGED:
+    if now is None or is_log(made.source):
         return ()
     past, accepted = _predecessors(made, records)
     since = past[accepted:]

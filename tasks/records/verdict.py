@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tasks.records.record import Record, Records
+from tasks.sources.kinds import READ_BY_BORG
 
 Status = Literal["ok", "incomplete", "suspect"]
 
@@ -104,7 +105,7 @@ def verdict_of(record: Record) -> Verdict:
 def _warned(record: Record, error: str) -> Verdict:
     if any(each in error for each in HARMLESS):
         return Verdict()
-    if record.source == "files" and UNHEARD not in error:
+    if record.source == READ_BY_BORG.name and UNHEARD not in error:
         return Verdict(1, (error,))
     return Verdict(suspect=(error,))
 

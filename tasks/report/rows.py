@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from tasks.inventory.models import App, Source
+from tasks.inventory.models import App
 from tasks.records.record import Record
 
 Status = Literal["failed", "missing", "incomplete", "suspect", "late", "unknown", "ok"]
@@ -22,7 +22,7 @@ class Expected:
     app: str
     host: str
     storage: str
-    source: Source
+    source: str
     max_age: timedelta
     binlog: bool = False
 
@@ -59,7 +59,7 @@ class Row:
     app: str
     host: str
     storage: str
-    source: Source
+    source: str
     status: Status
     archive: str | None = None
     last: datetime | None = None

@@ -12,12 +12,12 @@ TASKS = CHECKOUT / "tasks"
 LEAVES = {"answers", "crash", "errors", "cli", "files", "terminal", "times", "units", "version"}
 """Modules that know no room, so every room may know them."""
 
-GROUND = {"inventory", "remote", "records"}
+GROUND = {"inventory", "remote", "records", "sources.kinds"}
 MAY_KNOW = {
-    "inventory": set(),
+    "inventory": {"sources.kinds"},
     "remote": set(),
     "notify": {"inventory", "remote"},
-    "records": {"inventory", "remote"},
+    "records": {"inventory", "remote", "sources.kinds"},
     "storage": GROUND,
     "run": {*GROUND, "storage", "notify"},
     "storagebox": {*GROUND, "storage", "run"},

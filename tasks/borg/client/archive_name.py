@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tasks.sources.kinds import KINDS
+
 TIME_FORMAT = "%Y-%m-%dT%H-%M-%S"
 _NAME = re.compile(
-    r"(?P<app>[a-z0-9][a-z0-9_.-]*)-(?P<source>files|mariadb|binlog)-(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII
+    rf"(?P<app>[a-z0-9][a-z0-9_.-]*)-(?P<source>{'|'.join(KINDS)})-(?P<time>\d{{4}}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII
 )
 _CHECKPOINT = re.compile(r"\.checkpoint(\.\d+)?$")  # borg 1.2 and 1.4, `is_checkpoint`
 

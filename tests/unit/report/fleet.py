@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tasks.inventory.models import Source
 from tasks.records.growth import daily_growth
 from tasks.records.record import Outcome, Record
 from tasks.report.rows import Expected, LeftOut, Report, Row, Status, StorageRow
@@ -45,7 +44,7 @@ APPS = [
     "baeckerei",
     "brauerei",
 ]
-WRONG: dict[tuple[str, Source], tuple[Status, str | None]] = {
+WRONG: dict[tuple[str, str], tuple[Status, str | None]] = {
     ("billing", "mariadb"): (
         "failed",
         "'backup'@'localhost' may not RELOAD: GRANT RELOAD ON *.* (docs/mariadb.md#what-the-account-needs) (since 20 Nov)",
@@ -66,7 +65,7 @@ def fleet() -> Report:
     records: dict[tuple[str, str], list[Record]] = {}
     for number, app in enumerate(APPS):
         chance = random.Random(app)  # noqa: S311
-        sources: tuple[Source, ...] = ("files",) if number % 4 == 2 else ("files", "mariadb")
+        sources: tuple[str, ...] = ("files",) if number % 4 == 2 else ("files", "mariadb")
         days = chance.choice((DAYS, DAYS, DAYS, 60, 20))
         for source in sources:
             storage = "vault" if number % 5 == 1 or app == "labor" else "box"
@@ -112,7 +111,7 @@ def with_copy(report: Report, app: str, storage: str) -> Report:
     return replace(report, apps=tuple(rows), records={**report.records, (storage, app): copy})
 
 
-def _history(app: str, source: Source, days: int, chance: random.Random) -> Iterator[Record]:
+def _history(app: str, source: str, days: int, chance: random.Random) -> Iterator[Record]:
     status, error = WRONG.get((app, source), ("ok", None))
     size = 10 ** chance.uniform(8.2, 10.6)
     growth = chance.uniform(0.9995, 1.008)
