@@ -88,14 +88,14 @@ BACKUP = [
     "tasks.fleet.app_backup:confirmed",
     "tasks.fleet.app_backup:recorded",
     "tasks.fleet.app_backup:alarmed",
-    "tasks.fleet.sources:save",
-    "tasks.fleet.recording:looked_anew",
-    "tasks.fleet.recording:record_of",
-    "tasks.fleet.notifying:Notices.app_ended",
-    "tasks.fleet.view:View.step",
-    "tasks.storage.session:Session.host",
-    "tasks.storage.session:Session.write_record",
-    "tasks.borg.create:_created",
+    "tasks.sources.registry:save",
+    "tasks.fleet.recorder:looked_anew",
+    "tasks.fleet.recorder:record_of",
+    "tasks.run.notices:Notices.app_ended",
+    "tasks.run.view:View.step",
+    "tasks.run.session:Session.host",
+    "tasks.run.session:Session.write_record",
+    "tasks.borg.client.create:_created",
 ]
 
 
@@ -113,16 +113,16 @@ def test_backup(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("step", "run"),
     [
-        ("tasks.fleet.verifying:_App.drill", fleet_verify),
-        ("tasks.fleet.verifying:recorded", fleet_verify),
-        ("tasks.storage.session:Session.repository", fleet_verify),
-        ("tasks.fleet.checking:examine", check_all),
-        ("tasks.fleet.checking:_checked", check_all),
-        ("tasks.fleet.checking:recorded", check_all),
-        ("tasks.fleet.pruning:_Job.planned", fleet_prune),
-        ("tasks.borg.freeing:intend_prune", fleet_prune),
-        ("tasks.fleet.pruning:_Job.carry_out", fleet_prune),
-        ("tasks.fleet.pruning:_Job._removed", fleet_prune),
+        ("tasks.fleet.verify:_App.drill", fleet_verify),
+        ("tasks.fleet.verify:recorded", fleet_verify),
+        ("tasks.run.session:Session.repository", fleet_verify),
+        ("tasks.fleet.check:examine", check_all),
+        ("tasks.fleet.check:_checked", check_all),
+        ("tasks.fleet.check:recorded", check_all),
+        ("tasks.fleet.prune:_Job.planned", fleet_prune),
+        ("tasks.borg.removal:intend_prune", fleet_prune),
+        ("tasks.fleet.prune:_Job.carry_out", fleet_prune),
+        ("tasks.fleet.prune:_Job._removed", fleet_prune),
     ],
 )
 def test_drill_check_and_prune(
@@ -145,14 +145,14 @@ def test_drill_check_and_prune(
 @pytest.mark.parametrize(
     "step",
     [
-        "tasks.report.looking:_address",
-        "tasks.report.looking:_list",
-        "tasks.report.looking:_state",
-        "tasks.report.looking:_with",
+        "tasks.borg.catalog:_address",
+        "tasks.borg.catalog:_list",
+        "tasks.borg.catalog:_state",
+        "tasks.borg.catalog:_with",
         "tasks.report.gather:judge",
         "tasks.report.gather:doubts",
         "tasks.report.gather:daily_growth",
-        "tasks.borg.list:archives",
+        "tasks.borg.client.list:archives",
     ],
 )
 def test_report(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +164,7 @@ def test_report(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixtur
 
 
 def test_history_and_app_check(fleet: str, broken: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    broken("tasks.report.past:_read")
+    broken("tasks.report.history:_read")
     broken("tasks.app.checks:_recorded")
     assert report_history.run(fleet, report_history.Options()) == 3
     assert of(capsys.readouterr().out, "new")
