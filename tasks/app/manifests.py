@@ -169,7 +169,8 @@ def _rights(plan: Plan, pod: str | None) -> list[Values]:
 
 def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
     scratch = SCRATCH if app.is_local and app.mariadb else ""
-    # A pod may make no namespaces: its own container is what keeps a restored server from everything else.
+    # A pod may make no namespaces: Landlock and seccomp confine a restored server, and where the node has neither
+    # its own container alone.
     drill = ["verify", "--app", app.name, *(["--scratch", scratch, "--trust-archive"] if scratch else [])]
     # A drill reads the storage alone. It is never root, who would want to become another user for the private server.
     driller = replace(plan, user=plan.user or USER, mounts=[mount for mount in plan.mounts if mount.writable])

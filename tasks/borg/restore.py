@@ -13,9 +13,10 @@ from tasks.answers import Answer, Count, Name, Text
 from tasks.borg.client.archive_name import TIME_FORMAT
 from tasks.borg.client.extract import COMMAND
 from tasks.borg.client.runner import UNLIMITED, How, Result, borg_words, environment, run_script
-from tasks.borg.host import entries, extraction, free_space, landlock, places
+from tasks.borg.host import entries, extraction, free_space, places
 from tasks.borg.host import restore as program
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.remote import landlock
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.errors import RefusedError
-from tasks.remote import key_files, own_root, walls
+from tasks.remote import confinement, key_files, landlock, own_root, walls
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Words
 
-PROGRAM = Program(walls, (own_root, key_files))  # its environment must be in a script that runs `Walled.words`
+PROGRAM = Program(
+    walls, (own_root, landlock, confinement, key_files)
+)  # its environment must be in a script that runs `Walled.words`
 REFUSED = walls.REFUSED
 REMEDY = (
     "allow user namespaces there (kernel.unprivileged_userns_clone, user.max_user_namespaces, AppArmor) or install"

@@ -13,7 +13,10 @@ What the command gets (user_namespaces(7), mount_namespaces(7), pid_namespaces(7
 - processes of its own, which end when its first one or whoever started this program ends;
 - no way to more rights: no setuid program works, and no program that lies in the folder can be executed or loaded.
 
-It is told by the variable CLOUDBACKUP_WALLS which walls it has, as a list in JSON. Where they cannot be built, the exit
+Where no namespaces can be had, bubblewrap is tried, and then `confinement`, which gives less: the first, third and last
+of these, and no network.
+
+It is told by the variable CLOUDBACKUP_WALLS which walls it has, as a list in JSON. Where none can be built, the exit
 code is 66 and the last line of standard error begins with `cloudbackup: `. Otherwise it is the command's.
 """
 
@@ -30,6 +33,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.remote.confinement import confine
+from tasks.remote.confinement import require as require_confinement
 from tasks.remote.key_files import DangerError, key_files
 from tasks.remote.own_root import (
     NEW_IPC,
@@ -204,6 +209,23 @@ class Walls:
             signal.signal(number, lambda *_: None)
         return exit_code(child)
 
+    def confined(self) -> int:
+        """Run the command with the system's files and its folder alone, and no network. Raises NoWallsError."""
+        require_confinement()
+        self.names = [*([f"user {ORDINARY}"] if self.user else []), "Landlock", "seccomp"]
+        child = os.fork()
+        if child == 0:
+            try:
+                give_up_rights(self.user)
+                self.environment["TMPDIR"] = self.folder
+                confine((self.folder, *self.also), self.keys)
+            except (NoWallsError, OSError) as error:
+                os._exit(refused(f"{WITHOUT}: {error}"))
+            self.command()
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)
+        return exit_code(child)
+
     def trusting(self) -> int:
         """Run the command without walls."""
         self.names = []
@@ -273,14 +295,13 @@ def behind(walls: Walls) -> int:
         return walls.run()
     except NoWallsError as error:
         program = shutil.which("bwrap") if walls.user is None else None
-        try:
-            if program:
-                return walls.bubblewrap(program)
-            raise
-        except NoWallsError:
-            if walls.trust:
-                return walls.trusting()
-            raise error from None
+        ways = [*([lambda: walls.bubblewrap(str(program))] if program else []), walls.confined]
+        for way in [*ways, *([walls.trusting] if walls.trust else [])]:
+            try:
+                return way()
+            except NoWallsError:
+                continue
+        raise error from None
 
 
 def refused(why: str) -> int:

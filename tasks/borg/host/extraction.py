@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.borg.host.entries import FORMAT, NAMED, Entry, Found, Look, Malformed, Named, entries, shown, stripped
-from tasks.borg.host.landlock import enter, version
+from tasks.remote.landlock import enter, version
 
 NO_SPACE = re.compile(r"\[Errno (?:28|122)\]")
 # What the file system cannot keep of owners, rights and attributes; the content is there. Tried, borg 1.2.4 and 1.4.5.

@@ -26,7 +26,6 @@ from typing import Any
 from tasks.borg.host.entries import Look, Malformed, Named
 from tasks.borg.host.extraction import BorgFailed, Extraction, NoSpace
 from tasks.borg.host.free_space import require_room
-from tasks.borg.host.landlock import version
 from tasks.borg.host.places import (
     FIXED,
     Place,
@@ -43,6 +42,7 @@ from tasks.borg.host.places import (
     swap,
     there,
 )
+from tasks.remote.landlock import version
 
 INCOMPLETE = "incomplete"  # the folder of what came, in a target whose restore failed
 DISTRUSTED = ["--noflags"]  # an immutable file is hard to get rid of

@@ -25,9 +25,9 @@ def fleet(tmp_path: Path) -> Operator:
 @pytest.fixture
 def no_wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel without Landlock."""
-    text = (Path(__file__).parents[3] / "tasks/borg/host/landlock.py").read_text()
+    text = (Path(__file__).parents[3] / "tasks/remote/landlock.py").read_text()
     (tmp_path / "wall.py").write_text(f"{text}\n\ndef version():\n    return 0\n")
-    monkeypatch.setattr("tasks.borg.host.landlock.__file__", str(tmp_path / "wall.py"))
+    monkeypatch.setattr("tasks.remote.landlock.__file__", str(tmp_path / "wall.py"))
 
 
 @pytest.mark.parametrize("mode", ["none", "authenticated"])

@@ -18,7 +18,7 @@ from tasks.errors import CloudbackupError, RefusedError
 from tasks.mariadb import drill, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
 from tasks.mariadb.host import private_server
-from tasks.remote import walled
+from tasks.remote import landlock, walled
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.secret import Secret
 from tasks.remote.walled import Walled
@@ -180,24 +180,93 @@ def inside(scratch: Path) -> dict[int, str]:
     return found
 
 
-@PEOPLE
-def test_without_walls_it_is_refused_unless_trusted(
-    who: str, backup: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture
+def chrooted() -> Iterator[Path]:
+    """A folder for a root directory in which nobody can make namespaces."""
     elsewhere = Path(tempfile.mkdtemp(prefix="cb-chroot-", dir="/var/tmp"))
+    yield elsewhere
+    elsewhere.rmdir()
+
+
+@PEOPLE
+def test_without_namespaces_the_kernel_confines_what_runs(
+    who: str, folder: Path, scratch: Path, backup: Path, chrooted: Path
+) -> None:
+    near = folder / "near"
+    near.mkdir(mode=0o777)
+    near.chmod(0o777)
+    (near / "victim").write_text("here")
+    (near / "victim").chmod(0o666)
+    with person(folder, who, forbidden=chrooted) as (host, home), socket.create_server(("127.0.0.1", 0)) as server:
+        program = f"""
+import json, os, signal, socket, subprocess
+def tried(act):
     try:
-        with person(folder, who, forbidden=elsewhere) as (host, _):
-            with pytest.raises(RefusedError, match="no walls can be built for what comes out of the archive") as caught:
-                drill.run(host, content(backup), DrillOptions(1000, (), str(folder)))
-            assert "--trust-archive" in caught.value.remedy
-            with pytest.raises(RefusedError, match="no walls can be built"):
-                unpack.to_directory(host, content(backup), str(folder / "new"))
-            assert not (folder / "new").exists()
-            done = drill.run(host, content(backup), DrillOptions(1000, ("SELECT 1",), str(folder), trust=True))
-            assert done.walls == ()
-            assert done.tables > 0
-    finally:
-        elsewhere.rmdir()
+        return repr(act())
+    except BaseException as error:
+        return type(error).__name__
+acts = {{
+    "home": lambda: os.listdir({str(home)!r}),
+    "key": lambda: open({str(home / ".ssh/id_ed25519")!r}).read(),
+    "bashrc": lambda: open({str(home / ".bashrc")!r}, "a").write("evil"),
+    "shadow": lambda: open("/etc/shadow").read(),
+    "beside": lambda: open({str(near / "evil")!r}, "w"),
+    "remove": lambda: os.remove({str(near / "victim")!r}),
+    "truncate": lambda: os.truncate({str(near / "victim")!r}, 0),
+    "move": lambda: os.rename({str(near / "victim")!r}, "mine"),
+    "link": lambda: os.link({str(near / "victim")!r}, "mine"),
+    "system": lambda: open("/usr/evil", "w"),
+    "tcp": lambda: socket.create_connection(("127.0.0.1", {server.getsockname()[1]})),
+    "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "kill": lambda: os.kill({os.getpid()}, 0),
+    "environment": lambda: open("/proc/{os.getpid()}/environ").read(),
+    "through proc": lambda: os.listdir("/proc/{os.getpid()}/cwd/"),
+    "namespaces": lambda: subprocess.run(["unshare", "--user", "true"], check=True, capture_output=True),
+    "mount": lambda: subprocess.run(["mount", "-t", "tmpfs", "none", "/usr"], check=True, capture_output=True),
+    "become root": lambda: os.setuid(0),
+    "run its own": lambda: (open("own", "w").write("#!/bin/sh\\n"), os.chmod("own", 0o755), subprocess.run(["./own"])),
+}}
+found = {{name: tried(act) for name, act in acts.items()}}
+open("written", "w").write("in its folder it may")
+caps = [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapEff", "NoNewPrivs"))]
+print(json.dumps([found, caps, os.getuid(), os.environ["CLOUDBACKUP_WALLS"]]))
+"""
+        code, said, errors = behind(host, scratch, program)
+        assert code == 0, errors
+        found, capabilities, user, walls = json.loads(said)
+        assert all(text.endswith("Error") for text in found.values()), found
+        assert capabilities == ["0" * 16, "1"]
+        assert user == (65534 if who == "root" else SOMEBODY)
+        expected = (*(("user nobody",) if who == "root" else ()), "Landlock", "seccomp")
+        assert tuple(json.loads(walls)) == expected
+        done = drill.run(host, content(backup), DrillOptions(1000, ("SELECT 1",), str(folder)))
+        assert done.walls == expected
+    assert (scratch / "written").read_text() == "in its folder it may"
+    assert [(path.name, path.read_text()) for path in near.iterdir()] == [("victim", "here")]
+
+
+@pytest.fixture
+def no_landlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that is older than Landlock."""
+    text = Path(landlock.__file__).read_text()
+    (tmp_path / "landlock.py").write_text(text.replace("return found if found >= OLDEST else 0", "return 0"))
+    monkeypatch.setattr(landlock, "__file__", str(tmp_path / "landlock.py"))
+
+
+@PEOPLE
+@pytest.mark.usefixtures("no_landlock")
+def test_without_walls_it_is_refused_unless_trusted(who: str, backup: Path, folder: Path, chrooted: Path) -> None:
+    with person(folder, who, forbidden=chrooted) as (host, _):
+        with pytest.raises(RefusedError, match="no walls can be built for what comes out of the archive") as caught:
+            drill.run(host, content(backup), DrillOptions(1000, (), str(folder)))
+        assert "--trust-archive" in caught.value.remedy
+        with pytest.raises(RefusedError, match="no walls can be built"):
+            unpack.to_directory(host, content(backup), str(folder / "new"))
+        assert not (folder / "new").exists()
+        done = drill.run(host, content(backup), DrillOptions(1000, ("SELECT 1",), str(folder), trust=True))
+        assert done.walls == ()
+        assert done.tables > 0
 
 
 HOSTILE = """

@@ -1,7 +1,9 @@
-"""A wall of the kernel's (Landlock) around a program: it may write in the folders that are given and nowhere else.
+"""A wall of the kernel's (Landlock) around a program: it may write, and read, where it is allowed to and nowhere else.
 
 It needs no rights, holds for every program that is started behind it, and is there from Linux 5.19 on (Debian 12,
 Ubuntu 24.04, RHEL 9.4). Before that version, hard links between folders could not be allowed. See landlock(7).
+
+Travels to hosts as a part of programs: of the standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -21,6 +23,16 @@ WRITE_FILE, REFER, TRUNCATE = 1 << 1, 1 << 13, 1 << 14
 FOLDERS = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | REFER
 
 
+EXECUTE, READ_FILE, READ_FOLDER = 1, 1 << 2, 1 << 3
+READ = READ_FILE | READ_FOLDER
+DEVICES = 1 << 6 | 1 << 11
+SOCKETS = 1 << 9
+IOCTL = 1 << 15  # from version 5 on
+OWN = READ | WRITE_FILE | FOLDERS & ~DEVICES | SOCKETS  # what a program may do in a folder of its own
+TCP = 3  # bind and connect, from version 4 on
+OTHERS = 3  # abstract sockets and signals of processes outside, from version 6 on
+
+
 def version() -> int:
     """Return the version of Landlock that this kernel has, 0 for none that serves."""
     try:
@@ -32,12 +44,29 @@ def version() -> int:
 
 def enter(folders: list[str], files: list[str]) -> None:
     """Let this process, and all that it starts, write in these folders and to these files alone. Raises OSError."""
-    library, rights = _library(), WRITE_FILE | FOLDERS | (TRUNCATE if version() >= 3 else 0)
-    ruleset = _checked(library.syscall(CREATE, struct.pack("=Q", rights), 8, 0))
-    for path in folders:
+    rights = WRITE_FILE | FOLDERS | (TRUNCATE if version() >= 3 else 0)
+    of_files = rights & (WRITE_FILE | TRUNCATE)
+    _enter(struct.pack("=Q", rights), {**dict.fromkeys(folders, rights), **dict.fromkeys(files, of_files)})
+
+
+def enclose(allowed: dict[str, int]) -> None:
+    """Let this process, and all that it starts, do with files only what is allowed, by paths. Raises OSError.
+
+    There is no TCP for it, and no abstract socket or process outside of it, where the kernel knows of that.
+    """
+    known = version()
+    rights = OWN | EXECUTE | DEVICES | (TRUNCATE if known >= 3 else 0) | (IOCTL if known >= 5 else 0)
+    attributes = struct.pack("=Q", rights)
+    attributes += struct.pack("=Q", TCP) * (known >= 4) + struct.pack("=Q", OTHERS) * (known >= 6)
+    writing = TRUNCATE if known >= 3 else 0
+    _enter(attributes, {path: each | (writing if each & WRITE_FILE else 0) for path, each in allowed.items()})
+
+
+def _enter(attributes: bytes, allowed: dict[str, int]) -> None:
+    library = _library()
+    ruleset = _checked(library.syscall(CREATE, attributes, len(attributes), 0))
+    for path, rights in allowed.items():
         _allow(ruleset, path, rights)
-    for path in files:
-        _allow(ruleset, path, rights & (WRITE_FILE | TRUNCATE))
     _checked(library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0))
     _checked(library.syscall(RESTRICT, ruleset, 0))
     os.close(ruleset)
