@@ -31,7 +31,6 @@ from tasks.report.rows import Report, Row
 from tasks.run.session import Session, target
 from tasks.sources import registry
 from tasks.storage.repository import Side
-from tasks.storage.ssh import SshServer
 from tasks.storagebox.install import Ask, refuse_to_replace
 
 Trusts = Callable[[str, str], bool]
@@ -140,9 +139,9 @@ class _Adding:
         self.say(f"{app.name}: {app.host} is ready for {' and '.join(app.sources)}")
 
     def _prepare(self, session: Session, app: App) -> None:
-        storage = session.storage_of(app)
-        if isinstance(storage, SshServer):
-            storagebox_setup.install(session, storage, (app,), self._did, self.agrees)
+        account = session.storage_of(app).account
+        if account is not None:
+            storagebox_setup.install(session, account, (app,), self._did, self.agrees)
 
     def _passphrase(self, session: Session, app: App) -> None:
         store = session.inventory.secrets

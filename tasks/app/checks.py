@@ -22,10 +22,7 @@ from tasks.records.record import Record
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.run.session import Session
-from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Side
-from tasks.storage.sftp import SftpServer
-from tasks.storage.ssh import SshServer, host_key_path
 from tasks.units import size
 
 SPARE = 0.1  # share of a storage below which its free space is a warning
@@ -87,9 +84,7 @@ def is_set_up(session: Session, app: App) -> bool:
 
 def way_to_storage(session: Session, app: App) -> Iterator[Check]:
     """Yield an error where the app's host cannot reach its storage over the network; nothing where it can."""
-    storage = session.storage_of(app)
-    if isinstance(storage, SshServer):
-        storage.refuse_unreachable(session.host(app))
+    session.storage_of(app).refuse_unreachable(session.host(app))
     yield from ()
 
 
@@ -99,11 +94,12 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
     tools = session.host(app).tools()
     storage = session.storage_of(app)
-    yield from programs(app, facts, tools, over_ssh=isinstance(storage, SshServer))
-    if isinstance(storage, Staged):
-        yield _rclone(app, tools, storage.oldest)
-    if isinstance(storage, SftpServer) and storage.config.password is None:
-        yield _own_key(session, app, storage)
+    yield from programs(app, facts, tools, over_ssh=storage.account is not None)
+    if storage.rclone is not None:
+        yield _rclone(app, tools, storage.rclone)
+    own_key = storage.own_key(app, session.host(app))
+    if own_key is not None:
+        yield _own_key(session, app, *own_key)
     if app.files is not None and tools.python3 is not None:
         yield from _tried(app, "files", lambda: _files(session, app))
     if app.mariadb is not None:
@@ -129,12 +125,10 @@ def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:
     return Check(app.name, "rclone", "ok", f"rclone {tools.rclone}")
 
 
-def _own_key(session: Session, app: App, storage: SftpServer) -> Check:
-    """Look for the key with which the host logs in: a server without a shell is not ours to let it in."""
-    path = host_key_path(session.host(app).facts().home, app)
+def _own_key(session: Session, app: App, path: str, account: str) -> Check:
+    """Look for the key with which the host logs in to a storage where only a person can let it in."""
     if session.host(app).run(Script(quote(("test", "-f", path))), timeout=60).ok:
         return Check(app.name, "key", "ok", path)
-    account = f"{storage.config.user}@{storage.config.host}"
     remedy = f"make it there, `ssh-keygen -t ed25519 -N '' -f {path}`, and let {path}.pub log in to {account}"
     return Check(app.name, "key", "error", f"{app.host} has no key {path}", remedy)
 

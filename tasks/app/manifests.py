@@ -11,7 +11,7 @@ from tasks.app.pod_inventory import Moved, moved, object_name
 from tasks.app.pods import Mount, Plan, Values, cron_job
 from tasks.errors import UsageError
 from tasks.inventory import load
-from tasks.inventory.models import App, LocalStorage, Storage
+from tasks.inventory.models import App
 
 USER = 10001  # of the image
 SCRATCH = "/scratch"
@@ -39,7 +39,7 @@ def stream(folder: str, options: Options) -> str:
         app=app.name,
         image=options.image,
         user=options.user,
-        mounts=_mounts(app, inventory.storages[app.storage], options.volumes, options.user),
+        mounts=_mounts(app, inventory.storages[app.storage].mounted, options.volumes, options.user),
         account=pod is not None,
         labels={"app.kubernetes.io/name": "cloudbackup", "app.kubernetes.io/instance": object_name(app.name)},
     )
@@ -82,9 +82,11 @@ def database_pod(app: App) -> str | None:
     )
 
 
-def _mounts(app: App, storage: Storage, given: Sequence[str], user: int) -> list[Mount]:
-    """Return the claims to mount. Raises UsageError when what the inventory names as local is in none of them."""
-    directory = storage.directory if isinstance(storage, LocalStorage) else None
+def _mounts(app: App, directory: str | None, given: Sequence[str], user: int) -> list[Mount]:
+    """Return the claims to mount; `directory` is the storage's, where it has one.
+
+    Raises UsageError when what the inventory names as local is in none of them.
+    """
     mounts = []
     for text in given:
         claim, _, path = text.partition(":")

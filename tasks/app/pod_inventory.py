@@ -38,7 +38,8 @@ def moved(inventory: Inventory, app: App) -> Moved:
     secrets: dict[str, str] = {}
     lacking = []
     storage = main["storages"][app.storage]
-    servers = [("STORAGE_KEY", storage, f"storage {app.storage}")] if storage["kind"] in ("storagebox", "ssh") else []
+    over_ssh = inventory.storages[app.storage].account is not None
+    servers = [("STORAGE_KEY", storage, f"storage {app.storage}")] if over_ssh else []
     if not app.is_local:
         servers.append(("HOST_KEY", own.setdefault("ssh", {}), app.name))
     for name, server, what in servers:
@@ -54,7 +55,7 @@ def moved(inventory: Inventory, app: App) -> Moved:
     if app.storage_key == "agent":
         main["agent_keys"] = SSH
         ssh[app.name] = _from_file(app.name, str(inventory.agent_keys / app.name))
-    elif app.is_local and storage["kind"] in ("storagebox", "ssh"):
+    elif app.is_local and over_ssh:
         name = f"cloudbackup_{app.name}"
         ssh[name] = _from_file(name, f"~/.ssh/{name}")
     _move_secrets(storage, app.storage, secrets)

@@ -4,7 +4,6 @@ Where a key is to go, that is announced beforehand among the app's records, and 
 announcement stays, for whoever has the app in another inventory, until the app is taken into use again.
 """
 
-import posixpath
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +18,7 @@ from tasks.records.ledger import ledger
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
 from tasks.storage.base import Storage
-from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Repository, Side
-from tasks.storage.ssh import SshServer
 from tasks.storagebox.install import remove_app_keys
 
 Say = Callable[[str], None]
@@ -42,11 +39,11 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
         repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
         for copy in app.copies:
             storage = session.storage_of(copy)
-            if not isinstance(storage, SshServer):
+            if storage.account is None:
                 continue
             if not unended(ledger(storage.read_history(copy)), REMOVE):
                 announce(storage, copy, REMOVE)
-            if remove_app_keys(storage.files(copy), storage, copy):
+            if remove_app_keys(storage.files(copy), storage.account, copy):
                 say(f"{name}: its key opens {storage.path(copy)} no more")
         say(f"{name}: moved to {_moved(session.inventory.folder, name)}")
         for copy, repository in zip(app.copies, repositories, strict=True):
@@ -82,6 +79,6 @@ def _kept(repository: Repository, escrow: Path, secret: str) -> Iterator[str]:
 
 def _published(storage: Storage, app: App) -> Iterator[str]:
     """Yield where else the archives are: borg on the host deletes nothing of the copy that was published."""
-    if isinstance(storage, Staged):
-        place = posixpath.join(storage.root, storage.path(app))
+    place = storage.published_at(app)
+    if place is not None:
         yield f"  and then the published copy, which borg does not reach: all below {place} in {storage.name}"

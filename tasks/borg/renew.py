@@ -32,7 +32,6 @@ from tasks.run.client_cache import repository_id
 from tasks.run.session import Session
 from tasks.storage import set_aside
 from tasks.storage.repository import Side
-from tasks.storage.ssh import SshServer
 from tasks.storage.state import newest_transaction
 from tasks.storagebox.install import replace_app_keys
 
@@ -82,10 +81,10 @@ def remove_records(session: Session, app: App, name: str) -> None:
 
 
 def _renew_keys(renewal: Renewal, say: Say) -> None:
-    app, storage = renewal.app, renewal.session.storage_of(renewal.app)
-    if not isinstance(storage, SshServer):
+    app, account = renewal.app, renewal.session.storage_of(renewal.app).account
+    if account is None:
         return
-    if replace_app_keys(renewal.files, storage, app, renewal.session.host(app), renewal.old_keys):
+    if replace_app_keys(renewal.files, account, app, renewal.session.host(app), renewal.old_keys):
         say(
             f"{app.label}: the old key opens the repository no more ({', '.join(renewal.old_keys) or 'there was none'})"
         )

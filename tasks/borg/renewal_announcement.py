@@ -18,8 +18,6 @@ from tasks.remote.files import Files
 from tasks.run import clocks
 from tasks.run.session import Session
 from tasks.storage import set_aside
-from tasks.storage.published.storage import Staged
-from tasks.storage.ssh import SshServer
 from tasks.storagebox.install import app_keys
 
 ACTION = "renew"
@@ -65,7 +63,7 @@ class Renewal:
 def begun_renewal(session: Session, app: App) -> Record | None:
     """Return the announcement of a renewal that has not ended. Raises RefusedError where none may begin."""
     storage = session.storage_of(app)
-    if isinstance(storage, Staged):
+    if storage.published_at(app) is not None:
         raise RefusedError(
             f"{app.name}: a storage of kind {storage.kind} has no renewal: its repositories are copies",
             "change its credentials and the passphrase; for a new repository choose another `prefix` or `directory`",
@@ -119,8 +117,8 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
         )
     refuse_held(app, storage.files(app), storage.path(app))
     old: tuple[str, ...] = ()
-    if isinstance(storage, SshServer):
-        old = tuple(app_keys(storage.files(app), storage, app, session.host(app)))
+    if storage.account is not None:
+        old = tuple(app_keys(storage.files(app), storage.account, app, session.host(app)))
     token = announce(storage, app, ACTION, **{ASIDE: aside, OLD_KEYS: list(old), NEW_PASSPHRASE: new})
     return Renewal(session, app, aside, token, old, new)
 

@@ -1,5 +1,6 @@
 """The kinds of storage as the inventory describes them: one model for each kind, told apart by `kind`."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
@@ -18,6 +19,7 @@ from tasks.inventory.values import (
     matching,
 )
 
+SUB = "-sub"  # between a Storage Box's account and the number of a sub-account: u123456-sub1
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
@@ -25,7 +27,38 @@ PREFIX = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[A-Za-z0-9_./-]*$"
 ENDPOINT = r"^https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._/-]*)?$"
 
 
-class StorageBox(Strict):
+@dataclass(frozen=True)
+class SshAccount:
+    """An account on an SSH server; `host_key` is None where it is not pinned."""
+
+    user: str
+    host: str
+    port: int
+    host_key: str | None
+
+
+class StorageConfig(Strict):
+    """What the inventory says of one storage; each kind has a model of its own."""
+
+    kind: str
+
+    @property
+    def account(self) -> SshAccount | None:
+        """The account that hosts log in to with keys of their own; None where no host has such a key."""
+        return None
+
+    @property
+    def connections_of(self) -> str | None:
+        """Whose connections are limited: storages of one name share them; None where nothing limits them."""
+        return None
+
+    @property
+    def mounted(self) -> str | None:
+        """The directory that must be mounted where borg runs; None where the storage is reached by network."""
+        return None
+
+
+class StorageBox(StorageConfig):
     """A Hetzner Storage Box: `borg serve` behind a restricted shell."""
 
     kind: Literal["storagebox"]
@@ -49,8 +82,18 @@ class StorageBox(Strict):
         if not self.host:
             object.__setattr__(self, "host", f"{self.user}.your-storagebox.de")
 
+    @property
+    def account(self) -> SshAccount:
+        """The box's account."""
+        return SshAccount(self.user, self.host, self.port, self.host_key)
 
-class SshStorage(Strict):
+    @property
+    def connections_of(self) -> str:
+        """The box's main account: its sub-accounts may share its connections."""
+        return self.user.partition(SUB)[0]
+
+
+class SshStorage(StorageConfig):
     """Any SSH server with borg."""
 
     kind: Literal["ssh"]
@@ -62,15 +105,25 @@ class SshStorage(Strict):
     host_key: HostKey | None = Field(None, description="the server's public key, pinned: `ssh-ed25519 AAAA...`")
     key: OperatorPath | None = Field(None, description="the operator's private key with full access")
 
+    @property
+    def account(self) -> SshAccount:
+        """The account on the server."""
+        return SshAccount(self.user, self.host, self.port, self.host_key)
 
-class LocalStorage(Strict):
+
+class LocalStorage(StorageConfig):
     """A directory on the machine where borg runs: a disk, NFS, a Kubernetes volume."""
 
     kind: Literal["local"]
     directory: HostPath = Field(description="repositories are <directory>/<app>")
 
+    @property
+    def mounted(self) -> str:
+        """The directory itself."""
+        return self.directory
 
-class S3Storage(Strict):
+
+class S3Storage(StorageConfig):
     """A bucket: the repository lives in `staging` on the app's host and is published from there."""
 
     kind: Literal["s3"]
@@ -95,7 +148,7 @@ class S3Storage(Strict):
     staging: HostPath = Field(description="folder on the app's host for the repository itself")
 
 
-class SftpStorage(Strict):
+class SftpStorage(StorageConfig):
     """An SFTP server without borg: the repository lives in `staging` on the app's host and is published from there."""
 
     kind: Literal["sftp"]

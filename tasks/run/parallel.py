@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
-from tasks.inventory.models import App, StorageBox
+from tasks.inventory.models import App
 from tasks.remote.running import LeftRunningError
 from tasks.run.session import Session
 
@@ -45,10 +45,10 @@ def over_apps(
         raise UsageError(f"--parallel {parallel} is not between 1 and {MOST}")
 
     def free(app: App, running: Sequence[App]) -> bool:
-        box = _box(session, app)
+        box = _shared(session, app)
         if any(other.name == app.name for other in running):  # copies of one app share its host and its commands
             return False
-        return box is None or sum(_box(session, other) == box for other in running) < BOX_PLACES
+        return box is None or sum(_shared(session, other) == box for other in running) < BOX_PLACES
 
     return spread(session, apps, parallel, contained(work, fault, lambda app: app.name), free)
 
@@ -115,10 +115,9 @@ def _interrupted(ended: Sequence[Future[Result]]) -> InterruptedRunError:
     return InterruptedRunError(f"interrupted; {'; '.join(left)}", "look there: it may hold locks of a database")
 
 
-def _box(session: Session, app: App) -> str | None:
-    """Return the account of the Storage Box that holds an app; its sub-accounts may share its connections."""
-    config = session.inventory.storages[app.storage]
-    return config.user.partition("-sub")[0] if isinstance(config, StorageBox) else None
+def _shared(session: Session, app: App) -> str | None:
+    """Return whose few connections an app's storage takes; None where there are enough."""
+    return session.inventory.storages[app.storage].connections_of
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TypeVar
 
 from tasks.errors import CloudbackupError, UsageError
-from tasks.inventory import storages as configured
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 from tasks.records.record import Record
@@ -16,14 +15,10 @@ from tasks.remote.agent import KeyAgent
 from tasks.remote.host import Host, LocalHost
 from tasks.remote.secret import Secret, resolve
 from tasks.remote.ssh import SshHost, SshTarget
-from tasks.storage.base import Client, Storage
-from tasks.storage.local import Directory
-from tasks.storage.published.storage import Means, Staged
+from tasks.storage import registry
+from tasks.storage.base import Client, Means, Storage
 from tasks.storage.repository import Repository, Side
-from tasks.storage.s3 import Bucket
-from tasks.storage.sftp import SftpServer
-from tasks.storage.ssh import SshServer, agent_key_path
-from tasks.storage.storagebox import StorageBox
+from tasks.storage.ssh import agent_key_path
 from tasks.version import VERSION
 
 Result = TypeVar("Result")
@@ -69,18 +64,9 @@ class Session:
             return self._storages[name]
 
     def _open(self, name: str) -> Storage:
-        config = self.inventory.storages[name]
-        if isinstance(config, configured.StorageBox):
-            return StorageBox(name, config, self.inventory.agent_keys, self.cancelled)
-        if isinstance(config, configured.SshStorage):
-            return SshServer(name, config, self.inventory.agent_keys, self.cancelled)
-        if isinstance(config, configured.LocalStorage):
-            return Directory(name, config, self.host)
-        limit = self.inventory.defaults.time_limit.total_seconds()
-        means = Means(self.host, self.operator, self.inventory.cache, limit)
-        return (
-            Bucket(name, config, means) if isinstance(config, configured.S3Storage) else SftpServer(name, config, means)
-        )
+        inventory, limit = self.inventory, self.inventory.defaults.time_limit.total_seconds()
+        means = Means(self.host, self.operator, inventory.cache, inventory.agent_keys, limit, self.cancelled)
+        return registry.opened(name, inventory.storages[name], means)
 
     def storage_of(self, app: App) -> Storage:
         """Return the app's storage."""
@@ -119,26 +105,23 @@ class Session:
         """Return the passphrase of the app's repository. Raises UsageError."""
         return resolve(app.passphrase, f"the passphrase of {app.name}")
 
-    def _client(self, app: App, side: Side, host: Host, base: str | None = None) -> Client:
+    def _client(self, app: App, side: Side, host: Host) -> Client:
         defaults = self.inventory.defaults
         lock_wait, limit = round(defaults.lock_wait.total_seconds()), defaults.time_limit.total_seconds()
+        base = None
+        if side is Side.OPERATOR and host is self.operator:
+            base = str(self.inventory.cache / "borg" / app.storage / app.name)
         return Client(side, host, self.passphrase(app), base, lock_wait, limit)
 
     def repository(self, app: App, side: Side) -> Repository:
         """Return the app's repository as one side sees it. Raises UsageError, HostError."""
         storage = self.storage_of(app)
         host = storage.client_host(self.host(app), self.operator, side)
-        base = None
-        if side is Side.OPERATOR and host is self.operator and storage.kind != "local":
-            base = str(self.inventory.cache / "borg" / storage.name / app.name)
-        return storage.repository(app, self._client(app, side, host, base))
+        return storage.repository(app, self._client(app, side, host))
 
     def without_host(self, app: App) -> Repository:
         """Return the app's repository as this machine reaches it without the app's host. Raises AppError."""
-        storage = self.storage_of(app)
-        if isinstance(storage, Staged):
-            return storage.without_host(app, self._client(app, Side.OPERATOR, self.operator))
-        return self.repository(app, Side.OPERATOR)
+        return self.storage_of(app).without_host(app, self._client(app, Side.OPERATOR, self.operator))
 
     @contextmanager
     def to_drill(self, app: App, *, here: bool) -> Iterator[Repository]:
@@ -146,17 +129,16 @@ class Session:
 
         Raises UsageError where it is out of reach, AppError, HostError.
         """
-        storage = self.storage_of(app)
-        if not isinstance(storage, Staged):
-            yield self.on_this_machine(app) if here else self.repository(app, Side.HOST)
-            return
         side, host = (Side.OPERATOR, self.operator) if here else (Side.HOST, self.host(app))
-        with storage.fetched(app, self._client(app, side, host)) as repository:
-            yield repository
+        with self.storage_of(app).fetched(app, self._client(app, side, host)) as repository:
+            yield self._here(app, repository) if here else repository
 
     def on_this_machine(self, app: App) -> Repository:
         """Return the app's repository for a borg that runs here. Raises UsageError where it is out of reach."""
-        repository = self.without_host(app)
+        return self._here(app, self.without_host(app))
+
+    def _here(self, app: App, repository: Repository) -> Repository:
+        """Return a repository that this machine reaches. Raises UsageError for another."""
         if repository.host is not self.operator:
             raise UsageError(
                 f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",

@@ -5,10 +5,12 @@ import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
@@ -23,6 +25,9 @@ from tasks.remote.secret import Secret
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
 from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
+
+if TYPE_CHECKING:
+    from tasks.storage.ssh import SshServer
 
 # borg reads braces in an address as placeholders, on the client and again in `borg serve` (where no doubling helps),
 # and what follows `::` as an archive (tried, 1.2.4 and 1.4.5). Everything else it takes as it is, `%20` too.
@@ -55,8 +60,28 @@ class Client:
     time_limit: float | None = None  # seconds that borg may take for one command
 
 
+@dataclass(frozen=True)
+class Means:
+    """What storages work with: the app's hosts, the operator's machine, and its folders for caches and agents' keys.
+
+    `time_limit` are the seconds that one publishing may take; `cancelled`, once set, ends all that runs.
+    """
+
+    host_of: Callable[[App], Host]
+    operator: Host
+    cache: Path
+    agent_keys: Path
+    time_limit: float
+    cancelled: threading.Event
+
+
 class Storage(ABC):
-    """A place for repositories: `<directory>/<app>`, with the records in `<directory>/records/<app>`."""
+    """A place for repositories: `<directory>/<app>`, with the records in `<directory>/records/<app>`.
+
+    `rclone` is the first version of rclone that app hosts may have, None where none is needed.
+    """
+
+    rclone: tuple[int, int] | None = None
 
     def __init__(self, name: str, kind: str, directory: str) -> None:
         """Raise UsageError for a directory that no address of borg's can name."""
@@ -88,6 +113,34 @@ class Storage(ABC):
     @abstractmethod
     def usage(self, apps: tuple[App, ...]) -> Usage:
         """Return the space of the storage that holds `apps`. Raises AppError."""
+
+    @property
+    def account(self) -> "SshServer | None":
+        """The storage itself where it is an SSH server that hosts log in to with keys of their own; else None."""
+        return None
+
+    def own_key(self, app: App, host: Host) -> tuple[str, str] | None:  # noqa: ARG002
+        """Return the key that a person must make on an app's host, and the account to let it log in to.
+
+        None where there is no such key, or `account` takes it. Raises HostError.
+        """
+        return None
+
+    def published_at(self, app: App) -> str | None:  # noqa: ARG002
+        """Return where the published copy of the repository is; None where borg writes to the storage itself."""
+        return None
+
+    def refuse_unreachable(self, host: Host) -> None:  # noqa: B027  # most kinds are not asked beforehand
+        """Raise HostError where the storage's address cannot be reached from a host."""
+
+    def without_host(self, app: App, client: Client) -> Repository:
+        """Return the repository for the operator's `client` as it is there without the app's host. Raises AppError."""
+        return self.repository(app, client)
+
+    @contextmanager
+    def fetched(self, app: App, client: Client) -> Iterator[Repository]:
+        """Yield the repository for a drill: what the storage itself holds. Raises AppError."""
+        yield self.repository(app, client) if client.side is Side.HOST else self.without_host(app, client)
 
     def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:
         """Return where borg runs for one side."""

@@ -1,22 +1,22 @@
 """Storage kind `local`: a directory of the app's own host: a disk, an NFS mount, a Kubernetes volume."""
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from tasks.inventory.models import App, LocalStorage
 from tasks.remote.files import Files
 from tasks.remote.host import Host
 from tasks.remote.script import Environment, Script, quote
-from tasks.storage.base import Client, Storage, Usage
-from tasks.storage.repository import Side
+from tasks.storage.base import Client, Means, Storage, Usage
+from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
 
 
 class Directory(Storage):
     """A directory. Both sides reach it from the app's host, so nothing protects it from that host."""
 
-    def __init__(self, name: str, config: LocalStorage, host_of: Callable[[App], Host]) -> None:
+    def __init__(self, name: str, config: LocalStorage, means: Means) -> None:
         super().__init__(name, config.kind, config.directory)
-        self._host_of = host_of
+        self._host_of = means.host_of
 
     def url(self, app: App) -> str:
         """Return the folder itself."""
@@ -29,6 +29,14 @@ class Directory(Storage):
     def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:  # noqa: ARG002
         """Return the app's host for both sides."""
         return app_host
+
+    def repository(self, app: App, client: Client) -> Repository:
+        """Return the repository; one borg serves both sides, so they share its cache."""
+        return super().repository(app, replace(client, base=None))
+
+    def without_host(self, app: App, client: Client) -> Repository:
+        """Return the repository on the app's host: nowhere else is it there."""
+        return self.repository(app, replace(client, host=self._host_of(app)))
 
     def files(self, app: App) -> Files:
         """Return the files of the app's host."""

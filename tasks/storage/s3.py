@@ -11,9 +11,9 @@ from tasks.remote.facts import apart
 from tasks.remote.http_date import http_date
 from tasks.remote.script import Environment
 from tasks.remote.secret import resolve
-from tasks.storage.base import Usage
+from tasks.storage.base import Means, Usage
 from tasks.storage.published.host.rclone import ASKING
-from tasks.storage.published.storage import Means, Staged
+from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Side
 
 

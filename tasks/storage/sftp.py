@@ -12,12 +12,13 @@ from tasks.inventory.models import App
 from tasks.remote.address import known_name
 from tasks.remote.facts import apart
 from tasks.remote.files import UNFINISHED
+from tasks.remote.host import Host
 from tasks.remote.script import Environment, quote
 from tasks.remote.secret import Secret, resolve
-from tasks.storage.base import Usage
+from tasks.storage.base import Means, Usage
 from tasks.storage.published.host.rclone import ASKING
 from tasks.storage.published.publication import INSTALL, operator_path
-from tasks.storage.published.storage import Means, Staged
+from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Side
 from tasks.storage.ssh import host_key_path
 
@@ -35,7 +36,7 @@ class _About(Answer):
 class SftpServer(Staged):
     """A folder on an SFTP server: `<directory>/<app>`."""
 
-    oldest = (1, 63)  # the first that gives a file its name when it is whole
+    rclone = (1, 63)  # the first that gives a file its name when it is whole
 
     def __init__(self, name: str, config: configured.SftpStorage, means: Means) -> None:
         super().__init__(name, config, config.directory, means)
@@ -70,6 +71,12 @@ class SftpServer(Staged):
         elif config.key is not None:
             settings["KEY_FILE"] = str(config.key)
         return settings
+
+    def own_key(self, app: App, host: Host) -> tuple[str, str] | None:
+        """Return the host's key, unless a password is used: a server without a shell is not ours to let it in."""
+        if self.config.password is not None:
+            return None
+        return host_key_path(host.facts().home, app), f"{self.config.user}@{self.config.host}"
 
     def first(self, side: Side) -> str:
         """Return bash that pins the host key: rclone takes it from a file alone, which holds no secret."""

@@ -3,7 +3,6 @@
 import posixpath
 import re
 import shlex
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tasks.remote.openssh import NEWEST, OpenSsh
 from tasks.remote.running import HostError
 from tasks.remote.script import Environment, Script, quote
 from tasks.remote.ssh import SshHost, SshTarget
-from tasks.storage.base import Client, Storage, Usage
+from tasks.storage.base import Client, Means, Storage, Usage
 from tasks.storage.repository import Side
 from tasks.storage.space import parse_df
 
@@ -43,14 +42,24 @@ _UNREACHABLE = re.compile(
 
 
 class SshServer(Storage):
-    """A server that runs `borg serve`: app hosts log in with an append-only key each, the operator with their own."""
+    """A server that runs `borg serve`: app hosts log in with an append-only key each, the operator with their own.
 
-    def __init__(self, name: str, config: Config, agent_keys: Path, cancelled: threading.Event) -> None:
-        """`agent_keys` is the operator's folder with the keys of apps that have `storage_key: agent`."""
+    `both_ports` tells that a key must be written in two forms, for each of the server's ports.
+    """
+
+    both_ports = False
+    unreachable_remedy = "look at that machine's firewall and network"
+
+    def __init__(self, name: str, config: Config, means: Means) -> None:
         super().__init__(name, config.kind, config.directory)
         self.config = config
-        self.agent_keys = agent_keys
-        self.server = SshHost(self.target(), cancelled)
+        self.agent_keys = means.agent_keys
+        self.server = SshHost(self.target(), means.cancelled)
+
+    @property
+    def account(self) -> "SshServer":
+        """The server itself."""
+        return self
 
     def target(self) -> SshTarget:
         """Return where the operator logs in."""
@@ -117,10 +126,7 @@ class SshServer(Storage):
         found = _UNREACHABLE.search(said)
         if found is not None:
             what = f"{host.name} cannot reach the storage {self.name} at {config.host}, port {config.port}: {found[0]}"
-            remedy = "look at that machine's firewall and network"
-            if self.kind == "storagebox":
-                remedy += ", and at the box's: `inv storagebox.access` shows whether it takes SSH from outside"
-            raise HostError(what, remedy, transient=True)
+            raise HostError(what, self.unreachable_remedy, transient=True)
 
     def files(self, app: App) -> Files:  # noqa: ARG002  # one server holds all apps
         """Return the server's files over SFTP."""

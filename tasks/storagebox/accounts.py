@@ -12,13 +12,12 @@ from tasks.files import write_whole
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN
-from tasks.inventory.storages import StorageBox
+from tasks.inventory.storages import SUB, StorageBox
 from tasks.inventory.values import read_app_name, read_box_directory
 from tasks.remote.hetzner import unknown_password
 from tasks.run.session import Session
-from tasks.storage.ssh import SshServer
 from tasks.storagebox.box import Box, opened
-from tasks.storagebox.choose import SUB, one
+from tasks.storagebox.choose import one
 from tasks.storagebox.install import install_operator_key
 from tasks.storagebox.pin import with_storage
 
@@ -95,8 +94,8 @@ def _refuse_create(inventory: Inventory, name: str, change: Change) -> None:
 def _create(session: Session, box: Box, change: Change) -> Iterator[str]:
     """Make the account, let the operator's key log in to it, and write it down as a storage of its own."""
     app, home = change.create, change.folder or f"accounts/{change.create}"
-    main = session.storage(box.name)
-    assert isinstance(main, SshServer)
+    main = session.storage(box.name).account
+    assert main is not None
     files = main.server.files()
     files.make_directory(home, 0o755)
     outside = box.bound.access_settings

@@ -6,8 +6,7 @@ from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-
-SUB = "-sub"  # between a box's account and the number of a sub-account: u123456-sub1
+from tasks.inventory.storages import SUB
 
 
 def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -> list[str]:

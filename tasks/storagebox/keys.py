@@ -8,6 +8,7 @@ from tasks.errors import RefusedError, UsageError
 from tasks.inventory import load
 from tasks.remote.files import Files, FilesError
 from tasks.run.session import Session
+from tasks.storage.registry import with_keys
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.authorized_keys import Entry, PublicKey, entries, with_key, without_key
 from tasks.storagebox.box import opened
@@ -39,9 +40,9 @@ def run(folder: str, storage: str, account: str, change: Change, ask: Ask) -> It
         raise UsageError(f"--port {change.port} is none of {', '.join(PORTS)}")
     key = _public(Path(change.add).expanduser()) if change.add else None
     with Session(load(Path(folder))) as session:
-        name = one(session.inventory, storage, ("storagebox", "ssh"))
-        server = session.storage(name)
-        assert isinstance(server, SshServer)
+        name = one(session.inventory, storage, with_keys())
+        server = session.storage(name).account
+        assert server is not None
         files, file = server.server.files(), f"{_home(session, name, account)}{KEYS}"
         if key is not None:
             new = rewrite_keys(files, lambda text: with_key(text, key, change.port), file)

@@ -11,12 +11,12 @@ from tasks.errors import RefusedError, UsageError
 from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-from tasks.inventory.storages import SshStorage, StorageBox
 from tasks.remote.files import Files
 from tasks.remote.running import HostError
 from tasks.remote.secret import Secret
 from tasks.remote.ssh import LoginRefusedError, SshHost, SshTarget, fingerprint, shown_host_key
 from tasks.run.session import Session
+from tasks.storage.registry import with_keys
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.choose import apps_of, storages
 from tasks.storagebox.install import (
@@ -29,7 +29,6 @@ from tasks.storagebox.install import (
 )
 from tasks.storagebox.pin import pin_host_key
 
-KINDS = ("storagebox", "ssh")
 PASSWORD = "STORAGEBOX_PASSWORD"  # noqa: S105  # the name of an environment variable
 Trusts = Callable[[str, str], bool]
 Say = Callable[[str], None]
@@ -42,25 +41,25 @@ def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say, agrees: Ask
     Raises UsageError, RefusedError when a host key is not trusted, HostError, FilesError, AppError.
     """
     inventory = load(Path(folder))
-    chosen = storages(inventory, names, KINDS)
+    chosen = storages(inventory, names, with_keys())
     for name in chosen:
         pin(inventory, name, trusts, say)
     with Session(load(Path(folder))) as session:
         for name in chosen:
             storage = session.storage(name)
-            assert isinstance(storage, SshServer)
-            install(session, storage, apps_of(session.inventory, name), say, agrees)
+            assert storage.account is not None
+            install(session, storage.account, apps_of(session.inventory, name), say, agrees)
             count = len(apps_of(session.inventory, name))
             say(f"{name}: ready for {count} app{'' if count == 1 else 's'} in {storage.directory}")
 
 
 def pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
     """Write the host key of a storage into the inventory, once it is trusted. Raises RefusedError, HostError."""
-    config = inventory.storages[name]
-    if not isinstance(config, SshStorage | StorageBox) or config.host_key is not None:
+    account = inventory.storages[name].account
+    if account is None or account.host_key is not None:
         return
-    key = shown_host_key(SshTarget(f"{config.user}@{config.host}", config.port))
-    if not trusts(f"{config.host}:{config.port}", fingerprint(key)):
+    key = shown_host_key(SshTarget(f"{account.user}@{account.host}", account.port))
+    if not trusts(f"{account.host}:{account.port}", fingerprint(key)):
         raise RefusedError(f"{name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed")
     file = inventory.folder / "cloudbackup.yml"
     pin_host_key(file, name, key)
@@ -91,12 +90,12 @@ def _files(storage: SshServer, say: Say) -> Files:
             raise
         guest = SshHost(replace(storage.target(), key=None, password=_password(storage)))
         try:
-            install_operator_key(guest.files(), key, both_ports=storage.kind == "storagebox")
+            install_operator_key(guest.files(), key, both_ports=storage.both_ports)
         finally:
             guest.close()
         say(f"{storage.name}: {key}.pub may log in")
         return storage.server.files()
-    if key is not None and install_operator_key(files, key, both_ports=storage.kind == "storagebox"):
+    if key is not None and install_operator_key(files, key, both_ports=storage.both_ports):
         say(f"{storage.name}: {key}.pub may log in on both ports")
     return files
 

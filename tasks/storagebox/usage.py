@@ -18,19 +18,16 @@ from tasks.remote.script import Script, Words, quote
 from tasks.run.session import Session
 from tasks.storage import set_aside
 from tasks.storage.base import Storage
-from tasks.storage.published.storage import Staged
-from tasks.storage.ssh import SshServer
+from tasks.storage.registry import KINDS
 from tasks.storagebox.box import opened
 from tasks.storagebox.choose import apps_of, storages
 from tasks.units import size
-
-KINDS = ("storagebox", "ssh", "local", "s3", "sftp")
 
 
 def lines(folder: str, names: Sequence[str]) -> Iterator[str]:
     """Yield the lines of each storage. Raises UsageError, AppError."""
     with Session(load(Path(folder))) as session:
-        for name in storages(session.inventory, names, KINDS):
+        for name in storages(session.inventory, names, tuple(KINDS)):
             yield from _storage(session, name)
 
 
@@ -75,7 +72,9 @@ def _pool(inventory: Inventory, name: str) -> Iterator[str]:
 
 def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Iterator[str]:
     """Yield what was set aside, and how to remove it; published copies have none."""
-    for app in apps if not isinstance(storage, Staged) else ():
+    for app in apps:
+        if storage.published_at(app) is not None:
+            continue
         try:
             paths = set_aside.folders(*storage.lock_place(app))
         except CloudbackupError:
@@ -102,9 +101,9 @@ def _sizes(session: Session, storage: Storage, apps: Sequence[App], paths: Seque
     found: dict[str, int] = {}
     wanted = [(app, {path: path for path in paths} or {app.name: storage.place(app)}) for app in apps]
     try:
-        if isinstance(storage, SshServer):
+        if storage.account is not None:
             every = {key: path for _, places in wanted for key, path in places.items()}
-            return _parsed(storage.server.command(_du(every), timeout=300), every) if every else {}
+            return _parsed(storage.account.server.command(_du(every), timeout=300), every) if every else {}
         for app, places in wanted:
             found |= _parsed(session.host(app).run(Script(quote(_du(places))), timeout=300), places)
     except AppError:

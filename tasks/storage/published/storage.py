@@ -10,10 +10,9 @@ import posixpath
 import secrets
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -25,7 +24,7 @@ from tasks.records.record import newest_names
 from tasks.remote.files import Files
 from tasks.remote.host import Host
 from tasks.remote.script import Environment, Script, quote
-from tasks.storage.base import NOTHING, Client, Storage
+from tasks.storage.base import NOTHING, Client, Means, Storage
 from tasks.storage.published.host.publish import DRILL
 from tasks.storage.published.host.rclone import STATE, Sizes
 from tasks.storage.published.host.segments import data_of, number
@@ -39,26 +38,10 @@ REMOVAL = 600.0  # seconds that the removal of a fetched copy may take
 OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered, and borg's cache
 
 
-@dataclass(frozen=True)
-class Means:
-    """What a staged storage works with: an app's host, the operator's machine, and the operator's cache folder.
-
-    `time_limit` are the seconds that one publishing may take.
-    """
-
-    host_of: Callable[[App], Host]
-    operator: Host
-    cache: Path
-    time_limit: float
-
-
 class Staged(Storage):
-    """A storage that rclone reaches. A kind says where it is, and which settings rclone needs from each side.
+    """A storage that rclone reaches. A kind says where it is, and which settings rclone needs from each side."""
 
-    `oldest` is the first version of rclone that hosts may have: major and minor number.
-    """
-
-    oldest: tuple[int, int] = (1, 60)
+    rclone: tuple[int, int] = (1, 60)
 
     def __init__(
         self, name: str, config: configured.S3Storage | configured.SftpStorage, directory: str, means: Means
@@ -150,6 +133,10 @@ class Staged(Storage):
             with suppress(CloudbackupError):  # what is left of a host that was lost goes with a later publishing
                 client.host.start(Script(quote(("rm", "-rf", "--", place)))).wait(REMOVAL, 0, threading.Event())
 
+    def published_at(self, app: App) -> str:
+        """Return the folder of the published copy."""
+        return posixpath.join(self.root, self.path(app))
+
     def place(self, app: App) -> str:
         """Return the folder on the app's host."""
         return self.url(app)
@@ -211,7 +198,7 @@ class Staged(Storage):
     def _hosts(self, app: App) -> Way:
         environment = self._environment(Side.HOST, app)
         host, address = self.means.host_of(app), self.address(self.path(app))
-        return Way(host, address, environment, self.means.time_limit, self.first(Side.HOST), self.oldest)
+        return Way(host, address, environment, self.means.time_limit, self.first(Side.HOST), self.rclone)
 
     def _operators(self, path: str) -> Way:
         environment = {**self._environment(Side.OPERATOR, None), "PATH": operator_path()}

@@ -19,6 +19,7 @@ from tasks.storage.ssh import SshServer
 from tests.integration.borg.conftest import MakeRepository
 from tests.integration.remote.servers import Server, Ssh, server
 from tests.integration.remote.test_borgs_ssh import OLD
+from tests.means import means
 
 NOISE = "#!/bin/sh\necho 'Welcome. All is logged.' >&2\nexec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"\n"
 
@@ -36,7 +37,7 @@ def over(make_repository: MakeRepository, at: Server, borg: Path, folder: Path, 
     config = SshStorage(
         kind="ssh", host=host, user="root", port=at.port, directory=str(folder), host_key=at.host_key, key=at.key
     )
-    storage = SshServer("store", config, Path("/nowhere"), LocalHost().cancelled)
+    storage = SshServer("store", config, means())
     app: Any = SimpleNamespace(name="shop")
     words = storage.ssh_words(str(at.key), LocalHost().facts().ssh)
     return make_repository(url=storage.url(app), BORG_RSH=shlex.join(words), BORG_REMOTE_PATH=str(borg))

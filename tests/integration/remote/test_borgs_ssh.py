@@ -14,6 +14,7 @@ from tasks.remote.script import Script, quote
 from tasks.storage.ssh import SshServer
 from tests.integration.remote.servers import Server, Ssh, make_key, server
 from tests.integration.remote.support import eventually, free_port, processes_with
+from tests.means import means
 
 OLD = r"""
 for word in "$@"; do
@@ -65,7 +66,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssh:
 def words(box: Server, host_key: str | None = None, key: Path | None = None) -> list[str]:
     """Return borg's ssh for the machine as it is now."""
     config = SshStorage(kind="ssh", host=box.address, user="root", port=box.port, directory="d", host_key=host_key)
-    storage = SshServer("store", config, Path("/nowhere"), LocalHost().cancelled)
+    storage = SshServer("store", config, means())
     made = storage.ssh_words(str(key or box.key), LocalHost().facts().ssh)
     return [*made, "-p", str(box.port), f"root@{box.address}"]
 

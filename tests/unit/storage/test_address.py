@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tasks.storage.published.storage import Staged, mark
 from tasks.storage.repository import Side
 from tasks.storage.ssh import SshServer
 from tasks.storage.survey import Mark
+from tests.means import means
 
 APP = App.model_validate_json(
     '{"name": "shop", "host": "local", "storage": "vault", "max_age": "1d", "compression": "lz4",'
@@ -26,7 +26,7 @@ APP = App.model_validate_json(
 
 def server(directory: str) -> SshServer:
     config = SshStorage(kind="ssh", host="vault", user="me", directory=directory)
-    return SshServer("vault", config, Path("/keys"), threading.Event())
+    return SshServer("vault", config, means())
 
 
 @pytest.mark.parametrize(
