@@ -170,11 +170,11 @@ class Running:
         self._channel.close()
         if self._rendered is None:
             return ""
-        _, _, status = bytes(self._streams[STDOUT]).rpartition(b"\n" + self._rendered.end + b" ")
+        _, ended, status = bytes(self._streams[STDOUT]).rpartition(b"\n" + self._rendered.end + b" ")
         _, _, left = status.decode(errors="replace").strip().partition(" ")
-        if left.startswith("left "):
+        if ended and left.startswith("left "):
             return f"still runs there: {left.removeprefix('left ')}"
-        return "" if status else "it did not say that it ended there"
+        return "" if ended else "it did not say that it ended there"
 
     def _output(self) -> Output:
         if isinstance(self._fault, FloodError):

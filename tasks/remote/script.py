@@ -93,6 +93,9 @@ class Rendered:
 # does while it waits for its lock, and bash then ends before it): so the watchdog looks at every process of the group
 # in /proc, but the frame's own two and what started them, and kills what outlives the grace.
 #
+# The operator may be gone before the body has begun: so it is ended once it is there, and until the frame has said that
+# the body is over, a group of nobody but the frame means that the body is still to come.
+#
 # While it waits for the operator, SIGUSR1 simply ends the watchdog. Once it ends the group, that signal means that the
 # body is over, and its exit code is what it saw: 1 nothing runs any more, 2 something does (hung in the kernel), 3 what
 # runs is meant to.
@@ -116,12 +119,17 @@ watchdog() {{
   trap '' TERM INT HUP
   local watchdog=$BASHPID members left
   while IFS= read -r -t {silence} _; do :; done <&9
+  local over= told=
   left={ticks}
   trap {over} USR1
-  kill -TERM 0
   for ((; left > 0; left--)); do
     look
-    [ ${{#members[@]}} != 0 ] || exit 1
+    if [ ${{#members[@]}} != 0 ]; then
+      [ "$told" ] || kill -TERM 0
+      told=1
+    elif [ "$over" ] || ! kill -0 $$; then
+      exit 1
+    fi
     sleep {tick}
   done
   trap '' USR1
@@ -157,7 +165,7 @@ main 9<&0 </dev/null; exit $?
 """
 
 
-_ENDS = "left=$((left < {leftover} ? left : {leftover}))"
+_ENDS = "over=1; left=$((left < {leftover} ? left : {leftover}))"
 _LEAVES = "exit 3"
 
 

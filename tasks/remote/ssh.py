@@ -13,19 +13,13 @@ from tasks.remote.agent import KeyAgent
 from tasks.remote.channel import Channel, SshChannel
 from tasks.remote.files import Files, SftpFiles
 from tasks.remote.host import Host
+from tasks.remote.host_key import UnknownHostKeyError, fingerprint
 from tasks.remote.keepalive import end_when_silent
 from tasks.remote.login import LoginRefusedError
 from tasks.remote.running import HostError
 from tasks.remote.script import Words, quote
-from tasks.remote.ssh_connection import (
-    Line,
-    SshTarget,
-    UnknownHostKeyError,
-    connect,
-    fetch_host_key,
-    fingerprint,
-    shown_host_key,
-)
+from tasks.remote.ssh_connection import Line, connect, fetch_host_key, shown_host_key
+from tasks.remote.ssh_target import SshTarget
 
 __all__ = [
     "LoginRefusedError",

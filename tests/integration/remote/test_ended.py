@@ -85,7 +85,7 @@ def test_a_server_that_a_script_started_on_purpose_stays(host: Host, tmp_path: P
     assert running.wait(60, 20, threading.Event()).code == 143
     pid = int((tmp_path / "pid").read_text())
     try:
-        assert processes_with(name)
+        assert eventually(lambda: bool(processes_with(name)))
     finally:
         host.run(Script(quote(("kill", str(pid)))))
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InterruptedRunError
+from tasks.remote.channel import STDOUT
 from tasks.remote.files import FilesError
 from tasks.remote.host import Host
-from tasks.remote.running import HostError, Running, ScriptTimeoutError
-from tasks.remote.script import BASH, Script, quote, render
+from tasks.remote.running import LINGER, HostError, LeftRunningError, Running, ScriptTimeoutError
+from tasks.remote.script import BASH, Rendered, Script, quote, render
 from tasks.remote.secret import Secret
 from tasks.remote.ssh import SshHost, fetch_host_key, fingerprint
 from tests.integration.remote.conftest import Sshd
@@ -79,10 +80,57 @@ def test_what_does_not_listen_is_killed(host: Host) -> None:
 
 def test_ctrl_c_ends_what_runs(host: Host) -> None:
     mark = f"985{secrets.randbelow(10**6):06d}"
-    threading.Timer(0.5, host.cancelled.set).start()
+    script = Script(f"echo started >&2; sleep {mark}")
+
+    def interrupt(line: str) -> None:
+        if line == "started":
+            host.cancelled.set()
+
     with pytest.raises(InterruptedRunError):
-        host.run(Script(f"sleep {mark}"))
+        host.run(script, on_stderr=interrupt)
     assert eventually(lambda: not processes_with(mark))
+
+
+def test_ctrl_c_before_anything_runs_leaves_nothing_either(host: Host) -> None:
+    """The end comes with the script: the frame must not look for what is to be ended before that has begun."""
+    host.facts()
+    host.cancelled.set()
+    marks = [f"984{secrets.randbelow(10**6):06d}" for _ in range(20)]
+    for mark in marks:
+        with pytest.raises(InterruptedRunError) as caught:
+            host.run(Script(f"sleep {mark}"))
+        assert not isinstance(caught.value, LeftRunningError)
+        assert not processes_with(mark)
+
+
+def test_an_end_that_nobody_saw_is_none() -> None:
+    rendered = Rendered(b"", b"begin", b"end")
+    running = Running(Silent(), "crm", rendered)
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(LeftRunningError, match="it did not say that it ended there"):
+        running.wait(None, -LINGER, cancelled)
+
+
+class Silent:
+    """A program that began, and of which nothing more is heard."""
+
+    ended = False
+
+    def __init__(self) -> None:
+        self._pieces = [(STDOUT, b"begin\n")]
+
+    def send(self, data: bytes) -> None: ...
+    def end_input(self) -> None: ...
+    def exit_code(self) -> int | None:
+        return None
+
+    def receive(self, timeout: float) -> list[tuple[int, bytes]]:
+        time.sleep(timeout)
+        return [self._pieces.pop()] if self._pieces else []
+
+    def close(self) -> None:
+        self.ended = True
 
 
 def test_a_closed_connection_leaves_no_process(sshd: Sshd) -> None:
@@ -166,7 +214,7 @@ def children_of(pid: int) -> set[str]:
 
 
 def test_an_unreachable_host_is_told(sshd: Sshd) -> None:
-    with pytest.raises(HostError, match="cannot be reached"):
+    with pytest.raises(HostError, match="it refuses connections"):
         SshHost(sshd.target(port=free_port())).facts()
 
 
