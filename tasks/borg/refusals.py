@@ -120,8 +120,8 @@ def refusals(found: Evidence, left: Collection[str]) -> list[Doubt]:
         *(doubt for doubt in found.doubts if doubt.kind in REFUSALS),
         *_check(found),
         *_drills(found),
-        *_verdicts(found),
-        *_stale(found),
+        *_verdicts(found, left),
+        *_stale(found, left),
         *_unproven(found, left),
         *_nothing(found, left),
     ]
@@ -153,20 +153,22 @@ def _accepted_since(found: Evidence, drill: Record) -> frozenset[str]:
     return found.known.accepted - found.known.failed_drill if drill.archive_id else frozenset()
 
 
-def _verdicts(found: Evidence) -> Iterable[Doubt]:
+def _verdicts(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
     for source in found.app.sources:
-        newest = max(found.of(source), key=lambda archive: archive.start, default=None)
+        own = (archive for archive in found.of(source) if archive.id in left)
+        newest = max(own, key=lambda archive: archive.start, default=None)
         if newest and newest.id in found.known.not_good:
             what = f"{newest.name}, the newest of {source}, is incomplete or suspect, and nobody accepted it"
             yield Doubt(what, frozenset({source}), "verdict", frozenset({source}))
 
 
-def _stale(found: Evidence) -> Iterable[Doubt]:
+def _stale(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
     for source in found.app.sources:
         about = frozenset({source})
         tried = [each for each in found.past if each.source == source and each.time <= found.now + AHEAD]
         looks = [each.time for each in tried if each.action == UNCHANGED]
-        newest = max((*looks, *(each.start for each in found.of(source))), default=None)
+        own = (each.start for each in found.of(source) if each.id in left)
+        newest = max((*looks, *own), default=None)
         if newest is None:
             yield Doubt(f"there is no archive of {source}", about, "stale")
             continue

@@ -8,7 +8,7 @@ killed on the way is ended by the same command.
 
 import posixpath
 import secrets
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -22,6 +22,7 @@ from tasks.borg.recorder import Note
 from tasks.borg.removal import Target, seen, vouched
 from tasks.borg.transactions import ASIDE, BEFORE, TO, UNDID, Point, Undoing
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
+from tasks.records.chronology import texts
 from tasks.records.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
 from tasks.records.record import Record, operator_name
 from tasks.remote.files import Files
@@ -30,6 +31,7 @@ from tasks.storage import set_aside
 from tasks.storage.repository import Side
 
 Ask = Callable[[str], bool]
+_Told = tuple[Mapping[int, Point], Sequence[Undoing]]  # what records tell: points, and rollbacks that can be undone
 SHOWN = 40  # points
 
 
@@ -87,7 +89,7 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
     before = yield from _listed(target)
     stands = _stands(target, files, folder)
     if wanted.undo:
-        move = _undone(target, undoable, before, known)
+        move = _undone(target, (told, undoable), before, known)
         yield from _foretold(target, move, known)
         question = f"Undo the rollback of {name} to transaction {move.to}?"
     else:
@@ -173,26 +175,27 @@ def _begun(known: Ledger) -> Record | None:
 
 
 def _back(target: Target, point: Point, before: dict[str, str] | None, known: Ledger) -> Move:
-    """Return the move to a point; one that was begun is gone on with. Raises RefusedError while another one is."""
-    begun = _begun(known)
+    """Return the move to a point; one that was begun is gone on with. Raises RefusedError while another one is.
+
+    Where one had moved all and somebody wrote since, that goes into a folder of its own.
+    """
+    begun, (files, folder) = _begun(known), place(target)
+    own = Move(point.transaction, posixpath.basename(set_aside.new_name(folder, datetime.now(UTC))), None, None)
+    own = replace(own, foretold=point.archive_ids, before=before, tokens=(*own.tokens, *_tokens(known)))
     if begun is None:
-        aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
-        return Move(point.transaction, aside, point.archive_ids, before)
+        return own
     if begun.details.get(UNDID) or begun.details.get(TO) != point.transaction:
         raise _not_ended(target, begun)
-    return Move(
-        point.transaction,
-        str(begun.details[ASIDE]),
-        point.archive_ids,
-        _ids_before(begun),
-        tokens=_tokens(begun),
-        begun=True,
-    )
+    aside = str(begun.details[ASIDE])
+    all_moved = set_aside.is_complete(files, posixpath.join(posixpath.dirname(folder), aside))
+    if all_moved and max(set_aside.segments(files, folder), default=0) > point.transaction:
+        return own
+    return replace(own, aside=aside, before=_ids_before(begun), tokens=_tokens(known), begun=True)
 
 
-def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] | None, known: Ledger) -> Move:
+def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: Ledger) -> Move:
     """Return the move that undoes the last rollback. Raises UsageError when there is none, RefusedError as `_back`."""
-    begun = _begun(known)
+    begun, (points, undoable) = _begun(known), told
     if begun is not None and begun.details.get(UNDID):
         ids = begun.details.get("foretold_ids")
         return Move(
@@ -201,14 +204,15 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
             tuple(ids) if ids is not None else None,
             _ids_before(begun),
             str(begun.details[UNDID]),
-            (*_tokens(begun), *(each for half in _half(known, begun.details[UNDID]) for each in _tokens(half))),
+            _tokens(known),
             bool(_half(known, begun.details[UNDID])),
-            next((each.seen for each in undoable if each.aside == begun.details[UNDID]), frozenset()),
+            transactions.seen_by(points),
             begun=True,
         )
     if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
         raise _not_ended(target, begun)  # it has moved nothing yet
-    if not undoable:
+    files, folder = place(target)
+    if not undoable or (begun is None and not set_aside.fits(files, folder, undoable[-1].aside)):
         raise UsageError(
             f"{target.app.name}: there is no rollback that can be undone",
             "what it set aside was removed, or space was freed since; without --undo all points are shown",
@@ -216,7 +220,8 @@ def _undone(target: Target, undoable: Sequence[Undoing], before: dict[str, str] 
     last = undoable[-1]
     aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
     own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen)
-    return own if begun is None else replace(own, tokens=(*own.tokens, *_tokens(begun)), half=True, begun=True)
+    own = replace(own, tokens=(*own.tokens, *_tokens(known)))
+    return own if begun is None else replace(own, half=True, begun=True)
 
 
 def _half(known: Ledger, aside: object) -> list[Record]:
@@ -229,8 +234,10 @@ def _ids_before(begun: Record) -> dict[str, str] | None:
     return dict.fromkeys(map(str, ids), "") if ids is not None else None
 
 
-def _tokens(begun: Record) -> tuple[str, ...]:
-    return (str(begun.details[TOKEN]),)
+def _tokens(known: Ledger) -> tuple[str, ...]:
+    """Return the tokens of all rollbacks that have not ended, the newest first: the end of one is that of all."""
+    begun = (each for each in reversed(known.unfinished) if each.details.get("of") == "rollback")
+    return tuple(str(each.details[TOKEN]) for each in begun if TOKEN in each.details)
 
 
 def _not_ended(target: Target, begun: Record) -> RefusedError:
@@ -335,6 +342,8 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
         )
     gone = known.expected - set(there)
     removed = gone & set(move.before or ()) | (gone - move.seen if move.foretold is not None else set())
+    leaving = {each for begun in known.unfinished for each in texts(begun.details.get("removing_ids"))}
+    removed |= leaving - set(there)  # whoever frees no more ends what was announced: it stays away all the same
     ours = transactions.known_after(there, known)
     vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
     earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})

@@ -81,9 +81,9 @@ class _Past:
         if aside:
             self.before[aside] = dict(self.points)
             known = tuple(ids) if isinstance(ids, list | tuple) else None
-            self.undoable.append(Undoing(to, aside, known, seen_by(self.points, max(self.points, default=0))))
+            self.undoable.append(Undoing(to, aside, known, seen_by(self.points)))
         if undid:
-            self.points = self.before.get(undid, {})
+            self.points = self.before.get(undid, self.points)  # one that was killed, and is undone, took away none
             self.undoable = [each for each in self.undoable if each.aside != undid]
         else:
             self.points = {number: point for number, point in self.points.items() if number <= to}
@@ -203,9 +203,10 @@ def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
     run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
 
 
-def seen_by(told: Mapping[int, Point], to: int) -> frozenset[str]:
+def seen_by(told: Mapping[int, Point], to: int | None = None) -> frozenset[str]:
     """Return the archives that records saw at a transaction or before it: what is not among them was made later."""
-    return frozenset(each for number, point in told.items() if number <= to for each in point.archive_ids or ())
+    points = (point for number, point in told.items() if to is None or number <= to)
+    return frozenset(each for point in points for each in point.archive_ids or ())
 
 
 def known_after(ids: Sequence[str], known: Ledger) -> list[str]:

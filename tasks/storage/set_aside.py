@@ -21,7 +21,7 @@ MARK = ".before-rollback-"
 UNTIL = ".until-"
 _LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
 _AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
-_TAKEN = "complete"  # stands in a folder once all that a rollback moves is in it
+_TAKEN = "complete"  # stands in a folder once all that a rollback moves is in it, and names the segments that stayed
 _CLEARED = "moved-out"  # stands in a folder once everything that came later has been moved there
 _SEGMENTS = 1000  # borg's own number of segments in a folder below `data`, where `config` says no other
 
@@ -70,8 +70,23 @@ def take(files: Files, folder: str, transaction: int, aside: str) -> int:
     if text := read_text(files, log):
         lines = (line for line in text.splitlines(keepends=True) if _number(line) <= transaction)
         files.replace(log, "".join(lines).encode())
-    files.write_new(posixpath.join(aside, _TAKEN), b"")
+    below = sorted(segments(files, folder))
+    files.write_new(posixpath.join(aside, _TAKEN), "\n".join(map(str, below)).encode())
     return _count(files.names(aside))
+
+
+def is_complete(files: Files, aside: str) -> bool:
+    """Tell whether all that a rollback moves is in the folder. Raises FilesError."""
+    return files.exists(posixpath.join(aside, _TAKEN))
+
+
+def fits(files: Files, folder: str, name: str) -> bool:
+    """Tell whether what the folder of that name holds fits: all that it goes on from is there, so no space was freed.
+
+    Those that earlier versions set aside do not tell. Raises FilesError.
+    """
+    text = read_text(files, posixpath.join(posixpath.dirname(folder), name, _TAKEN))
+    return {int(each) for each in text.split() if each.isdecimal()} <= set(segments(files, folder))
 
 
 def _take_auxiliary(files: Files, folder: str, aside: str, there: Collection[str]) -> None:

@@ -28,7 +28,14 @@ class Play(Truth):
 
     def backup(self, who: str, source: str, whole: bool = True, kill: int | None = None) -> None:
         """Make an archive and its record."""
-        self.act(who, lambda: self._backup(source, whole=whole), kill)
+        made: list[tuple[str, Saved]] = []
+        saved = self.place.saved()
+
+        def ended() -> None:
+            if self.place.saved() > saved:  # also where it was killed just after that
+                self.made |= dict(made)
+
+        self.act(who, lambda: self._backup(source, made, whole=whole), kill, ended)
 
     def prune(self, who: str, force: bool = False, pause: Sequence[Step] = (), kill: int | None = None) -> None:
         """Drop what `keep` lets go and free its space; while the question waits, others do what `pause` says."""
@@ -186,7 +193,7 @@ class Play(Truth):
             getattr(self, name)(*arguments)
         self.world.who, self.world.steps_left, self.forcing = mine
 
-    def _backup(self, source: str, *, whole: bool) -> None:
+    def _backup(self, source: str, made: list[tuple[str, Saved]], *, whole: bool) -> None:
         opened = self.opened()
         guard_clock(opened)
         name = str(ArchiveName("shop", source, self.world.clock))
@@ -197,9 +204,9 @@ class Play(Truth):
         outcome = Outcome(
             "shop", source, "ok" if whole else "incomplete", self.world.clock, 0, 9, 9, name, done.id, details=details
         )
+        made.append((done.id, Saved(name, source, whole)))
         recorded(opened.session, self.app, [outcome])
         self.counted = self.place.listed()
-        self.made[done.id] = Saved(name, source, whole)
 
     def _free(  # noqa: PLR0917
         self, who: str, action: str, names: Sequence[str], force: bool, pause: Sequence[Step], kill: int | None
@@ -248,7 +255,7 @@ class Play(Truth):
             self.forged &= self.place.listed()
         if action != "delete":
             self.overwritten &= self.place.listed()
-            self.back.clear()
+            self.freed, self.back = [*self.freed, *self.back], []
 
     def _rolled(
         self, who: str, run: Callable[[Callable[[str], bool]], Iterable[str]], pause: Sequence[Step], kill: int | None
@@ -273,25 +280,41 @@ class Play(Truth):
                 self._is_back(asked[0], timelines[0], before[0], self.killed)
                 self.killed = None
             elif asked and self.half == "rollback" and not self.killed and not asked[0].startswith("Undo"):
-                self.killed = (timelines[0], before[0])
+                self._stopped(asked[0], timelines[0], before[0])
 
         self.act(who, lambda: list(run(ask)), kill, ended)
 
+    def _stopped(self, question: str, timeline: Timeline, before: frozenset[str]) -> None:
+        """Note a rollback that was killed, or found damage: in the middle, or once all was moved."""
+        if self.place.locked():
+            self.killed = (timeline, before)
+            return
+        to = _to(question)
+        self.moved = self.place.listed() == timeline.get(to)
+        if self.moved:
+            self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
+            self.back.append((to, timeline, before))
+
     def _is_back(self, question: str, timeline: Timeline, before: frozenset[str], half: Half | None) -> None:
-        if half and not question.startswith("Undo"):
-            timeline, before = half
-        to, there = int(question.rstrip("?").split("transaction ")[1]), self.place.listed()
+        to, there = _to(question), self.place.listed()
         if question.startswith("Undo"):
             if half:
                 self.back.append((to, *half))
+                timeline = {number: ids for number, ids in half[0].items() if number <= to}
+                before = timeline[to]  # undone again, it is as if it had ended
+            if not self.back and self.freed:  # nothing was freed in fact, and a clock hides that it was tried
+                self.back.append(self.freed.pop())
             assert self.back, "it undoes what nobody did"
             _, self.place.timeline, listed = self.back.pop()
             assert there == listed, "it says that the rollback is undone, and it is not"
         else:
+            timeline, before = half or (timeline, before)
             assert to in self.place.timeline, f"it went back to transaction {to}, which is not there"
             assert there == self.place.timeline[to], f"it says that it is as it was after transaction {to}, and is not"
             self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
-        self.back.append((to, timeline, before))
+        if not (self.moved and before == there):
+            self.back.append((to, timeline, before))
+        self.moved = False
         earlier = set().union(*(ids for number, ids in self.place.timeline.items() if number <= to))
         later = set(self.made) - earlier
         self.consent = (self.consent | (before - there) | (later - there)) - there
@@ -320,8 +343,8 @@ class Play(Truth):
             "shop", source, "ok" if whole else "failed", self.world.clock, 0, archive=saved.name, archive_id=key
         )
         recorded(opened.session, self.app, [outcome], "verify")
-        (self.bad.discard if whole else self.bad.add)(key)
-        self._tell(source, failed=not whole)
+        if self._tell(source, failed=not whole):
+            (self.bad.discard if whole else self.bad.add)(key)
         if whole:
             self.proven = [*(each for each in self.proven if each != key), key]
         elif key in self.proven:
@@ -337,11 +360,14 @@ class Play(Truth):
             key = each.archive.id
             self.accepted.add(key)
             self.forged.discard(key)
-            if key in self.bad:
+            if key in self.bad and self._tell(each.source, failed=False):
                 self.bad.discard(key)
-                self.failed.discard(each.source)
             saved = self.made.get(key, Saved(each.archive.name, each.source, good=True))
             self.made[key] = replace(saved, good=True)
+
+
+def _to(question: str) -> int:
+    return int(question.rstrip("?").split("transaction ")[1])
 
 
 def guard_clock(opened: Opened) -> None:

@@ -217,7 +217,8 @@ class MemoryHost(LocalHost):
                 key = repository.create(named[0], world.now, world.now)
                 stats = {"original_size": 9, "compressed_size": 9, "deduplicated_size": 9, "nfiles": 1}
                 made = {"name": named[0], "id": key, "start": f"{world.now:%Y-%m-%dT%H:%M:%S.000000}", "stats": stats}
-                return Output(0, json.dumps({"archive": made}).encode(), b"", 0.0)
+                answer = {"archive": made, "encryption": {"mode": "repokey"}, "repository": {"id": "a" * 64}}
+                return Output(0, json.dumps(answer).encode(), b"", 0.0)
             case "delete":
                 world.step()
                 names = [*named, *(word for word in words[1:] if not word.startswith(("::", "-")))]

@@ -156,3 +156,42 @@ def test_nobody_writes_while_a_rollback_is_half_done_and_it_is_gone_on_with() ->
 def test_a_rollback_that_somebody_else_ended_meanwhile_is_not_gone_on_with() -> None:
     play = played(BACKUP, ("rollback", "ann", 5, [], 7), ("rollback_to", "ann", 0, [("rollback", "bob", 90)]))
     assert "changed the repository while the question waited" in play.said
+
+
+def test_what_was_saved_after_a_rollback_was_killed_goes_when_that_is_run_again() -> None:
+    """All had been moved by then, and the same command went on without a look at what came since."""
+    play = played(BACKUP, ("rollback_to", "ann", 0, [], 15), BACKUP, ("rollback_to", "bob", 1))
+    assert play.done
+    assert len(play.place.listed()) == 2
+    play.undo("ann")
+    assert len(play.place.listed()) == 3
+
+
+@pytest.mark.parametrize("kill", [6, 14])
+def test_an_undoing_forgets_no_theft(kill: int) -> None:
+    play = played(("steal", 0), ("rollback_to", "ann", 0, [], kill), ("undo", "ann", [], 14), ("undo", "ann"))
+    play.wait(180)
+    play.rollback("bob", 90)
+    play.prune("ann")
+    assert "not in the repository" in play.said
+
+
+def test_nothing_is_brought_back_onto_a_repository_whose_space_was_freed() -> None:
+    """The record of the compact seems to be older than that of the rollback, by a clock that is ahead."""
+    play = played(BACKUP, BACKUP, ("delete", "ann", 0), BACKUP, ("clock", "bob", 3))
+    play.rollback_to("bob", 1)
+    play.compact("ann")
+    assert play.done
+    play.undo("ann")
+    assert "there is no rollback that can be undone" in play.said
+
+
+def test_the_newest_is_deleted_by_name_only_where_what_is_left_is_not_late() -> None:
+    """Or it would be gone and refused: not freed, and not as it was."""
+    play = played(BACKUP, ("wait", 1600), BACKUP, ("delete", "ann", 2))
+    assert "is late" in play.said
+    assert len(play.place.listed()) == 3
+
+
+def test_what_a_person_deletes_stays_away_after_a_rollback_to_later() -> None:
+    played(BACKUP, BACKUP, ("delete", "ann", 1, False, [], 4), BACKUP, ("rollback_to", "ann", 0), ("check", "bob"))

@@ -46,9 +46,12 @@ class Truth:
         self.bad: set[str] = set()  # a drill said so
         self.proven: list[str] = []
         self.failed: set[str] = set()  # of `check` and the sources: the newest check, or drill, failed
+        self.told: dict[str, Any] = {}  # when, by the clock of whoever did it, `failed` was learnt
         self.forcing = False
         self.back: list[tuple[int, Timeline, frozenset[str]]] = []  # rollbacks that can be undone
-        self.killed: Half | None = None  # as it was before a rollback
+        self.killed: Half | None = None  # as it was before a rollback that was killed in the middle
+        self.freed: list[tuple[int, Timeline, frozenset[str]]] = []  # of before space was freed
+        self.moved = False  # one was killed once all was moved
         self.said, self.done, self.violation = "", True, ""
         self.counted: frozenset[str] = frozenset()  # of these a record counted the objects, since we last freed any
         self.half = ""  # what was killed half done and must be told
@@ -68,13 +71,20 @@ class Truth:
         """Note what was killed once it was announced, or what has come to its end."""
         if self.done or "not what was foretold" in self.said:
             self.half = "" if self.half == what else self.half
-        elif not self.said and self.place.announced() > announced:
+        elif (not self.said or "is damaged" in self.said) and self.place.announced() > announced:
             self.half = what
 
-    def _tell(self, what: str, *, failed: bool) -> None:
-        """Note how the newest check or drill ended. Of one that is dated in the future nobody knows when it was."""
-        if self.world.clock <= self.world.now + AHEAD:
-            (self.failed.add if failed else self.failed.discard)(what)
+    def _tell(self, what: str, *, failed: bool) -> bool:
+        """Note how the newest check or drill ended, unless another one is newer by the clocks of who did them.
+
+        Of one that is dated in the future nobody knows when it was.
+        """
+        clock = self.world.clock
+        if clock > self.world.now + AHEAD or clock < self.told.get(what, clock):
+            return False
+        self.told[what] = clock
+        (self.failed.add if failed else self.failed.discard)(what)
+        return True
 
     def _newest(self, keys: Collection[str], source: str) -> str:
         there = self.place.listed()
