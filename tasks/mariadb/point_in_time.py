@@ -27,6 +27,7 @@ from tasks.mariadb.host import (
     tables,
 )
 from tasks.mariadb.host.tables import Known
+from tasks.mariadb.replica_position import by_gtid, corrected
 from tasks.mariadb.unpack import Unpacked
 from tasks.remote import walled
 from tasks.remote.host import Host
@@ -140,6 +141,7 @@ class _Reached(Answer):
     odd: Count
     after: Count
     said: list[Text] = Field(default_factory=list)
+    replicated: Text = ""
 
 
 class RecoverError(errors.DatabaseError):
@@ -225,7 +227,7 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
         end = last_line(_Reached, output.text)
     except AnswerError as error:
         raise RecoverError(f"{host.name}: the replay told no outcome") from error
-    return replace(unpacked, remarks=tuple(end.said)), Recovered(
+    return _moved(unpacked, end), Recovered(
         transactions=end.transactions,
         file=end.file,
         offset=end.offset,
@@ -234,6 +236,18 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
         odd=end.odd,
         after=end.after,
     )
+
+
+def _moved(unpacked: Unpacked, end: _Reached) -> Unpacked:
+    """Return what was unpacked as it is after the replay: what mariadb-backup noted is of the end of the backup."""
+    stood, when = unpacked.replica and corrected(unpacked.replica, end.replicated), unpacked.when
+    galera, said = unpacked.galera, list(end.said)
+    if end.transactions:
+        stood, when = unpacked.replica and by_gtid(end.replicated), "that moment"
+        if (unpacked.replica and not stood) or galera:
+            said.append("where it stood in its master's binary log, or in its cluster, at that moment is not known")
+        galera = ""
+    return replace(unpacked, replica=stood, galera=galera, when=when, remarks=tuple(said))
 
 
 def _told(output: Output) -> _Fault:

@@ -78,3 +78,10 @@ def corrected(notes: str, position: str) -> str:
     if not NOTED.search(notes):
         return " ".join(filter(None, (f"SET GLOBAL gtid_slave_pos = '{position}';", notes)))
     return NOTED.sub(rf"\g<1>{position}\g<2>", notes)
+
+
+def by_gtid(position: str) -> str:
+    """Return the statements that make a replica of a server which stands at a position, empty where it tells none."""
+    if not position or not PLACE.fullmatch(position):
+        return ""
+    return f"SET GLOBAL gtid_slave_pos = '{position}'; CHANGE MASTER TO master_use_gtid = slave_pos;"

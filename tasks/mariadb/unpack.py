@@ -43,7 +43,7 @@ class Unpacked:
     backup, as a replica in its master's binary log and as a node of a Galera cluster; empty for others. `walls` are
     those behind which it was unpacked and prepared, none on a server behind `exec`, which has its container's.
     `damaged` are pages, by the name of their tablespace, that were damaged on the server and came as they were.
-    `remarks` are for a person.
+    `remarks` are for a person; `when` is the moment of `replica` and `galera`, for one.
     """
 
     directory: str
@@ -57,6 +57,7 @@ class Unpacked:
     walls: tuple[str, ...] = ()
     damaged: Mapping[str, Sequence[int]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    when: str = "the end of the backup"
 
     def harm(self) -> tuple[str, ...]:
         """Return lines for a person of what is damaged in it."""
@@ -68,7 +69,7 @@ class Unpacked:
     def standing(self) -> tuple[str, ...]:
         """Return lines for a person who is to have the restored server replicate again."""
         lines = (("a replica", self.replica), ("a Galera node", self.galera))
-        stood = tuple(f"the server was {what}, at the end of the backup at: {text}" for what, text in lines if text)
+        stood = tuple(f"the server was {what}, at {self.when} at: {text}" for what, text in lines if text)
         return (*stood, *self.remarks)
 
 

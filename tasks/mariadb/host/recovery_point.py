@@ -130,12 +130,20 @@ class Cut:
 
     def numbers(self) -> list[tuple[Log, int]]:
         """Return the transactions to be replayed, as binary log and number in it."""
-        found = []
-        for log in self.logs:
-            first, end = (self.start if log is self.logs[0] else 0), (self.stop if log is self.logs[-1] else None)
-            for index, offset in enumerate(log.offsets):
-                if offset >= first and (end is None or offset < end):
-                    found.append((log, index))
+        return [
+            (log, index) for log in self.logs for index, offset in enumerate(log.offsets) if self.takes(log, offset)
+        ]
+
+    def takes(self, log: Log, offset: int) -> bool:
+        """Tell whether the transaction at an offset of a binary log is to be replayed."""
+        first, end = (self.start if log is self.logs[0] else 0), (self.stop if log is self.logs[-1] else None)
+        return offset >= first and (end is None or offset < end)
+
+    def groups(self, log: Log) -> list[Group]:
+        """Return the transactions of one binary log that are to be replayed."""
+        found: list[Group] = []
+        with log.path.open("rb") as file:
+            read(file, lambda group: found.append(group) if self.takes(log, group.offset) else None)
         return found
 
     def segments(self) -> list[Piece]:

@@ -36,7 +36,7 @@ from tasks.mariadb.host.private_server import DrillFault, Private, give_away, or
 from tasks.mariadb.host.recovery_point import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.host.refused_transaction import blamed, remedy
 from tasks.mariadb.host.roles import handing_over
-from tasks.mariadb.host.settings import begin, furnish, shut, understood
+from tasks.mariadb.host.settings import SLAVE_POSITION, begin, furnish, shut, understood
 from tasks.mariadb.host.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
@@ -106,12 +106,13 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
         said = begin(server)
         with understood(missing):
             feed(server, todo, scratch / "load", str(plan.get("older") or ""))
-        close(server, todo, goes_on=bool(name))
+        place = replicated(server.ask(SLAVE_POSITION).stdout.strip(), todo)
+        close(server, todo, goes_on=bool(name), place=place)
     finally:
         server.end()
     for path in (data, *data.rglob("*")):
         os.chown(str(path), owner.st_uid, owner.st_gid, follow_symlinks=False)
-    return {**outcome(todo, int(str(plan["at"]))), "said": said}
+    return {**outcome(todo, int(str(plan["at"]))), "said": said, "replicated": place}
 
 
 # The data is thrown away when anything fails, so nothing need be safe before the orderly end.
@@ -201,9 +202,29 @@ def lenient(reader: str) -> list[str]:
     return ["--skip-gtid-strict-mode"] if b"--gtid-strict-mode" in said else []
 
 
-def close(server: Private, todo: Cut, *, goes_on: bool) -> None:
-    """End the server in order, without our account, and with the GTID state where it goes on. Raises DrillFault."""
+def replicated(position: str, todo: Cut) -> str:
+    """Return where a replica stands in its master's GTIDs after the replay, which moves no gtid_slave_pos by itself.
+
+    `position` is where it stood before, empty for a server that never replicated. What it replicated has the number of
+    another server in its own binary logs (log_slave_updates).
+    """
+    if not position:
+        return ""
+    found = {each.partition("-")[0]: each for each in position.split(",")}
+    for log in todo.logs:
+        for group in todo.groups(log):
+            if group.server != log.facts.server:
+                found[str(group.domain)] = group.gtid
+    return ",".join(found.values())
+
+
+def close(server: Private, todo: Cut, *, goes_on: bool, place: str = "") -> None:
+    """End the server in order, without our account, and with the GTID states where it goes on. Raises DrillFault.
+
+    `place` is where a replica stands, else empty.
+    """
     statements = [f"DROP USER {server.account}@localhost"]
+    statements += [f"SET GLOBAL gtid_slave_pos = '{place}'"] * bool(place)
     if goes_on:
         statements = ["SET sql_log_bin = 0", *statements, "RESET MASTER"]
         statements.append(f"SET GLOBAL gtid_binlog_state = '{text(todo.state())}'")
