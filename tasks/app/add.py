@@ -19,7 +19,6 @@ from tasks.borg.apps import Opened
 from tasks.borg.verbs import take_into_use
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
 from tasks.files import write_whole
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN, draft
 from tasks.inventory.models import App
@@ -30,6 +29,7 @@ from tasks.report.gather import gather
 from tasks.report.rows import Report, Row
 from tasks.run.session import Session, target
 from tasks.sources import registry
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.storagebox.install import Ask, refuse_to_replace
 

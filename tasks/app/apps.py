@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tasks.inventory import load
 from tasks.inventory.models import App
+from tasks.storage.registry import load
 
 
 def table(folder: str, names: Sequence[str]) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from tasks.app.checks import checks
 from tasks.app.finding import Check
 from tasks.errors import CloudbackupError
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.run.parallel import over_apps
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.terminal import one_line, own
 from tasks.units import wants_colour
 

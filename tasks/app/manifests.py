@@ -10,8 +10,8 @@ from typing import Any
 from tasks.app.pod_inventory import Moved, moved, object_name
 from tasks.app.pods import Mount, Plan, Values, cron_job
 from tasks.errors import UsageError
-from tasks.inventory import load
 from tasks.inventory.models import App
+from tasks.storage.registry import load
 
 USER = 10001  # of the image
 SCRATCH = "/scratch"

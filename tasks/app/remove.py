@@ -12,12 +12,12 @@ from tasks.borg.announcement import REMOVE, announce, unended
 from tasks.borg.client.key_export import escrow_path
 from tasks.borg.new_passphrase import told
 from tasks.errors import AppError
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.records.ledger import ledger
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
 from tasks.storage.base import Storage
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 from tasks.storagebox.install import remove_app_keys
 

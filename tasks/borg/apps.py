@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, RefusedError, UsageError
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 from tasks.terminal import whole_line
 

@@ -22,7 +22,6 @@ from tasks.borg.recorder import noted
 from tasks.borg.removal import seen, vouched
 from tasks.borg.renewal_announcement import ASIDE, NEW_PASSPHRASE, Renewal, announced, begun_renewal, done, refuse_held
 from tasks.errors import AppError, UsageError
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.inventory.secrets import SecretReference, SecretStore
 from tasks.records.ledger import ENDS, INTENT
@@ -31,6 +30,7 @@ from tasks.remote.secret import Secret
 from tasks.run.client_cache import repository_id
 from tasks.run.session import Session
 from tasks.storage import set_aside
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.storage.state import newest_transaction
 from tasks.storagebox.install import replace_app_keys

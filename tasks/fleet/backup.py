@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tasks.errors import UsageError
 from tasks.fleet.app_backup import AppBackup
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.run.notices import Notices, Scope
 from tasks.run.outcome import exit_code
@@ -17,6 +16,7 @@ from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources import registry
 from tasks.sources.kinds import logs_alone
+from tasks.storage.registry import load
 
 
 @dataclass(frozen=True)

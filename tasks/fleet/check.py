@@ -11,7 +11,6 @@ from tasks.borg.client.messages import Progress
 from tasks.borg.client.runner import How
 from tasks.borg.removal import Target
 from tasks.fleet.recorder import recorded
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.run import clocks
 from tasks.run.notices import Notices, Scope
@@ -20,6 +19,7 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 
 WHOLE = ""  # the source of what is done to a whole repository

@@ -10,7 +10,6 @@ from tasks.borg import removal
 from tasks.borg.removal import Intention, Target
 from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.mariadb.binlog_retention import needed_by_chain
 from tasks.run import clocks
@@ -21,6 +20,7 @@ from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources.kinds import KINDS
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 
 WHOLE = ""  # the source of what is done to a whole repository

@@ -14,7 +14,6 @@ from tasks.borg.roots import roots
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.recorder import recorded
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.mariadb import mariadb_source, recovery_plan, unpack
 from tasks.mariadb import restore as mariadb
@@ -26,6 +25,7 @@ from tasks.remote.host import Host
 from tasks.run.outcome import Outcome, Status, attempted, exit_code
 from tasks.run.session import Session
 from tasks.run.view import View
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 
 RESTORABLE = ("files", "mariadb")

@@ -15,7 +15,6 @@ from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.fleet import files_drill
 from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.recorder import recorded
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.mariadb import drill, mariadb_source, unpack
 from tasks.mariadb.drill import Drilled, DrillOptions
@@ -31,6 +30,7 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository
 from tasks.units import clock
 

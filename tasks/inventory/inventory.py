@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
-from tasks.inventory.models import App, Defaults, Notification, SecretStore, Storage
+from tasks.inventory.models import App, Defaults, Notification, SecretStore, StorageConfig
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Inventory:
     """
 
     folder: Path
-    storages: Mapping[str, Storage]
+    storages: Mapping[str, StorageConfig]
     defaults: Defaults
     apps: Mapping[str, App]
     escrow: Path

@@ -1,7 +1,7 @@
 """From a folder of YAML files to an `Inventory`, or to all that is wrong with it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -12,19 +12,22 @@ from tasks.inventory import document, validation
 from tasks.inventory.document import Data, Document
 from tasks.inventory.errors import InventoryError, Problem, nearest
 from tasks.inventory.inventory import Inventory
-from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults
+from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults, StorageConfig, cloudbackup_file
 from tasks.inventory.values import read_app_name
 
 MAIN = "cloudbackup.yml"
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load(folder: Path) -> Inventory:
-    """Read cloudbackup.yml and apps/*.yml below `folder`. Raise InventoryError with every fault found."""
+def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
+    """Read cloudbackup.yml and apps/*.yml below `folder`. `kinds` has the model of each kind of storage.
+
+    Raise InventoryError with every fault found.
+    """
     if not folder.is_dir():
         raise InventoryError([Problem(folder, 0, "", "is no folder: INVOKE_INVENTORY names the inventory's folder")])
     problems: list[Problem] = []
-    main = _main(folder, problems)
+    main = _main(folder, cloudbackup_file(kinds), problems)
     apps: list[App] = []
     for file in _app_files(folder / "apps", problems):
         app = _app(file, main, problems)
@@ -58,7 +61,7 @@ def parse(source: Document, model: type[Model]) -> Model | None:
     return None if source.problems else parsed
 
 
-def _main(folder: Path, problems: list[Problem]) -> CloudbackupFile | None:
+def _main(folder: Path, model: type[CloudbackupFile], problems: list[Problem]) -> CloudbackupFile | None:
     file = folder / MAIN
     twin = file.with_suffix(".yaml")
     if twin.exists():
@@ -71,7 +74,7 @@ def _main(folder: Path, problems: list[Problem]) -> CloudbackupFile | None:
         problems.append(Problem(file, 0, "", f"does not exist: {begin}"))
         return None
     source = document.read(file)
-    main = parse(source, CloudbackupFile)
+    main = parse(source, model)
     if main is not None:
         wanted = main.defaults.storage
         if wanted is not None and wanted not in main.storages:

@@ -1,23 +1,18 @@
 """What the inventory says, as frozen models: `CloudbackupFile` and `AppFile` are the files, `App` an app resolved."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from tasks.inventory.files import Expect, Files
 from tasks.inventory.notifications import Notification
 from tasks.inventory.secrets import SecretReference, SecretStore, Strict
-from tasks.inventory.storages import (
-    LocalStorage,
-    Port,
-    S3Storage,
-    SftpStorage,
-    SshStorage,
-    Storage,
-    StorageBox,
-)
+from tasks.inventory.storages import StorageConfig
 from tasks.inventory.values import (
     AppName,
     ChunkSize,
@@ -32,6 +27,7 @@ from tasks.inventory.values import (
     Name,
     Names,
     OperatorPath,
+    Port,
     Target,
     User,
     Words,
@@ -47,17 +43,12 @@ __all__ = [
     "Files",
     "Keep",
     "KeepRules",
-    "LocalStorage",
     "MariaDB",
     "Notification",
-    "S3Storage",
     "SecretReference",
     "SecretStore",
-    "SftpStorage",
     "SshOptions",
-    "SshStorage",
-    "Storage",
-    "StorageBox",
+    "StorageConfig",
 ]
 
 COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
@@ -134,7 +125,9 @@ class Defaults(Strict):
 class CloudbackupFile(Strict):
     """cloudbackup.yml: storages, and what holds for all apps."""
 
-    storages: dict[Name, Storage] = Field(min_length=1, description="places for repositories, by name")
+    kinds: ClassVar[Mapping[str, type[StorageConfig]]] = {}
+
+    storages: dict[Name, StorageConfig] = Field(min_length=1, description="places for repositories, by name")
     defaults: Defaults = Field(Defaults(), description="what an app has unless its own file says otherwise")
     escrow: OperatorPath = Field(
         Path("~/cloudbackup/keys"),
@@ -156,6 +149,20 @@ class CloudbackupFile(Strict):
         description="where a new app's passphrase is put",
     )
     notify: tuple[Notification, ...] = Field((), description="who is told how a run over all apps ended")
+
+
+def cloudbackup_file(kinds: Mapping[str, type[StorageConfig]]) -> type[CloudbackupFile]:
+    """Return the model of cloudbackup.yml where these kinds of storage are known: a model for each `kind`."""
+    any_kind: Any = reduce(or_, kinds.values())
+    storage = Annotated[any_kind, Field(discriminator="kind")]
+    model = create_model(
+        CloudbackupFile.__name__,
+        __base__=CloudbackupFile,
+        __doc__=CloudbackupFile.__doc__,
+        storages=(dict[Name, storage], CloudbackupFile.model_fields["storages"]),
+    )
+    model.kinds = kinds
+    return model
 
 
 class SshOptions(Strict):

@@ -1,6 +1,6 @@
 """Pydantic's findings in the words of the person who wrote the file. No value of the file is ever repeated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from tasks.inventory.document import Data, Document
 from tasks.inventory.errors import SECRET_KEYS, KeyPath, nearest
+from tasks.inventory.models import CloudbackupFile, StorageConfig
 from tasks.inventory.secrets import FORM
-from tasks.inventory.storages import STORAGE_KINDS
 
 MODEL_KEY = "[key]"  # pydantic's mark of a dictionary's key that is wrong itself
 TEXTS = {
@@ -69,11 +69,11 @@ def _sentence(document: Document, model: type[BaseModel], detail: ErrorDetails, 
     if kind == "extra_forbidden":
         return _unknown(document, model, path)
     if kind == "union_tag_invalid":
-        return f"is no known kind{nearest(str(context['tag']), STORAGE_KINDS)}"
+        return f"is no known kind{nearest(str(context['tag']), _kinds(model))}"
     template = TEXTS.get(kind)
     if template is None:
         return detail["msg"]
-    return template.format(**context, kinds=", ".join(STORAGE_KINDS)) if "{" in template else template
+    return template.format(**context, kinds=", ".join(_kinds(model))) if "{" in template else template
 
 
 def _unknown(document: Document, model: type[BaseModel], path: KeyPath) -> str:
@@ -100,11 +100,15 @@ def _places(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 def _model_at(data: Data, model: type[BaseModel], path: KeyPath) -> type[BaseModel]:
     """Return the model that describes the mapping at a path of the file."""
     if path[:1] == ("storages",) and len(path) > 1:
-        model, path = STORAGE_KINDS[_kind(data, str(path[1]))], path[2:]
+        model, path = _kinds(model)[_kind(data, str(path[1]))], path[2:]
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
             model = next(_models(model.model_fields[part].annotation), model)
     return model
+
+
+def _kinds(model: type[BaseModel]) -> Mapping[str, type[StorageConfig]]:
+    return model.kinds if issubclass(model, CloudbackupFile) else {}
 
 
 def _kind(data: Data, storage: str) -> str:

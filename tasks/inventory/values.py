@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 NAME = r"^[a-z0-9](?:[a-z0-9_-]|\.(?!\.))*$"
 NAME_LENGTH = 64
@@ -284,3 +284,7 @@ Compression = Annotated[
     _schema(COMPRESSION, examples=["lz4", "zstd,3", "auto,zstd,6"]),
 ]
 ChunkSize = Annotated[int | None, PlainValidator(read_chunk_size), WithJsonSchema({"enum": list(CHUNK_SIZES)})]
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+ENDPOINT = r"^https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._/-]*)?$"

@@ -16,7 +16,6 @@ from tasks.borg.announcement import ACCEPTANCE, announce, unended
 from tasks.borg.anomalies import doubts, strangers
 from tasks.borg.client.list import Archive, archives
 from tasks.errors import AppError, UsageError
-from tasks.inventory import load
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.records.ledger import ENDS, Ledger, ledger
@@ -26,6 +25,7 @@ from tasks.report.judge import Evidence, against, sound
 from tasks.report.rows import Expected, expected
 from tasks.report.table import INDENT, printable
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.terminal import whole_line
 

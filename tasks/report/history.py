@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tasks import units
 from tasks.errors import CloudbackupError, UsageError
-from tasks.inventory import load
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.records.ledger import ANNOUNCED
@@ -18,6 +17,7 @@ from tasks.report.judge import sound
 from tasks.report.table import INDENT, printable
 from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.times import moment
 
 HEADERS = ("time", "app", "action", "source", "outcome", "took", "size", "added", "archive", "by")

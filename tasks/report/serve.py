@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import CloudbackupError, UsageError
-from tasks.inventory import load
 from tasks.inventory.secrets import SecretReference
 from tasks.remote.secret import Secret, resolve
 from tasks.report.formats import records_wanted
@@ -18,6 +17,7 @@ from tasks.report.rows import Report
 from tasks.report.web import PAGE, Access, Board, Web
 from tasks.run.parallel import terminable
 from tasks.run.session import Session
+from tasks.storage.registry import load
 
 SHORTEST = 1.0  # seconds between two reports: each asks the storages
 

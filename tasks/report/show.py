@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.files import write_whole
-from tasks.inventory import load
 from tasks.report.formats import Look, records_wanted, require, write
 from tasks.report.gather import gather
 from tasks.report.notice import tell
 from tasks.report.rows import exit_code
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.terminal import own
 from tasks.units import wants_colour
 

@@ -1,14 +1,31 @@
 """Storage kind `local`: a directory of the app's own host: a disk, an NFS mount, a Kubernetes volume."""
 
 from dataclasses import replace
+from typing import Literal
 
-from tasks.inventory.models import App, LocalStorage
+from pydantic import Field
+
+from tasks.inventory.models import App
+from tasks.inventory.storages import StorageConfig
+from tasks.inventory.values import HostPath
 from tasks.remote.files import Files
 from tasks.remote.host import Host
 from tasks.remote.script import Environment, Script, quote
 from tasks.storage.base import Client, Means, Storage, Usage
 from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
+
+
+class LocalStorage(StorageConfig):
+    """A directory on the machine where borg runs: a disk, NFS, a Kubernetes volume."""
+
+    kind: Literal["local"]
+    directory: HostPath = Field(description="repositories are <directory>/<app>")
+
+    @property
+    def mounted(self) -> str:
+        """The directory itself."""
+        return self.directory
 
 
 class Directory(Storage):

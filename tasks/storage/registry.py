@@ -1,31 +1,48 @@
-"""The kinds of storage: one line for each."""
+"""The kinds of storage, one line for each, and the inventory that may name them."""
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from tasks.inventory import loading
+from tasks.inventory.inventory import Inventory
 from tasks.inventory.storages import StorageConfig
 from tasks.storage.base import Means, Storage
-from tasks.storage.local import Directory
-from tasks.storage.s3 import Bucket
-from tasks.storage.sftp import SftpServer
-from tasks.storage.ssh import SshServer
-from tasks.storage.storagebox import StorageBox
+from tasks.storage.local import Directory, LocalStorage
+from tasks.storage.s3 import Bucket, S3Storage
+from tasks.storage.sftp import SftpServer, SftpStorage
+from tasks.storage.ssh import SshServer, SshStorage
+from tasks.storage.storagebox import StorageBox, StorageBoxServer
 
-KINDS: Mapping[str, Any] = {
-    "storagebox": StorageBox,
-    "ssh": SshServer,
-    "local": Directory,
-    "s3": Bucket,
-    "sftp": SftpServer,
+
+class Kind(NamedTuple):
+    """What the inventory says of a storage of this kind, and what works with it."""
+
+    config: type[StorageConfig]
+    storage: Any  # a subclass of Storage, made of a name, such a config, and Means
+
+
+KINDS: Mapping[str, Kind] = {
+    "storagebox": Kind(StorageBox, StorageBoxServer),
+    "ssh": Kind(SshStorage, SshServer),
+    "local": Kind(LocalStorage, Directory),
+    "s3": Kind(S3Storage, Bucket),
+    "sftp": Kind(SftpStorage, SftpServer),
 }
+CONFIGS: Mapping[str, type[StorageConfig]] = {name: kind.config for name, kind in KINDS.items()}
+
+
+def load(folder: Path) -> Inventory:
+    """Read the inventory below `folder`. Raise `tasks.inventory.errors.InventoryError` with every fault found."""
+    return loading.load(folder, CONFIGS)
 
 
 def opened(name: str, config: StorageConfig, means: Means) -> Storage:
     """Return the storage that the inventory describes under that name. Connections are made when they are needed."""
-    storage: Storage = KINDS[config.kind](name, config, means)
+    storage: Storage = KINDS[config.kind].storage(name, config, means)
     return storage
 
 
 def with_keys() -> tuple[str, ...]:
     """Return the kinds whose account hosts log in to with keys of their own."""
-    return tuple(kind for kind, storage in KINDS.items() if issubclass(storage, SshServer))
+    return tuple(name for name, kind in KINDS.items() if issubclass(kind.storage, SshServer))

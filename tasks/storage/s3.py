@@ -2,11 +2,16 @@
 
 import time
 from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, WithJsonSchema
 
 from tasks.answers import Answer, Count
 from tasks.errors import AppError
-from tasks.inventory import storages as configured
 from tasks.inventory.models import App
+from tasks.inventory.secrets import SecretReference
+from tasks.inventory.storages import StorageConfig
+from tasks.inventory.values import ENDPOINT, HostPath, Line, matching
 from tasks.remote.facts import apart
 from tasks.remote.http_date import http_date
 from tasks.remote.script import Environment
@@ -16,6 +21,9 @@ from tasks.storage.published.host.rclone import ASKING
 from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Side
 
+BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+PREFIX = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[A-Za-z0-9_./-]*$"
+
 
 class _Size(Answer):
     """What `rclone size` tells."""
@@ -23,11 +31,36 @@ class _Size(Answer):
     bytes: Count
 
 
+class S3Storage(StorageConfig):
+    """A bucket: the repository lives in `staging` on the app's host and is published from there."""
+
+    kind: Literal["s3"]
+    endpoint: Annotated[
+        str,
+        matching(ENDPOINT, "an address such as https://fsn1.your-objectstorage.com"),
+        WithJsonSchema({"type": "string", "pattern": ENDPOINT}),
+    ] = Field(description="the object storage's address")
+    bucket: Annotated[
+        str,
+        matching(BUCKET, "a bucket's name: 3 to 63 of a-z, 0-9, `.`, `-`"),
+        WithJsonSchema({"type": "string", "pattern": BUCKET}),
+    ] = Field(description="the bucket's name")
+    prefix: Annotated[
+        str,
+        matching(PREFIX, "a prefix without `..` and without a slash at its beginning"),
+        WithJsonSchema({"type": "string", "pattern": PREFIX}),
+    ] = Field("", description="repositories are <prefix>/<app>")
+    region: Line | None = Field(None, description="where the provider asks for one")
+    access_key: SecretReference = Field(description="the access key's id")
+    secret_key: SecretReference = Field(description="the access key's secret")
+    staging: HostPath = Field(description="folder on the app's host for the repository itself")
+
+
 class Bucket(Staged):
     """A bucket: `<prefix>/<app>` in it, the records in `<prefix>/records/<app>`."""
 
-    def __init__(self, name: str, config: configured.S3Storage, means: Means) -> None:
-        super().__init__(name, config, config.prefix.strip("/"), means)
+    def __init__(self, name: str, config: S3Storage, means: Means) -> None:
+        super().__init__(name, config.kind, config.prefix.strip("/"), config.staging, means)
         self.config = config
 
     @property

@@ -4,11 +4,16 @@ import posixpath
 import secrets
 import time
 from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
 
 from tasks.answers import Answer, Count
 from tasks.errors import AppError
-from tasks.inventory import storages as configured
 from tasks.inventory.models import App
+from tasks.inventory.secrets import SecretReference
+from tasks.inventory.storages import StorageConfig
+from tasks.inventory.values import Directory, HostKey, HostName, HostPath, OperatorPath, Port, User
 from tasks.remote.address import known_name
 from tasks.remote.facts import apart
 from tasks.remote.files import UNFINISHED
@@ -33,13 +38,27 @@ class _About(Answer):
     free: Count
 
 
+class SftpStorage(StorageConfig):
+    """An SFTP server without borg: the repository lives in `staging` on the app's host and is published from there."""
+
+    kind: Literal["sftp"]
+    host: HostName = Field(description="the server's name or address")
+    user: User = Field(description="the account there")
+    port: Port = Field(22, description="the SFTP server's port")
+    directory: Directory = Field(description="repositories are <directory>/<app>; relative: to the account's home")
+    host_key: HostKey | None = Field(None, description="the server's public key, pinned: `ssh-ed25519 AAAA...`")
+    key: OperatorPath | None = Field(None, description="the operator's private key; a host has a key of its own")
+    password: SecretReference | None = Field(None, description="the account's password, where keys are not wanted")
+    staging: HostPath = Field(description="folder on the app's host for the repository itself")
+
+
 class SftpServer(Staged):
     """A folder on an SFTP server: `<directory>/<app>`."""
 
     rclone = (1, 63)  # the first that gives a file its name when it is whole
 
-    def __init__(self, name: str, config: configured.SftpStorage, means: Means) -> None:
-        super().__init__(name, config, config.directory, means)
+    def __init__(self, name: str, config: SftpStorage, means: Means) -> None:
+        super().__init__(name, config.kind, config.directory, config.staging, means)
         self.config = config
 
     @property

@@ -5,9 +5,13 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tasks.inventory import storages as configured
+from pydantic import Field
+
 from tasks.inventory.models import App
+from tasks.inventory.storages import SshAccount, StorageConfig
+from tasks.inventory.values import Directory, HostKey, HostName, OperatorPath, Port, Program, User
 from tasks.remote.address import bracketed, unbracketed
 from tasks.remote.advice import STORAGE
 from tasks.remote.agent import load_key
@@ -22,11 +26,13 @@ from tasks.storage.base import Client, Means, Storage, Usage
 from tasks.storage.repository import Side
 from tasks.storage.space import parse_df
 
+if TYPE_CHECKING:
+    from tasks.storage.storagebox import StorageBox
+
 AGENT = "agent"
 CONNECT_TIMEOUT = 20  # seconds
 ALIVE_INTERVAL = 10  # seconds between two questions whether the server is there
 ALIVE_COUNT = 30  # of them unanswered, and the connection is given up (borg's documentation of `serve`)
-Config = configured.SshStorage | configured.StorageBox
 # For ssh before 8.5, which takes a pinned key from a file alone: $1 is its line. The file has lost its name before ssh
 # starts and lives as long as this shell, which ssh reads it through (proc(5), /proc/pid/fd): nothing is left over.
 _WITH_KNOWN_HOSTS = (
@@ -41,6 +47,24 @@ _UNREACHABLE = re.compile(
 )
 
 
+class SshStorage(StorageConfig):
+    """Any SSH server with borg."""
+
+    kind: Literal["ssh"]
+    host: HostName = Field(description="the server's name or address")
+    user: User = Field(description="the account there")
+    port: Port = Field(22, description="the SSH server's port")
+    directory: Directory = Field(description="repositories are <directory>/<app>; relative: to the account's home")
+    borg: Program = Field("borg", description="borg's name on the server")
+    host_key: HostKey | None = Field(None, description="the server's public key, pinned: `ssh-ed25519 AAAA...`")
+    key: OperatorPath | None = Field(None, description="the operator's private key with full access")
+
+    @property
+    def account(self) -> SshAccount:
+        """The account on the server."""
+        return SshAccount(self.user, self.host, self.port, self.host_key)
+
+
 class SshServer(Storage):
     """A server that runs `borg serve`: app hosts log in with an append-only key each, the operator with their own.
 
@@ -50,7 +74,7 @@ class SshServer(Storage):
     both_ports = False
     unreachable_remedy = "look at that machine's firewall and network"
 
-    def __init__(self, name: str, config: Config, means: Means) -> None:
+    def __init__(self, name: str, config: "SshStorage | StorageBox", means: Means) -> None:
         super().__init__(name, config.kind, config.directory)
         self.config = config
         self.agent_keys = means.agent_keys

@@ -6,7 +6,7 @@ from pathlib import Path
 from hcloud.storage_boxes import StorageBoxAccessSettings
 
 from tasks.errors import UsageError
-from tasks.inventory import load
+from tasks.storage.registry import load
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import one
 

@@ -9,13 +9,13 @@ from hcloud.storage_boxes import StorageBoxSubaccountAccessSettings
 
 from tasks.errors import UsageError
 from tasks.files import write_whole
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN
-from tasks.inventory.storages import SUB, StorageBox
 from tasks.inventory.values import read_app_name, read_box_directory
 from tasks.remote.hetzner import unknown_password
 from tasks.run.session import Session
+from tasks.storage.registry import load
+from tasks.storage.storagebox import SUB, StorageBox
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import one
 from tasks.storagebox.install import install_operator_key

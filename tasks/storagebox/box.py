@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import AppError, UsageError
 from tasks.inventory.inventory import Inventory
-from tasks.inventory.storages import SUB, StorageBox
 from tasks.remote.secret import resolve
+from tasks.storage.storagebox import SUB, StorageBox
 
 if TYPE_CHECKING:
     from hcloud.storage_boxes import BoundStorageBox

@@ -6,7 +6,7 @@ from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-from tasks.inventory.storages import SUB
+from tasks.storage.storagebox import SUB
 
 
 def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -> list[str]:

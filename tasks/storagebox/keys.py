@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import RefusedError, UsageError
-from tasks.inventory import load
 from tasks.remote.files import Files, FilesError
 from tasks.run.session import Session
-from tasks.storage.registry import with_keys
+from tasks.storage.registry import load, with_keys
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.authorized_keys import Entry, PublicKey, entries, with_key, without_key
 from tasks.storagebox.box import opened

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.errors import RefusedError, UsageError
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 from tasks.remote.files import Files
@@ -16,7 +15,7 @@ from tasks.remote.running import HostError
 from tasks.remote.secret import Secret
 from tasks.remote.ssh import LoginRefusedError, SshHost, SshTarget, fingerprint, shown_host_key
 from tasks.run.session import Session
-from tasks.storage.registry import with_keys
+from tasks.storage.registry import load, with_keys
 from tasks.storage.ssh import SshServer
 from tasks.storagebox.choose import apps_of, storages
 from tasks.storagebox.install import (

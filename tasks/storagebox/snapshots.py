@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from hcloud.storage_boxes import StorageBoxSnapshotPlan
 
 from tasks.errors import AppError, CloudbackupError, UsageError
-from tasks.inventory import load
 from tasks.run.client_cache import forgotten
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import apps_of, one
 from tasks.units import size

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from tasks.answers import whole
 from tasks.errors import AppError, CloudbackupError
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-from tasks.inventory.storages import StorageBox
 from tasks.records.growth import daily_growth, days_until_full
 from tasks.records.record import Record
 from tasks.remote.output import Output
@@ -18,7 +16,8 @@ from tasks.remote.script import Script, Words, quote
 from tasks.run.session import Session
 from tasks.storage import set_aside
 from tasks.storage.base import Storage
-from tasks.storage.registry import KINDS
+from tasks.storage.registry import KINDS, load
+from tasks.storage.storagebox import StorageBox
 from tasks.storagebox.box import opened
 from tasks.storagebox.choose import apps_of, storages
 from tasks.units import size

@@ -16,11 +16,11 @@ from lab.lab import Lab, LabApp, scratch_folder
 from lab.plan import AppPlan
 from lab.process import MARKER
 from lab.rehearsal import CHECKOUT, make_ready
-from tasks.inventory import load
 from tasks.mariadb.host import align
 from tasks.remote.script import quote
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.units import size
 from tests.bench import measure, synthetic

@@ -21,12 +21,12 @@ from tasks.borg.client.create import Created, FilesOptions, create
 from tasks.borg.client.init import init, init_words
 from tasks.borg.client.list import Archive, archives
 from tasks.borg.client.runner import run_writing, script
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.records.record import Record
 from tasks.remote.ssh import fingerprint
 from tasks.run.session import Session
 from tasks.storage.base import Storage
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 from tests.contract.place import Place, Values
 from tests.contract.support import QUICK, size_of

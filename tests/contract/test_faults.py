@@ -11,10 +11,10 @@ import pytest
 from tasks.borg.client.create import StreamOptions, create
 from tasks.borg.client.list import archives
 from tasks.errors import AppError, CloudbackupError
-from tasks.inventory import load
 from tasks.records.record import Record
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tests.contract.bench import LONG_AGO, Bench, Sides
 from tests.contract.kinds import every_kind, kinds_with
 from tests.contract.support import QUICK, endless, eventually, is_told, size_of

@@ -13,12 +13,12 @@ from tasks.borg.anomalies import strangers
 from tasks.borg.client.list import Archive
 from tasks.borg.recorder import noted
 from tasks.fleet.app_backup import AppBackup
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.records.ledger import ledger
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.run.view import View
+from tasks.storage.registry import load
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import Bucket, Staged
 from tests.contract.place import Values

@@ -12,9 +12,9 @@ from tasks.app import add
 from tasks.app.checks import checks
 from tasks.app.new_app import Wanted
 from tasks.borg.client.list import archives
-from tasks.inventory import load
 from tasks.report.gather import gather
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS, Bucket, Staged
 from tests.contract.place import Values

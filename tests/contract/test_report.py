@@ -3,10 +3,10 @@
 import pytest
 
 from tasks.borg.client.delete import delete
-from tasks.inventory import load
 from tasks.report.gather import gather
 from tasks.report.rows import Row
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import every_kind
 from tests.contract.support import QUICK

@@ -10,9 +10,9 @@ from lab.lab import Lab, scratch_folder
 from lab.plan import AppPlan, BoxPlan
 from tasks.borg.client.init import init_words
 from tasks.borg.client.runner import run_writing, script
-from tasks.inventory import load
 from tasks.run.parallel import BOX_PLACES
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tests.contract.support import QUICK_START, quick_borg
 from tests.integration.fleet.support import Operator

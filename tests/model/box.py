@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tasks.borg.client.break_lock import ROLLBACK
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
+from tasks.storage.registry import load
 from tests.model.memory import MemoryFiles
 from tests.model.repository import BOX, CONFIG, OTHER, ROTTEN, SHOP, MemoryHost, Repository
 from tests.model.world import World

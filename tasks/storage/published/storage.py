@@ -18,7 +18,6 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Name, read
 from tasks.errors import CloudbackupError
-from tasks.inventory import storages as configured
 from tasks.inventory.models import App
 from tasks.records.record import newest_names
 from tasks.remote.files import Files
@@ -43,11 +42,9 @@ class Staged(Storage):
 
     rclone: tuple[int, int] = (1, 60)
 
-    def __init__(
-        self, name: str, config: configured.S3Storage | configured.SftpStorage, directory: str, means: Means
-    ) -> None:
-        super().__init__(name, config.kind, directory)
-        self._staging = posixpath.join(config.staging, name)
+    def __init__(self, name: str, kind: str, directory: str, staging: str, means: Means) -> None:
+        super().__init__(name, kind, directory)
+        self._staging = posixpath.join(staging, name)
         self._publications: dict[str, Publication] = {}
         self._opening = threading.Lock()
         self.own = posixpath.join(self._staging, OWN)

@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from lab import keys, process, s3, sshd
-from tasks.inventory import load
 from tasks.run.session import Session
 from tasks.storage.published.host.rclone import STATE
 from tasks.storage.published.storage import Staged
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 
 KINDS = ("bucket", "files")  # the names of the storages, of the kinds s3 and sftp

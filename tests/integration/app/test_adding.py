@@ -17,11 +17,11 @@ from lab.lab import Lab, LabApp, scratch_folder
 from lab.plan import AppPlan, BoxPlan
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import BorgError
-from tasks.inventory import load
 from tasks.remote.agent import public_key
 from tasks.remote.script import Script, quote
 from tasks.remote.ssh import fingerprint
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tests.integration.fleet.support import PROGRAM, Operator
 

@@ -12,8 +12,8 @@ import tasks.storagebox.setup as storagebox_setup
 from lab.lab import Lab, scratch_folder
 from lab.plan import AppPlan, BoxPlan
 from tasks.borg import verbs
-from tasks.inventory import load
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tests.contract.support import quick_borg
 from tests.integration.attack.support import Scene
 

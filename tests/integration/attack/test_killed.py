@@ -14,10 +14,10 @@ import pytest
 
 from tasks.app.checks import checks
 from tasks.borg.announcement import ANNOUNCED
-from tasks.inventory import load
 from tasks.records.ledger import ledger
 from tasks.remote.ssh import fingerprint
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tests.fault.killed import Forking, content, forking
 from tests.integration.attack.support import Scene
 from tests.integration.fleet.support import Operator

@@ -17,10 +17,10 @@ from tasks.borg.apps import Opened
 from tasks.borg.client.list import archives
 from tasks.borg.verbs import remove_set_aside
 from tasks.errors import AppError, RefusedError
-from tasks.inventory import load
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
 from tasks.storage import set_aside
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tests.integration.attack.support import QUICK, Scene
 

@@ -17,10 +17,10 @@ from tasks.borg.client.delete import delete
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import BorgError, How
 from tasks.errors import CloudbackupError
-from tasks.inventory import load
 from tasks.remote.script import Stream
 from tasks.run.session import Session
 from tasks.storage import ssh
+from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 from tests.integration.fleet.support import Operator
 from tests.integration.remote.support import eventually

@@ -12,10 +12,9 @@ from tasks.borg.client.create import FilesOptions, create
 from tasks.borg.client.init import init
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import BorgError
-from tasks.inventory.storages import SshStorage
 from tasks.remote.host import LocalHost
 from tasks.storage.repository import Repository
-from tasks.storage.ssh import SshServer
+from tasks.storage.ssh import SshServer, SshStorage
 from tests.integration.borg.conftest import MakeRepository
 from tests.integration.remote.servers import Server, Ssh, server
 from tests.integration.remote.test_borgs_ssh import OLD

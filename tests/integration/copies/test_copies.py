@@ -15,7 +15,6 @@ from tasks.app import add, check
 from tasks.app.new_app import Wanted
 from tasks.borg.client.init import init
 from tasks.errors import UsageError
-from tasks.inventory import load
 from tasks.records.record import HISTORY, NEWEST, Record
 from tasks.report import page
 from tasks.report.formats import Look
@@ -23,6 +22,7 @@ from tasks.report.gather import gather
 from tasks.report.rows import Report
 from tasks.report.table import write
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tests.integration.fleet.support import Operator
 from tests.integration.local import local_inventory

@@ -15,8 +15,8 @@ from lab import mariadb, process
 from lab.lab import Lab, scratch_folder
 from lab.plan import AppPlan
 from tasks.app.checks import host_checks
-from tasks.inventory import load
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tests.integration.fleet.support import Operator, eventually, make_ready
 
 

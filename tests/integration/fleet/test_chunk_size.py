@@ -7,13 +7,13 @@ import pytest
 import tasks.fleet.backup as fleet_backup
 from lab.lab import Lab
 from tasks.borg.client.list import Archive, look_up
-from tasks.inventory import load
 from tasks.inventory.models import App
 from tasks.mariadb import chunk_sizes, mariadb_source, server
 from tasks.mariadb.server import Server
 from tasks.records.record import Records
 from tasks.run.session import Session
 from tasks.storage.base import Storage
+from tasks.storage.registry import load
 
 
 def test_a_database_that_outgrew_its_chunk_size_keeps_it_and_says_so(

@@ -16,8 +16,8 @@ from lab import database, keys, tree
 from lab.lab import Lab, scratch_folder
 from tasks.borg.client.delete import delete
 from tasks.borg.client.list import archives
-from tasks.inventory import load
 from tasks.run.session import Session
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.storagebox.authorized_keys import PublicKey
 from tests.integration.fleet.support import CHECKOUT, PROGRAM, Operator

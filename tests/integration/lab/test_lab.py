@@ -17,7 +17,7 @@ from lab.lab import Lab, LabApp, scratch_folder
 from lab.mariadb import BACKUP_USER, Server
 from lab.plan import AppPlan
 from tasks.errors import CloudbackupError, UsageError
-from tasks.inventory.loading import load
+from tasks.storage.registry import load
 
 APPS = (
     AppPlan("shop", megabytes=2, files_megabytes=1, binlog=True),

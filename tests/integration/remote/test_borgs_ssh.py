@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.inventory.storages import SshStorage
 from tasks.remote.host import LocalHost
 from tasks.remote.openssh import ASKED, LATER, OpenSsh
 from tasks.remote.output import Output
 from tasks.remote.script import Script, quote
-from tasks.storage.ssh import SshServer
+from tasks.storage.ssh import SshServer, SshStorage
 from tests.integration.remote.servers import Server, Ssh, make_key, server
 from tests.integration.remote.support import eventually, free_port, processes_with
 from tests.means import means

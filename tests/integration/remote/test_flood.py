@@ -9,10 +9,10 @@ import pytest
 
 from tasks.borg.client.runner import _listener
 from tasks.errors import CloudbackupError
-from tasks.inventory.loading import load
 from tasks.remote.host import LocalHost
 from tasks.remote.running import FloodError
 from tasks.remote.script import Script
+from tasks.storage.registry import load
 
 
 @pytest.mark.parametrize("stream", ["1", "2"])

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from tasks.borg.client.list import Listing, archives
-from tasks.inventory import load
 from tasks.records.ledger import KNOWN
 from tasks.records.record import HISTORY, NEWEST, Record
 from tasks.report.gather import gather
 from tasks.report.rows import Row
 from tasks.run.session import Session
 from tasks.storage.base import record_name
+from tasks.storage.registry import load
 
 CHECKOUT = Path(__file__).parents[3]
 NAMES = [f"shop-files-2026-11-2{day}T03-00-00" for day in range(1, 6)]
@@ -197,9 +197,7 @@ def test_what_is_kept_of_another_address_counts_for_nothing(place: Place) -> Non
 def test_operators_at_once_see_the_same(place: Place) -> None:
     place.save(NAMES[1])
     place.cache.unlink()
-    code = (
-        "import sys; from pathlib import Path; from tasks.inventory import load; from tasks.run.session import Session;"
-    )
+    code = "import sys; from pathlib import Path; from tasks.storage.registry import load; from tasks.run.session import Session;"
     code += "from tasks.report.gather import gather; session = Session(load(Path(sys.argv[1])));"
     code += "print(gather(session, session.inventory.select()).apps[0].archive)"
     words = (sys.executable, "-c", code, str(place.folder / "inventory"))

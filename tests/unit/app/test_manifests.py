@@ -10,7 +10,7 @@ import yaml
 from tasks.app.manifests import Options, database_pod, stream
 from tasks.app.pod_inventory import moved, object_name
 from tasks.errors import UsageError
-from tasks.inventory import load
+from tasks.storage.registry import load
 from tests.unit.examples.objects import check_job, check_pod, check_schema, objects, pods
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAII5xEpzHBD/ZinafcqfMco3W8ftwR0FcsHXK63tauGJO"

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tasks.inventory import load
+from tasks.storage.registry import load
 from tests.unit.examples import rendering
 from tests.unit.examples.objects import (
     CHECKOUT,

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from tasks.inventory import load
 from tasks.inventory.errors import InventoryError
+from tasks.storage.registry import load
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "inventory"

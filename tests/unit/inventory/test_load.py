@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tasks.inventory import load
-from tasks.inventory.models import Keep, MariaDB, S3Storage, SecretReference, StorageBox
+from tasks.inventory.models import Keep, MariaDB, SecretReference
+from tasks.storage.registry import load
+from tasks.storage.s3 import S3Storage
+from tasks.storage.storagebox import StorageBox
 from tests.unit.inventory.support import APP, EXAMPLE, MAIN, write
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.inventory import load
 from tasks.inventory.errors import InventoryError
+from tasks.storage.registry import load
 from tests.unit.inventory.support import EXAMPLE, write
 
 FILES = {name: (EXAMPLE / name).read_text() for name in ("cloudbackup.yml", "apps/shop.yml")}

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.inventory import schema
+from tasks.app import schema
 from tests.unit.inventory.support import EXAMPLE, MAIN, Yaml12Loader, example, faults, write
 from tests.unit.inventory.test_validation import APP_CASES, MAIN_CASES
 
@@ -50,7 +50,7 @@ VALIDATORS = {name: validator(name) for name in schema.MODELS}
 
 def test_the_files_are_current() -> None:
     assert {path.name: path.read_text() for path in schema.FOLDER.iterdir()} == schema.texts(), (
-        "run: python -m tasks.inventory.schema"
+        "run: python -m tasks.app.schema"
     )
 
 

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import UsageError
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory, read_part
+from tasks.storage.registry import load
 from tests.unit.inventory.support import APP, write
 
 NAMES = ["blog", "crm", "mail", "shop", "wiki"]

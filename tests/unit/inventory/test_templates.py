@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.inventory import load
 from tasks.inventory.errors import InventoryError
+from tasks.storage.registry import load
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.inventory import load
 from tasks.inventory.errors import InventoryError
 from tasks.inventory.models import AppFile
+from tasks.storage.registry import load
 from tests.unit.inventory.support import APP, HOST_KEY, MAIN, faults, write
 
 SECRET_FORM = "a secret is written as {env: NAME}, {file: PATH} or {command: WORDS}"

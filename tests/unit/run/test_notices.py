@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InterruptedRunError
-from tasks.inventory import load
 from tasks.inventory.inventory import Inventory
 from tasks.notify.messages import Circle, News
 from tasks.run.notices import Notices, Scope
 from tasks.run.outcome import Outcome
+from tasks.storage.registry import load
 from tests.unit.inventory.support import APP, MAIN, write
 
 Told = list[tuple[str, str, bool, bool]]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tasks.errors import UsageError
-from tasks.inventory.models import App, LocalStorage, StorageBox
 from tasks.run.parallel import BOX_PLACES, MOST, over_apps
+from tasks.storage.local import LocalStorage
+from tasks.storage.storagebox import StorageBox
 
 if TYPE_CHECKING:
+    from tasks.inventory.models import App
     from tasks.run.session import Session
 
 BOX = StorageBox(kind="storagebox", user="u1", directory="x")

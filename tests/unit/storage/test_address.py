@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import UsageError
-from tasks.inventory import load
 from tasks.inventory.models import App
-from tasks.inventory.storages import SshStorage
 from tasks.run.session import Session
 from tasks.storage.published.storage import Staged, mark
+from tasks.storage.registry import load
 from tasks.storage.repository import Side
-from tasks.storage.ssh import SshServer
+from tasks.storage.ssh import SshServer, SshStorage
 from tasks.storage.survey import Mark
 from tests.means import means
 

@@ -1,6 +1,6 @@
 """JSON Schemas of both files, made from the models, so that editors complete and check an inventory.
 
-`python -m tasks.inventory.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first
+`python -m tasks.app.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first
 line: `# yaml-language-server: $schema=<path or address of the schema>`.
 """
 
@@ -13,10 +13,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from tasks.inventory.models import AppFile, CloudbackupFile
+from tasks import inventory
+from tasks.inventory.models import AppFile, cloudbackup_file
+from tasks.storage.registry import CONFIGS
 
-FOLDER = Path(__file__).parent / "schema"
-MODELS: dict[str, type[BaseModel]] = {"cloudbackup": CloudbackupFile, "app": AppFile}
+FOLDER = Path(inventory.__file__).parent / "schema"
+MODELS: dict[str, type[BaseModel]] = {"cloudbackup": cloudbackup_file(CONFIGS), "app": AppFile}
 
 
 class _Generator(GenerateJsonSchema):
