@@ -62,6 +62,7 @@ class _Adding:
         self.say = say
         self.done: list[str] = []
         self.host_key = ""
+        self.pins: list[str] = []  # those that tell of host keys of storages
         self.written = ""  # the line that tells of the app's file
 
     @property
@@ -74,7 +75,7 @@ class _Adding:
             self._check(inventory, app)
             self._write_file(inventory)
             for copy in app.copies:
-                storagebox_setup.pin(inventory, copy.storage, self.trusts, self._did)
+                storagebox_setup.pin(inventory, copy.storage, self.trusts, self._pinned)
             with self._session() as (session, app):
                 for copy in app.copies:
                     self._prepare(session, copy)
@@ -182,6 +183,10 @@ class _Adding:
             raise AppError(f"{app.name}: saved, but its first restore drill failed, as said above")
         self.done += [f"{app.name}: {source} saved" for source in unsaved]
 
+    def _pinned(self, line: str) -> None:
+        self.pins.append(line)
+        self._did(line)
+
     def _did(self, line: str) -> None:
         self.done.append(line)
         self.say(line)
@@ -205,9 +210,9 @@ class _Adding:
 
     def _take_back(self) -> None:
         """Remove the app's file again where nothing else was made: what was typed may be what was wrong."""
-        if self.done == [self.written]:
+        if self.written and set(self.done) <= {self.written, *self.pins}:  # written now: a person's file stays
             self.file.unlink(missing_ok=True)
-            self.done.clear()
+            self.done, self.written = list(self.pins), ""
 
     def _again(self) -> str:
         if not self.done:

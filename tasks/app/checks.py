@@ -224,7 +224,7 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
         return
     if not encryption.is_encrypted(listing.encryption):
         what = encryption.fault(app.name, listing.encryption).removeprefix(f"{app.name}: ")
-        yield Check(app.name, "repository", "error", what, encryption.REMEDY)
+        yield Check(app.name, "repository", "error", what, encryption.remedy(app.name))
         return
     yield Check(app.name, "repository", "ok", f"opens {whence}, {len(listing.archives)} archives")
 

@@ -185,7 +185,7 @@ def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
 def _header(plan: Plan, files: Moved, options: Options) -> str:
     lines = [
         f"The app {plan.app} in Kubernetes, from the inventory by `inv app.kubernetes`. Before `kubectl apply`:",
-        "- make its repository (`inv storagebox.setup`, `inv borg.init`) on your own machine, with the same inventory;",
+        f"- make its repository (`inv storagebox.setup`, `inv borg.init --app {plan.app}`) on your own machine;",
         f"- push the image {options.image} (Dockerfile) to where the cluster finds it;",
         "- make the Secrets in the same namespace, with bash; they are not in this stream, which may be kept in git:",
         "",

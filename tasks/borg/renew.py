@@ -167,7 +167,7 @@ def _move_repository(renewal: Renewal) -> None:
             files.write_new(posixpath.join(lock, holder), b"")
         files.rename(folder, renewal.put_aside)
     lock = posixpath.join(renewal.put_aside, "lock.exclusive")
-    if files.exists(lock) and files.names(lock) in ([holder], []):
+    if files.exists(lock) and all(name.startswith(holder) for name in files.names(lock)):
         set_aside.remove(files, lock)
 
 

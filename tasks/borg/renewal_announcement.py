@@ -124,9 +124,12 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
 
 
 def refuse_held(app: App, files: Files, folder: str, but: str = "") -> None:
-    """Raise RefusedError when somebody holds borg's lock of a repository, or reads it; `but` is a holder of ours."""
+    """Raise RefusedError when somebody holds borg's lock of a repository, or reads it.
+
+    `but` is a holder of ours, whose file may not be whole yet.
+    """
     lock = posixpath.join(folder, "lock.exclusive")
-    alone = [name for name in files.names(lock) if name != but] if files.exists(lock) else []
+    alone = [name for name in files.names(lock) if not (but and name.startswith(but))] if files.exists(lock) else []
     if not alone and not SHARED.search(set_aside.read_text(files, posixpath.join(folder, "lock.roster"))):
         return
     found = " and ".join(each.told("ssh://") for each in break_lock.holders(files, folder)) or "somebody"

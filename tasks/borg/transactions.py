@@ -167,7 +167,8 @@ def locked(files: Files, folder: str, *, begun: bool) -> Iterator[None]:
     mine = posixpath.join(lock, f"{ROLLBACK}{socket.gethostname()}.{os.getpid()}-0")
     for left in files.names(lock) if files.exists(lock) else ():
         if not (begun and left.startswith(ROLLBACK)) or _alive(left):
-            raise RefusedError("the repository is locked", "wait for whoever works there, or see `inv borg.break-lock`")
+            way = f"see `inv borg.break-lock --app {posixpath.basename(folder)}`"
+            raise RefusedError("the repository is locked", f"wait for whoever works there, or {way}")
         files.remove(posixpath.join(lock, left))
     files.make_directory(lock)
     files.write_new(mine, b"")

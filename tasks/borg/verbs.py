@@ -211,7 +211,8 @@ def _carried_out(opened: Opened, intention: removal.Intention, note: Note, quest
     if compacting:
         yield f"{opened.app.label}: {done.space} freed"
     else:
-        yield f"{opened.app.label}: {len(done.removed)} removed; `inv borg.compact` frees their space, for good"
+        compact = f"`inv borg.compact --app {opened.app.name}`"
+        yield f"{opened.app.label}: {len(done.removed)} removed; {compact} frees their space, for good"
 
 
 def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: bool = False, ask: Ask) -> Lines:

@@ -148,7 +148,9 @@ class AppBackup:
             return
         mode = archives(self.session.repository(self.app, Side.OPERATOR), how=LOOK).encryption
         if not encryption.is_encrypted(mode):
-            raise AppError(f"{encryption.fault(self.app.name, mode)}, so nothing was saved", encryption.REMEDY)
+            raise AppError(
+                f"{encryption.fault(self.app.name, mode)}, so nothing was saved", encryption.remedy(self.app.name)
+            )
 
     def _listener(self, source: str) -> registry.OnProgress:
         total = last_size(self.session, self.app, source)

@@ -62,7 +62,7 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
         details["archive_ids"] = ids
     if not encryption.is_encrypted(found.listing.encryption):
         said = (encryption.fault(outcome.app, found.listing.encryption).removeprefix(f"{outcome.app}: "),)
-        return replace(outcome, status="failed", said=(*said, encryption.REMEDY), details=details)
+        return replace(outcome, status="failed", said=(*said, encryption.remedy(outcome.app)), details=details)
     if outcome.archive_id is None or outcome.archive_id in ids:
         return replace(outcome, details=details)
     said = (f"the repository does not list {outcome.archive}, which borg said that it made",)

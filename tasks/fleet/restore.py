@@ -152,7 +152,8 @@ def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
         source = choices.source_of(options.archive, options.sources)
         if source not in RESTORABLE:
             raise UsageError(
-                f"{options.archive} holds binary logs", "`inv restore --at TIME` brings a database to a moment"
+                f"{options.archive} holds binary logs",
+                f"`inv restore --app {app.name} --at TIME` brings a database to a moment",
             )
         if source not in mine and options.target is None:
             raise UsageError(f"{app.name} has no `{source}` in the inventory", "give --target, a new folder")

@@ -126,7 +126,7 @@ def _unencrypted(one: Found) -> str:
     if one.listing is None or encryption.is_encrypted(one.listing.encryption):
         return ""
     what = encryption.fault(one.app.name, one.listing.encryption).removeprefix(f"{one.app.name}: ")
-    return f"{what}: {encryption.REMEDY}"
+    return f"{what}: {encryption.remedy(one.app.name)}"
 
 
 def _space(session: Session, name: str, apps: Sequence[App]) -> StorageRow:

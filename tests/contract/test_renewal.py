@@ -1,6 +1,7 @@
 """`borg.renew` on every kind of storage that borg writes to, with a key of the host's or of the operator's, and of copies."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,9 @@ from tests.integration.fleet.support import Operator
 class Renewing:
     """An app of its own on blog's host, added and saved once."""
 
-    def __init__(self, bench: Bench, folder: Path, key: str) -> None:
+    def __init__(self, bench: Bench, folder: Path, key: str, name: str = "renewed") -> None:
         self.bench, self.folder = bench, folder
-        self.name = f"renewed-{bench.kind}-{key}"
+        self.name = f"{name}-{bench.kind}-{key}"
         self.operator: Operator = new_operator(bench, folder)
         self.operator.change("cloudbackup.yml", lambda values: values.update(agent_keys=str(folder / "agent-keys")))
         host = bench.app("blog")
@@ -80,7 +81,7 @@ def test_the_old_key_opens_nothing_the_old_archives_are_read_by_stock_borg_and_b
     row = app.operator.report("--app", app.name)[app.name, "files"]
     assert (row["status"], row["error"]) == ("ok", None)
     app.operator.done("verify", "--app", app.name)
-    (aside,) = {word for word in printed.split() if word.startswith(f"{app.name}.until-")}
+    (aside,) = set(re.findall(rf"{app.name}\.until-[0-9T-]{{19}}", printed))
     app.operator.done("borg.rollback", "--app", app.name, "--remove", aside, "--yes")
     assert not list(bench.place.folder.rglob("*.until-*"))
     assert len(app.archives()) == 1
@@ -88,7 +89,7 @@ def test_the_old_key_opens_nothing_the_old_archives_are_read_by_stock_borg_and_b
 
 @pytest.mark.parametrize("bench", ["ssh"], indirect=True)
 def test_of_several_storages_all_are_renewed_or_one_which_keeps_the_passphrase(bench: Bench, tmp_path: Path) -> None:
-    app = Renewing(bench, tmp_path, "host")
+    app = Renewing(bench, tmp_path, "host", "both")
     disk = bench.app("blog").home / "disk"
     app.operator.change(
         "cloudbackup.yml", lambda values: values["storages"].update(disk={"kind": "local", "directory": str(disk)})

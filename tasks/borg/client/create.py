@@ -66,7 +66,7 @@ def files_of(app: App, archive: str) -> FilesOptions:
     """Return what to save of an app's files under an archive's name. Raises UsageError for an app without any."""
     files = app.files
     if files is None:
-        raise UsageError(f"{app.name} has no `files`", "`inv mariadb.backup` saves its database")
+        raise UsageError(f"{app.name} has no `files`", f"`inv mariadb.backup --app {app.name}` saves its database")
     return FilesOptions(
         archive=archive,
         paths=tuple(dict.fromkeys((*files.paths, *files.optional))),
@@ -273,7 +273,7 @@ def _created(repository: Repository, wanted: str, result: Result) -> Created:
         raise result.unknown(repository.app, f"it tells of another archive than {wanted}")
     if not encryption.is_encrypted(said.encryption.mode):
         what = f"{encryption.fault(repository.app, said.encryption.mode)}, and {wanted} was saved there"
-        raise UnencryptedError(what, encryption.REMEDY, result)
+        raise UnencryptedError(what, encryption.remedy(repository.app), result)
     return Created(
         archive=archive.name,
         id=archive.id,

@@ -40,7 +40,9 @@ FULL_REMEDY = (
     "make room first: borg needs some even to list or prune. Remove snapshots or a reserve file, or enlarge the "
     "storage; then prune and compact"
 )
-RUNS_ELSEWHERE = "another borg may be at work there: wait, or see `inv borg.break-lock`, which says who holds the lock"
+RUNS_ELSEWHERE = (
+    "another borg may be at work there: wait, or see `inv borg.break-lock --app {app}`, which says who holds the lock"
+)
 
 FAILURES: tuple[Failure, ...] = (
     # What runs beside borg
@@ -205,7 +207,8 @@ FAILURES: tuple[Failure, ...] = (
     Failure("no passphrase reached borg", "give the app a `passphrase`", msgid="NoPassphraseFailure"),
     Failure(
         "the repository's manifest cannot be read: somebody overwrote it, or a newer borg wrote it",
-        "unless you use a newer borg there, look who has access; `inv borg.rollback` brings the one before back",
+        "unless you use a newer borg there, look who has access; `inv borg.rollback --app {app}` brings the one before "
+        "back",
         pattern=r"Unsupported payload type|Unsupported manifest envelope",
     ),
     Failure(
@@ -216,13 +219,13 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "there is no repository at {url}",
-        "`inv borg.init` makes it",
+        "`inv borg.init --app {app}` makes it",
         msgid="Repository.DoesNotExist",
         pattern=r"Repository (?P<url>.+) does not exist",
     ),
     Failure(
         "there is no repository yet, and not even its folder ({path})",
-        "`inv borg.init` makes both",
+        "`inv borg.init --app {app}` makes both",
         msgid="Repository.ParentPathDoesNotExist",
         pattern=r"\[(?P<path>.+)\]",
     ),
@@ -257,7 +260,8 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the repository was at another address when this machine last saw it",
-        "if you moved it: `inv borg.confirm-address` compares it with the records and confirms the new address",
+        "if you moved it: `inv borg.confirm-address --app {app}` compares it with the records and confirms the new "
+        "address",
         msgid="BORG_RELOCATED_REPO_ACCESS_IS_OK",
     ),
     Failure(
@@ -272,7 +276,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the repository is damaged",
-        "run `inv borg.check` and keep a copy of it before you repair anything",
+        "run `inv borg.check --app {app}` and keep a copy of it before you repair anything",
         pattern=r"Inconsistency detected|Data integrity error|IntegrityError|failed integrity check|"
         r"Object with key \S+ not found|missing from chunks index|Repository has no manifest",
     ),
@@ -285,17 +289,18 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "there is no archive {name}",
-        "`inv borg.list` shows those there are",
+        "`inv borg.list --app {app}` shows those there are",
         pattern=r"Archive (?P<name>\S+) does not exist",
     ),
     Failure(
         "the archive holds nothing by the name {name}",
-        "names in an archive are paths without the leading slash: see `inv borg.list`",
+        "names in an archive are paths without the leading slash: see `inv borg.list --app {app}`",
         pattern=r"Include pattern '(?P<name>.*)' never matched",
     ),
     Failure(
         "borg cannot mount here: it has no FUSE support",
-        "install it, e.g. `apt install python3-pyfuse3 fuse3`; `inv borg.extract` works without",
+        "install it, e.g. `apt install python3-pyfuse3 fuse3`; without it: "
+        "`inv borg.extract --app {app} --archive NAME --target FOLDER`",
         pattern=r"no FUSE support|FUSE support.*not (?:available|installed)|fusermount3?: (?:command )?not found",
     ),
     Failure(

@@ -42,7 +42,7 @@ def init(
     created = _make(repository, how)
     listing = archives(repository, how=how)
     if not encryption.is_encrypted(listing.encryption):
-        raise AppError(encryption.fault(repository.app, listing.encryption), encryption.REMEDY)
+        raise AppError(encryption.fault(repository.app, listing.encryption), encryption.remedy(repository.app))
     kept = key_export(repository, escrow, announced=announced, how=how)
     return Initialised(created, listing.repository_id, listing.encryption, kept)
 

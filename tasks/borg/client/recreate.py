@@ -56,5 +56,8 @@ def _found(repository: Repository, archive: str, how: How) -> Archive:
     named = parse(archive)
     found = look_up(repository, named.app, named.source, archive, how) if named else None
     if found is None:
-        raise AppError(f"{repository.app}: there is no archive {archive}", "`inv borg.list` shows those there are")
+        raise AppError(
+            f"{repository.app}: there is no archive {archive}",
+            f"`inv borg.list --app {repository.app}` shows those there are",
+        )
     return found

@@ -262,7 +262,8 @@ def _error(repository: Repository, result: Result) -> BorgError:
     where = f"{repository.app}: "
     explanation = explain(result.messages) or explain_lost(result.messages, lambda: probe(repository))
     if explanation is not None:
-        return kind(where + explanation.what, explanation.remedy, result, transient=explanation.transient)
+        remedy = explanation.remedy.replace("{app}", repository.app)
+        return kind(where + explanation.what, remedy, result, transient=explanation.transient)
     said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
     first = said[0].splitlines()[0] if said else f"exit code {result.code}"
     return BorgError(f"{where}borg failed: {first}", "", result)

@@ -24,7 +24,7 @@ from tests.integration.fleet.support import Operator
 
 EVERY = os.environ.get("CLOUDBACKUP_KILLS") == "every"  # the long form: also just after each program was sent off
 # What holds no promise: records are looked at as such, locks and unfinished files are of nobody who lives.
-BESIDE = ("/records/", ".part", ".new", "lock.", ".cloudbackup-lock", "/cache/", "nonce")
+BESIDE = ("/.shop.yml.", "/records/", ".part", ".new", "lock.", ".cloudbackup-lock", "/cache/", "nonce")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_a_repository_that_is_not_encrypted_takes_no_backup(tmp_path: Path, mode
     first = operator.inv("backup", "--app", "shop")
     assert first.returncode == 4
     assert f"the repository is not encrypted ({mode}), and shop-files-" in first.stdout
-    assert "move it away and run `inv borg.init`" in first.stdout
+    assert "move it away and run `inv borg.init --app" in first.stdout
     row = operator.report()["shop", "files"]
     assert row["status"] == "failed", row["error"]
     before = sorted(each.name for each in (place / "data").rglob("*"))
