@@ -36,6 +36,7 @@ PACKAGE_OF = {
     "faketime": "faketime",
     "fish": "fish",
     "rsync": "rsync",
+    "mkfs.btrfs": "btrfs-progs",
 }
 TESTS = (
     "fusermount3",
@@ -46,6 +47,7 @@ TESTS = (
     "faketime",
     "fish",
     "rsync",
+    "mkfs.btrfs",
 )
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)

@@ -67,6 +67,14 @@ def subvolumes(root: str) -> Iterator[str]:
                 yield entry
 
 
+def hollow(place: str) -> bool:
+    """Tell whether a folder only stands where a subvolume was when a snapshot was taken: those have the inode 2."""
+    try:
+        return os.lstat(place).st_ino == 2
+    except OSError:
+        return False
+
+
 def folders(path: str) -> list[str]:
     """Return the folders in a folder; none of one that may not be read, which borg tells."""
     try:

@@ -23,7 +23,7 @@ import time
 from typing import Any, Iterator
 
 from tasks.borg.host.links import ABSENT, MISSING, follow, reason
-from tasks.borg.host.mounts import KERNEL, SHOWN, device, inside, kind, mounted, subvolumes
+from tasks.borg.host.mounts import KERNEL, SHOWN, device, hollow, inside, kind, mounted, subvolumes
 from tasks.borg.host.patterns import Excludes, literal, split
 
 PLAN = "CLOUDBACKUP_FILES"
@@ -214,11 +214,17 @@ class Look:
                 self.more.append(f"sh:{literal(place)}/")  # the folder stays
             elif type_ not in KERNEL and type_ not in SHOWN:
                 self.other(root, place, type_)
-        if not self.cross and kind(root, self.table) == "btrfs":
+        if kind(root, self.table) == "btrfs":
             places = {place for place, _ in self.table}
             for place in subvolumes(root):
                 if place not in places:
-                    self.other(root, place, "a btrfs subvolume")
+                    self.subvolume(root, place)
+
+    def subvolume(self, root: str, place: str) -> None:
+        """Note a btrfs subvolume below a root; crossing brings nothing of one that a snapshot merely names."""
+        if self.cross and hollow(place) and self.reaches(root, place):
+            self.left_out.setdefault(place, "is the place of a btrfs subvolume that the snapshot does not hold")
+        self.other(root, place, "a btrfs subvolume")
 
     def other(self, root: str, place: str, type_: str) -> None:
         """Note a file system below a root, unless it is saved, excluded, or a root of its own."""
