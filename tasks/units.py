@@ -22,6 +22,11 @@ def size(count: int | None) -> str:
     return f"{text} {UNITS[unit]}"
 
 
+def many(count: int, thing: str) -> str:
+    """Return a number of things in words: `1 file`, `20,000 files`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def clock(seconds: float) -> str:
     """Return a duration as `0:41`, `12:05` or `1:02:03`."""
     whole = round(seconds)

@@ -12,7 +12,7 @@ from tasks.run.parallel import over_apps
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.terminal import one_line, own
-from tasks.units import wants_colour
+from tasks.units import many, wants_colour
 
 COLOURS = {"ok": 32, "warning": 33, "error": 31}
 
@@ -27,7 +27,7 @@ def run(folder: str, names: Sequence[str]) -> int:
             _show(app.label, check)
     bad = sum(any(check.level == "error" for check in each) for each in found)
     warnings = sum(check.level == "warning" for each in found for check in each)
-    print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {warnings} warnings" if warnings else ""))
+    print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {many(warnings, 'warning')}" if warnings else ""))
     return 0 if not bad else 4 if bad == len(found) else 3
 
 

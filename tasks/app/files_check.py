@@ -8,7 +8,7 @@ from tasks.borg.host.patterns import split
 from tasks.borg.paths import SECONDS, Walked, some, walked
 from tasks.inventory.models import App, Files
 from tasks.run.session import Session
-from tasks.units import size
+from tasks.units import many, size
 
 Finding = tuple[Literal["ok", "warning", "error"], str, str]
 MISSING = "correct `files.paths`, or name it under `files.optional` if it may be absent"
@@ -38,8 +38,8 @@ def findings(session: Session, app: App) -> Iterator[Finding]:
     if found.left:
         yield "ok", f"not saved, as `mounts` says: {some(found.left)}", ""
     for pattern in app.files.exclude:
-        if not _can_match(pattern, found.roots):
-            remedy = "a pattern is compared with whole paths: begin it with / or with */"
+        if pattern != pattern.strip() or not _can_match(pattern, found.roots):
+            remedy = "a pattern is compared with whole paths, blanks too: begin it with / or with */"
             yield "warning", f"the pattern {pattern} under `exclude` can match nothing", remedy
     yield from (("ok", path, "") for path in app.files.paths if path not in left_out)
 
@@ -58,19 +58,22 @@ def _remedy(reason: str) -> str:
 def _unread(found: Walked) -> Iterator[Finding]:
     if found.unread_count:
         named = [f"{path} {reason}" for path, reason in found.unread]
-        yield "error", f"{found.unread_count:,} files or folders cannot be read: {some(named)}", RIGHTS
+        what = "1 file or folder" if found.unread_count == 1 else f"{found.unread_count:,} files or folders"
+        yield "error", f"{what} cannot be read: {some(named)}", RIGHTS
     if found.files is None:
         yield "ok", f"looked at for {SECONDS} seconds, not at all of it", ""
     elif found.size is not None:
-        yield "ok", f"{found.files:,} files, {size(found.size)}", ""
+        yield "ok", f"{many(found.files, 'file')}, {size(found.size)}", ""
 
 
 def _less(files: Files, found: Walked) -> Iterator[Finding]:
     expect, remedy = files.expect, "is all of it there? if so, correct `files.expect`"
-    if None not in (expect.min_files, found.files) and found.files < expect.min_files:  # type: ignore[operator]
-        yield "error", f"{found.files:,} files, fewer than the {expect.min_files:,} of `files.expect`", remedy
-    if None not in (expect.min_size, found.size) and found.size < expect.min_size:  # type: ignore[operator]
-        yield "error", f"{size(found.size)}, less than the {size(expect.min_size)} of `files.expect`", remedy
+    if expect.min_files is not None and found.files is not None and found.files < expect.min_files:
+        what = f"{many(found.files, 'file')}, fewer than the {expect.min_files:,} of `files.expect`"
+        yield "error", what, remedy
+    if expect.min_size is not None and found.size is not None and found.size < expect.min_size:
+        what = f"{size(found.size)}, less than the {size(expect.min_size)} of `files.expect`"
+        yield "error", what, remedy
 
 
 def _can_match(pattern: str, roots: list[str]) -> bool:

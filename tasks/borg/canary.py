@@ -24,6 +24,7 @@ from tasks.remote.script import Script, quote
 from tasks.remote.walled import Walled
 from tasks.remote.walls import NAME as WALLS
 from tasks.storage.repository import Repository
+from tasks.units import many
 
 PROGRAM = Program(canary)
 RESTORED = "CLOUDBACKUP_RESTORED"  # the variable in which a command finds the folder of the restored files
@@ -44,7 +45,7 @@ class Judged:
     @property
     def told(self) -> str:
         """What a person is told of it."""
-        files = f"{self.files} known file{'' if self.files == 1 else 's'} as known" if self.files else ""
+        files = f"{many(self.files, 'known file')} as known" if self.files else ""
         walls = f"behind walls ({', '.join(self.walls)})" if self.walls else "without walls (--trust-archive)"
         commands = f"{self.commands} command{'' if self.commands == 1 else 's'} of `verify` content, {walls}"
         return ", ".join(filter(None, (files, commands if self.commands else "")))

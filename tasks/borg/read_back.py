@@ -14,6 +14,7 @@ from tasks.borg.host import entries, sample
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
+from tasks.units import many
 
 PROGRAM = Program(sample, (entries,))
 SPACE = sample.SPACE
@@ -85,7 +86,7 @@ def read_back(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) 
     if result.warnings:
         raise BorgError(f"{repository.app}: {archive} cannot be read whole: {result.warnings[0]}", "", result)
     if not said.candidates:
-        what = f"{archive} holds {said.files} files and nothing in them, so a drill proves nothing"
+        what = f"{archive} holds {many(said.files, 'file')} and nothing in them, so a drill proves nothing"
         raise BorgError(f"{repository.app}: {what}", "look into it: `inv borg.list --archive NAME`", result)
     if said.read != said.expected or len(said.window) != 2:
         what = f"{archive} should give {said.expected} entries, and gave {said.read}"

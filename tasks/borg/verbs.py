@@ -36,7 +36,7 @@ from tasks.remote.secret import Secret
 from tasks.sources.kinds import READ_BY_BORG
 from tasks.storage import set_aside
 from tasks.storage.repository import Repository
-from tasks.units import size
+from tasks.units import many, size
 
 Ask = Callable[[str], bool]
 Lines = Iterator[str]
@@ -94,7 +94,8 @@ def save_files(opened: Opened) -> Lines:
         if made.verdict.status != "ok":
             note.values["archive_id"] = annotate(opened.repository, made.archive, made.verdict)
     if made.met is None:
-        yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {made.files} files  {made.seconds:.0f} s"
+        files = many(made.files or 0, "file")
+        yield f"{made.archive}  {size(made.size)}  +{size(made.stored)}  {files}  {made.seconds:.0f} s"
     yield from (f"warning: {warning}" for warning in made.warnings)
     yield from made.remarks
     if made.verdict.left_out:
@@ -127,7 +128,7 @@ def show_info(opened: Opened, archive: str = "") -> Lines:
         return
     one = archive_info(opened.repository, _archive(opened, archive).name)
     yield f"{one.name}: {_time(one.start)} to {_time(one.end)}, on {one.host}, id {one.id}"
-    yield f"{one.name}: {size(one.size)} in {one.files} files, {size(one.unique)} used by no other archive"
+    yield f"{one.name}: {size(one.size)} in {many(one.files, 'file')}, {size(one.unique)} used by no other archive"
     if one.comment:
         yield f"{one.name}: {one.comment}"
 

@@ -1,7 +1,7 @@
 """`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ def sample(text: str) -> tuple[int, float]:
 def run(folder: str, options: Options) -> int:
     """Drill, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
-        options = _checked(options)
+        options = _checked(options, session.inventory.apps)
         elsewhere = _elsewhere(session, options.to)
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
@@ -100,14 +100,14 @@ def _drilled(session: Session, options: Options, view: View, elsewhere: Host | N
     return _App(session, app, options, view, elsewhere).drill()
 
 
-def _checked(options: Options) -> Options:
+def _checked(options: Options, apps: Collection[str]) -> Options:
     """Return the options, completed. Raises UsageError."""
     for source in options.sources:
         if source not in VERIFIABLE:
             raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(VERIFIABLE)}")
     if options.sample is not None and options.sample < 1:
         raise UsageError(f"--sample {options.sample} reads nothing", "give a number, or --all")
-    return _named(replace(options, folder=_folder(options)))
+    return _named(replace(options, folder=_folder(options)), apps)
 
 
 def _elsewhere(session: Session, to: str | None) -> Host | None:
@@ -130,7 +130,7 @@ def _folder(options: Options) -> str:
     return options.folder
 
 
-def _named(options: Options) -> Options:
+def _named(options: Options, apps: Collection[str]) -> Options:
     """Return the options with what a named archive says of app and source. Raises UsageError."""
     if options.archive == LATEST:
         return options
@@ -139,9 +139,10 @@ def _named(options: Options) -> Options:
         if len(options.apps) != 1:
             raise UsageError(f"the name {options.archive} does not say of which app it is", "give --app with it")
         return options
-    if len(options.apps) > 1 or set(options.sources) - {named.source}:
-        raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
     # An app that was renamed has archives by its former name.
+    others = len(options.apps) > 1 or (named.app in apps and set(options.apps) - {named.app})
+    if others or set(options.sources) - {named.source}:
+        raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
     return replace(options, apps=options.apps or (named.app,), sources=(named.source,))
 
 

@@ -114,8 +114,8 @@ def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, 
     """Return what has gone: nearly all of the bytes, files or tables, or about `half`, as it never did before."""
     ways: tuple[tuple[str, Callable[[_Backup], int | None], Callable[[int], str]], ...] = (
         ("size", lambda backup: backup.size, units.size),
-        (FILES, lambda backup: backup.files, lambda count: f"{count:,} files"),
-        (TABLES, lambda backup: backup.tables, lambda count: f"{count:,} tables"),
+        (FILES, lambda backup: backup.files, lambda count: units.many(count, "file")),
+        (TABLES, lambda backup: backup.tables, lambda count: units.many(count, "table")),
     )
     found = []
     for name, number, words in ways:

@@ -258,7 +258,9 @@ def _verdict(found: Found, skipped: Skipped) -> Verdict:
 
 
 def _remarks(found: Found, skipped: Skipped) -> Iterator[str]:
-    yield from (f"{path} is a link: {place}, where it leads, is saved as well" for path, place in found.links)
+    missing = dict(found.left_out)
+    saved = [(path, place) for path, place in found.links if path not in missing]
+    yield from (f"{path} is a link: {place}, where it leads, is saved as well" for path, place in saved)
     if found.left:
         yield f"not saved, as `mounts` says: {some(found.left)}"
     if skipped.harmless:

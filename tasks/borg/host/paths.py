@@ -123,11 +123,11 @@ class Look:
         added: list[str] = []
         for path in self.plan["paths"]:
             links, place, error = follow(path)
-            if links:
-                self.links[path] = place
-                added += links
+            added += links
             if error is None:
                 real[path] = place
+                if links:
+                    self.links[path] = place
             elif not (path in self.plan["optional"] and error.errno in ABSENT):
                 self.left_out[path] = f"is a link to {place}, which {reason(error)}" if links else reason(error)
         every = list(dict.fromkeys([*real.values(), *added]))

@@ -101,7 +101,7 @@ def test_the_longest_path_fits_below_the_short_staging_folder_or_is_refused(
     top = tmp_path / "srv"
     top.mkdir()
     room = 4095 - len(bytes(top)) - len("/.cb0")
-    names = [b"d" * 200] * (room // 201)
+    names = [b"d" * 200] * ((room - 20) // 201)
     last = b"f" * (room - 201 * len(names) - 1)
     deep = deepen(top / "shop", names[:-1])
     for name, fits in ((last[: len(last) - len("/shop")], True), (last, False)):

@@ -20,10 +20,10 @@ def test_an_unreachable_host_fails_alone(operator: Operator, saved: str, tmp_pat
     other.change("apps/shop.yml", lambda app: app["ssh"].update(port=1))
     end = other.inv("backup")
     assert end.returncode == 3
-    assert "cannot be reached" in line_of(end.stdout, "shop", "files")
+    assert "it refuses connections" in line_of(end.stdout, "shop", "files")
     assert line_of(end.stdout, "blog", "mariadb").split()[2] == "ok"
     row = other.report()["shop", "files"]
-    assert (row["status"], "cannot be reached" in row["error"]) == ("failed", True)
+    assert (row["status"], "it refuses connections" in row["error"]) == ("failed", True)
 
 
 def test_a_host_that_hangs_delays_nobody(operator: Operator, saved: str, tmp_path: Path) -> None:
