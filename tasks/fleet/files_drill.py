@@ -44,7 +44,7 @@ def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcom
     )
     read_share = round(read_back.share([*windows, done.window]), 6)
     where = repository.host.name
-    read = f"{done.read} of {units.many(done.files, 'file')} read on {where}, their checksums hold"
+    read = f"{done.read} of {done.files} files read on {where}, their checksums hold"
     within = f"({units.percent(read_share)} of all files within {SHARE_DAYS} days)"
     return Outcome(
         app=app.name,
