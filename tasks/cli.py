@@ -6,8 +6,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any
 
+from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
@@ -19,17 +21,27 @@ from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.terminal import UNWRITABLE, OutputError, printable, printing
 
 LARGEST = 2**31 - 1  # of a number on the command line
+LETTERS = {"app": "a", "source": "s", "quiet": "q", "verbose": "v", "yes": "y"}  # the same everywhere; no others
 APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
+
+
+def option(text: str, *default: Any) -> Any:
+    """Declare an option as a dataclass's field: its help, and a default where it has one; a tuple is repeatable."""
+    metadata = {"help": text}
+    return field(metadata=metadata, default=default[0]) if default else field(metadata=metadata)
 
 
 def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
     """Declare an Invoke task. `options` are those of `invoke.task` (`help`, `iterable`, `name`, `default`, ...).
 
+    A task that takes `options: SomeDataclass` beside Invoke's context has one option for each of its fields (`option`).
     A `CloudbackupError` ends the task with its message on standard error and its exit code, Ctrl-C with 130.
     An argument without a default must be given, as an option: a positional one would take `--help` for its value.
     """
 
-    def decorate(body: Callable[..., None]) -> Any:
+    def decorate(written: Callable[..., None]) -> Any:
+        body, declared = _unrolled(written)
+
         @functools.wraps(body)
         def run(*args: Any, **kwargs: Any) -> None:
             try:
@@ -43,9 +55,34 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
                 said = printable(str(error)) or "interrupted"
                 raise Exit(said, code=InterruptedRunError.exit_code) from error
 
-        return invoke_task(**{"positional": (), "klass": _Task, **options})(run)
+        return invoke_task(**{"positional": (), "klass": _Task, "auto_shortflags": False, **declared, **options})(run)
 
     return decorate
+
+
+def _unrolled(written: Callable[..., None]) -> tuple[Callable[..., None], dict[str, Any]]:
+    """Return a task whose options are the fields of its dataclass, and what Invoke must know of them beside."""
+    signature = inspect.signature(written)
+    kind: Any = next((each.annotation for each in signature.parameters.values() if is_dataclass(each.annotation)), None)
+    if kind is None:
+        return written, {}
+    known = fields(kind)
+    repeatable = [each.name for each in known if isinstance(each.default, tuple)]
+
+    @functools.wraps(written)
+    def body(c: Context, **given: Any) -> None:
+        written(c, kind(**(given | {name: tuple(given.get(name) or ()) for name in repeatable})))
+
+    parameters = [next(iter(signature.parameters.values())), *map(_parameter, known)]
+    body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    texts = {each.name.strip("_").replace("_", "-"): each.metadata["help"] for each in known}
+    return body, {"help": texts, "iterable": repeatable}
+
+
+def _parameter(known: Field[Any]) -> inspect.Parameter:
+    default = inspect.Parameter.empty if known.default is MISSING else known.default
+    default = None if isinstance(default, tuple) else default  # Invoke's word for a list that is empty
+    return inspect.Parameter(known.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
 
 
 class _Argument(Argument):
@@ -85,6 +122,7 @@ class _Task(Task[Any]):
         found = super().get_arguments(ignore_unknown_help)
         for each in found:
             each.__class__ = _Argument
+            each.names = (*each.names, *LETTERS.get(each.names[0], ""))
             if each.kind is list:
                 each.raw_value = None
         return found

@@ -1,0 +1,55 @@
+"""The command line as scripts know it: names of tasks and options, their defaults and help. It changes by intention only.
+
+`python -m tests.unit.test_command_line` writes `command_line.json` anew.
+"""
+
+import json
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import ns
+
+FILE = Path(__file__).with_name("command_line.json")
+LETTERS = {"app": "a", "source": "s", "quiet": "q", "verbose": "v", "yes": "y"}
+NAMES = sorted(name for name in ns.task_names if name.split(".")[0] not in {"lab", "bench", "demo", "test"})
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return a task's first sentence and options. Invoke takes the help away as it reads it, so of a copy."""
+    task = copy(ns[name])
+    task.help = dict(task.help)
+    options = {
+        max(argument.names, key=len).replace("_", "-"): {
+            "kind": argument.kind.__name__,
+            "default": argument.default,
+            "help": argument.help,
+            "letter": "".join(sorted(each for each in argument.names if len(each) == 1)),
+        }
+        for argument in task.get_arguments()
+    }
+    return {"does": (task.__doc__ or "").strip().splitlines()[0], "options": dict(sorted(options.items()))}
+
+
+FOUND = {name: described(name) for name in NAMES}  # before other tests of this process run tasks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_is_what_scripts_know(name: str) -> None:
+    assert FOUND[name] == json.loads(FILE.read_text())[name], "on purpose? python -m tests.unit.test_command_line"
+
+
+def test_no_task_is_lost() -> None:
+    assert set(json.loads(FILE.read_text())) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_letter_means_the_same_everywhere(name: str) -> None:
+    letters = {option: told["letter"] for option, told in FOUND[name]["options"].items() if told["letter"]}
+    assert letters == {option: letter for option, letter in LETTERS.items() if option in FOUND[name]["options"]}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(FOUND, indent=1, ensure_ascii=False) + "\n")
