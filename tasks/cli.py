@@ -31,6 +31,11 @@ def option(text: str, *default: Any) -> Any:
     return field(metadata=metadata, default=default[0]) if default else field(metadata=metadata)
 
 
+def flag(text: str) -> Any:
+    """Declare an option that takes no value, as a dataclass's field: off unless given."""
+    return option(text, *(False,))
+
+
 def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
     """Declare an Invoke task. `options` are those of `invoke.task` (`help`, `iterable`, `name`, `default`, ...).
 
@@ -149,6 +154,12 @@ def _require(body: Callable[..., None], given: dict[str, Any]) -> None:
         if parameter.default is inspect.Parameter.empty and given.get(name) is None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is missing", "`--help` explains each option")
+
+
+def finish(code: int) -> None:
+    """End a task with the exit code of its work."""
+    if code:
+        raise Exit(code=code)
 
 
 def host_key_question(where: str, shown: str) -> str:

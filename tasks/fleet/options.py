@@ -1,0 +1,101 @@
+"""The options of the tasks over all apps."""
+
+from dataclasses import dataclass
+
+from tasks.cli import flag, option
+from tasks.options import PARALLEL_HELP, Checks, Fleet, OneApp, Prune
+
+SLOW = 4  # apps at a time of what is hard on a storage
+WALLS_HELP = "drill or restore a database also where no walls can be built: with the rights that you have there"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceBackup(Fleet):
+    """A backup of one source of the apps."""
+
+    dry_run: bool = flag("print what would run, secrets hidden, and change nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup(SourceBackup):
+    """A backup."""
+
+    source: tuple[str, ...] = option(
+        "files, mariadb or binlog; repeat it for several; none means all that an app has", ()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRestore(OneApp):
+    """A restore of one source of an app."""
+
+    archive: str = option("any name that `borg.list` shows, or `latest`: the newest that a record knows", "latest")
+    target: str = option(
+        "a new or empty folder to restore into, each of several sources into a folder in it; without it the data"
+        " goes back to its place, the old moved aside",
+        "",
+    )
+    to: str = option("`local` restores on this machine, into --target; otherwise on the app's host", "")
+    at: str = option(
+        "a moment: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; wants `binlog: true`", ""
+    )
+    storage: str = option(
+        "the storage to restore from, of an app that has several; the first that can be had unless given", ""
+    )
+    yes: bool = flag("restore in place, or an archive that no record knows, without being asked")
+    trust_archive: bool = flag(
+        f"{WALLS_HELP}; of files let devices, setuid and setgid bits, capabilities and immutable flags come to another"
+        " machine too",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(SourceRestore):
+    """A restore."""
+
+    source: tuple[str, ...] = option("files or mariadb; none means all that the app has", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseVerify(Fleet):
+    """Drills of databases."""
+
+    archive: str = option("any name that `borg.list` shows; the newest that a record knows unless given", "latest")
+    to: str = option(
+        "`local` drills on this machine, the name of an app on that app's host, also when the app's own host is gone;"
+        " without it each on its app's host",
+        "",
+    )
+    scratch: str = option("folder where a database is restored for the time of the drill; /var/tmp unless given", "")
+    trust_archive: bool = flag(WALLS_HELP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify(DatabaseVerify):
+    """Drills."""
+
+    source: tuple[str, ...] = option("files or mariadb; repeat it for several; none means all that an app has", ())
+    sample: str = option(
+        "how many files to read, or which share of them as 1%; up to half are new or changed ones, the others"
+        " come in turn; 20 unless given",
+        "",
+    )
+    all_: bool = flag("read all files of an archive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetPrune(Prune, Fleet):
+    """Pruning all apps."""
+
+    source: tuple[str, ...] = option(
+        "files, mariadb or binlog; repeat it for several; none means all that `keep` speaks of", ()
+    )
+    parallel: int = option(PARALLEL_HELP, SLOW)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetCheck(Checks, Fleet):
+    """Checking all apps."""
+
+    repository_only: bool = flag("look at the repositories' segments alone")
+    parallel: int = option(PARALLEL_HELP, SLOW)

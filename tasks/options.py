@@ -1,0 +1,51 @@
+"""Options that several rooms' tasks share. Each is declared once, and becomes a part of a task's command line."""
+
+from dataclasses import dataclass
+
+from tasks.cli import APP_HELP, flag, option
+
+PARALLEL_HELP = "how many apps are worked on at a time; of one Storage Box never more than 8"
+FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneApp:
+    """A task on one app."""
+
+    app: str = option("name of the app in the inventory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apps:
+    """A task on apps: those named, or all."""
+
+    app: tuple[str, ...] = option(APP_HELP, ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet(Apps):
+    """A task over all apps, several at a time."""
+
+    part: str = option(
+        "I/N: only every N-th of these apps, beginning with the I-th, to spread a fleet over jobs or days", ""
+    )
+    parallel: int = option(PARALLEL_HELP, 8)
+    quiet: bool = flag("print only what is not well")
+    verbose: bool = flag("print each step as it begins")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """How deep a check of a repository goes."""
+
+    verify_data: bool = flag("read and decrypt all data as well: as slow as a full restore")
+    max_duration: int = option("seconds after which a check of the segments stops; the next one goes on from there", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """Dropping archives that `keep` does not keep."""
+
+    dry_run: bool = flag("show what would go and change nothing")
+    yes: bool = flag("prune without being asked")
+    force: bool = flag(FORCE_HELP)
