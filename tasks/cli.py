@@ -78,7 +78,8 @@ def _unrolled(written: Callable[..., None]) -> tuple[Callable[..., None], dict[s
     def body(c: Context, **given: Any) -> None:
         written(c, kind(**(given | {name: tuple(given.get(name) or ()) for name in repeatable})))
 
-    parameters = [next(iter(signature.parameters.values())), *map(_parameter, known)]
+    parameters = sorted(map(_parameter, known), key=lambda each: each.default is not inspect.Parameter.empty)
+    parameters.insert(0, next(iter(signature.parameters.values())))
     body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     texts = {each.name.strip("_").replace("_", "-"): each.metadata["help"] for each in known}
     return body, {"help": texts, "iterable": repeatable}

@@ -1,0 +1,59 @@
+"""The options of the tasks `app.*`."""
+
+from dataclasses import dataclass
+
+from tasks.cli import flag, option
+from tasks.options import OneApp
+
+APP_FILE_HELP = "the app's name, and its file's: a-z, 0-9 and _ . -"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddOptions:
+    """Options of `app.add`."""
+
+    app: str = option(APP_FILE_HELP, "")
+    host: str = option("where it runs: [user@]host as in ssh, or `local`", "")
+    files: tuple[str, ...] = option("absolute path on the host to back up; repeat it for several", ())
+    exclude: tuple[str, ...] = option("pattern of borg's to leave out, such as '*/cache/*'; repeat it for several", ())
+    mounts: str = option("file systems mounted inside a path: cross saves them too, leave leaves them out", "")
+    mariadb: bool = flag("back up the host's MariaDB server")
+    binlog: bool = flag("archive its binary logs as well, for point-in-time recovery; implies --mariadb")
+    defaults_file: str = option(
+        "option file on the host with the database account; without it the login's own, as ~/.my.cnf", ""
+    )
+    storage: str = option("a storage of the inventory; without it the default one", "")
+    storage_key: str = option(
+        "host: a key of its own on the host; agent: a key here, served while something runs there", ""
+    )
+    ssh_port: int = option("the host's SSH port, where ~/.ssh/config does not say it", 0)
+    key: str = option("the private key with which you log in on the host, where ~/.ssh/config does not say it", "")
+    fingerprint: tuple[str, ...] = option(
+        "accept a host key with this SHA256 fingerprint without asking; repeat it for several", ()
+    )
+    yes: bool = flag(
+        "accept host keys that are shown, and replace what the app's key may do on the storage, without asking"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveOptions(OneApp):
+    """Options of `app.remove`."""
+
+    yes: bool = flag("take it out without being asked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubernetesOptions(OneApp):
+    """Options of `app.kubernetes`."""
+
+    image: str = option(
+        "the image, as the cluster finds it; one with kubectl for a database behind `kubectl exec`", "cloudbackup"
+    )
+    schedule: str = option("when to back up, as cron writes it, in UTC", "0 3 * * *")
+    volume: tuple[str, ...] = option(
+        "CLAIM:PATH: a volume claim that holds the app's data, and where; repeat it for several", ()
+    )
+    user: int = option(
+        "number of the user that the pods run as: who owns the app's files; 0 is root, for reading alone", 10001
+    )
