@@ -72,9 +72,11 @@ def fault(place: str, advice: Advice, error: Exception) -> HostError:
     if isinstance(error, socket.gaierror):
         return HostError(f"{place}: the name cannot be resolved: {error.strerror}", advice.unknown_name)
     if isinstance(error, ConnectionRefusedError):
-        return HostError(f"{place}: it refuses connections", advice.refused, transient=True)
+        return HostError(f"{place}: cannot be reached: it refuses connections", advice.refused, transient=True)
     if isinstance(error, ConnectionResetError | BrokenPipeError | EOFError) or _without_banner(error):
-        return HostError(f"{place}: it dropped the connection before the login", advice.dropped, transient=True)
+        return HostError(
+            f"{place}: cannot be reached: it dropped the connection before the login", advice.dropped, transient=True
+        )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(
         f"{place}: cannot be reached: {reason}", "check the name, the port and the network", transient=True
