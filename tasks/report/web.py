@@ -9,32 +9,28 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.message import Message
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer
 from types import TracebackType
-from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from tasks.errors import UsageError
 from tasks.remote.secret import Secret
-from tasks.report import formats
+from tasks.report import formats, web_server
 from tasks.report.metrics import PREFIX, ReportCollector
+from tasks.report.negotiation import metrics, takes_gzip
 from tasks.report.rows import Report
 
 PAGE = "html"
 TEXT = "text/plain; charset=utf-8"
 PATIENCE = 10.0  # seconds for a piece of a question to come
-LONGEST = 60.0  # seconds for a question and its answer
-AT_ONCE = 32  # questions
 WORTH = 1024  # bytes from which on an answer is packed
+HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")  # RFC 9110, 7.2
 Answered = tuple[HTTPStatus, str, bytes]
 
 
@@ -118,8 +114,8 @@ class Access:
         A browser sends the name that its user asked for. Somebody else's name that was pointed here (DNS rebinding) is
         refused; an address is nobody's trick.
         """
-        name = host.strip().lower()
-        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+        found = HOST.fullmatch(host.strip().lower())
+        name = (found["address"] or found["name"].rstrip(".")) if found else ""
         if name in ("localhost", *(each.lower() for each in self.names)):
             return True
         try:
@@ -152,7 +148,7 @@ class Web:
         try:
             family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             access = replace(access, names=(*access.names, host))
-            server = _server(family, access.tls())
+            server = web_server.of(family, access.tls())
             self._server = server((str(place[0]), int(place[1])), _handler(board, access))
         except OSError as error:
             raise UsageError(f"cannot listen on {host} port {port}: {error}", "give --host and --port") from error
@@ -169,62 +165,6 @@ class Web:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    """A server whose questions are bounded in number and time; `tls` is what TLS needs, None for plain HTTP."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    tls: ssl.SSLContext | None = None
-    places: threading.BoundedSemaphore
-
-    def server_bind(self) -> None:
-        """Bind alone: HTTPServer also asks the name service for its own name, which can take long."""
-        TCPServer.server_bind(self)
-        self.places = threading.BoundedSemaphore(AT_ONCE)
-
-    def get_request(self) -> tuple[Any, Any]:
-        """Take a connection; what TLS has to say is said in its own thread."""
-        connection, address = super().get_request()
-        if self.tls is not None:
-            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        return connection, address
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread. While all places are taken nobody is answered, or a flood would take all memory."""
-        if not self.places.acquire(timeout=1):
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:
-            self.places.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer; who is slower than LONGEST is cut off, whatever comes meanwhile."""
-        timer = threading.Timer(LONGEST, _cut, (request,))
-        timer.daemon = True
-        timer.start()
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            timer.cancel()
-            self.places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a question that broke off."""
-
-
-def _server(family: socket.AddressFamily, tls: ssl.SSLContext | None) -> type[_Server]:
-    return type("Server", (_Server,), {"address_family": family, "tls": tls})
-
-
-def _cut(request: socket.socket) -> None:
-    with suppress(OSError):
-        request.shutdown(socket.SHUT_RDWR)
-
-
 def _handler(board: Board, access: Access) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version = "cloudbackup"
@@ -232,13 +172,15 @@ def _handler(board: Board, access: Access) -> type[BaseHTTPRequestHandler]:
         timeout = PATIENCE
 
         def do_GET(self) -> None:  # the base class calls it so
-            status, kind, body = _admitted(board, access, self.path.partition("?")[0], self.headers)
+            assert isinstance(self.server, web_server.Server)
+            self.server.heard(self.connection)
+            status, kind, body = _admitted(board, access, self.path, self.headers, self.request_version)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             if status == HTTPStatus.UNAUTHORIZED:
                 self.send_header("WWW-Authenticate", 'Basic realm="cloudbackup", charset="UTF-8"')
             self.send_header("Vary", "Accept, Accept-Encoding")
-            if len(body) > WORTH and _takes_gzip(self.headers.get("Accept-Encoding") or ""):
+            if len(body) > WORTH and takes_gzip(self.headers.get("Accept-Encoding") or ""):
                 body = gzip.compress(body, 5)
                 self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(body)))
@@ -258,38 +200,24 @@ def _handler(board: Board, access: Access) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _admitted(board: Board, access: Access, path: str, headers: Message) -> Answered:
-    """Return status, content type and body for a path, if whoever asks may have it."""
-    if not access.knows(headers.get("Host") or "localhost"):
+def _admitted(board: Board, access: Access, asked: str, headers: Message, version: str) -> Answered:
+    """Return status, content type and body for what was asked, if whoever asks may have it."""
+    hosts = [host.strip() for host in headers.get_all("Host", [])]
+    if len(hosts) > 1 or (version >= "HTTP/1.1" and not any(hosts)):
+        return HTTPStatus.BAD_REQUEST, TEXT, b"one Host is needed\n"
+    absolute = re.fullmatch(r"https?://([^/?#]*)([^?#]*).*", asked, re.IGNORECASE | re.DOTALL)  # as proxies ask
+    host, path = (absolute[1], absolute[2] or "/") if absolute else ((hosts or [""])[0], asked.partition("?")[0])
+    if not access.knows(host or "localhost"):
         return HTTPStatus.MISDIRECTED_REQUEST, TEXT, b"not served under this name: see report.serve --name\n"
     if path != "/-/healthy" and not access.admits(headers.get("Authorization") or ""):
         return HTTPStatus.UNAUTHORIZED, TEXT, b"a password is needed\n"
-    return _answer(board, path, headers.get("Accept") or "")
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """Tell whether an Accept-Encoding header takes gzip (RFC 9110, 12.5.3)."""
-    for each in accepted.lower().split(","):
-        name, _, weight = each.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
-    return False
-
-
-def _metrics(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
-    """Return content type and text; an Accept header that cannot be read is as good as none."""
-    try:
-        encode, kind = choose_encoder(accept)
-        return kind, encode(registry)
-    except (ValueError, TypeError, IndexError, AttributeError):
-        encode, kind = choose_encoder("")
-        return kind, encode(registry)
+    return _answer(board, path, ",".join(headers.get_all("Accept", [])))
 
 
 def _answer(board: Board, path: str, accept: str) -> Answered:
     """Return status, content type and body for a path."""
     if path == "/metrics":
-        return HTTPStatus.OK, *_metrics(board.registry, accept)
+        return HTTPStatus.OK, *metrics(board.registry, accept)
     if path == "/-/healthy":
         return HTTPStatus.OK, TEXT, b"healthy\n"
     if path not in ("/", "/-/ready"):

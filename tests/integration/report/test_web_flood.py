@@ -8,13 +8,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from tasks.report import web as module
+from tasks.report import web_server
 from tasks.report.web import Board, Web
 from tests.unit.report.fleet import fleet
 
 
 def test_five_thousand_malformed_questions_leave_it_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST", 2.0)
+    monkeypatch.setattr(web_server, "LONGEST", 2.0)
     board = Board()
     board.put(fleet(), 1)
     chance = random.Random(7)  # noqa: S311
@@ -34,4 +34,4 @@ def test_five_thousand_malformed_questions_leave_it_well(monkeypatch: pytest.Mon
                 connection.recv(64)
         with urlopen(web.address, timeout=20) as answer:  # noqa: S310
             assert answer.status == 200
-        assert threading.active_count() <= 3 * module.AT_ONCE
+        assert threading.active_count() <= 3 * web_server.AT_ONCE

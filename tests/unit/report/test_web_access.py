@@ -13,6 +13,8 @@ import pytest
 
 from tasks.errors import UsageError
 from tasks.remote.secret import Secret
+from tasks.report import web as module
+from tasks.report import web_server
 from tasks.report.serve import Options
 from tasks.report.web import Access, Board, Web
 from tests.unit.report.fleet import fleet
@@ -108,3 +110,90 @@ def test_an_accept_header_that_cannot_be_read_is_as_good_as_none(web: Web, accep
         (200, "application/openmetrics-text"),
     }
     assert b"cloudbackup_configured" in body
+
+
+GET = "GET /-/ready HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "status"),
+    [
+        ("GET /-/ready HTTP/1.0\r\n", 200),
+        (GET, 400),
+        (GET + "Host:\r\n", 400),
+        (GET + "Host: localhost\r\n", 200),
+        (GET + "Host: localhost.\r\n", 200),
+        (GET + "Host: localhost\r\nHost: localhost\r\n", 400),
+        (GET + "Host: localhost\r\nHost: evil.example.com\r\n", 400),
+        (GET + "Host: evil@localhost\r\n", 421),
+        (GET + "Host: [::1\r\n", 421),
+        (GET + "Host: localhost:80:80\r\n", 421),
+        (GET + "Host: localhost, evil.example.com\r\n", 421),
+        ("GET http://localhost/-/ready HTTP/1.1\r\nHost: evil.example.com\r\n", 200),
+        ("GET http://evil.example.com/-/ready HTTP/1.1\r\nHost: localhost\r\n", 421),
+        ("GET //evil.example.com/-/ready HTTP/1.1\r\nHost: localhost\r\n", 404),
+        ("GET /../-/ready HTTP/1.1\r\nHost: localhost\r\n", 404),
+        ("GET /-/ready?x=%0d HTTP/1.1\r\nHost: localhost\r\n", 200),
+        ("POST /-/ready HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n", 501),
+        ("TRACE / HTTP/1.1\r\nHost: localhost\r\n", 501),
+    ],
+)
+def test_questions_as_they_come_over_the_wire(web: Web, question: str, status: int) -> None:
+    assert raw(web, question.encode() + b"\r\n").split(b" ")[1] == str(status).encode()
+
+
+def raw(web: Web, question: bytes) -> bytes:
+    with socket.create_connection(place(web), timeout=20) as connection:
+        connection.sendall(question)
+        said = bytearray()
+        while piece := connection.recv(65536):
+            said += piece
+        return bytes(said)
+
+
+def place(web: Web) -> tuple[str, int]:
+    return "127.0.0.1", int(web.address.rsplit(":", 1)[1].strip("/"))
+
+
+def test_a_second_question_on_one_connection_is_not_answered(web: Web) -> None:
+    """HTTP/1.0: what is sent behind a question is nobody's, so none can be smuggled past a proxy."""
+    question = (GET + "Host: localhost\r\nContent-Length: 9\r\n\r\n").encode()
+    assert raw(web, question * 3).count(b"HTTP/1.0 200") == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text"),
+        ("application/openmetrics-text;version=1.0.0;q=0", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0;q=0.1, text/plain;q=0.9", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0;q=0.9, */*;q=0.1", "application/openmetrics-text"),
+        ("APPLICATION/OpenMetrics-Text; version=1.0.0", "application/openmetrics-text"),
+        ("application/json", "text/plain"),
+        ("", "text/plain"),
+    ],
+)
+def test_metrics_come_in_the_form_that_is_liked_best(web: Web, accept: str, kind: str) -> None:
+    assert get(web, "/metrics", Accept=accept)[1]["Content-Type"].split(";")[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("value", "packed"),
+    [("x-gzip", True), ("*", True), ("*, gzip;q=0", False), ("gzip;q=0.001", True), ("*;q=0, gzip", True)],
+)
+def test_what_is_said_of_gzip_goes_before_what_is_said_of_all(web: Web, value: str, packed: bool) -> None:
+    assert ("Content-Encoding" in get(web, **{"Accept-Encoding": value})[1]) is packed
+
+
+def test_whoever_asks_nothing_keeps_nobody_out(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that say nothing, or a little at a time, lose their place to whoever asks."""
+    monkeypatch.setattr(module, "PATIENCE", 3600.0)
+    with Web("127.0.0.1", 0, board) as web:
+        silent = []
+        for number in range(10 * web_server.AT_ONCE):
+            silent.append(socket.create_connection(place(web), timeout=20))
+            silent[-1].sendall(b"GET / HTTP/1.1\r\nX: " if number % 2 else b"")
+        for _ in range(20):
+            assert get(web, "/-/ready")[0] == 200
+        for each in silent:
+            each.close()

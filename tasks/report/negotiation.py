@@ -1,0 +1,47 @@
+"""Which form of an answer whoever asks can read, by their Accept headers (RFC 9110, 12)."""
+
+import re
+from collections.abc import Iterator
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import CollectorRegistry
+
+MOST = 64  # alternatives that are read of a header
+OPEN_METRICS = "application/openmetrics-text"
+
+
+def alternatives(header: str) -> list[tuple[str, str]]:
+    """Return the alternatives of a header, the best first: each by its name, and as it was written.
+
+    Those that are not taken (`q=0`) are left out; a weight that cannot be read counts as 1.
+    """
+    return [(name, text) for weight, name, text in sorted(_read(header), key=lambda each: -each[0]) if weight]
+
+
+def _read(header: str) -> Iterator[tuple[float, str, str]]:
+    for text in header.split(",", MOST)[:MOST]:
+        name, *parameters = (part.strip().lower() for part in text.split(";"))
+        weights = [found[1] for each in parameters if (found := re.fullmatch(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)", each))]
+        if name:
+            yield float(weights[0]) if weights else 1.0, name, text.strip()
+
+
+def takes_gzip(header: str) -> bool:
+    """Tell whether an Accept-Encoding header takes gzip. What is said of gzip itself goes before `*`."""
+    said = {name: weight for weight, name, _ in _read(header)}
+    return said.get("gzip", said.get("x-gzip", said.get("*", 0.0))) > 0
+
+
+def metrics(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
+    """Return content type and text; what an Accept header that cannot be read gets is plain text."""
+    for name, text in alternatives(accept):
+        if name == OPEN_METRICS:
+            try:
+                encode, kind = choose_encoder(text.lower())
+                return kind, encode(registry)
+            except (ValueError, TypeError, IndexError, AttributeError):
+                continue
+        if name in ("text/plain", "text/*", "*/*"):
+            break
+    encode, kind = choose_encoder("")
+    return kind, encode(registry)
