@@ -1,6 +1,7 @@
 """Whatever a host, a storage or an archive answers: it is read, or it is the one declared error. Never a traceback."""
 
 import json
+import os
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +48,7 @@ from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
 from tasks.storage.state import living, manifest_segment, newest_transaction
 
-ROUNDS = 10_000
+ROUNDS = int(os.environ.get("CLOUDBACKUP_MUTATIONS", "500"))  # of each reader; the long form is 10000
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
 NAME = "shop-files-2026-11-22T03-00-00"
 ID = "ab" * 32
@@ -316,9 +317,11 @@ def mutations(value: object, rounds: int, seed: str) -> Iterator[bytes]:
     chance = random.Random(seed)  # noqa: S311
     places = list(paths(value))
     text = json.dumps(value).encode()
-    every = ((at, new) for at in places for new in HOSTILE)
+    every = [(at, new) for at in places for new in HOSTILE]
+    chance.shuffle(every)
+    todo = iter(every)
     for _ in range(rounds):
-        at, new = next(every, (None, None))
+        at, new = next(todo, (None, None))
         if at is not None:
             yield json.dumps(put(value, at, new)).encode()
         elif chance.randrange(2):

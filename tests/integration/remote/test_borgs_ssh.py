@@ -1,6 +1,7 @@
 """Borg's ssh does what we need, whatever a person's ssh_config says and however old ssh is."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,11 @@ def test_a_shared_connection_is_never_ridden_on(box: Server, ssh: Ssh, tmp_path:
     shared = f"ControlMaster auto\n ControlPath {tmp_path}/%r-%h-%p\n ControlPersist 60\n"
     ssh.config.write_text(f"Host *\n {shared} StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n")
     mine = ["ssh", "-i", str(box.key), "-p", str(box.port), f"root@{box.address}"]
+    # A session that opens the connection and runs a command at once may lose what that prints (ssh hands it over to the
+    # process that stays): so the connection is opened alone.
+    subprocess.run(
+        [*mine[:1], "-fNM", *mine[1:]], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60
+    )
     assert say("mine", mine).text == "mine\n"
     try:
         assert say("ridden", ["ssh", "-i", str(stranger), *mine[3:]]).text == "ridden\n"  # so does plain ssh
