@@ -74,6 +74,19 @@ SHAPES: dict[str, Callable[[str], list[Member]]] = {
     "a hard link up and out": lambda out: [hard("srv/copy", "../../../../../../../../../.." + out + "/secret")],
     "a hard link to a link": lambda out: [link("srv/l", out), hard("srv/h", "srv/l"), file("srv/h/pwned")],
     "a hard link through a link": lambda out: [link("srv/l", out), hard("srv/h", "srv/l/secret")],
+    "a dot between": lambda out: [link("srv/l", out), file("srv/./l/pwned")],
+    "two slashes": lambda out: [link("srv/l", out), file("srv//l/pwned")],
+    "a dot before": lambda out: [link("./srv/l", out), file("srv/l/pwned")],
+    "by way of /proc": lambda out: [link("srv/l", f"/proc/self/root{out}"), file("srv/l/pwned")],
+    "three links": lambda out: [link("srv/a", "b"), link("srv/b", "c"), link("srv/c", out), file("srv/a/pwned")],
+    "a file, a link, a file": lambda out: [file("srv/l/x"), link("srv/l", out), file("srv/l/pwned")],
+    "a FIFO below a link": lambda out: [link("srv/l", out), ("srv/l/pwned", tarfile.FIFOTYPE, "", 0o666)],
+    "a hard link below a link": lambda out: [file("srv/x"), link("srv/l", out), hard("srv/l/pwned", "srv/x")],
+    "behind a thousand others": lambda out: [
+        link("srv/l", out),
+        *(file(f"srv/f/{number}") for number in range(1000)),
+        file("srv/l/pwned"),
+    ],
     "a link removes a file": lambda out: [link("srv/l", out), folder("srv/l/secret")],
 }
 
