@@ -4,8 +4,8 @@ With `--log-innodb-page-corruption`, mariadb-backup copies a page whose checksum
 file LIST of the archive: a line with the name and number of the tablespace, then one with its pages. `--prepare` of
 such an archive applies the redo log to all other pages and ends with exit code 1 ("can not be fixed"); run once more
 without the list, it ends with `completed OK!`, and a server reads every other table, and of this one what it can
-(tried, 10.11.19). A tablespace without a database's name is the system's, which every table needs: no server starts
-on it.
+(tried, 10.11.19, 11.8.9). A tablespace without a database's name is the system's, which every table needs: no server
+starts on it.
 
 A part of the stream filter, which runs alone on a host: of the standard library only, Python 3.8 and later.
 """

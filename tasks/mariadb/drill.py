@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
 from tasks.mariadb import damage, errors, unpack
-from tasks.mariadb.host import check_table, examine, private_server, settings, tables
+from tasks.mariadb.host import check_table, data_options, examine, ordinary_user, private_server, settings, tables
 from tasks.mariadb.host.tables import Known
 from tasks.mariadb.replica_position import corrected
 from tasks.mariadb.server import Position
@@ -25,7 +25,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(examine, (private_server, settings, damage, tables, check_table))
+PROGRAM = Program(examine, (ordinary_user, data_options, private_server, settings, damage, tables, check_table))
 FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
 NAME = "cloudbackup-drill-"  # how the names of the directories begin
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace

@@ -17,7 +17,9 @@ from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.host import (
     binlog_format,
     check_table,
+    data_options,
     examine,
+    ordinary_user,
     private_server,
     recovery_point,
     refused_transaction,
@@ -40,6 +42,8 @@ PROGRAM = Program(
     replay,
     (
         binlog_format,
+        ordinary_user,
+        data_options,
         private_server,
         roles,
         recovery_point,

@@ -11,7 +11,16 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.mariadb import damage
-from tasks.mariadb.host import check_table, examine, private_server, replica, settings, tables
+from tasks.mariadb.host import (
+    check_table,
+    data_options,
+    examine,
+    ordinary_user,
+    private_server,
+    replica,
+    settings,
+    tables,
+)
 from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote import walled
 from tasks.remote.host import Host
@@ -19,7 +28,9 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.remote.walled import Walled
 
-PROGRAM = Program(replica, (private_server, settings, damage, tables, check_table, examine))
+PROGRAM = Program(
+    replica, (ordinary_user, data_options, private_server, settings, damage, tables, check_table, examine)
+)
 PATIENCE = 600  # seconds for the private server to answer
 KNOWN = "replica"  # in a record's details: the server had replicated, when its account may not ask for more
 NOTED = re.compile(r"(gtid_slave_pos\s*=\s*')[^']*(')")

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tasks.mariadb.damage import shown, table
-from tasks.mariadb.host.private_server import DrillFault
+from tasks.mariadb.host.ordinary_user import DrillFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

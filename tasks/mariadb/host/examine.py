@@ -28,19 +28,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.mariadb.host.check_table import NAMED_FAULTS, check_tables, excused, find_lost, last, tell
-from tasks.mariadb.host.private_server import (
-    ASKER,
-    CLIENT,
+from tasks.mariadb.host.ordinary_user import (
     ORDINARY,
-    SERVER,
     DrillFault,
-    Private,
     clean_environment,
     give_away,
     ordinary,
     program,
     series,
 )
+from tasks.mariadb.host.private_server import ASKER, CLIENT, SERVER, Private
 from tasks.mariadb.host.settings import SLAVE_POSITION, begin, furnish, understood, without
 from tasks.mariadb.host.tables import absent, parse
 

@@ -3,31 +3,28 @@
 The server sees no network (no port; where that is allowed, a network namespace with nothing in it), listens on a socket
 in a directory of its own, runs as an ordinary user, has its own tmpdir (a starting server removes `#sql*` files there),
 and dies with its starter. What the archive says is not trusted: of its options only those are taken that the data
-needs. Of the standard library only, Python 3.8 and later.
+needs. Of the standard library only, Python 3.8 and later; but for `ordinary_user` and `data_options`, which come along.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import pwd
 import re
-import resource
 import secrets
-import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.mariadb.host.data_options import encryption, options, pool, providers
+from tasks.mariadb.host.ordinary_user import DrillFault, clean_environment, give_away, ordinary, program
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
 SERVER = ("mariadbd", "mysqld")
 CLIENT = ("mariadb", "mysql")
-ORDINARY = "nobody"  # not `mysql`: that one could open the files of a server that runs beside
 ACCOUNT = "cloudbackup_drill"
 ASKER = "cloudbackup_ask"  # may read alone: what it asks may be a view or a function out of the archive
 # What an account may keep (sql/privilege.h): reading and writing tables, views and routines. All others concern the
@@ -51,43 +48,6 @@ ACCOUNTS = (
     "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'global_priv'"
     " AND TABLE_TYPE = 'BASE TABLE'"
 )
-KILLED_WITH_US = 1  # PR_SET_PDEATHSIG of prctl(2)
-NEW_NETWORK = 0x40000000  # CLONE_NEWNET of unshare(2)
-# What backup-my.cnf holds and a server needs. Its directories are another server's; a plugin's path would let whoever
-# made the archive run a program here.
-KEYS = "file_key_management"  # the one plugin for keys that is known here
-NEEDED = ("innodb_checksum_algorithm", "innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
-SHARE = 8  # a part of the memory that is free: a check of a table that does not fit in takes many times longer
-LEAST, MOST = 64 << 20, 1 << 30  # bytes of the buffer pool, all the same
-
-
-class DrillFault(Exception):  # noqa: N818 (what a drill finds)
-    """The drill failed."""
-
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
-        self.remedy = remedy
-
-
-def pool(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the size of the buffer pool in bytes: a small share of what this process may have of the memory.
-
-    That is what the host has free (proc(5)), and in a container or a service no more than its limit (cgroups(7)): a
-    server that grows beyond that is killed.
-    """
-    available = re.search(r"MemAvailable: *(\d+) kB", (proc / "meminfo").read_text())
-    free = [int(available[1]) * 1024] if available else [0]
-    return min(max(min([*free, *limits(proc, groups)]) // SHARE, LEAST), MOST)
-
-
-def limits(proc: Path, groups: Path) -> Iterator[int]:
-    """Yield the limits in bytes of the control groups around this process; of version 1 a container's own."""
-    own = re.search(r"^0::/(.*)$", (proc / "self/cgroup").read_text(), re.MULTILINE)
-    inner = groups / own[1] if own else groups
-    files = [folder / "memory.max" for folder in (inner, *inner.parents)]
-    for file in (*files, groups / "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # none there, or the word max
-            yield int(file.read_text())
 
 
 class Private:
@@ -240,98 +200,3 @@ class Private:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-
-def written(file: Path) -> dict[str, str]:
-    """Return the options in the file that mariadb-backup wrote beside the data."""
-    pairs = [line.strip().partition("=") for line in file.read_text(errors="replace").splitlines() if "=" in line]
-    return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
-
-
-def options(file: Path) -> list[str]:
-    """Return the options that the data needs, from what mariadb-backup wrote beside it."""
-    values = written(file)
-    return [f"--{name}={values[name]}" for name in NEEDED if name in values]
-
-
-def encryption(file: Path) -> tuple[list[str], list[int]]:
-    """Return the options that encrypted data needs, and open files for the server to inherit.
-
-    They are copies of the key files, in memory alone: the user as whom the server runs may not read the files
-    themselves. Raises OSError.
-    """
-    values = written(file)
-    if KEYS not in values.get("plugin_load", ""):
-        return [], []
-    words, files = [f"--plugin-load-add={KEYS}"], []
-    for name in ("filename", "filekey", "encryption_algorithm"):
-        value = values.get(f"{KEYS}_{name}", "")
-        start = "FILE:" if value.startswith("FILE:") else ""
-        if name == "filename" or start:
-            files.append(os.memfd_create(name))
-            os.write(files[-1], Path(value[len(start) :]).read_bytes())
-            value = f"{start}/proc/self/fd/{files[-1]}"
-        words += [f"--{KEYS}_{name}={value}"] if value else []
-    return words, files
-
-
-def providers(server: str) -> list[str]:
-    """Return the compression plugins that are installed here: tables may need them, and no option file names them."""
-    said = subprocess.run(
-        (server, "--no-defaults", "--verbose", "--help"), cwd="/", env=clean_environment(), preexec_fn=ordinary(),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    found = re.search(rb"^plugin-dir +(/.*?) *$", said.stdout, re.MULTILINE)
-    return sorted(path.stem for path in Path(os.fsdecode(found.group(1))).glob("provider_*.so")) if found else []
-
-
-def series(version: str) -> str:
-    """Return the release series in a version's text."""
-    found = re.search(r"(\d+\.\d+)\.\d+", version)
-    return found.group(1) if found else "an unknown series"
-
-
-def program(names: tuple[str, ...], package: str) -> str:
-    """Return the path of the first program that is there. Raises DrillFault."""
-    for name in names:
-        path = shutil.which(name)
-        if path:
-            return path
-    raise DrillFault(f"{names[0]} is not there", f"install the package {package} there, or drill with --to local")
-
-
-def ordinary(probe: Path | None = None) -> Callable[[], None]:
-    """Return what a child does before its program starts: be an ordinary user without network that dies with us.
-
-    It ends with an error when it cannot enter `probe`.
-    """
-    library = ctypes.CDLL(None)
-    user = pwd.getpwnam(ORDINARY) if os.geteuid() == 0 else None
-
-    def become() -> None:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        if user is not None:
-            library.unshare(NEW_NETWORK)  # refused in many containers; the server opens no port anyway
-            os.setgroups([])
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
-        library.prctl(KILLED_WITH_US, signal.SIGKILL)  # after the change of user, which would undo it
-        if probe is not None:
-            os.chdir(str(probe))
-
-    return become
-
-
-def give_away(folder: Path) -> None:
-    """Give a directory and all in it to the ordinary user, when we are root."""
-    if os.geteuid() != 0:
-        return
-    user = pwd.getpwnam(ORDINARY)
-    for path in (folder, *folder.rglob("*")):
-        os.chown(str(path), user.pw_uid, user.pw_gid, follow_symlinks=False)
-
-
-def clean_environment() -> dict[str, str]:
-    """Return an environment without the repository's secrets."""
-    return {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin"), "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}

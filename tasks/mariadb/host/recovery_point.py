@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.mariadb.host.binlog_format import Facts, Group, read, state, successor, text
-from tasks.mariadb.host.private_server import DrillFault
+from tasks.mariadb.host.ordinary_user import DrillFault
 from tasks.mariadb.host.roles import CREATES, invoker
 
 TOLERANCE = 2  # seconds by which a transaction may be dated outside of its binary log

@@ -10,7 +10,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from tasks.mariadb.host.private_server import ordinary
+from tasks.mariadb.host.ordinary_user import ordinary
 from tasks.mariadb.host.recovery_point import gtid, shown
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ from typing import IO
 from tasks.mariadb.host.binlog_format import NAME, text
 from tasks.mariadb.host.check_table import last
 from tasks.mariadb.host.examine import SIGNALS, made_by, ready, require, same_series, terminate
-from tasks.mariadb.host.private_server import DrillFault, Private, give_away, ordinary, program
+from tasks.mariadb.host.ordinary_user import DrillFault, give_away, ordinary, program
+from tasks.mariadb.host.private_server import Private
 from tasks.mariadb.host.recovery_point import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.host.refused_transaction import blamed, remedy
 from tasks.mariadb.host.roles import handing_over

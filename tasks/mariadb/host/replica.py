@@ -24,7 +24,8 @@ import sys
 from pathlib import Path
 
 from tasks.mariadb.host.examine import SIGNALS, made_by, same_series, terminate
-from tasks.mariadb.host.private_server import DrillFault, Private
+from tasks.mariadb.host.ordinary_user import DrillFault
+from tasks.mariadb.host.private_server import Private
 from tasks.mariadb.host.settings import SLAVE_POSITION, begin, furnish, shut
 
 INFOS = ("xtrabackup_slave_info", "mariadb_backup_slave_info")

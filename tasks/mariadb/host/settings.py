@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tasks.mariadb.host.private_server import DrillFault, clean_environment, ordinary
+from tasks.mariadb.host.ordinary_user import DrillFault, clean_environment, ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -16,7 +16,7 @@ from lab import mariadb, programs
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.mariadb import drill, dump, restore, server, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
-from tasks.mariadb.host import examine, private_server
+from tasks.mariadb.host import examine, ordinary_user, private_server
 from tasks.mariadb.restore import Wanted
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
@@ -164,7 +164,7 @@ def test_only_one_row_of_one_1_is_an_answer(query: str, says: str, shop: Running
             return subprocess.run(words, input=statements, capture_output=True, text=True, check=False)
 
     examine.verify(Live(), ["SELECT 1"])
-    with pytest.raises(private_server.DrillFault) as caught:
+    with pytest.raises(ordinary_user.DrillFault) as caught:
         examine.verify(Live(), [query])
     assert f"`{query}`" in str(caught.value)
     assert says in str(caught.value)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mariadb.host import check_table, private_server
-from tasks.mariadb.host.private_server import DrillFault
+from tasks.mariadb.host import check_table, data_options
+from tasks.mariadb.host.ordinary_user import DrillFault
 
 
 def backup_file(folder: Path, **values: str) -> Path:
@@ -21,11 +21,11 @@ def test_only_options_that_the_data_needs_are_taken(tmp_path: Path) -> None:
         tmp_path, innodb_page_size="65536", innodb_undo_tablespaces="3", innodb_undo_directory="/var/lib/mysql",
         plugin_dir="/evil", init_file="/evil", datadir="/var/lib/mysql", tmpdir="/var/lib/mysql",
     )  # fmt: skip
-    assert private_server.options(file) == ["--innodb_page_size=65536", "--innodb_undo_tablespaces=3"]
+    assert data_options.options(file) == ["--innodb_page_size=65536", "--innodb_undo_tablespaces=3"]
 
 
 def test_keys_reach_the_server_in_memory_and_not_as_the_files_that_its_user_may_not_read(tmp_path: Path) -> None:
-    assert private_server.encryption(backup_file(tmp_path, innodb_encrypt_tables="OFF")) == ([], [])
+    assert data_options.encryption(backup_file(tmp_path, innodb_encrypt_tables="OFF")) == ([], [])
     for name in ("keys", "password"):
         (tmp_path / name).write_text(name)
     file = backup_file(
@@ -33,7 +33,7 @@ def test_keys_reach_the_server_in_memory_and_not_as_the_files_that_its_user_may_
         file_key_management_filename=str(tmp_path / "keys"), file_key_management_encryption_algorithm="aes_ctr",
         file_key_management_filekey=f"FILE:{tmp_path}/password",
     )  # fmt: skip
-    words, files = private_server.encryption(file)
+    words, files = data_options.encryption(file)
     keys, password = (f"/proc/self/fd/{each}" for each in files)
     assert words == [
         "--plugin-load-add=file_key_management",

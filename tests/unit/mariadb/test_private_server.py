@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mariadb.host.private_server import pool
+from tasks.mariadb.host.data_options import pool
 
 GIB, MIB = 1 << 30, 1 << 20
 UNLIMITED_1 = "9223372036854771712"  # what version 1 of control groups says where there is no limit

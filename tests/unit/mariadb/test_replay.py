@@ -7,7 +7,7 @@ import pytest
 
 from tasks.mariadb.host import recovery_point as cutting
 from tasks.mariadb.host import replay
-from tasks.mariadb.host.private_server import DrillFault
+from tasks.mariadb.host.ordinary_user import DrillFault
 from tasks.mariadb.host.recovery_point import Cut, Position, Refusal
 from tests.unit.mariadb.binlogs import SERVER, Made
 
