@@ -44,6 +44,7 @@ VARIABLES = (
 # RELOAD for BACKUP STAGE, PROCESS for InnoDB's status, BINLOG MONITOR for the position at the end of the copy
 # (MariaDB 10.11 and 11.8; before 10.5 the last one was called REPLICATION CLIENT).
 NEEDED_GRANTS = ("RELOAD", "PROCESS", "BINLOG MONITOR")
+WITHOUT_GRANTS = "--skip-grant-tables"
 SPARE_FILES = 100  # that mariadb-backup opens beside each table's
 _SAME = {"REPLICATION CLIENT": "BINLOG MONITOR"}
 _SECTION = "cloudbackup section"
@@ -202,7 +203,10 @@ def faults(server: Server) -> list[tuple[str, str]]:
     elif theirs != ours:
         what = f"mariadb-backup is of MariaDB {ours}, the server of {theirs}"
         found.append((what, f"install the mariadb-backup of MariaDB {theirs} beside the server"))
-    if server.missing_grants:
+    if any(WITHOUT_GRANTS in each for each in server.complaints):
+        what = f"the server runs with {WITHOUT_GRANTS}, with which mariadb-backup does not work"
+        found.append((what, "restart it without that option"))
+    elif server.missing_grants:
         missing = ", ".join(server.missing_grants)
         statement = f"GRANT {missing} ON *.* TO {_quoted_account(server.account)}"
         found.append((f"{_quoted_account(server.account)} may not {missing}", f"run on the server: {statement}"))

@@ -107,8 +107,9 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
         said = begin(server)
         with understood(missing):
             feed(server, todo, scratch / "load", str(plan.get("older") or ""))
-        place = replicated(server.ask(SLAVE_POSITION).stdout.strip(), todo)
-        close(server, todo, goes_on=bool(name), place=place)
+        before = server.ask(SLAVE_POSITION).stdout.strip()
+        place = replicated(before, todo)
+        close(server, todo, goes_on=bool(name), place=place if place != before else "")
     finally:
         server.end()
     for path in (data, *data.rglob("*")):
@@ -222,7 +223,7 @@ def replicated(position: str, todo: Cut) -> str:
 def close(server: Private, todo: Cut, *, goes_on: bool, place: str = "") -> None:
     """End the server in order, without our account, and with the GTID states where it goes on. Raises DrillFault.
 
-    `place` is where a replica stands, else empty.
+    `place` is where a replica stands now, empty where the data says so already.
     """
     statements = [f"DROP USER {server.account}@localhost"]
     statements += [f"SET GLOBAL gtid_slave_pos = '{place}'"] * bool(place)
