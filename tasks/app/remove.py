@@ -14,11 +14,12 @@ from tasks.borg.new_passphrase import told
 from tasks.errors import AppError
 from tasks.inventory.models import App
 from tasks.records.ledger import ledger
+from tasks.remote.running import HostError
 from tasks.remote.secret import Secret
 from tasks.run.session import Session
 from tasks.storage.base import Storage
 from tasks.storage.registry import load
-from tasks.storage.repository import Repository, Side
+from tasks.storage.repository import Side
 from tasks.storagebox.install import remove_app_keys
 
 Say = Callable[[str], None]
@@ -29,14 +30,14 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
     """Take an app out, keeping its archives, passphrase and escrow copy, and say how each is deleted.
 
     Raises UsageError for an app that is not there, HostError and FilesError when its key cannot be taken away; then the
-    app stays in the inventory.
+    app stays in the inventory. A host that is gone is no hindrance.
     """
     with Session(load(Path(folder))) as session:
         app = session.inventory.app(name)
         if not ask(f"Take {name} out of the inventory? Its archives stay, its host can add no more."):
             say(f"{name}: nothing changed")
             return
-        repositories = [session.repository(copy, Side.OPERATOR) for copy in app.copies]
+        deleting = {copy.storage: list(_deleting(session, copy)) for copy in app.copies}
         for copy in app.copies:
             storage = session.storage_of(copy)
             if storage.account is None:
@@ -46,9 +47,11 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
             if remove_app_keys(storage.files(copy), storage.account, copy):
                 say(f"{name}: its key opens {storage.path(copy)} no more")
         say(f"{name}: moved to {_moved(session.inventory.folder, name)}")
-        for copy, repository in zip(app.copies, repositories, strict=True):
-            escrow = escrow_path(session.inventory.escrow, repository.storage, name)
-            for line in (*_kept(repository, escrow, told(app.passphrase)), *_published(session.storage_of(copy), copy)):
+        for copy in app.copies:
+            storage, escrow = session.storage_of(copy), escrow_path(session.inventory.escrow, copy.storage, name)
+            secret = told(app.passphrase)
+            say(f"Kept: the repository {storage.url(copy)}, its passphrase ({secret}), the escrow copy {escrow}.")
+            for line in (*deleting[copy.storage], *_published(storage, copy)):
                 say(line)
 
 
@@ -67,8 +70,13 @@ def _moved(folder: Path, name: str) -> Path:
     return place
 
 
-def _kept(repository: Repository, escrow: Path, secret: str) -> Iterator[str]:
-    yield f"Kept: the repository {repository.url}, its passphrase ({secret}), the escrow copy {escrow}."
+def _deleting(session: Session, app: App) -> Iterator[str]:
+    """Yield how the archives are deleted. A host that is gone takes what only it reached along, and stops nobody."""
+    try:
+        repository = session.repository(app, Side.OPERATOR)
+    except HostError as error:
+        yield f"It can be reached from {app.host} alone, and that host does not answer: {error.what}"
+        return
     yield "To delete the archives for good, with the passphrase; only then its passphrase and the escrow copy:"
     values = {key: repository.environment[key] for key in BORGS if key in repository.environment}
     words = [f"{key}={shlex.quote(value)}" for key, value in values.items() if not isinstance(value, Secret)]

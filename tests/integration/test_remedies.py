@@ -43,7 +43,6 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "borg.key-export": (0, "key in"),
     "borg.key-export --app X": (0, "key in"),
     "borg.key-export --app X --replace": (0, "key in"),
-    "borg.key-export --replace": (0, "key in"),
     "borg.list --app X": (0, "shop-files-"),
     "borg.list --archive NAME": (0, "/data/file"),
     "borg.publish --app X": (2, "shop: nothing is published: borg itself writes to its storage"),
@@ -145,3 +144,11 @@ def test_each_does_as_it_is_printed_what_it_should(person: Person, printed: str)
     code, said = person.type(person.filled(printed))
     assert (code, TYPED[printed][1] in said, "Traceback" in said) == (TYPED[printed][0], True, False), said
     assert not re.search(r"(?m)^--\S+ is missing", said), said
+
+
+def test_an_app_whose_host_is_gone_can_be_taken_out(person: Person) -> None:
+    file = person.operator.inventory / "apps/gone.yml"
+    values = yaml.safe_load((person.operator.inventory / "apps/shop.yml").read_text())
+    file.write_text(yaml.safe_dump({**values, "host": "root@127.0.0.1", "ssh": {"port": 1}}))
+    code, said = person.type("app.remove --app gone")
+    assert (code, file.exists(), "that host does not answer" in said) == (0, False, True), said

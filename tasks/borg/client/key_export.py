@@ -96,8 +96,9 @@ def _content(path: Path) -> bytes | None:
 def _differs(repository: Repository, path: Path) -> RefusedError:
     return RefusedError(
         f"{repository.app}: the repository's key is not the one in {path}",
-        "if you changed the passphrase, `inv borg.key-export --replace` keeps both; if not, somebody replaced the "
-        "key in the repository, and the escrow copy is the good one: `borg key import` brings it back",
+        f"if you changed the passphrase, `inv borg.key-export --app {repository.app} --replace` keeps both; if not, "
+        "somebody replaced the key in the repository, and the escrow copy is the good one: "
+        "`borg key import` brings it back",
     )
 
 
