@@ -18,21 +18,29 @@ def write_whole(path: Path, text: str, what: str) -> None:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
             return
-        _replace(path.resolve(), text)
+        place = path.resolve()
+        if place.is_symlink():  # one that leads to itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))  # noqa: TRY301  # said as what Python 3.11 says of it
+        replace_whole(place, text.encode())
     except (OSError, RuntimeError) as error:  # RuntimeError: what Python 3.11 says of such a link
         why = error.strerror if isinstance(error, OSError) else error
         raise AppError(f"cannot write {what} to {path}: {why}") from error
 
 
-def _replace(path: Path, text: str) -> None:
-    if path.is_symlink():  # resolved, so one that leads to itself
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+def replace_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Replace the file whole. Its mode is `mode`, else that of the former file, else what a new one gets.
+
+    Raises OSError.
+    """
+    if mode is None and path.exists():
+        mode = path.stat().st_mode & 0o7777
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # no other suffix: a collector reads *.prom
     try:
-        with fresh.open("x", encoding="utf-8") as file:
-            if path.exists():
-                fresh.chmod(path.stat().st_mode & 0o7777)
-            file.write(text)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode & 0o700)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                fresh.chmod(mode)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, tzinfo
 
+from tasks.errors import UsageError
+
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # up to how many seconds, the unit, and its seconds: 90 s are `1 min`, 26 hours `26 h`, 48 hours `2 days`
 AGES = (
@@ -48,3 +50,35 @@ def moment(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:
 def utc(when: datetime) -> str:
     """Return the time for machines, in UTC and whole seconds: `2026-11-22T03:10:00Z`."""
     return when.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def shown(when: datetime) -> str:
+    """Return a moment as a person types one, in this machine's zone and with it: `2026-11-22 14:03:00 CET`."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def moment_example(option: str) -> str:
+    """Return how a moment is given."""
+    return f"write {option} '2026-11-22 14:03:00', with +01:00 or Z behind it where it is not this machine's time"
+
+
+def parse_moment(text: str, option: str) -> datetime:
+    """Return the moment that a person means by `option`, aware: in this machine's zone unless an offset or Z is given.
+
+    Raises UsageError, also for a time that the zone has twice or not at all.
+    """
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no time", moment_example(option)) from None
+    if len(text.strip()) < len("2026-11-22T14:03"):
+        raise UsageError(f"{option} {text!r} is no time in whole seconds", moment_example(option))
+    if time.tzinfo is not None:
+        return time
+    first, second = time.replace(fold=0).astimezone(), time.replace(fold=1).astimezone()
+    if first.utcoffset() != second.utcoffset():
+        how = "comes twice" if first.replace(tzinfo=None) == time else "does not exist"
+        raise UsageError(
+            f"{option} {text} {how} where clocks are changed", f"say which: {text}{first:%z} or {text}{second:%z}"
+        )
+    return first

@@ -176,10 +176,11 @@ def compact_repository(c: Context, options: CompactOptions) -> None:
 @task(name="rollback")
 def roll_back(c: Context, options: RollbackOptions) -> None:
     """Undo what was done to an app's repository since a transaction. Deletes nothing: what came later is kept aside."""
-    from tasks.borg import apps, arguments, verbs
+    from tasks.borg import apps, verbs
     from tasks.errors import UsageError
+    from tasks.times import parse_moment
 
-    moment = arguments.moment(options.before) if options.before else None
+    moment = parse_moment(options.before, "--before") if options.before else None
     if sum((options.to >= 0, moment is not None, options.undo, bool(options.remove))) > 1:
         raise UsageError("--to, --before, --undo and --remove exclude each other", "give one of them")
 

@@ -1,21 +1,11 @@
-"""What a person gives on the command line, read into values."""
+"""A new passphrase as a person names it on the command line."""
 
 import shlex
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.errors import UsageError
 from tasks.inventory.models import SecretReference
 from tasks.remote.secret import Secret, resolve
-
-
-def moment(text: str) -> datetime:
-    """Return a moment from `2026-11-22T03:00`, in UTC unless it names a zone. Raises UsageError."""
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"`{text}` is no time", "write it as 2026-11-22T03:00, or 2026-11-22T03:00+01:00") from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def new_passphrase(text: str, app: str) -> Secret:

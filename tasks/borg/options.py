@@ -105,7 +105,9 @@ class RollbackOptions(OneRepository):
 
     to: int = option("number of the transaction to go back to; without --to and --before all are shown", -1)
     before: str = option(
-        "go back to the last transaction before this time, as 2026-11-22T03:00 (UTC unless it names a zone)", ""
+        "go back to the last transaction before this time, as '2026-11-22 14:03:00' in this machine's zone, or with"
+        " +01:00 or Z",
+        "",
     )
     undo: bool = flag("undo the last rollback: bring back what it set aside")
     remove: str = option("delete this folder that was set aside, for good; without any option they are listed", "")

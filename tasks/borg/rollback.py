@@ -29,6 +29,7 @@ from tasks.remote.files import Files
 from tasks.run import client_cache
 from tasks.storage import set_aside
 from tasks.storage.repository import Side
+from tasks.times import shown
 
 Ask = Callable[[str], bool]
 _Told = tuple[Mapping[int, Point], Sequence[Undoing]]  # what records tell: points, and rollbacks that can be undone
@@ -99,7 +100,7 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
         if wanted.to is None and wanted.before is None:
             yield from (_line(point) for point in found[-SHOWN:])
         point = transactions.choose(found, name, wanted.to, wanted.before)
-        yield f"{name}: back to transaction {point.transaction}, of {point.time:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"{name}: back to transaction {point.transaction}, of {shown(point.time)}"
         move = replace(_back(target, point, before, known), seen=transactions.seen_by(told, point.transaction))
         yield from _foretold(target, move, known)
         question = f"Take the repository of {name} back to transaction {point.transaction}?"
@@ -149,7 +150,7 @@ def _stands(target: Target, files: Files, folder: str) -> object:
 
 
 def _line(point: Point) -> str:
-    return f"  {point.transaction:>6}  {point.time:%Y-%m-%d %H:%M:%S} UTC  {point.what}"
+    return f"  {point.transaction:>6}  {shown(point.time)}  {point.what}"
 
 
 def _listed(target: Target) -> Generator[str, None, dict[str, str] | None]:

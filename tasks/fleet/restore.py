@@ -27,6 +27,7 @@ from tasks.run.session import Session
 from tasks.run.view import View
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
+from tasks.times import shown
 
 RESTORABLE = ("files", "mariadb")
 _OK: Status = "ok"
@@ -184,8 +185,7 @@ def _question(jobs: Sequence[_Job]) -> str:
     if jobs[0].target is not None and not unknown:
         return ""
     names = " and ".join(
-        f"{job.archive.name}, brought to {recovery_plan.shown(job.moment.at)}," if job.moment else job.archive.name
-        for job in jobs
+        f"{job.archive.name}, brought to {shown(job.moment.at)}," if job.moment else job.archive.name for job in jobs
     )
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
     return " ".join((*unknown, f"Put {names} {place} on {app.host}?{kept}"))

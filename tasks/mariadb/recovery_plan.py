@@ -17,6 +17,7 @@ from tasks.records.record import Record
 from tasks.records.recoverable import POSITION, Moments, ended
 from tasks.run.session import Session
 from tasks.storage.repository import Repository
+from tasks.times import moment_example, parse_moment, shown
 
 SOURCE = "mariadb"
 ALL = 1_000_000  # records: the position of an old backup counts as much as that of the newest
@@ -40,31 +41,11 @@ class Planned:
 
 
 def moment(text: str) -> datetime:
-    """Return the moment that a person means, aware: in this machine's zone unless an offset or Z is given.
-
-    Raises UsageError, also for a time that the zone has twice or not at all.
-    """
-    example = "write --at '2026-11-22 14:03:00', with +01:00 or Z behind it where it is not this machine's time"
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise UsageError(f"--at {text!r} is no time", example) from None
-    if time.microsecond or len(text.strip()) < len("2026-11-22T14:03"):
-        raise UsageError(f"--at {text!r} is no time in whole seconds", example)
-    if time.tzinfo is not None:
-        return time
-    first, second = time.replace(fold=0).astimezone(), time.replace(fold=1).astimezone()
-    if first.utcoffset() != second.utcoffset():
-        how = "comes twice" if first.replace(tzinfo=None) == time else "does not exist"
-        raise UsageError(
-            f"--at {text} {how} where clocks are changed", f"say which: {text}{first:%z} or {text}{second:%z}"
-        )
-    return first
-
-
-def shown(time: datetime) -> str:
-    """Return a moment for a person, in this machine's zone and with it."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    """Return the moment to which a database is to be brought, which logs know by whole seconds. Raises UsageError."""
+    time = parse_moment(text, "--at")
+    if time.microsecond:
+        raise UsageError(f"--at {text!r} is no time in whole seconds", moment_example("--at"))
+    return time
 
 
 def planned(session: Session, repository: Repository, listing: Listing, app: App, target: Target) -> Planned:

@@ -4,7 +4,6 @@ Without it, a repository whose own copy of the key was damaged or replaced is lo
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tasks.borg.client.runner import PLAIN, BorgError, How, run
 from tasks.errors import AppError, RefusedError
+from tasks.files import replace_whole
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 
@@ -78,9 +78,9 @@ def key_export(
             announced()
         if former not in (None, key):
             kept = path.with_suffix(f".{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.key")
-            _write(kept, former)  # a copy: at no moment is there none in its place
-        _write(escrow.key, key)
-        _write(escrow.paper, paper)
+            replace_whole(kept, former, 0o600)  # a copy: at no moment is there none in its place
+        replace_whole(escrow.key, key, 0o600)
+        replace_whole(escrow.paper, paper, 0o600)
         written = escrow.key.read_bytes()
     except OSError as error:
         raise AppError(f"{repository.app}: cannot write the key to {folder}: {error.strerror}") from error
@@ -100,14 +100,3 @@ def _differs(repository: Repository, path: Path) -> RefusedError:
         "somebody replaced the key in the repository, and the escrow copy is the good one: "
         "`borg key import` brings it back",
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

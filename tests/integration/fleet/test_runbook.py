@@ -165,7 +165,7 @@ def saved_last(lab: Lab, person: Person) -> dict[str, str]:
 
 def test_what_a_host_deleted_comes_back(lab: Lab, person: Person, saved_last: dict[str, str]) -> None:
     operator = person.operator
-    whole = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+    whole = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
     kept = [min(name for name in saved_last if f"-{source}-" in name) for source in ("files", "mariadb")]
     with Session(load(operator.inventory)) as session:
         delete(session.repository(session.inventory.app("shop"), Side.HOST), sorted(saved_last.keys() - set(kept)))

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.errors import UsageError
-from tasks.mariadb.recovery_plan import moment, shown
+from tasks.mariadb.recovery_plan import moment
+from tasks.times import parse_moment, shown
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +53,8 @@ def test_what_is_no_single_moment_is_refused(text: str, says: str) -> None:
 
 def test_a_moment_is_shown_with_its_zone() -> None:
     assert shown(datetime(2026, 7, 22, 12, 3, tzinfo=UTC)) == "2026-07-22 14:03:00 CEST"
+
+
+def test_the_option_that_was_meant_is_named() -> None:
+    with pytest.raises(UsageError, match=r"^--before '2026-11-22' is no time"):
+        parse_moment("2026-11-22", "--before")
