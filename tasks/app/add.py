@@ -28,7 +28,8 @@ from tasks.report.formats import Look
 from tasks.report.gather import gather
 from tasks.report.rows import Report, Row
 from tasks.run.session import Session, target
-from tasks.sources import registry
+from tasks.sources.kinds import READ_BY_BORG
+from tasks.sources.registry import RESTORABLE, SOURCES
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.storagebox.install import Ask, refuse_to_replace
@@ -126,7 +127,9 @@ class _Adding:
         new = app.name not in session.inventory.apps
         # Of a new app, a path that is not there is a mistake in typing; of a known one, it is to be restored perhaps.
         wrong = [
-            each for each in found if each.level != "ok" and (new if each.name == "files" else each.level == "error")
+            each
+            for each in found
+            if each.level != "ok" and (new if each.name == READ_BY_BORG.name else each.level == "error")
         ]
         if wrong:
             lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
@@ -175,10 +178,10 @@ class _Adding:
         unlisted = [row for row in report.apps if row.archives is None]
         if unlisted:
             raise AppError(f"{app.name}: {unlisted[0].error}")
-        unsaved = _sources(row for row in report.apps if not row.archives and row.source in registry.ALL)
+        unsaved = _sources(row for row in report.apps if not row.archives and row.source in SOURCES)
         if unsaved and fleet_backup.run(str(self.folder), fleet_backup.Options((app.name,), unsaved)):
             raise AppError(f"{app.name}: the first backup failed, as said above")
-        unproven = _sources(row for row in report.apps if row.proven is None and row.source in fleet_verify.VERIFIABLE)
+        unproven = _sources(row for row in report.apps if row.proven is None and row.source in RESTORABLE)
         if unproven and fleet_verify.run(str(self.folder), fleet_verify.Options((app.name,), unproven)):
             raise AppError(f"{app.name}: saved, but its first restore drill failed, as said above")
         self.done += [f"{app.name}: {source} saved" for source in unsaved]

@@ -1,10 +1,10 @@
 """What must be true before an app can be backed up and restored: one check for each, in the order of dependence."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
-from tasks.app import files_check
 from tasks.app.finding import Check
 from tasks.app.programs import programs
 from tasks.borg import encryption, guard, lock
@@ -14,14 +14,13 @@ from tasks.borg.client.list import archives
 from tasks.borg.client.runner import BorgError, How
 from tasks.borg.escrow import read_copy
 from tasks.crash import foreseen
-from tasks.errors import AppError, CloudbackupError, RefusedError
+from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, chunk_sizes, mariadb_source, option_files, restore, server
 from tasks.records.ledger import ANNOUNCED, ledger
-from tasks.records.record import Record
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.run.session import Session
+from tasks.sources.registry import SOURCES
 from tasks.storage.repository import Side
 from tasks.units import size
 
@@ -100,10 +99,7 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     own_key = storage.own_key(app, session.host(app))
     if own_key is not None:
         yield _own_key(session, app, *own_key)
-    if app.files is not None and tools.python3 is not None:
-        yield from _tried(app, "files", lambda: _files(session, app))
-    if app.mariadb is not None:
-        yield from _tried(app, "mariadb", lambda: _server(session, app))
+    yield from _sources(session, app)
 
 
 def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -133,67 +129,20 @@ def _own_key(session: Session, app: App, path: str, account: str) -> Check:
     return Check(app.name, "key", "error", f"{app.host} has no key {path}", remedy)
 
 
-def _files(session: Session, app: App) -> Iterator[Check]:
-    yield from (Check(app.name, "files", *found) for found in files_check.findings(session, app))
+def _sources(session: Session, app: App) -> Iterator[Check]:
+    """Ask each source what it needs; of logs nothing where what they continue is not well: that is said already."""
+    wrong: set[str | None] = set()
+    for name in app.sources:
+        if SOURCES[name].kind.continues in wrong:
+            continue
+        found = list(_tried(app, name, partial(_source, session, app, name)))
+        if any(check.level == "error" for check in found):
+            wrong.add(name)
+        yield from found
 
 
-def _server(session: Session, app: App) -> Iterator[Check]:
-    asked = server.ask(session.host(app), mariadb_source.access(app))
-    yield Check(app.name, "mariadb", "ok", f"MariaDB {asked.version} answers {asked.account}, {size(asked.size)}")
-    faults = server.faults(asked)
-    for what, remedy in faults:
-        yield Check(app.name, "mariadb", "error", what, remedy)
-    if not faults:
-        yield Check(app.name, "mariadb", "ok", f"mariadb-backup {asked.tools.backup}")
-    yield from _database_options(session, app, asked)
-    if not asked.tools.mbstream:
-        yield Check(
-            app.name, "mariadb", "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"
-        )
-    yield from _in_place(session, app, asked)
-
-
-def _in_place(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
-    """Tell what would keep the server from being restored in place."""
-    host, way = session.host(app), mariadb_source.access(app)
-    folder = way.database.datadir or (None if way.database.exec else asked.datadir)
-    try:
-        if folder:
-            restore.require_own(host, way, folder)
-    except RefusedError as error:
-        what = error.what.removeprefix(f"{host.name}: ")
-        yield Check(app.name, "mariadb", "warning", f"no restore in place: {what}", error.remedy)
-    elsewhere = server.elsewhere(asked.variables)
-    if elsewhere:
-        named = ", ".join(f"{name} is {path}" for name, path in elsewhere.items())
-        remedy = "it can be restored to a directory only"
-        yield Check(app.name, "mariadb", "warning", f"keeps data outside of its data directory: {named}", remedy)
-
-
-def _database_options(session: Session, app: App, asked: server.Server) -> Iterator[Check]:
-    assert app.mariadb is not None
-    if given := option_files.overridden(asked.tools.given):
-        text = f"an option file has mariadb-backup {', '.join(given)}: backups override that"
-        yield Check(app.name, "mariadb", "warning", text, option_files.REMEDY)
-    if app.mariadb.checkpoint and not asked.checkpoints:
-        remedy = (
-            "GRANT SUPER ON *.* makes backups smaller, and is optional; `checkpoint: false` says so (docs/mariadb.md)"
-        )
-        text = "the account may not have changed pages written before the copy"
-        yield Check(app.name, "mariadb", "warning", text, remedy)
-    if asked.replica is None and asked.variables.get("gtid_slave_pos"):
-        remedy = "GRANT SLAVE MONITOR ON *.* saves the position in the master's binary log with each backup"
-        yield Check(app.name, "mariadb", "warning", "looks like a replica, and the account may not ask it", remedy)
-    if app.mariadb.safe_slave_backup and asked.grants.isdisjoint(
-        {"REPLICATION SLAVE ADMIN", "SUPER", "ALL PRIVILEGES"}
-    ):
-        remedy = "GRANT REPLICATION SLAVE ADMIN ON *.* TO it, or take `safe_slave_backup` out"
-        yield Check(
-            app.name, "mariadb", "error", "`safe_slave_backup` stops the replica, and the account may not", remedy
-        )
-    if app.mariadb.binlog:
-        look = binlogs.look(session.host(app), mariadb_source.access(app))
-        yield Check(app.name, "binlog", "ok", f"binary logs in {look.directory}")
+def _source(session: Session, app: App, name: str) -> Iterator[Check]:
+    yield from (Check(app.name, name, *found) for found in SOURCES[name].checks(session, app))
 
 
 def _storage(session: Session, app: App) -> Iterator[Check]:
@@ -238,24 +187,8 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
             yield Check(app.name, "records", "error", doubt.text, remedy)
     if not found.doubts:
         yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
-    yield from _chunks(app, found.records.all)
-
-
-def _chunks(app: App, records: Sequence[Record]) -> Iterator[Check]:
-    """Tell the chunk size of the database's archives, as the newest record says."""
-    for record in reversed(records):
-        used = record.details.get("chunk_size")
-        if record.source != mariadb_source.SOURCE or not isinstance(used, int):
-            continue
-        text = f"the database is saved in chunks of {used // chunk_sizes.KIB} KiB"
-        wanted = app.mariadb.chunk_size if app.mariadb else None
-        if wanted not in (None, used):
-            text = f"{text}, the inventory says {wanted // chunk_sizes.KIB} KiB: the next backup stores everything anew"
-            yield Check(app.name, "mariadb", "warning", text, "take `chunk_size` out unless that is meant")
-        else:
-            memory = size(chunk_sizes.memory(record.size or 0, used))
-            yield Check(app.name, "mariadb", "ok", f"{text}, for which borg takes {memory} of memory")
-        return
+    for name, source in SOURCES.items():
+        yield from (Check(app.name, name, *each) for each in source.recorded(app, found.records.all))
 
 
 def _escrow(session: Session, app: App) -> Iterator[Check]:

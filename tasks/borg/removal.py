@@ -31,8 +31,8 @@ from tasks.storage.repository import Repository
 
 OLD_CHECKPOINT = timedelta(days=1)
 Step = Callable[[str], None]
-# Of the archives that stay of what is continued and all of the logs: the names of logs needed, since a time or ever.
-Chain = Callable[[Iterable[Archive], Iterable[Archive], datetime | None], Collection[str]]
+# Of a source of logs, the archives that stay of what it continues, and all of its own: which are needed since a time.
+Chain = Callable[[str, Iterable[Archive], Iterable[Archive], datetime | None], Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None =
         if base and chain:
             bases = plans[base].kept if base in plans else found.of(base)
             plans[source] = _with_needed(
-                plans[source], chain(bases, own, found.now - rules.within if rules.within else None)
+                plans[source], chain(source, bases, own, found.now - rules.within if rules.within else None)
             )
     removed = [archive for each in plans.values() for archive in each.removed]
     removed += [each for each in found.listing.checkpoints if _forgotten(each, found)]

@@ -91,6 +91,7 @@ def _verify(c: Context, options: DatabaseVerify, which: Verify) -> None:
     """Drill as `options` say, of `which` the sources and the files."""
     import tasks.fleet.verify as fleet_verify
     from tasks.run.view import Telling
+    from tasks.sources.base import FOLDER
 
     least, share = fleet_verify.sample(which.sample)
     chosen = fleet_verify.Options(
@@ -102,7 +103,7 @@ def _verify(c: Context, options: DatabaseVerify, which: Verify) -> None:
         to=options.to or None,
         sample=None if which.all_ else least,
         share=share,
-        folder=options.scratch or fleet_verify.FOLDER,
+        folder=options.scratch or FOLDER,
         trust=options.trust_archive,
         telling=Telling(options.quiet, options.verbose),
     )

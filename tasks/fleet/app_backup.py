@@ -22,7 +22,7 @@ from tasks.run.outcome import Outcome, attempted
 from tasks.run.retry import RETRIED, waiting
 from tasks.run.session import Session
 from tasks.run.view import View
-from tasks.sources import registry
+from tasks.sources import save as sources_save
 from tasks.sources.kinds import logs_alone
 from tasks.storage.repository import Side
 
@@ -128,7 +128,7 @@ class AppBackup:
     def _saved(self, source: str, began: datetime) -> Outcome:
         self._refuse_unencrypted()
         try:
-            return registry.save(self.session, self.app, source, began, self._listener(source))
+            return sources_save.save(self.session, self.app, source, began, self._listener(source))
         except UnencryptedError:
             with suppress(CloudbackupError):  # so that the next backup knows it before it sends anything
                 looked_anew(self.session, self.app, LOOK, {})
@@ -152,7 +152,7 @@ class AppBackup:
                 f"{encryption.fault(self.app.name, mode)}, so nothing was saved", encryption.remedy(self.app.name)
             )
 
-    def _listener(self, source: str) -> registry.OnProgress:
+    def _listener(self, source: str) -> sources_save.OnProgress:
         total = last_size(self.session, self.app, source)
 
         def listen(progress: Progress) -> None:

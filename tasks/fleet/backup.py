@@ -14,8 +14,9 @@ from tasks.run.outcome import exit_code
 from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
-from tasks.sources import registry
+from tasks.sources import save
 from tasks.sources.kinds import logs_alone
+from tasks.sources.registry import SOURCES
 from tasks.storage.registry import load
 
 
@@ -58,14 +59,14 @@ def show(folder: str, options: Options) -> None:
                 for command in words:
                     print(f"# {app.name} on {app.host}, {when} the backup\n{' '.join(command)}\n")
             for source in _sources(app, options):
-                script = registry.script(session, app, source, datetime.now(UTC))
+                script = save.script(session, app, source, datetime.now(UTC))
                 print(f"# {app.name} {source} on {app.host}\n{script.shown() if script else '# nothing new'}\n")
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     for source in options.sources:
-        if source not in registry.ALL:
-            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(registry.ALL)}")
+        if source not in SOURCES:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(SOURCES)}")
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
     if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
@@ -74,7 +75,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
 
 
 def _sources(app: App, options: Options) -> list[str]:
-    return [source for source in app.sources if source in (options.sources or registry.ALL)]
+    return [source for source in app.sources if source in (options.sources or SOURCES)]
 
 
 def _whole(app: App, options: Options) -> bool:

@@ -11,7 +11,6 @@ from tasks.borg.removal import Intention, Target
 from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
-from tasks.mariadb.binlog_retention import needed_by_chain
 from tasks.run import clocks
 from tasks.run.notices import Notices, Scope
 from tasks.run.outcome import Outcome, exit_code, faulted
@@ -20,6 +19,7 @@ from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources.kinds import KINDS
+from tasks.sources.registry import needed
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 
@@ -180,7 +180,7 @@ class _Job:
         self.clocks = clocks.compared(self.session, self.app, host=False)
         target = Target(self.session, self.app, self.session.repository(self.app, Side.OPERATOR))
         sources, force, dry = self.options.sources, self.options.force, self.options.dry_run
-        self.intention = removal.intend_prune(target, sources, chain=needed_by_chain, force=force, dry=dry)
+        self.intention = removal.intend_prune(target, sources, chain=needed, force=force, dry=dry)
         return Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0)
 
     def _removed(self, view: View, began: datetime) -> Outcome:

@@ -2,36 +2,27 @@
 
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.borg.client.extract import content, size
-from tasks.borg.client.list import Archive
+from tasks.borg.choice import Choice, Choices
 from tasks.borg.known import LATEST
-from tasks.borg.restore import Restored, Trust, require_empty, restore_in_place, restore_to
-from tasks.borg.roots import roots
+from tasks.borg.restore import require_empty
 from tasks.errors import AppError, CloudbackupError, UsageError
-from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
-from tasks.mariadb import mariadb_source, recovery_plan, unpack
-from tasks.mariadb import restore as mariadb
-from tasks.mariadb.host import tables
-from tasks.mariadb.point_in_time import Moment, Recovered
-from tasks.mariadb.restore import Wanted
-from tasks.mariadb.unpack import OnLine, Unpacked
-from tasks.remote.host import Host
+from tasks.mariadb import recovery_plan
 from tasks.run.outcome import Outcome, Status, attempted, exit_code
 from tasks.run.session import Session
 from tasks.run.view import View
+from tasks.sources.base import Destination, Planned, Step
+from tasks.sources.kinds import KINDS
+from tasks.sources.registry import CONTINUING, RESTORABLE, source_of
 from tasks.storage.registry import load
-from tasks.storage.repository import Repository, Side
+from tasks.storage.repository import Side
 from tasks.times import shown
 
-RESTORABLE = ("files", "mariadb")
-_OK: Status = "ok"
-PROGRESS = "replay: "  # how lines begin that tell how far the replay of binary logs is
 Ask = Callable[[str], bool]
 
 
@@ -57,20 +48,26 @@ class Options:
 class _Job:
     """One source's restore, with everything checked that can be checked before anything changes."""
 
-    session: Session
-    app: App
+    choices: Choices
     source: str
-    repository: Repository
-    archive: Archive
+    planned: Planned
     target: str | None
-    moment: Moment | None = None
-    choice: Choice | None = None
-    trusted: bool = False
+    trusted: bool
+
+    @property
+    def app(self) -> App:
+        """The app."""
+        return self.choices.app
+
+    @property
+    def archive(self) -> str:
+        """The archive's name."""
+        return self.planned.archive.name
 
     @property
     def known(self) -> bool:
         """Whether a record knows the archive."""
-        return self.choice is None or self.choice.known
+        return self.planned.choice is None or self.planned.choice.known
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
@@ -86,7 +83,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
             print("nothing was restored")
             return 0
         if options.target is not None and len(jobs) > 1:
-            require_empty(jobs[0].repository.host, app.name, posixpath.dirname(str(jobs[0].target)))
+            require_empty(jobs[0].choices.repository.host, app.name, posixpath.dirname(str(jobs[0].target)))
         with View([app]) as view:
             outcomes = [_done(job, view) for job in jobs]
             view.summary(outcomes, "restored")
@@ -118,23 +115,16 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
     at = recovery_plan.moment(options.at) if options.at else None
     choices = Choices(session, app, repository)
     sources = _sources(app, options, choices)
-    trusted = options.trusted
     return [
-        replace(
-            _job(choices, source, options.archive, at), target=_target(options, source, len(sources)), trusted=trusted
+        _Job(
+            choices,
+            source,
+            RESTORABLE[source].plan(choices, options.archive, at),
+            _target(options, source, len(sources)),
+            options.trusted,
         )
         for source in sources
     ]
-
-
-def _job(choices: Choices, source: str, wanted: str, at: datetime | None) -> _Job:
-    session, app, repository = choices.session, choices.app, choices.repository
-    if at is not None and source == "mariadb":
-        to = recovery_plan.Target(at, wanted)
-        planned = recovery_plan.planned(session, repository, choices.known_listing, app, to)
-        return _Job(session, app, source, repository, planned.base, None, planned.moment)
-    choice = choices.choose(source, wanted, at)
-    return _Job(session, app, source, repository, choice.archive, None, choice=choice)
 
 
 def _side(options: Options) -> Side:
@@ -150,12 +140,9 @@ def _side(options: Options) -> Side:
 def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
     mine = [source for source in app.sources if source in RESTORABLE]
     if options.archive != LATEST:
-        source = choices.source_of(options.archive, options.sources)
+        source = source_of(choices, options.archive, options.sources)
         if source not in RESTORABLE:
-            raise UsageError(
-                f"{options.archive} holds binary logs",
-                f"`inv restore --app {app.name} --at TIME` brings a database to a moment",
-            )
+            raise UsageError(f"{options.archive} holds {KINDS[source].holds}", CONTINUING[source].restored_by(app))
         if source not in mine and options.target is None:
             raise UsageError(f"{app.name} has no `{source}` in the inventory", "give --target, a new folder")
         return [source]
@@ -181,109 +168,51 @@ def _target(options: Options, source: str, count: int) -> str | None:
 def _question(jobs: Sequence[_Job]) -> str:
     """Return what a person must agree to; empty where nothing is replaced and the archives are known."""
     app, place = jobs[0].app, "in place" if jobs[0].target is None else f"in {jobs[0].target}"
-    unknown = [f"No record knows {job.archive.name}." for job in jobs if not job.known]
+    unknown = [f"No record knows {job.archive}." for job in jobs if not job.known]
     if jobs[0].target is not None and not unknown:
         return ""
     names = " and ".join(
-        f"{job.archive.name}, brought to {shown(job.moment.at)}," if job.moment else job.archive.name for job in jobs
+        f"{job.archive}, brought to {shown(job.planned.at)}," if job.planned.at else job.archive
+        for job in jobs
     )
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
     return " ".join((*unknown, f"Put {names} {place} on {app.host}?{kept}"))
 
 
 def _done(job: _Job, view: View) -> Outcome:
-    view.step(job.app.name, job.source, f"restores {job.archive.name}")
+    def step(text: str) -> None:
+        view.step(job.app.name, job.source, text)
 
-    def listen(line: str) -> None:
-        if line.startswith(PROGRESS):
-            view.step(job.app.name, job.source, line.removeprefix(PROGRESS))
-
-    outcome = attempted(job.app.name, job.source, lambda began: _restored(job, began, listen))
-    outcome = recorded(job.session, job.app, [outcome], "restore")[0]
+    step(f"restores {job.archive}")
+    outcome = attempted(job.app.name, job.source, lambda began: _restored(job, began, step))
+    outcome = recorded(job.choices.session, job.app, [outcome], "restore")[0]
     view.done(outcome)
     return outcome
 
 
-def _restored(job: _Job, began: datetime, listen: OnLine) -> Outcome:
-    total, said, status, walls = _files(job, began) if job.source == "files" else _database(job, listen)
-    moment = {"at": job.moment.at.isoformat()} if job.moment else {}
+def _restored(job: _Job, began: datetime, step: Step) -> Outcome:
+    planned = job.planned
+    done = planned.carry_out(Destination(job.target, job.trusted, began, step))
     outcome = Outcome(
         app=job.app.name,
         source=job.source,
-        status=status,
+        status=done.status,
         began=began,
         seconds=(datetime.now(UTC) - began).total_seconds(),
-        size=total,
-        archive=job.archive.name,
-        archive_id=job.archive.id,
-        said=said,
-        details={"target": job.target or "in place", **moment, "walls": list(walls)},
+        size=done.size,
+        archive=planned.archive.name,
+        archive_id=planned.archive.id,
+        said=done.said,
+        details={
+            "target": job.target or "in place",
+            **({"at": planned.at.isoformat()} if planned.at else {}),
+            "walls": list(done.walls),
+        },
     )
-    return _with_choice(outcome, job.choice) if job.choice else outcome
+    return _with_choice(outcome, planned.choice) if planned.choice else outcome
 
 
 def _with_choice(outcome: Outcome, choice: Choice) -> Outcome:
     """Return the outcome no better than the archive is."""
     status: Status = "incomplete" if choice.verdict.left_out else "warning" if choice.said else "ok"
     return outcome.no_better_than(status, *choice.said)
-
-
-def _files(job: _Job, began: datetime) -> tuple[int, tuple[str, ...], Status, tuple[str, ...]]:
-    own = job.repository.side is Side.HOST and job.known
-    private = job.repository.side is Side.OPERATOR
-    trust = Trust(trusted=own or job.trusted, private=private, partial=True, known=job.known)
-    if job.target is not None:
-        done = restore_to(job.repository, job.archive.name, job.target, trust=trust)
-        said: tuple[str, ...] = (f"in {job.target}",)
-    else:
-        files = job.app.files
-        assert files is not None
-        paths = roots(job.repository, job.archive.name, files.paths, files.optional)
-        done = restore_in_place(job.repository, job.archive.name, paths, began, trust)
-        said = tuple(_kept(done))
-    absent = tuple(f"the archive holds nothing of {path}: it is as it was" for path in done.absent)
-    status: Status = "incomplete" if absent else "warning" if done.doubts else "ok"
-    walls = ("Landlock",) if done.walled else ()
-    return done.size, (*said, *absent, *done.remarks, *done.doubts), status, walls
-
-
-def _kept(done: Restored) -> list[str]:
-    return [f"{path} is back; what was there is in {aside}" for path, aside in done.moved.items()]
-
-
-def _database(job: _Job, listen: OnLine) -> tuple[int, tuple[str, ...], Status, tuple[str, ...]]:
-    host = job.repository.host
-    stream = content(job.repository, job.archive.name, mariadb_source.STREAM)
-    total, _ = size(job.repository, job.archive.name)
-    try:
-        version = mariadb_source.version(job.repository, job.archive)
-        remembered = mariadb_source.remembered(job.session, job.app, job.archive)
-        known = tables.parse(remembered.get(mariadb_source.TABLES))
-        wanted = Wanted(stream, total, job.moment, version, known, job.trusted, remembered)
-        said, unpacked = _placed(job, host, wanted, listen)
-    except unpack.ContentError as error:
-        raise mariadb_source.unread(job.app, error) from error
-    status: Status = "incomplete" if unpacked.damaged else "ok"
-    walls = () if unpacked.walls else ("without walls: --trust-archive",)
-    return total, (*said, *unpacked.harm(), *walls), status, unpacked.walls
-
-
-def _placed(job: _Job, host: Host, wanted: Wanted, listen: OnLine) -> tuple[tuple[str, ...], Unpacked]:
-    """Unpack the server's data where the job says; return what a person should know."""
-    if job.target is not None:
-        unpacked, recovered = mariadb.to_directory(host, wanted, job.target, listen)
-        said = f"in {job.target}, ready for a MariaDB {unpacked.version} to start on"
-        return (said, *_reached(job, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked
-    placed = mariadb.in_place(host, mariadb_source.access(job.app), wanted, listen)
-    remedy = f"make a backup now: `inv backup --app {job.app.name}` (the server's binary logs begin anew)"
-    said = f"the server runs on it; what was there is in {placed.old}"
-    said_of = (said, *_reached(job, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
-    return said_of, placed.unpacked
-
-
-def _reached(job: _Job, recovered: Recovered | None) -> list[str]:
-    return recovery_plan.told(recovered, job.archive.name, job.moment.at) if recovered and job.moment else []
-
-
-def _moved_links(links: Sequence[str]) -> list[str]:
-    return [f"{link.removesuffix('.isl')} had its file elsewhere; it is in the folder now" for link in links]

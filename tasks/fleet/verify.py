@@ -4,24 +4,17 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 
+from tasks.borg.choice import Choices
 from tasks.borg.client import archive_name
-from tasks.borg.client.extract import content, size
 from tasks.borg.known import LATEST
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
-from tasks.fleet import files_drill
-from tasks.fleet.choice import Choice, Choices
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
-from tasks.mariadb import drill, mariadb_source, unpack
-from tasks.mariadb.drill import Drilled, DrillOptions
-from tasks.mariadb.host import tables
 from tasks.remote.host import Host
-from tasks.remote.relay import relayed
-from tasks.remote.script import Stream
 from tasks.remote.ssh import CHANNELS
 from tasks.run import clocks
 from tasks.run.notices import Notices, Scope
@@ -30,14 +23,12 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
+from tasks.sources.base import FOLDER, Drill
+from tasks.sources.registry import RESTORABLE, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository
-from tasks.units import clock
 
-VERIFIABLE = ("files", "mariadb")
-FOLDER = drill.FOLDER
 SAMPLE = 20  # files of an archive that are read unless told otherwise
-PROGRESS = "drill: "  # how lines begin that tell how far a drill of a database is
 
 
 @dataclass(frozen=True)
@@ -103,8 +94,8 @@ def _drilled(session: Session, options: Options, view: View, elsewhere: Host | N
 def _checked(options: Options, apps: Collection[str]) -> Options:
     """Return the options, completed. Raises UsageError."""
     for source in options.sources:
-        if source not in VERIFIABLE:
-            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(VERIFIABLE)}")
+        if source not in RESTORABLE:
+            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(RESTORABLE)}")
     if options.sample is not None and options.sample < 1:
         raise UsageError(f"--sample {options.sample} reads nothing", "give a number, or --all")
     return _named(replace(options, folder=_folder(options)), apps)
@@ -150,12 +141,12 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
     if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
-        raise UsageError(f"none of the apps has a source {' or '.join(options.sources or VERIFIABLE)}")
+        raise UsageError(f"none of the apps has a source {' or '.join(options.sources or RESTORABLE)}")
     return chosen
 
 
 def _sources(app: App, options: Options) -> list[str]:
-    return [source for source in app.sources if source in (options.sources or VERIFIABLE)]
+    return [source for source in app.sources if source in (options.sources or RESTORABLE)]
 
 
 class _App:
@@ -185,7 +176,7 @@ class _App:
         if wanted == LATEST or archive_name.parse(wanted) or len(mine) == 1:
             return mine
         try:
-            return [self.choices.source_of(wanted, self.options.sources)]
+            return [source_of(self.choices, wanted, self.options.sources)]
         except CloudbackupError:
             return mine[:1]  # and the drill tells what is wrong
 
@@ -217,89 +208,20 @@ class _App:
             choice = self.choices.choose(source, self.options.archive)
         except UsageError as error:
             raise AppError(error.what, error.remedy) from error
-        act = self._files if source == "files" else self._database
-        outcome = patient(self.session, self.app, source, lambda _: act(choice, began), self.view)
+        drill = Drill(
+            choices=self.choices,
+            choice=choice,
+            began=began,
+            step=lambda text: self.view.step(self.app.name, source, text),
+            sample=self.options.sample,
+            share=self.options.share,
+            folder=self.options.folder,
+            elsewhere=self.elsewhere,
+            trust=self.options.trust,
+        )
+        outcome = patient(self.session, self.app, source, lambda _: RESTORABLE[source].drill(drill), self.view)
         if not choice.known:  # without the id the record proves nothing
             details = {**outcome.details, "unknown_archive": choice.archive.name}
             return replace(outcome, details=details).no_better_than("warning", *choice.said)
         said = () if outcome.failed else choice.said
         return replace(outcome, archive=choice.archive.name, archive_id=choice.archive.id, said=(*outcome.said, *said))
-
-    def _files(self, choice: Choice, began: datetime) -> Outcome:
-        self.view.step(self.app.name, "files", f"reads {choice.archive.name}")
-        # What another host would drill is read here: it gets neither passphrase nor key.
-        folder = self.options.folder if self.elsewhere in (None, self.session.operator) else FOLDER
-        aim = files_drill.Aim(self.options.sample, self.options.share, folder, trust=self.options.trust)
-        return files_drill.drill(self.choices, choice, aim, began)
-
-    def _database(self, choice: Choice, began: datetime) -> Outcome:
-        assert self.app.mariadb is not None
-        archive = choice.archive
-        self.view.step(self.app.name, "mariadb", f"restores {archive.name}")
-        total, _ = size(self.repository, archive.name)
-        stream = content(self.repository, archive.name, mariadb_source.STREAM)
-        version = mariadb_source.version(self.repository, archive)
-        queries, limit = self.app.mariadb.verify, self.repository.time_limit
-        details = mariadb_source.remembered(self.session, self.app, archive)
-        expected = tables.parse(details.get(mariadb_source.TABLES))
-        trust = self.options.trust
-        options = DrillOptions(total, queries, self.options.folder, version, limit, expected, details, trust)
-        host = self.elsewhere or self.repository.host
-        try:
-            done = self._drilled(host, stream, options)
-        except unpack.ContentError as error:
-            raise mariadb_source.unread(self.app, error) from error
-        return Outcome(
-            app=self.app.name,
-            source="mariadb",
-            status="ok",
-            began=began,
-            seconds=_since(began),
-            size=total,
-            said=(_told(done, len(options.verify), host.name), *done.remarks),
-            details={
-                "where": host.name,
-                "restore_seconds": done.restore_seconds,
-                "tables": done.tables,
-                "queries": len(options.verify),
-                "data_bytes": done.size,
-                "version": done.version,
-                "walls": list(done.walls),
-                "position": f"{done.position.file}:{done.position.offset}" if done.position else None,
-                "gtid": done.gtid or None,
-                **mariadb_source.standing(done.replica, done.galera),
-            },
-        )
-
-    def _drilled(self, host: Host, stream: Stream, options: DrillOptions) -> Drilled:
-        if host is self.repository.host:
-            return drill.run(host, stream, options, self._listen)
-        with relayed(self.repository.host, stream, host) as relay:
-
-            def listen(line: str) -> None:
-                relay.listen(line)
-                self._listen(line)
-
-            try:
-                return drill.run(host, relay.taken, options, listen)
-            except unpack.ContentError as error:
-                relay.end()
-                raise unpack.ContentError(error.what, error.code, relay.said or error.said) from error
-
-    def _listen(self, line: str) -> None:
-        if line.startswith(PROGRESS):
-            self.view.step(self.app.name, "mariadb", line.removeprefix(PROGRESS))
-
-
-def _since(began: datetime) -> float:
-    return (datetime.now(UTC) - began).total_seconds()
-
-
-def _told(done: Drilled, queries: int, where: str) -> str:
-    answers = f"{queries} quer{'y' if queries == 1 else 'ies'} answered" if queries else "no `verify` query to ask"
-    walls = f"behind walls ({', '.join(done.walls)})" if done.walls else "without walls (--trust-archive)"
-    position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
-    return (
-        f"a MariaDB {done.version} served it on {where} after {clock(done.restore_seconds)}:"
-        f" {done.tables} tables sound, {answers}{position}, {walls}"
-    )

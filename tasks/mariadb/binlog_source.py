@@ -7,9 +7,8 @@ from tasks.borg.client.create import Created, StreamOptions
 from tasks.borg.client.runner import ContentError
 from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.models import App
-from tasks.mariadb import binlogs, errors, mariadb_source
+from tasks.mariadb import binlogs, errors, mariadb_source, recoverable
 from tasks.mariadb.binlogs import Identity, Look, Saved
-from tasks.records import recoverable
 from tasks.records.record import UNCHANGED, Record
 from tasks.run.session import Session
 from tasks.sources.base import Learnt, Ready, Unchanged

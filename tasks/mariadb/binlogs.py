@@ -18,7 +18,7 @@ from tasks.answers import LAST_SECOND, Answer, Count, Text, Unix
 from tasks.mariadb import errors
 from tasks.mariadb.access import CLIENT, Access
 from tasks.mariadb.host import binlog_format, collect_binlogs
-from tasks.records.recoverable import REPLICATED
+from tasks.mariadb.recoverable import REPLICATED
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote

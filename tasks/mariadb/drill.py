@@ -24,9 +24,9 @@ from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.walled import Walled
+from tasks.sources.base import FOLDER
 
 PROGRAM = Program(examine, (ordinary_user, data_options, private_server, settings, damage, tables, check_table))
-FOLDER = "/var/tmp"  # noqa: S108 (the drill's own directory in it has a random name and nobody else may enter it)
 NAME = "cloudbackup-drill-"  # how the names of the directories begin
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace
 PATIENCE = 600  # seconds for the server to answer

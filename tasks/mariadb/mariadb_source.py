@@ -16,8 +16,8 @@ from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump, positions
 from tasks.mariadb.host import tables
 from tasks.mariadb.host.tables import Known
+from tasks.mariadb.recoverable import POSITION, REPLICATED
 from tasks.mariadb.server import Server
-from tasks.records.recoverable import POSITION, REPLICATED
 from tasks.records.verdict import Verdict
 from tasks.remote.secret import resolve
 from tasks.run.session import Session

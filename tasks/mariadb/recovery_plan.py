@@ -13,8 +13,8 @@ from tasks.mariadb import binlog_source
 from tasks.mariadb.binlog_retention import CLOCK_STEP
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.point_in_time import Moment, Position, Recovered
+from tasks.mariadb.recoverable import POSITION, Moments, ended
 from tasks.records.record import Record
-from tasks.records.recoverable import POSITION, Moments, ended
 from tasks.run.session import Session
 from tasks.storage.repository import Repository
 from tasks.times import moment_example, parse_moment, shown

@@ -10,7 +10,6 @@ from tasks.borg.client import archive_name
 from tasks.borg.client.list import Archive
 from tasks.records.chronology import AHEAD
 from tasks.records.record import UNCHANGED, Record, Records
-from tasks.records.recoverable import recoverable
 from tasks.records.verdict import (
     ACCEPT,
     SAVING,
@@ -22,6 +21,7 @@ from tasks.records.verdict import (
     verdicts,
 )
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
+from tasks.sources.registry import CONTINUING
 from tasks.times import age, day
 
 LARGEST = 2**63
@@ -136,11 +136,12 @@ def _dated(own: Sequence[Archive], now: datetime) -> list[Archive]:
 
 
 def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None, str]:
-    """Return up to when the database can be recovered, and for the row of its binary logs why not further."""
-    if not source.binlog or evidence.archives is None:
+    """Return up to when a source can be recovered by logs, and for the row of these why not further."""
+    if source.logs is None or evidence.archives is None:
         return None, ""
-    until, why = recoverable(sound(evidence.records), frozenset(archive.id for archive in evidence.archives))
-    return until, why if source.source == "binlog" else ""
+    listed = frozenset(archive.id for archive in evidence.archives)
+    until, why = CONTINUING[source.logs].reaches(sound(evidence.records), listed)
+    return until, why if source.source == source.logs else ""
 
 
 def _line(notes: list[str]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from tasks.inventory.models import App
 from tasks.records.record import Record
+from tasks.sources.kinds import logs_of
 
 Status = Literal["failed", "missing", "incomplete", "suspect", "late", "unknown", "ok"]
 WORST_FIRST: tuple[Status, ...] = get_args(Status)
@@ -16,7 +17,7 @@ WORST_FIRST: tuple[Status, ...] = get_args(Status)
 class Expected:
     """What should be there: a source of an app, whose newest archive is late when it is older than `max_age`.
 
-    `binlog` tells whether the app's binary logs are archived, so that its database can be brought to any moment.
+    `logs` is the app's source of logs: it itself, or what continues it, so that it can be brought to any moment.
     """
 
     app: str
@@ -24,7 +25,7 @@ class Expected:
     storage: str
     source: str
     max_age: timedelta
-    binlog: bool = False
+    logs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,8 @@ class Report:
 
 def expected(app: App) -> tuple[Expected, ...]:
     """Return what should be there of an app, in the order of its sources."""
-    binlog = "binlog" in app.sources
     return tuple(
-        Expected(app.name, app.host, app.storage, source, app.max_age, binlog and source != "files")
+        Expected(app.name, app.host, app.storage, source, app.max_age, logs_of(source, app.sources))
         for source in app.sources
     )
 

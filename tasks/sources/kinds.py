@@ -40,6 +40,11 @@ def is_log(source: str | None) -> bool:
     return source is not None and source in KINDS and KINDS[source].continues is not None
 
 
+def logs_of(source: str, sources: Sequence[str]) -> str | None:
+    """Return which of an app's `sources` holds the logs that continue one of them; of logs themselves their own."""
+    return next((each for each in sources if is_log(each) and source in (each, KINDS[each].continues)), None)
+
+
 def logs_alone(sources: Sequence[str]) -> bool:
     """Tell whether these sources are logs, one or several, and nothing else."""
     return bool(sources) and all(map(is_log, sources))

@@ -88,7 +88,7 @@ BACKUP = [
     "tasks.fleet.app_backup:confirmed",
     "tasks.fleet.app_backup:recorded",
     "tasks.fleet.app_backup:alarmed",
-    "tasks.sources.registry:save",
+    "tasks.sources.save:save",
     "tasks.fleet.recorder:looked_anew",
     "tasks.fleet.recorder:record_of",
     "tasks.run.notices:Notices.app_ended",
@@ -115,7 +115,7 @@ def test_backup(step: str, fleet: str, broken: Any, capsys: pytest.CaptureFixtur
     [
         ("tasks.fleet.verify:_App.drill", fleet_verify),
         ("tasks.fleet.verify:recorded", fleet_verify),
-        ("tasks.run.session:Session.repository", fleet_verify),
+        ("tasks.run.session:Session.to_drill", fleet_verify),
         ("tasks.fleet.check:examine", check_all),
         ("tasks.fleet.check:_checked", check_all),
         ("tasks.fleet.check:recorded", check_all),

@@ -31,9 +31,9 @@ from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.drill import DrillOptions
 from tasks.mariadb.host import collect_binlogs
 from tasks.mariadb.point_in_time import Position
+from tasks.mariadb.recoverable import recoverable
 from tasks.records.ledger import ledger
 from tasks.records.record import Record, Records
-from tasks.records.recoverable import recoverable
 from tasks.records.verdict import verdict_of
 from tasks.remote.facts import parse_facts, parse_tools
 from tasks.remote.output import Output
@@ -213,7 +213,7 @@ LOOK = (
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1 1000 400 600 40% /\n"
 LISTING = [{"Path": "data/0/7", "Size": 17}]
 ACCESS = Access(MariaDB(defaults_file="/root/.my.cnf"))
-SOURCE = Expected("shop", "root@shop.example.org", "box", "mariadb", timedelta(hours=26), binlog=True)
+SOURCE = Expected("shop", "root@shop.example.org", "box", "mariadb", timedelta(hours=26), logs="binlog")
 
 JSON: Mapping[str, tuple[object, Callable[[bytes], object]]] = {
     "list": (LISTED, borg(archives)),

@@ -24,7 +24,7 @@ MAY_KNOW = {
     "borg": {*GROUND, "storage", "run", "storagebox"},
     "mariadb": {*GROUND, "storage", "run", "borg", "sources.base"},
     "sources": {*GROUND, "storage", "run", "borg", "mariadb"},
-    "report": {*GROUND, "storage", "run", "borg", "notify"},
+    "report": {*GROUND, "storage", "run", "borg", "sources", "notify"},
     "fleet": {*GROUND, "storage", "run", "borg", "mariadb", "sources", "notify"},
     "app": {*GROUND, "storage", "run", "borg", "mariadb", "sources", "storagebox", "fleet", "report"},
 }

@@ -18,8 +18,8 @@ from tasks.mariadb import recovery_plan
 from tasks.mariadb.binlogs import Archived, Identity, Saved, joined
 from tasks.mariadb.host import binlog_format, recovery_point
 from tasks.mariadb.point_in_time import Moment
+from tasks.mariadb.recoverable import BASE, ended, recoverable
 from tasks.records.record import UNCHANGED, Record, Records
-from tasks.records.recoverable import BASE, ended, recoverable
 from tests.unit.mariadb.binlogs import CREATED, SERVER, Made
 
 State = dict[tuple[int, int], int]

@@ -14,7 +14,7 @@ from tasks.mariadb import errors
 from tasks.run import clocks
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
-from tasks.sources import registry
+from tasks.sources import save as sources_save
 
 LOCKED = errors.error("cloudbackup: no lock after 600 s", "shop")
 REBUILT = errors.error("DDL was executed during the backup, please retry", "shop")
@@ -43,7 +43,7 @@ def test_locks_and_rebuilt_tables_are_tried_once_more_and_other_faults_of_the_da
             raise error
         return Outcome("shop", "mariadb", "ok", datetime.now(UTC), 0)
 
-    monkeypatch.setattr(registry, "save", save)
+    monkeypatch.setattr(sources_save, "save", save)
     monkeypatch.setattr(app_backup, "last_size", lambda *_: None)
     monkeypatch.setattr(app_backup, "known_listing", lambda *_: None)
     monkeypatch.setattr(clocks, "compared", lambda *_, **__: ())

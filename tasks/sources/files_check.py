@@ -1,16 +1,15 @@
 """What `app.check` and `app.add` say of an app's files before they are saved: what a backup would leave out."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from tasks.borg.client.create import files_of
 from tasks.borg.host.patterns import split
 from tasks.borg.paths import SECONDS, Walked, some, walked
 from tasks.inventory.models import App, Files
 from tasks.run.session import Session
+from tasks.sources.base import Finding
 from tasks.units import many, size
 
-Finding = tuple[Literal["ok", "warning", "error"], str, str]
 MISSING = "correct `files.paths`, or name it under `files.optional` if it may be absent"
 MOUNT = "`mounts: cross` saves it too; `mounts: leave`, or a pattern under `exclude`, leaves it out"
 NOTHING = "mount or fill it, mend `files.exclude`, or name it under `files.optional` if it may be empty"

@@ -3,19 +3,15 @@
 `latest` is the newest archive that a record knows (tasks/borg/known.py). Any archive can be taken by its name.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from tasks.borg.client import archive_name
-from tasks.borg.client.extract import size
 from tasks.borg.client.list import Archive, Listing, archives, look_up
 from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
-from tasks.mariadb import mariadb_source
 from tasks.records.record import Records
 from tasks.records.verdict import Verdict, verdict_of_comment, verdicts
 from tasks.run.session import Session
@@ -57,23 +53,6 @@ class Choices:
     def known_listing(self) -> Listing:
         """The archives that a record knows."""
         return replace(self.listing, archives=tuple(each for each in self.listing.archives if each.id in self.known))
-
-    def source_of(self, wanted: str, sources: Sequence[str]) -> str:
-        """Return what a named archive holds: by its name, or else by what is in it. Raises UsageError.
-
-        `sources` are those that were asked for.
-        """
-        named = archive_name.parse(wanted)
-        if named is not None:
-            source = named.source
-        elif len(sources) == 1:
-            return sources[0]
-        else:
-            archive = self.named(wanted)
-            source = "mariadb" if size(self.repository, archive.name, (mariadb_source.STREAM,))[1] else "files"
-        if sources and source not in sources:
-            raise UsageError(f"{wanted} is an archive of {source}, not of {', '.join(sources)}")
-        return source
 
     def named(self, wanted: str) -> Archive:
         """Return an archive by its name, with its comment. Raises UsageError."""

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tasks.mariadb.recoverable import Moments, recoverable
 from tasks.records.record import Record, Records
-from tasks.records.recoverable import Moments, recoverable
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Expected, Row
 from tests.unit.report.support import NOW, ago, archive
 
-BINLOG = Expected("shop", "root@shop.example.org", "box", "binlog", timedelta(hours=26), binlog=True)
+BINLOG = Expected("shop", "root@shop.example.org", "box", "binlog", timedelta(hours=26), logs="binlog")
 
 
 def log(number: int, created: int = 100, server: int = 1) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The drill of an archive of files: a sample is read back, and what the inventory knows of certain files is asked."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tasks import units
@@ -8,39 +7,32 @@ from tasks.borg import canary, read_back
 from tasks.borg.client import archive_name
 from tasks.borg.read_back import Window
 from tasks.errors import AppError
-from tasks.fleet.choice import Choice, Choices
 from tasks.inventory.models import App
 from tasks.records.record import Record
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
+from tasks.sources.base import FOLDER, Drill
+from tasks.sources.kinds import FILES
 
 SHARE_DAYS = 90  # for how long a file that was read counts as read
 DRILLS = 400  # records of drills that are read: more than one a day in that time
 
 
-@dataclass(frozen=True)
-class Aim:
-    """What to read: `sample` files (None: all), at least the part `share` of all, from 0 to 1.
+def drill(asked: Drill) -> Outcome:
+    """Return the outcome of a drill that succeeded. Raises CloudbackupError.
 
-    `folder` is where files that are to be judged lie meanwhile; `trust`: commands may judge them without walls.
+    What another host would drill is read here: it gets neither passphrase nor key.
     """
-
-    sample: int | None
-    share: float
-    folder: str
-    trust: bool = False
-
-
-def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcome:
-    """Return the outcome of a drill that succeeded. Raises CloudbackupError."""
-    session, app, repository = choices.session, choices.app, choices.repository
+    session, app, repository = asked.choices.session, asked.choices.app, asked.choices.repository
     assert app.files is not None
-    name, asked, judged = choice.archive.name, app.files.verify, None
-    if asked.asked:
-        judged = canary.judge(repository, name, asked, canary.Place(aim.folder, choice.known, aim.trust))
+    asked.step(f"reads {asked.choice.archive.name}")
+    name, known, judged = asked.choice.archive.name, app.files.verify, None
+    if known.asked:
+        folder = asked.folder if asked.elsewhere in (None, session.operator) else FOLDER
+        judged = canary.judge(repository, name, known, canary.Place(folder, asked.choice.known, asked.trust))
     windows, since = _read_before(session, app)
     done = read_back.read_back(
-        repository, name, read_back.Aim(aim.sample, since, sum(windows[-1]) if windows else 0, aim.share)
+        repository, name, read_back.Aim(asked.sample, since, sum(windows[-1]) if windows else 0, asked.share)
     )
     read_share = round(read_back.share([*windows, done.window]), 6)
     where = repository.host.name
@@ -48,10 +40,10 @@ def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcom
     within = f"({units.percent(read_share)} of all files within {SHARE_DAYS} days)"
     return Outcome(
         app=app.name,
-        source="files",
+        source=FILES.name,
         status="ok",
-        began=began,
-        seconds=(datetime.now(UTC) - began).total_seconds(),
+        began=asked.began,
+        seconds=(datetime.now(UTC) - asked.began).total_seconds(),
         size=done.size,
         said=(f"{read} {within}", *((judged.told,) if judged else ())),
         details={
@@ -70,10 +62,10 @@ def drill(choices: Choices, choice: Choice, aim: Aim, began: datetime) -> Outcom
 def _read_before(session: Session, app: App) -> tuple[list[Window], datetime | None]:
     """Return what drills of the last months read, oldest first, and the time of the archive that was proven last."""
     try:
-        records = session.storage_of(app).read_records(app, DRILLS, ("verify-files", "verify")).all
+        records = session.storage_of(app).read_records(app, DRILLS, (f"verify-{FILES.name}", "verify")).all
     except AppError:
         records = ()
-    proofs = [each for each in records if (each.action, each.source, each.outcome) == ("verify", "files", "ok")]
+    proofs = [each for each in records if (each.action, each.source, each.outcome) == ("verify", FILES.name, "ok")]
     recent = datetime.now(UTC) - timedelta(days=SHARE_DAYS)
     windows = [window for each in proofs if each.time >= recent for window in _window(each)]
     named = archive_name.parse(proofs[-1].archive or "") if proofs else None

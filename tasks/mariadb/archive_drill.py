@@ -1,0 +1,88 @@
+"""A restore drill of an archive of a server: on its host, on this machine, or relayed to another app's host."""
+
+from datetime import UTC, datetime
+
+from tasks.borg.client.extract import content, size
+from tasks.mariadb import drill, mariadb_source, unpack
+from tasks.mariadb.drill import Drilled, DrillOptions
+from tasks.mariadb.host import tables
+from tasks.remote.relay import relayed
+from tasks.remote.script import Stream
+from tasks.run.outcome import Outcome
+from tasks.sources.base import Drill
+from tasks.units import clock
+
+PROGRESS = "drill: "  # how lines begin that tell how far a drill is
+
+
+def drilled(asked: Drill) -> Outcome:
+    """Return the outcome of a drill that succeeded. Raises CloudbackupError."""
+    session, app, repository = asked.choices.session, asked.choices.app, asked.choices.repository
+    assert app.mariadb is not None
+    archive = asked.choice.archive
+    asked.step(f"restores {archive.name}")
+    total, _ = size(repository, archive.name)
+    stream = content(repository, archive.name, mariadb_source.STREAM)
+    version = mariadb_source.version(repository, archive)
+    queries, limit = app.mariadb.verify, repository.time_limit
+    details = mariadb_source.remembered(session, app, archive)
+    expected = tables.parse(details.get(mariadb_source.TABLES))
+    options = DrillOptions(total, queries, asked.folder, version, limit, expected, details, asked.trust)
+    try:
+        done = _run(asked, stream, options)
+    except unpack.ContentError as error:
+        raise mariadb_source.unread(app, error) from error
+    where = (asked.elsewhere or repository.host).name
+    return Outcome(
+        app=app.name,
+        source=mariadb_source.SOURCE,
+        status="ok",
+        began=asked.began,
+        seconds=(datetime.now(UTC) - asked.began).total_seconds(),
+        size=total,
+        said=(_told(done, len(options.verify), where), *done.remarks),
+        details={
+            "where": where,
+            "restore_seconds": done.restore_seconds,
+            "tables": done.tables,
+            "queries": len(options.verify),
+            "data_bytes": done.size,
+            "version": done.version,
+            "walls": list(done.walls),
+            "position": f"{done.position.file}:{done.position.offset}" if done.position else None,
+            "gtid": done.gtid or None,
+            **mariadb_source.standing(done.replica, done.galera),
+        },
+    )
+
+
+def _run(asked: Drill, stream: Stream, options: DrillOptions) -> Drilled:
+    def step(line: str) -> None:
+        if line.startswith(PROGRESS):
+            asked.step(line.removeprefix(PROGRESS))
+
+    own = asked.choices.repository.host
+    host = asked.elsewhere or own
+    if host is own:
+        return drill.run(host, stream, options, step)
+    with relayed(own, stream, host) as relay:
+
+        def listen(line: str) -> None:
+            relay.listen(line)
+            step(line)
+
+        try:
+            return drill.run(host, relay.taken, options, listen)
+        except unpack.ContentError as error:
+            relay.end()
+            raise unpack.ContentError(error.what, error.code, relay.said or error.said) from error
+
+
+def _told(done: Drilled, queries: int, where: str) -> str:
+    answers = f"{queries} quer{'y' if queries == 1 else 'ies'} answered" if queries else "no `verify` query to ask"
+    walls = f"behind walls ({', '.join(done.walls)})" if done.walls else "without walls (--trust-archive)"
+    position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
+    return (
+        f"a MariaDB {done.version} served it on {where} after {clock(done.restore_seconds)}:"
+        f" {done.tables} tables sound, {answers}{position}, {walls}"
+    )

@@ -1,0 +1,89 @@
+"""The restore of an archive of a server: into a folder or into place, as it was saved or as it was at a moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from tasks.borg.choice import Choices
+from tasks.borg.client.extract import content, size
+from tasks.borg.client.list import Archive
+from tasks.mariadb import mariadb_source, recovery_plan, unpack
+from tasks.mariadb import restore as server
+from tasks.mariadb.host import tables
+from tasks.mariadb.point_in_time import Moment, Recovered
+from tasks.mariadb.restore import Wanted
+from tasks.mariadb.unpack import Unpacked
+from tasks.sources.base import Destination, Planned, Restored
+
+PROGRESS = "replay: "  # how lines begin that tell how far the replay of binary logs is
+
+
+@dataclass(frozen=True)
+class _Restore:
+    """An archive, and the moment to which its server is brought; None: as it was saved."""
+
+    choices: Choices
+    archive: Archive
+    moment: Moment | None = None
+
+
+def plan(choices: Choices, archive: str, at: datetime | None) -> Planned:
+    """Return the restore of an archive by its name, or `latest`; `at` a moment with the binary logs that lead to it.
+
+    Raises UsageError, RefusedError.
+    """
+    if at is None:
+        choice = choices.choose(mariadb_source.SOURCE, archive)
+        return Planned(choice.archive, partial(_carry_out, _Restore(choices, choice.archive)), choice)
+    to = recovery_plan.Target(at, archive)
+    listing = choices.known_listing
+    planned = recovery_plan.planned(choices.session, choices.repository, listing, choices.app, to)
+    restore = _Restore(choices, planned.base, planned.moment)
+    return Planned(planned.base, partial(_carry_out, restore), at=planned.moment.at if planned.moment else None)
+
+
+def _carry_out(restore: _Restore, to: Destination) -> Restored:
+    session, app, repository = restore.choices.session, restore.choices.app, restore.choices.repository
+    archive = restore.archive
+    stream = content(repository, archive.name, mariadb_source.STREAM)
+    total, _ = size(repository, archive.name)
+    try:
+        version = mariadb_source.version(repository, archive)
+        remembered = mariadb_source.remembered(session, app, archive)
+        known = tables.parse(remembered.get(mariadb_source.TABLES))
+        wanted = Wanted(stream, total, restore.moment, version, known, to.trusted, remembered)
+        said, unpacked = _placed(restore, wanted, to)
+    except unpack.ContentError as error:
+        raise mariadb_source.unread(app, error) from error
+    walls = () if unpacked.walls else ("without walls: --trust-archive",)
+    said = (*said, *unpacked.harm(), *walls)
+    return Restored(total, said, "incomplete" if unpacked.damaged else "ok", unpacked.walls)
+
+
+def _placed(restore: _Restore, wanted: Wanted, to: Destination) -> tuple[tuple[str, ...], Unpacked]:
+    """Unpack the server's data where it is to be; return what a person should know."""
+    app, host = restore.choices.app, restore.choices.repository.host
+
+    def listen(line: str) -> None:
+        if line.startswith(PROGRESS):
+            to.step(line.removeprefix(PROGRESS))
+
+    if to.target is not None:
+        unpacked, recovered = server.to_directory(host, wanted, to.target, listen)
+        said = f"in {to.target}, ready for a MariaDB {unpacked.version} to start on"
+        return (said, *_reached(restore, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked
+    placed = server.in_place(host, mariadb_source.access(app), wanted, listen)
+    remedy = f"make a backup now: `inv backup --app {app.name}` (the server's binary logs begin anew)"
+    said = f"the server runs on it; what was there is in {placed.old}"
+    said_of = (said, *_reached(restore, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
+    return said_of, placed.unpacked
+
+
+def _reached(restore: _Restore, recovered: Recovered | None) -> list[str]:
+    moment = restore.moment
+    return recovery_plan.told(recovered, restore.archive.name, moment.at) if recovered and moment else []
+
+
+def _moved_links(links: Sequence[str]) -> list[str]:
+    return [f"{link.removesuffix('.isl')} had its file elsewhere; it is in the folder now" for link in links]

@@ -1,0 +1,80 @@
+"""The sources of a MariaDB server: `mariadb`, whole backups, and `binlog`, the binary logs that continue them."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from tasks.borg.choice import Choices
+from tasks.borg.client.list import Archive
+from tasks.borg.client.runner import ContentError
+from tasks.errors import CloudbackupError
+from tasks.inventory.models import App
+from tasks.mariadb import archive_drill, archive_restore, binlog_source, binlogs, mariadb_source, server_checks
+from tasks.mariadb.binlog_retention import needed_by_chain
+from tasks.mariadb.recoverable import recoverable
+from tasks.records.record import Record
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
+from tasks.sources.base import Continuing, Drill, Finding, Planned, Ready, Restorable, Unchanged
+from tasks.sources.kinds import BINLOG, MARIADB
+
+
+class MariaDB(Restorable):
+    """A server as mariadb-backup streams it."""
+
+    kind = MARIADB
+    file = mariadb_source.STREAM
+
+    def checks(self, session: Session, app: App) -> Iterator[Finding]:
+        """Ask the server what a backup and a restore of it need."""
+        return server_checks.findings(session, app)
+
+    def recorded(self, app: App, records: Sequence[Record]) -> Iterator[Finding]:
+        """Tell the chunk size of the archives."""
+        return server_checks.recorded(app, records)
+
+    def content(self, session: Session, app: App, archive: str) -> Ready:
+        """Ask the server; return its stream."""
+        return mariadb_source.ready(session, app, archive)
+
+    def explain(self, app: App, error: ContentError) -> CloudbackupError:
+        """Return the fault of mariadb-backup or of the filter behind it."""
+        return mariadb_source.explained(app, error)
+
+    def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
+        """Return the restore of an archive; of a moment, of the backup and the binary logs that lead to it."""
+        return archive_restore.plan(choices, archive, at)
+
+    def drill(self, drill: Drill) -> Outcome:
+        """Start a private server on the archive and check every table."""
+        return archive_drill.drilled(drill)
+
+
+class Binlog(Continuing):
+    """The server's binary logs, those that are new each time."""
+
+    kind = BINLOG
+
+    def checks(self, session: Session, app: App) -> Iterator[Finding]:
+        """Ask the server where its binary logs are, and whether they can be archived."""
+        found = binlogs.look(session.host(app), mariadb_source.access(app))
+        yield "ok", f"binary logs in {found.directory}", ""
+
+    def content(self, session: Session, app: App, archive: str) -> Ready | Unchanged:
+        """Return the binary logs since the newest archived one."""
+        return binlog_source.ready(session, app, archive)
+
+    def explain(self, app: App, error: ContentError) -> CloudbackupError:
+        """Return the fault of the client or the reader behind the binary logs."""
+        return binlog_source.explained(app, error)
+
+    def restored_by(self, app: App) -> str:
+        """Name the command."""
+        return f"`inv restore --app {app.name} --at TIME` brings a database to a moment"
+
+    def needed(self, kept: Iterable[Archive], own: Iterable[Archive], since: datetime | None) -> Collection[str]:
+        """Return the binary logs without which a kept backup could be brought to fewer moments."""
+        return needed_by_chain(kept, own, since)
+
+    def reaches(self, records: Sequence[Record], listed: frozenset[str]) -> tuple[datetime | None, str]:
+        """Return up to when `restore --at` brings the database."""
+        return recoverable(records, listed)

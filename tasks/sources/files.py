@@ -1,0 +1,78 @@
+"""The source `files`: paths on the app's host, read by borg itself."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from tasks.borg.choice import Choice, Choices
+from tasks.borg.client.create import Created, files_of
+from tasks.borg.restore import Restored, Trust, restore_in_place, restore_to
+from tasks.borg.roots import roots
+from tasks.inventory.models import App
+from tasks.records.verdict import Verdict
+from tasks.run.outcome import Outcome, Status
+from tasks.run.session import Session
+from tasks.sources import base, files_check, files_drill
+from tasks.sources.base import Destination, Drill, Finding, Planned, Ready, Restorable
+from tasks.sources.kinds import FILES
+from tasks.storage.repository import Side
+from tasks.units import size
+
+
+class Files(Restorable):
+    """What the inventory has under `files`."""
+
+    kind = FILES
+
+    def checks(self, session: Session, app: App) -> Iterator[Finding]:
+        """Look at the paths as the user that reads them."""
+        if session.host(app).tools().python3 is not None:
+            yield from files_check.findings(session, app)
+
+    def content(self, session: Session, app: App, archive: str) -> Ready:  # noqa: ARG002
+        """Return the paths: borg's own script looks at them."""
+        return Ready(files_of(app, archive))
+
+    def judge(self, app: App, created: Created) -> Verdict:
+        """Return borg's verdict, and whether it is less than `expect` says."""
+        assert app.files is not None
+        expect, less = app.files.expect, []
+        if expect.min_size is not None and created.size is not None and created.size < expect.min_size:
+            less.append(f"{size(created.size)}, less than the {size(expect.min_size)} of `files.expect`")
+        if expect.min_files is not None and created.files is not None and created.files < expect.min_files:
+            less.append(f"{created.files:,} files, fewer than the {expect.min_files:,} of `files.expect`")
+        return replace(created.verdict, suspect=(*created.verdict.suspect, *less))
+
+    def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
+        """Return the restore of an archive, of a moment that of the newest before it."""
+        choice = choices.choose(self.kind.name, archive, at)
+        return Planned(choice.archive, partial(_restored, choices, choice), choice)
+
+    def drill(self, drill: Drill) -> Outcome:
+        """Read a sample back, and ask what the inventory knows of certain files."""
+        return files_drill.drill(drill)
+
+
+def _restored(choices: Choices, choice: Choice, to: Destination) -> base.Restored:
+    repository, archive = choices.repository, choice.archive.name
+    own = repository.side is Side.HOST and choice.known
+    private = repository.side is Side.OPERATOR
+    trust = Trust(trusted=own or to.trusted, private=private, partial=True, known=choice.known)
+    if to.target is not None:
+        done = restore_to(repository, archive, to.target, trust=trust)
+        said: tuple[str, ...] = (f"in {to.target}",)
+    else:
+        files = choices.app.files
+        assert files is not None
+        paths = roots(repository, archive, files.paths, files.optional)
+        done = restore_in_place(repository, archive, paths, to.began, trust)
+        said = tuple(_kept(done))
+    absent = tuple(f"the archive holds nothing of {path}: it is as it was" for path in done.absent)
+    status: Status = "incomplete" if absent else "warning" if done.doubts else "ok"
+    walls = ("Landlock",) if done.walled else ()
+    return base.Restored(done.size, (*said, *absent, *done.remarks, *done.doubts), status, walls)
+
+
+def _kept(done: Restored) -> list[str]:
+    return [f"{path} is back; what was there is in {aside}" for path, aside in done.moved.items()]

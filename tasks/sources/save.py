@@ -1,0 +1,75 @@
+"""Saving one source of one app: its content asked of the source, handed to borg, and judged."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.borg.client.archive_name import ArchiveName
+from tasks.borg.client.create import Created, FilesOptions, Options, create_script
+from tasks.borg.client.messages import Progress
+from tasks.borg.client.runner import ContentError, How
+from tasks.borg.create import make
+from tasks.borg.paths import some
+from tasks.inventory.models import App
+from tasks.records.suspect import COMPRESSED
+from tasks.records.verdict import Verdict
+from tasks.remote.script import Script
+from tasks.run.outcome import Outcome
+from tasks.run.session import Session
+from tasks.sources.base import Unchanged
+from tasks.sources.registry import SOURCES
+from tasks.storage.repository import Side
+
+OnProgress = Callable[[Progress], None]
+
+
+def script(session: Session, app: App, source: str, time: datetime) -> Script | None:
+    """Return the script that `save` would run, None when there is nothing new to save. Raises CloudbackupError."""
+    ready = SOURCES[source].content(session, app, str(ArchiveName(app.name, source, time)))
+    return None if isinstance(ready, Unchanged) else create_script(session.repository(app, Side.HOST), ready.options)
+
+
+def save(session: Session, app: App, source: str, time: datetime, on_progress: OnProgress) -> Outcome:
+    """Make an archive of one source and return how it went. Raises CloudbackupError; then there is no archive."""
+    ready = SOURCES[source].content(session, app, str(ArchiveName(app.name, source, time)))
+    if isinstance(ready, Unchanged):
+        seconds = (datetime.now(UTC) - time).total_seconds()
+        return Outcome(app.name, source, "ok", time, seconds, details=ready.details, unchanged=True)
+    try:
+        created = make(session, app, session.repository(app, Side.HOST), ready.options, How(on_progress=on_progress))
+    except ContentError as error:
+        raise SOURCES[source].explain(app, error) from error
+    learnt = ready.learn(created)
+    verdict = SOURCES[source].judge(app, created)
+    done = Outcome(
+        app=app.name,
+        source=source,
+        status="warning" if created.warnings else "ok",
+        began=time,
+        seconds=created.seconds,
+        size=created.size,
+        stored=created.stored,
+        archive=created.archive,
+        archive_id=created.id,
+        said=(*told(verdict), *created.warnings, *created.remarks, *learnt.warnings),
+        details={**_details(ready.options, created), **learnt.details, **verdict.details},
+        met=created.met,
+    )
+    return done.judged
+
+
+def told(verdict: Verdict) -> tuple[str, ...]:
+    """Return a verdict for a person, a line each, the sum first; empty when it is ok."""
+    left_out = [f"{verdict.left_out:,} left out: {some(verdict.first)}"] if verdict.left_out else []
+    return (*left_out, *verdict.suspect)
+
+
+def _details(options: Options, created: Created) -> dict[str, Any]:
+    """Return what a record keeps of an archive beyond its size."""
+    compressed = None if options.compression.split(",")[-1] == "none" else created.compressed
+    values: dict[str, Any] = {COMPRESSED: compressed}
+    if isinstance(options, FilesOptions):
+        values |= {"files": created.files, "mounts_left": list(created.left)}
+    else:
+        values |= {"chunk_size": options.chunk_size}
+    return {key: value for key, value in values.items() if value not in (None, [])}
