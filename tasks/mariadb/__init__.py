@@ -1,4 +1,4 @@
-"""MariaDB servers: asked, streamed into an archive, brought back. Knows nothing of borg.
+"""MariaDB servers: asked, streamed into an archive, brought back. `sources` has the two sources of an app's server.
 
     Access (how to reach a server) -> server.ask -> dump (a Stream) ... a Stream -> unpack -> restore (into place)
 
