@@ -14,7 +14,7 @@ LEAVES = {"answers", "crash", "errors", "cli", "files", "options", "terminal", "
 
 GROUND = {"inventory", "remote", "records", "sources.kinds"}
 MAY_KNOW = {
-    "inventory": {"sources.kinds"},
+    "inventory": {"mariadb.config", "sources.keys"},
     "remote": set(),
     "notify": {"inventory", "remote"},
     "records": {"inventory", "remote", "sources.kinds"},

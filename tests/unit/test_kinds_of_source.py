@@ -57,5 +57,7 @@ def test_logs_continue_a_source_that_is_saved_before_them() -> None:
 
 def test_a_name_in_a_module_is_seen(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
-    module.write_text('from tasks.sources.kinds import BINLOG\nif source == "mariadb":\n    pass\n"""files"""\nx = "a file"\n')
+    module.write_text(
+        'from tasks.sources.kinds import BINLOG\nif source == "mariadb":\n    pass\n"""files"""\nx = "a file"\n'
+    )
     assert named_in(module) == {"binlog", "mariadb", "files"}

@@ -1,0 +1,55 @@
+"""The keys of an app's file that say what is backed up of it: one for each source, with the source's own model."""
+
+from typing import Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from tasks.inventory.files import Files
+from tasks.inventory.keep import KeepRules, something_kept
+from tasks.inventory.secrets import Strict
+from tasks.mariadb.config import MariaDB
+from tasks.sources.kinds import BINLOG, FILES, KINDS, MARIADB, is_log
+
+
+class SourceKeys(Strict):
+    """An app's sources."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in KINDS if not is_log(key)]})
+
+    files: Files | None = Field(None, description="files to back up")
+    mariadb: MariaDB | None = Field(None, description="the MariaDB server to back up")
+
+    @model_validator(mode="after")
+    def _something_to_back_up(self) -> Self:
+        if not self.files and not self.mariadb:
+            raise ValueError("has nothing to back up: give `files`, `mariadb` or both")
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What is backed up of this app, in the order in which it is done."""
+        mariadb = self.mariadb
+        wanted: dict[str, bool] = {
+            FILES.name: self.files is not None,
+            MARIADB.name: mariadb is not None,
+            BINLOG.name: mariadb is not None and mariadb.binlog,
+        }
+        return tuple(source for source, present in wanted.items() if present)
+
+
+class Keep(KeepRules):
+    """How many archives of each source stay; a source may have rules of its own in place of the others."""
+
+    model_config = ConfigDict(json_schema_extra=something_kept(*KINDS))
+
+    files: KeepRules | None = Field(None, description="rules for the files alone")
+    mariadb: KeepRules | None = Field(None, description="rules for the MariaDB server alone")
+    binlog: KeepRules | None = Field(None, description="rules for the binary logs alone")
+
+    def of(self, source: str) -> KeepRules | None:
+        """Return the rules for a source; None when nothing is said of it, so that nothing of it is ever pruned."""
+        own: KeepRules | None = getattr(self, source)
+        return own or (self if self.keeps_something else None)
+
+    def _enough(self) -> bool:
+        return self.keeps_something or any(getattr(self, source) for source in KINDS)
