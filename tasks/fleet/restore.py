@@ -172,8 +172,7 @@ def _question(jobs: Sequence[_Job]) -> str:
     if jobs[0].target is not None and not unknown:
         return ""
     names = " and ".join(
-        f"{job.archive}, brought to {shown(job.planned.at)}," if job.planned.at else job.archive
-        for job in jobs
+        f"{job.archive}, brought to {shown(job.planned.at)}," if job.planned.at else job.archive for job in jobs
     )
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
     return " ".join((*unknown, f"Put {names} {place} on {app.host}?{kept}"))
