@@ -116,6 +116,16 @@ def _complete_flag(machine: ParseMachine) -> None:
     _COMPLETE_FLAG(machine)
 
 
+def _handle(machine: ParseMachine, token: str) -> None:
+    """Refuse a letter that is no option of the task but one of Invoke's own: `prune -d` is not `prune --dry-run`."""
+    own = machine.context is None or machine.context is machine.initial or token in machine.context.flags
+    if not own and not machine.waiting_for_flag_value and re.fullmatch(r"-(?!h)[a-zA-Z]", token):
+        machine.error(f"No idea what {token!r} is!")
+    _HANDLE(machine, token)
+
+
+_HANDLE = ParseMachine.handle
+ParseMachine.handle = _handle  # type: ignore[method-assign,assignment]
 _COMPLETE_FLAG = ParseMachine.complete_flag
 ParseMachine.complete_flag = _complete_flag  # type: ignore[method-assign,assignment]
 

@@ -4,6 +4,10 @@
 """
 
 import json
+import os
+import re
+import subprocess
+import sys
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import pytest
 from tasks import ns
 
 FILE = Path(__file__).with_name("command_line.json")
+CHECKOUT = Path(__file__).resolve().parents[2]
 LETTERS = {"app": "a", "source": "s", "quiet": "q", "verbose": "v", "yes": "y"}
 NAMES = sorted(name for name in ns.task_names if name.split(".")[0] not in {"lab", "bench", "demo", "test"})
 
@@ -49,6 +54,26 @@ def test_no_task_is_lost() -> None:
 def test_a_letter_means_the_same_everywhere(name: str) -> None:
     letters = {option: told["letter"] for option, told in FOUND[name]["options"].items() if told["letter"]}
     assert letters == {option: letter for option, letter in LETTERS.items() if option in FOUND[name]["options"]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["prune -d -y", "prune -yd", "backup -p", "report -f json", "backup -r /x", "backup -a shop -d", "borg.list -l"],
+)
+@pytest.mark.parametrize("program", [("-m", "invoke"), ("-P", "tasks/program.py", "--search-root", ".")])
+def test_a_letter_that_a_task_does_not_have_is_refused(program: tuple[str, ...], words: str) -> None:
+    """Invoke's own options have letters as well, and are taken behind a task: `prune -d` would have pruned."""
+    done = subprocess.run(
+        [sys.executable, *program, *words.split()],
+        cwd=CHECKOUT,
+        env={**os.environ, "INVOKE_INVENTORY": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "/nowhere" not in done.stderr + done.stdout, "it ran"
+    assert re.search(r"'?-[dpfrl]\b", done.stderr), done.stderr
 
 
 if __name__ == "__main__":
