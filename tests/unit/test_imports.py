@@ -25,8 +25,8 @@ MAY_KNOW = {
     "mariadb": {*GROUND, "storage", "run", "borg", "sources.base"},
     "sources": {*GROUND, "storage", "run", "borg", "mariadb"},
     "report": {*GROUND, "storage", "run", "borg", "sources", "notify"},
-    "fleet": {*GROUND, "storage", "run", "borg", "mariadb", "sources", "notify"},
-    "app": {*GROUND, "storage", "run", "borg", "mariadb", "sources", "storagebox", "fleet", "report"},
+    "fleet": {*GROUND, "storage", "run", "borg", "mariadb.recovery_plan", "sources", "notify"},
+    "app": {*GROUND, "storage", "run", "borg", "sources", "storagebox", "fleet", "report"},
 }
 """From the ground up. `room.module` lets a room know that module alone."""
 
