@@ -191,7 +191,7 @@ def _back(target: Target, point: Point, before: dict[str, str] | None, known: Le
     all_moved = set_aside.is_complete(files, posixpath.join(posixpath.dirname(folder), aside))
     if all_moved and max(set_aside.segments(files, folder), default=0) > point.transaction:
         return own
-    return replace(own, aside=aside, before=_ids_before(begun), tokens=_tokens(known), begun=True)
+    return replace(own, aside=aside, before=_ids_before(begun), begun=True)
 
 
 def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: Ledger) -> Move:
@@ -205,7 +205,7 @@ def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: L
             tuple(ids) if ids is not None else None,
             _ids_before(begun),
             str(begun.details[UNDID]),
-            _tokens(known),
+            (secrets.token_hex(8), *_tokens(known)),
             bool(_half(known, begun.details[UNDID])),
             transactions.seen_by(points),
             begun=True,

@@ -165,13 +165,16 @@ def locked(files: Files, folder: str, *, begun: bool) -> Iterator[None]:
     """
     lock = posixpath.join(folder, "lock.exclusive")
     mine = posixpath.join(lock, f"{ROLLBACK}{socket.gethostname()}.{os.getpid()}-0")
-    for left in files.names(lock) if files.exists(lock) else ():
-        if not (begun and left.startswith(ROLLBACK)) or _alive(left):
-            way = f"see `inv borg.break-lock --app {posixpath.basename(folder)}`"
-            raise RefusedError("the repository is locked", f"wait for whoever works there, or {way}")
-        files.remove(posixpath.join(lock, left))
+    left = files.names(lock) if files.exists(lock) else []
+    if any(not (begun and each.startswith(ROLLBACK)) or _alive(each) for each in left):
+        way = f"see `inv borg.break-lock --app {posixpath.basename(folder)}`"
+        raise RefusedError("the repository is locked", f"wait for whoever works there, or {way}")
     files.make_directory(lock)
-    files.write_new(mine, b"")
+    if posixpath.basename(mine) not in left:  # ours first: at no moment it is free
+        files.write_new(mine, b"")
+    for each in left:
+        if each != posixpath.basename(mine):
+            files.remove(posixpath.join(lock, each))
     if files.names(lock) != [posixpath.basename(mine)] or _is_read(files, folder):
         files.remove(mine)
         files.remove(lock)

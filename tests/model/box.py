@@ -74,13 +74,13 @@ class Box:
         """Tell whether a rollback holds the lock."""
         return any(name.startswith(ROLLBACK) for name in self.repository.files.tree.get(f"{SHOP}/lock.exclusive", ()))
 
-    def saved(self) -> int:
-        """Return how many records of backups there are."""
-        return sum("-backup-" in name for name in self.repository.files.tree[f"{BOX}/records/shop"])
+    def recorded(self, action: str) -> int:
+        """Return how many records of an action there are; of `intent`, how many announcements."""
+        return sum(f"-{action}-" in name for name in self.repository.files.tree[f"{BOX}/records/shop"])
 
     def announced(self) -> int:
         """Return how many announcements there are."""
-        return sum("-intent-" in name for name in self.repository.files.tree[f"{BOX}/records/shop"])
+        return self.recorded("intent")
 
     def passphrase(self) -> str:
         return self.repository.files.read(CONFIG).decode().split("key = ")[1].strip()

@@ -29,10 +29,10 @@ class Play(Truth):
     def backup(self, who: str, source: str, whole: bool = True, kill: int | None = None) -> None:
         """Make an archive and its record."""
         made: list[tuple[str, Saved]] = []
-        saved = self.place.saved()
+        saved = self.place.recorded("backup")
 
         def ended() -> None:
-            if self.place.saved() > saved:  # also where it was killed just after that
+            if self.place.recorded("backup") > saved:  # also where it was killed just after that
                 self.made |= dict(made)
 
         self.act(who, lambda: self._backup(source, made, whole=whole), kill, ended)
@@ -266,15 +266,19 @@ class Play(Truth):
         def ask(question: str) -> bool:
             self.meanwhile(pause)
             announced.append(self.place.announced())
+            recorded_then.append(self.place.recorded("rollback"))
             asked.append(question)
             before.append(self.place.listed())
             timelines.append(dict(self.place.timeline))
             return True
 
         timelines: list[Timeline] = []
+        recorded_then: list[int] = []
         announced = [self.place.announced()]
 
         def ended() -> None:
+            if asked and not self.said:  # also where it was killed just after its record
+                self.done = self.done or self.place.recorded("rollback") > recorded_then[-1]
             self._half("rollback", announced[-1])
             if asked and self.done:
                 self._is_back(asked[0], timelines[0], before[0], self.killed)

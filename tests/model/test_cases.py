@@ -195,3 +195,9 @@ def test_the_newest_is_deleted_by_name_only_where_what_is_left_is_not_late() -> 
 
 def test_what_a_person_deletes_stays_away_after_a_rollback_to_later() -> None:
     played(BACKUP, BACKUP, ("delete", "ann", 1, False, [], 4), BACKUP, ("rollback_to", "ann", 0), ("check", "bob"))
+
+
+def test_an_undoing_that_is_killed_at_its_beginning_leaves_no_moment_without_the_lock() -> None:
+    for kill in range(12):
+        play = played(BACKUP, BACKUP, ("rollback_to", "ann", 2, [], 9), ("undo", "ann", [], kill), BACKUP)
+        assert len(play.place.listed()) <= 3 or not play.half
