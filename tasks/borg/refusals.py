@@ -169,6 +169,8 @@ def _stale(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
         looks = [each.time for each in tried if each.action == UNCHANGED]
         own = (each.start for each in found.of(source) if each.id in left)
         newest = max((*looks, *own), default=None)
+        if newest is None and found.of(source):
+            continue  # `_nothing` tells of that
         if newest is None:
             yield Doubt(f"there is no archive of {source}", about, "stale")
             continue

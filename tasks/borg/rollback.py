@@ -51,7 +51,8 @@ class Move:
 
     `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
     None where no record tells; `before` those that are there now, with their names, None where none can be listed;
-    `seen` those that records tell of at that point or before it: one that is not there then was gone before.
+    `seen` those that records tell of at that point or before it, and accepted ones, of which nobody knows since when
+    they were there: one that is not there then was gone before.
     `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended, and
     `begun` that this or that holds borg's lock where it was killed.
     """
@@ -101,7 +102,8 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
             yield from (_line(point) for point in found[-SHOWN:])
         point = transactions.choose(found, name, wanted.to, wanted.before)
         yield f"{name}: back to transaction {point.transaction}, of {shown(point.time)}"
-        move = replace(_back(target, point, before, known), seen=transactions.seen_by(told, point.transaction))
+        seen_then = transactions.seen_by(told, point.transaction) | known.accepted
+        move = replace(_back(target, point, before, known), seen=seen_then)
         yield from _foretold(target, move, known)
         question = f"Take the repository of {name} back to transaction {point.transaction}?"
     if move.begun:
@@ -207,7 +209,7 @@ def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: L
             str(begun.details[UNDID]),
             (secrets.token_hex(8), *_tokens(known)),
             bool(_half(known, begun.details[UNDID])),
-            transactions.seen_by(points),
+            transactions.seen_by(points) | known.accepted,
             begun=True,
         )
     if begun is not None and begun.details.get(ASIDE) not in {each.aside for each in undoable}:
@@ -220,7 +222,7 @@ def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: L
         )
     last = undoable[-1]
     aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
-    own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen)
+    own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen | known.accepted)
     own = replace(own, tokens=(*own.tokens, *_tokens(known)))
     return own if begun is None else replace(own, half=True, begun=True)
 

@@ -285,6 +285,8 @@ class Play(Truth):
                 self.killed = None
             elif asked and self.half == "rollback" and not self.killed and not asked[0].startswith("Undo"):
                 self._stopped(asked[0], timelines[0], before[0])
+            elif asked and self.half == "rollback" and asked[0].startswith("Undo"):
+                self.undoing = self.undoing or (timelines[0], before[0])
 
         self.act(who, lambda: list(run(ask)), kill, ended)
 
@@ -311,6 +313,9 @@ class Play(Truth):
             assert self.back, "it undoes what nobody did"
             _, self.place.timeline, listed = self.back.pop()
             assert there == listed, "it says that the rollback is undone, and it is not"
+            if self.undoing and not half:  # it goes on with one that was killed
+                timeline, before = self.undoing
+            self.undoing = None
         else:
             timeline, before = half or (timeline, before)
             assert to in self.place.timeline, f"it went back to transaction {to}, which is not there"

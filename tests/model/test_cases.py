@@ -201,3 +201,13 @@ def test_an_undoing_that_is_killed_at_its_beginning_leaves_no_moment_without_the
     for kill in range(12):
         play = played(BACKUP, BACKUP, ("rollback_to", "ann", 2, [], 9), ("undo", "ann", [], kill), BACKUP)
         assert len(play.place.listed()) <= 3 or not play.half
+
+
+def test_an_accepted_archive_that_was_stolen_is_missed_after_a_rollback() -> None:
+    """No other record saw it, so none tells since when it was there."""
+    play = played(("forge", "files"), ("accept", "ann"), ("compact", "ann", False, [("steal", 1)]))
+    play.wait(60)
+    play.passphrase("ann")
+    play.rollback("ann", 30)
+    play.prune("ann")
+    assert "not in the repository" in play.said

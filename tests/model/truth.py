@@ -51,6 +51,7 @@ class Truth:
         self.back: list[tuple[int, Timeline, frozenset[str]]] = []  # rollbacks that can be undone
         self.killed: Half | None = None  # as it was before a rollback that was killed in the middle
         self.freed: list[tuple[int, Timeline, frozenset[str]]] = []  # of before space was freed
+        self.undoing: Half | None = None  # as it was before an undoing that was killed
         self.moved = False  # one was killed once all was moved
         self.said, self.done, self.violation = "", True, ""
         self.counted: frozenset[str] = frozenset()  # of these a record counted the objects, since we last freed any
