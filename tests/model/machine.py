@@ -48,14 +48,14 @@ class Sequences(RuleBasedStateMachine):
     def begin(self, database: bool, tells_time: bool) -> None:
         """Begin with what every app has after its first day."""
         now = world.begin()
-        self.play = Play(now, inventory(database=database), self.place(now, tells_time))
+        self.play = self.first(now, database, tells_time)
         for source in self.play.app.sources:
             self.play.backup("ann", source)
             self.play.drill("ann", source)
 
-    def place(self, now: world.World, tells_time: bool) -> Any:
-        """Return where the repository is."""
-        return box.Box(now, tells_time)
+    def first(self, now: world.World, database: bool, tells_time: bool) -> Play:
+        """Return what is played, on the stand-in."""
+        return Play(now, inventory(database=database), box.Box(now, tells_time))
 
     @rule(who=PEOPLE, source=SOURCES, incomplete=RARELY, kill=KILL, after=MOMENTS)
     def backup(self, who: str, source: str, incomplete: bool, kill: int | None, after: int) -> None:
