@@ -369,7 +369,9 @@ class Play(Truth):
             key = each.archive.id
             self.accepted.add(key)
             self.forged.discard(key)
-            if key in self.bad and self._tell(each.source, failed=False):
+            if key in self.bad:  # what it names counts, whatever its clock
+                self._tell(each.source, failed=False)
+                self.failed.discard(each.source)
                 self.bad.discard(key)
             saved = self.made.get(key, Saved(each.archive.name, each.source, good=True))
             self.made[key] = replace(saved, good=True)
