@@ -18,6 +18,7 @@ from tasks.mariadb.host.binlog_format import Facts, Group, read, state, successo
 from tasks.mariadb.host.ordinary_user import DrillFault
 from tasks.mariadb.host.roles import CREATES, invoker
 
+ROTATION = 5  # seconds from the closing of a binary log to the opening of the next
 TOLERANCE = 2  # seconds by which a transaction may be dated outside of its binary log
 
 
@@ -188,14 +189,21 @@ def chain(logs: list[Log], position: Position) -> list[Log]:
     while True:
         before = row[-1]
         assert before is not None
-        following = [
-            log for log in logs
-            if log.name == successor(before.name) and log.facts.server == before.facts.server
-            and log.facts.start == before.facts.end and log not in row
-        ]  # fmt: skip
+        following = [log for log in logs if log not in row and continues(log, before)]
         if not following:
             return [log for log in row if log]
         row.append(following[0])
+
+
+def continues(log: Log, before: Log) -> bool:
+    """Return whether a binary log is the one that the server opened when it closed the one before.
+
+    After RESET MASTER names and GTIDs come again: only the times of closing and opening tell two such logs apart.
+    """
+    same = log.name == successor(before.name) and log.facts.server == before.facts.server
+    closed = before.facts.closed
+    at_once = closed is None or abs(log.facts.created - closed) <= ROTATION
+    return same and at_once and log.facts.start == before.facts.end
 
 
 def cut(row: list[Log], position: Position, at: int) -> Cut | None:

@@ -184,6 +184,7 @@ STEPS = st.tuples(
 @example([("backup", 5, 60), ("turn", 1, 60), ("turn", 1, 60), ("prune", 0, 60)])
 @example([("save", 1, 60), ("backup", 1, 60), ("save", 1, 60)])
 @example([("backup", 1, 60), ("turn", 3, 60), ("reset", 1, 60), ("turn", 1, 60), ("save", 1, 60)])
+@example([("backup", 1, 6), ("turn", 1, 6), ("reset", 1, 6), ("turn", 1, 6), ("turn", 1, 6)])
 @given(st.lists(STEPS, min_size=2, max_size=25))
 def test_the_promise_is_accepted_and_no_later_second_is(steps: list[tuple[str, int, int]]) -> None:
     world = World()
