@@ -58,7 +58,9 @@ def _carry_out(restore: _Restore, to: Destination) -> Restored:
         raise mariadb_source.unread(app, error) from error
     walls = () if unpacked.walls else ("without walls: --trust-archive",)
     said = (*said, *unpacked.harm(), *walls)
-    return Restored(total, said, "incomplete" if unpacked.damaged else "ok", unpacked.walls)
+    if unpacked.damaged:
+        return Restored(total, said, "incomplete", unpacked.walls)
+    return Restored(total, said, "warning" if unpacked.doubtful else "ok", unpacked.walls)
 
 
 def _placed(restore: _Restore, wanted: Wanted, to: Destination) -> tuple[tuple[str, ...], Unpacked]:

@@ -1,4 +1,7 @@
-"""Where a restored replica's data stands: a server starts on it once, behind walls, and is asked."""
+"""Where a restored replica's data stands: a server starts on it once, behind walls, and is asked.
+
+Behind `exec` there are no walls of ours: there the app's own server is asked, once it runs on the data.
+"""
 
 import json
 import posixpath
@@ -11,6 +14,7 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.mariadb import damage
+from tasks.mariadb.access import CLIENT, Access
 from tasks.mariadb.host import (
     check_table,
     data_options,
@@ -78,8 +82,29 @@ def asked(
     except AnswerError:
         stands = _Stands(fault=output.error_text.strip().rpartition("\n")[2] or "no server could be started there")
     if stands.fault is not None:
-        return replace(unpacked, remarks=(f"where the replica stands could not be asked of its data: {stands.fault}",))
+        return _unasked(unpacked, stands.fault)
     return replace(unpacked, replica=corrected(unpacked.replica, stands.position), remarks=tuple(stands.said))
+
+
+def answered(host: Host, access: Access, unpacked: Unpacked, server: Mapping[str, Any]) -> Unpacked:
+    """Return what `asked` does, by the app's server, which runs on the data: it replicates nothing before it is set up.
+
+    Raises HostError.
+    """
+    if not unpacked.replica and server.get(KNOWN) is not True:
+        return unpacked
+    words = ("--connect-timeout=20", "--batch", "--skip-column-names", f"--execute={settings.SLAVE_POSITION}")
+    output = host.run(Script(access.command(CLIENT, words), access.environment), timeout=120)
+    position = output.text.strip()
+    if not output.ok or not PLACE.fullmatch(position):
+        return _unasked(unpacked, output.error_text.strip().rpartition("\n")[2] or "the server told no position")
+    return replace(unpacked, replica=corrected(unpacked.replica, position))
+
+
+def _unasked(unpacked: Unpacked, why: str) -> Unpacked:
+    """Return what was unpacked with the position in doubt: what mariadb-backup notes may be another than the data's."""
+    said = f"where the replica stands could not be asked of its data: {why}"
+    return replace(unpacked, remarks=(said,), doubtful=bool(unpacked.replica))
 
 
 def corrected(notes: str, position: str) -> str:

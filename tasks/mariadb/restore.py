@@ -99,7 +99,10 @@ def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | Non
     except RefusedError:
         host.run(Script(quote(("rm", "-rf", "--", place.staging))))
         raise
-    return replace(_swap(host, access, place, unpacked, on_stderr), recovered=recovered)
+    placed = replace(_swap(host, access, place, unpacked, on_stderr), recovered=recovered)
+    if access.database.exec:
+        return replace(placed, unpacked=replica_position.answered(host, access, unpacked, wanted.server))
+    return placed
 
 
 def to_directory(

@@ -43,7 +43,8 @@ class Unpacked:
     backup, as a replica in its master's binary log and as a node of a Galera cluster; empty for others. `walls` are
     those behind which it was unpacked and prepared, none on a server behind `exec`, which has its container's.
     `damaged` are pages, by the name of their tablespace, that were damaged on the server and came as they were.
-    `remarks` are for a person; `when` is the moment of `replica` and `galera`, for one.
+    `remarks` are for a person; `when` is the moment of `replica` and `galera`, for one. `doubtful`: the data could
+    not be asked whether it stands where `replica` says.
     """
 
     directory: str
@@ -58,6 +59,7 @@ class Unpacked:
     damaged: Mapping[str, Sequence[int]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     when: str = "the end of the backup"
+    doubtful: bool = False
 
     def harm(self) -> tuple[str, ...]:
         """Return lines for a person of what is damaged in it."""
