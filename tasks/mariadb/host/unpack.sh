@@ -57,7 +57,9 @@ odd() { find . "$@" -print | head -n 1 | tr -c '[:alnum:]_./#@\n-' '?'; }
 # mbstream leaves out a name with `..` or a leading slash, says so and ends with 0 (tried, 10.11.19). mariadb-backup
 # copies files of known kinds only (ext_list of its backup_copy.cc); MyRocks has a folder of its own. A copy of a table
 # with DATA DIRECTORY brings a file *.isl that names the live server's file, and a server started on the copy would open
-# that one (tried, 10.11.19): none may be left, nor an option file.
+# that one (tried, 10.11.19): none may be left, nor an option file. mariadb-backup copies neither the files of a replica's
+# threads nor the log of unfinished changes to tables (ddl_recovery.log): a server that finds a master.info follows the
+# master that whoever made the archive names (tried, 10.11.19), and by the log it would rename and remove files.
 extract() {
   mbstream -x 2>cloudbackup_said && code=0 || code=$?
   cat cloudbackup_said >&2
@@ -74,8 +76,8 @@ extract() {
     ! -name '*.ARM' ! -name '*.ARZ' ! -name '*.CSM' ! -name '*.CSV' ! -name '*.opt' ! -name '*.par' ! -name '*.new' \
     ! -name '*.ren' ! -name '*.del' ! -name '*.crt')
   [ -z "$name" ] || fail "the archive holds $name, which is no file of a table"
-  find . -mindepth 1 -maxdepth 1 -type f \( -name '*.cnf' -o -name '*.ini' -o -name '.*' \) ! -name backup-my.cnf \
-    -exec rm -f -- {} +
+  find . -mindepth 1 -maxdepth 1 -type f \( -name '*.cnf' -o -name '*.ini' -o -name '.*' -o -name '*.info' \
+    -o -name '*ddl[_-]recovery*' \) ! -name backup-my.cnf -exec rm -f -- {} +
   for name in checkpoints info; do
     [ -f "xtrabackup_$name" ] || [ -f "mariadb_backup_$name" ] ||
       fail "the archive is no whole backup: *_$name is missing"
