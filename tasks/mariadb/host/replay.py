@@ -32,7 +32,7 @@ from typing import IO
 from tasks.mariadb.host.binlog_format import NAME, text
 from tasks.mariadb.host.check_table import last
 from tasks.mariadb.host.examine import SIGNALS, made_by, ready, require, same_series, terminate
-from tasks.mariadb.host.ordinary_user import DrillFault, give_away, ordinary, program
+from tasks.mariadb.host.ordinary_user import DrillFault, clean_environment, give_away, ordinary, program
 from tasks.mariadb.host.private_server import Private
 from tasks.mariadb.host.recovery_point import Cut, Position, Refusal, gtid, outcome, planned, shown
 from tasks.mariadb.host.refused_transaction import blamed, remedy
@@ -200,7 +200,8 @@ def loads(todo: Cut) -> bool:
 
 def lenient(reader: str) -> list[str]:
     """Return the option that lets sequence numbers go as they went on a server without gtid_strict_mode, if known."""
-    said = subprocess.run((reader, "--no-defaults", "--help"), stdout=subprocess.PIPE, check=False).stdout
+    words = (reader, "--no-defaults", "--help")
+    said = subprocess.run(words, env=clean_environment(), stdout=subprocess.PIPE, check=False).stdout
     return ["--skip-gtid-strict-mode"] if b"--gtid-strict-mode" in said else []
 
 
