@@ -1,11 +1,11 @@
-"""What to do when an SSH server does not take a connection: it depends on what kind of server it is."""
+"""What to do when an SSH server does not accept a connection, by the kind of server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do next, for each way in which a connection fails before the login."""
+    """The remedy for each way in which a connection can fail before the login."""
 
     refused: str = "check the name, the port and the network, and that an SSH server listens there"
     dropped: str = "look at MaxStartups in its sshd_config and at its firewall; then run it again"

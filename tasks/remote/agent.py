@@ -1,8 +1,8 @@
-"""An SSH agent inside this process, with one key, for programs on a host that this process is connected to.
+"""An SSH agent inside this process, with a single key, for programs on a host that this process is connected to.
 
-The host can have signatures made while the connection stands, and with that one key alone: the operator's own agent is
-never forwarded, over which a stolen host could log in wherever the operator can (tried, OpenSSH 9.2). The protocol is
-that of draft-ietf-sshm-ssh-agent: the two requests that `ssh` makes; everything else is answered by a failure.
+The host can have data signed while the connection is up, and only with that key. The operator's own agent is never
+forwarded: through it, a compromised host could log in wherever the operator can (tried, OpenSSH 9.2). The protocol is
+draft-ietf-sshm-ssh-agent: the two requests that `ssh` makes are answered, everything else gets a failure reply.
 """
 
 import threading
@@ -19,17 +19,17 @@ from tasks.remote.secret import Secret
 FAILURE = 5
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 SIGN_REQUEST, SIGN_RESPONSE = 13, 14
-LONGEST = 1 << 18  # bytes of a request, as OpenSSH's own agent takes them
+LONGEST = 1 << 18  # bytes of a request, the limit of OpenSSH's own agent
 
 
 class KeyAgent:
-    """Serves the ed25519 key in the file `path`, read when it is first asked for; none while the file is not there."""
+    """Serves the ed25519 key in the file `path`, read at the first request; offers none while the file is missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def serve(self, channel: paramiko.Channel) -> None:
-        """Answer what comes over a forwarded agent channel, in a thread of its own until it ends."""
+        """Answer the requests on a forwarded agent channel, in a thread of its own, until the channel closes."""
         threading.Thread(target=self._serve, args=(channel,), name="ssh agent", daemon=True).start()
 
     def _serve(self, channel: paramiko.Channel) -> None:
@@ -42,12 +42,12 @@ class KeyAgent:
                     answer = self.answer(request)
                     channel.sendall(len(answer).to_bytes(4, "big") + answer)
         except (OSError, EOFError):
-            return  # the program or the connection has gone
+            return  # the program has ended or the connection is lost
         finally:
             channel.close()
 
     def answer(self, request: bytes) -> bytes:
-        """Return the answer to one message, both without their length."""
+        """Return the reply to one message, both without their length prefix."""
         asked, answer = paramiko.Message(request[1:]), paramiko.Message()
         try:
             key = load_key(self._path)
@@ -68,9 +68,9 @@ class KeyAgent:
 
 
 def make_key(path: Path) -> bool:
-    """Make an ed25519 key in a file of mode 600, unless there is one; tell whether it is new.
+    """Generate an ed25519 key in a file of mode 600 unless the file exists; return whether it was created.
 
-    Raises UsageError for a place under version control, AppError when it cannot be written.
+    Raises UsageError for a path under version control, AppError if the file cannot be written.
     """
     if path.exists():
         return False
@@ -80,7 +80,7 @@ def make_key(path: Path) -> bool:
 
 
 def load_key(path: Path) -> paramiko.Ed25519Key:
-    """Return the key in a file. Raises UsageError when there is none."""
+    """Return the key in a file. Raises UsageError if there is none."""
     try:
         return paramiko.Ed25519Key.from_private_key_file(str(path))
     except (OSError, paramiko.SSHException) as error:

@@ -1,4 +1,4 @@
-"""One running program, near or far: bytes in, two streams out, an exit code. Two kinds with the same methods."""
+"""A running program, local or remote: bytes in, two output streams, an exit code. One interface for both."""
 
 import select
 import signal
@@ -16,7 +16,7 @@ PIECE = 1 << 16
 
 
 class Channel(Protocol):
-    """A program that was started. `receive` returns pieces of its two streams; no piece and `ended` means the end."""
+    """A started program. `receive` returns pieces of its two streams; nothing received and `ended` means the end."""
 
     def send(self, data: bytes) -> None: ...
     def end_input(self) -> None: ...
@@ -38,7 +38,7 @@ class SshChannel:
         channel.exec_command(command.encode("utf-8", "surrogateescape"))
 
     def send(self, data: bytes) -> None:
-        """Send to standard input. A program that has gone takes nothing, which its exit code will tell."""
+        """Send to standard input. A program that has ended ignores it; its exit code shows why it ended."""
         with suppress(OSError):
             self._channel.sendall(data)
 
@@ -48,7 +48,7 @@ class SshChannel:
             self._channel.shutdown_write()
 
     def receive(self, timeout: float) -> list[tuple[int, bytes]]:
-        """Return what has come, waiting at most `timeout` seconds for it."""
+        """Return what has arrived, waiting at most `timeout` seconds."""
         select.select([self._channel], [], [], timeout)
         pieces = []
         if self._channel.recv_ready():
@@ -58,7 +58,7 @@ class SshChannel:
         return pieces
 
     def exit_code(self) -> int | None:
-        """Return the exit code, None while there is none: also after a lost connection, for ever."""
+        """Return the exit code, or None while there is none; after a lost connection it stays None."""
         if not self._channel.exit_status_ready():
             return None
         code = self._channel.recv_exit_status()
@@ -66,19 +66,19 @@ class SshChannel:
 
     @property
     def ended(self) -> bool:
-        """Tell whether nothing more can come."""
+        """Return whether no more output can arrive."""
         transport = self._channel.get_transport()
         return bool(
             self._channel.closed or self._channel.eof_received or transport is None or not transport.is_active()
         )
 
     def close(self) -> None:
-        """Give the channel back."""
+        """Close the channel."""
         self._channel.close()
 
 
 class LocalChannel:
-    """A program on this machine, in a process group of its own as sshd would give it."""
+    """A program on this machine, in its own process group, as sshd would start it."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._process = subprocess.Popen(
@@ -94,7 +94,7 @@ class LocalChannel:
             self._selector.register(stream, EVENT_READ, number)
 
     def send(self, data: bytes) -> None:
-        """Send to standard input. A program that has gone takes nothing, which its exit code will tell."""
+        """Send to standard input. A program that has ended ignores it; its exit code shows why it ended."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):
             self._process.stdin.write(data)
@@ -107,7 +107,7 @@ class LocalChannel:
             self._process.stdin.close()
 
     def receive(self, timeout: float) -> list[tuple[int, bytes]]:
-        """Return what has come, waiting at most `timeout` seconds for it."""
+        """Return what has arrived, waiting at most `timeout` seconds."""
         pieces = []
         for key, _ in self._selector.select(timeout):
             piece = key.fileobj.read1(PIECE)  # type: ignore[union-attr]
@@ -118,17 +118,17 @@ class LocalChannel:
         return pieces
 
     def exit_code(self) -> int | None:
-        """Return the exit code, None while it runs; a signal as 128 + its number, as a shell has it."""
+        """Return the exit code, None while it runs; a signal as 128 + its number, as a shell reports it."""
         code = self._process.poll()
         return 128 - code if code is not None and code < 0 else code
 
     @property
     def ended(self) -> bool:
-        """Tell whether nothing more can come."""
+        """Return whether no more output can arrive."""
         return not self._selector.get_map()
 
     def close(self) -> None:
-        """Make sure that nothing of it runs on."""
+        """Make sure that none of its processes is still running."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 killpg(self._process.pid, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""Keeps a command to its folder where no namespaces can be had: a part of `walls`, with which it travels to a host.
+"""Confines a command to its folder where namespaces are not available. Part of `walls`, which sends it to hosts.
 
-Landlock takes the files of everybody else away, seccomp the network and what could lead around either (seccomp(2)).
-Sockets of other programs in the file system can still be reached, modes of files be changed, command lines be read. Of
-the standard library only, Python 3.8 and later; but for `landlock` and `own_root`, which come along.
+Landlock denies access to all other files; seccomp blocks the network and the system calls that could get around either
+(seccomp(2)). What remains possible: connecting to other programs' sockets in the file system, changing file modes, and
+reading command lines. Standard library only, Python 3.8 and later, plus `landlock` and `own_root`, which travel too.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SET_SECCOMP, FILTER = 22, 2  # prctl(2)
-BAD_ADDRESS = 14  # what the kernel says of a filter that is none, if it knows filters
+BAD_ADDRESS = 14  # EFAULT: a kernel with seccomp filters answers so to a null pointer in place of a filter
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF: load a word, jump if equal or not less, return
-NUMBER, MACHINE, FIRST = 0, 4, 16  # where a system call's number, machine and first argument are
+NUMBER, MACHINE, FIRST = 0, 4, 16  # offsets in struct seccomp_data: system call number, architecture, first argument
 ALLOW, KILL, NOT_PERMITTED = 0x7FFF0000, 0x80000000, 0x00050001
-UNIX = 1  # the one family of sockets that is left
-X32 = 0x40000000  # begin of the numbers of another way to call the kernel of x86_64
-# Numbers from asm/unistd_64.h and asm-generic/unistd.h. Of each machine: how it calls itself, the call that makes
-# sockets, and what is refused: other processes' memory, files and keys; mounts and namespaces; io_uring, which makes
-# sockets of its own; files by their handles; and truncate by name, which Landlock knows from its version 3 on alone.
+UNIX = 1  # AF_UNIX, the only socket family that is allowed
+X32 = 0x40000000  # first system call number of the x32 ABI on x86_64
+# # Numbers from asm/unistd_64.h and asm-generic/unistd.h. For each machine: its audit architecture, the number of
+# # socket(2), and the calls that are refused: other processes' memory, files and keys; mounts and namespaces; io_uring,
+# # which opens sockets by itself; files by handle; and truncate by name, which Landlock covers only from version 3 on.
 MACHINES = {
     "x86_64": (0xC000003E, 41, (
         101, 310, 311, 312, 438, 248, 249, 250, 155, 161, 165, 166, 272, 308, 428, 429, 430, 442, 425, 304, 298, 321,
@@ -41,7 +41,7 @@ MACHINES = {
 
 
 def confine(own: Iterable[str], keys: Iterable[str]) -> None:
-    """Keep this process, and all that it starts, to the folders `own`; `keys` are files that it may read.
+    """Confine this process and all its children to the folders `own`; `keys` are files that it may read.
 
     Raises NoWallsError, OSError.
     """
@@ -66,12 +66,12 @@ def confine(own: Iterable[str], keys: Iterable[str]) -> None:
 
 
 def existing(paths: Iterable[str]) -> list[str]:
-    """Return those of the paths that are there."""
+    """Return the paths that exist."""
     return [path for path in paths if os.path.exists(path)]  # noqa: PTH110
 
 
 def require() -> None:
-    """Raise NoWallsError where the kernel or the processor has not what is needed."""
+    """Raise NoWallsError if the kernel or the processor lacks what is needed."""
     if os.uname().machine not in MACHINES or not version():
         raise NoWallsError("Landlock: not known to this kernel")
     if library.prctl(SET_SECCOMP, FILTER, None, 0, 0) == 0 or ctypes.get_errno() != BAD_ADDRESS:
@@ -79,14 +79,14 @@ def require() -> None:
 
 
 def filtered(machine: str) -> bytes:
-    """Return the filter of system calls for a machine."""
+    """Return the seccomp BPF program for a machine."""
     itself, socket, refused = MACHINES[machine]
     checks = [(EQUAL, socket), *((EQUAL, each) for each in refused)]
     if machine == "x86_64":
         checks.append((AT_LEAST, X32))
     lines = [(LOAD, 0, 0, MACHINE), (EQUAL, 1, 0, itself), (RETURN, 0, 0, KILL), (LOAD, 0, 0, NUMBER)]
     for place, (how, number) in enumerate(checks):
-        left = len(checks) - place - 1  # the end of the list is ALLOW, then the look at sockets, then the refusal
+        left = len(checks) - place - 1  # the list ends with ALLOW, then the socket check, then the refusal
         lines.append((how, left + (1 if place == 0 else 3), 0, number))
     lines += [
         (RETURN, 0, 0, ALLOW),

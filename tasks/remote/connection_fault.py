@@ -1,4 +1,4 @@
-"""What a person is told of a connection that could not be made: what happened, and what to do."""
+"""Errors for connections that could not be made: what happened, and what to do."""
 
 import socket
 from typing import NoReturn
@@ -20,7 +20,7 @@ def refuse(
     error: Exception,
     proxy: jump.Proxy | None,
 ) -> NoReturn:
-    """Raise what a person is told of a connection that could not be made."""
+    """Raise the error for a connection that could not be made."""
     place = where(target.host, known.port)
     if proxy is not None:
         said = "" if isinstance(error, HostKeyError | LoginError) else proxy.last_words()
@@ -35,7 +35,7 @@ def refuse(
 
 
 def way_fault(place: str, known: Settings, said: str) -> HostError:
-    """Return what is told of a jump host or a proxy that did not connect the host."""
+    """Return the error for a jump host or proxy that did not connect to the host."""
     if not known.jump:
         return HostError(f"{place}: its ProxyCommand failed: {said or 'without a word'}", known.command, transient=True)
     hops = " and ".join(hop.host for hop in known.jump)
@@ -49,7 +49,7 @@ def way_fault(place: str, known: Settings, said: str) -> HostError:
 
 
 def login_fault(place: str, target: SshTarget, known: Settings, error: LoginError) -> HostError:
-    """Return what a person is told of a refused login: as whom, by what, and the line that lets them in."""
+    """Return the error for a refused login: the account, the keys tried, and the line that would admit one of them."""
     if target.password is not None:
         remedy = f"try it by hand: `ssh -p {known.port} {known.user}@{known.hostname}`"
         return LoginRefusedError(f"{place}: the login was refused for {known.user}: {error.reason}", remedy)
@@ -68,7 +68,7 @@ def login_fault(place: str, target: SshTarget, known: Settings, error: LoginErro
 
 
 def fault(place: str, advice: Advice, error: Exception) -> HostError:
-    """Return what is told of a connection that did not get as far as a key or a login."""
+    """Return the error for a connection that failed before the key exchange or the login."""
     if isinstance(error, socket.gaierror):
         return HostError(f"{place}: the name cannot be resolved: {error.strerror}", advice.unknown_name)
     if isinstance(error, ConnectionRefusedError):
@@ -84,6 +84,6 @@ def fault(place: str, advice: Advice, error: Exception) -> HostError:
 
 
 def _without_banner(error: Exception) -> bool:
-    """Whether the server hung up before it had said who it is (paramiko's Transport._check_banner)."""
+    """Return whether the server hung up before it sent its banner (paramiko's Transport._check_banner)."""
     said = "Error reading SSH protocol banner" in str(error)
     return said and isinstance(error.__context__, ConnectionError | EOFError)

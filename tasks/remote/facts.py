@@ -1,4 +1,4 @@
-"""What a host says of itself: its home, who it is among borg's clients; and, asked apart, the versions of its tools."""
+"""Facts about a host: home, clock, memory, its id among borg's clients; and, asked separately, its tools' versions."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from tasks import answers
 from tasks.remote.openssh import OpenSsh, answered, ask_text
 from tasks.remote.script import Script
 
-LONGEST = 1024  # characters of one word of a host's
+LONGEST = 1024  # characters of one value that a host reports
 
 _ASK = r"""
 say() { printf '%s=%s\n' "$1" "$2"; }
@@ -28,14 +28,14 @@ done
 """
 
 FACTS_SCRIPT = Script(f"{_ASK}{ask_text()}\n")
-TOOLS_SCRIPT = Script(_ASK_TOOLS)  # borg alone takes as long to tell its version as all of the facts together
+TOOLS_SCRIPT = Script(_ASK_TOOLS)  # separate: borg takes as long to print its version as all facts together
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A host's own words. Memory is in bytes, None when not told.
+    """What a host reports. Memory is in bytes, None if not reported.
 
-    `now` is its clock, in seconds of the epoch, and `ahead` by how many it is ahead of this machine's.
+    `now` is the host's clock, in seconds since the epoch; `ahead` is how many seconds it is ahead of this machine's.
     """
 
     home: str
@@ -46,21 +46,21 @@ class Facts:
     ssh: OpenSsh = field(default_factory=lambda: OpenSsh(None, frozenset()))
     now: int | None = None
     ahead: float | None = None
-    home_closed: bool = False  # the login may not write in its own home, where borg keeps what it knows
+    home_closed: bool = False  # the login cannot write in its own home, where borg keeps its cache and security data
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The versions of a host's tools; a tool that is not there has None."""
+    """The versions of a host's tools; None for a tool that is not installed."""
 
     borg: str | None
     python3: str | None
     rclone: str | None = None
-    borg_said: str = ""  # its first line, printable, where that is no version: a borg that does not start
+    borg_said: str = ""  # its first line, printable, if that is not a version: a borg that does not start
 
 
 def parse_facts(text: str) -> Facts:
-    """Return the facts in the script's output."""
+    """Return the facts parsed from the script's output."""
     said = _said(text)
     home = said.get("home", "")
     return Facts(
@@ -76,7 +76,7 @@ def parse_facts(text: str) -> Facts:
 
 
 def parse_tools(text: str) -> Tools:
-    """Return the versions in the script's output."""
+    """Return the versions parsed from the script's output."""
     said = _said(text)
     borg = _version(said, "borg") if said.get("borg", "").startswith("borg") else None
     return Tools(
@@ -88,8 +88,8 @@ def parse_tools(text: str) -> Tools:
 
 
 def apart(clock: float, before: float, after: float) -> float:
-    """Return by how many seconds a clock that was read between two moments of ours is ahead; 0 if it may be right."""
-    if before - 1 <= clock <= after + 1:  # clocks are told in whole seconds
+    """Return the seconds a clock read between two times of ours is ahead; 0 if it may be right."""
+    if before - 1 <= clock <= after + 1:  # clocks are reported in whole seconds
         return 0.0
     return clock - (before + after) / 2
 
@@ -99,7 +99,7 @@ def _said(text: str) -> dict[str, str]:
 
 
 def _bytes(text: str) -> int | None:
-    """Return a number of bytes, which awk may write as 1.6e+10."""
+    """Return a number of bytes; awk may print it as 1.6e+10."""
     try:
         number = float(text)
     except ValueError:
@@ -113,10 +113,10 @@ def _version(said: dict[str, str], key: str) -> str | None:
 
 
 def _machine(said: dict[str, str]) -> str:
-    """Return a name that no other running machine or container has, for BORG_HOST_ID.
+    """Return a name unique to this running machine or container, for BORG_HOST_ID.
 
-    borg removes the lock of a dead process when the lock's host id is its own. Two PID namespaces with one id would
-    break each other's live locks (tried, borg 1.2.4 and 1.4.5), so the namespace is part of the name.
+    borg removes a dead process's lock if the lock's host id is its own. Two PID namespaces that share an id would break
+    each other's live locks (tried, borg 1.2.4 and 1.4.5), so the namespace is part of the name.
     """
     parts = (said.get("hostname", ""), said.get("machine", ""), said.get("processes", ""))
     return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts if part)

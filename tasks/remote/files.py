@@ -1,4 +1,4 @@
-"""Files of a host, over SFTP or on this machine: the few things that records, keys and marks need."""
+"""Files on a host, over SFTP or on this machine: the few operations that records, keys and marks need."""
 
 import errno
 import os
@@ -16,14 +16,14 @@ import paramiko
 from tasks.errors import AppError
 from tasks.remote import pipelined
 
-ANSWER = 60.0  # seconds in which a server must answer
-UNFINISHED = ".part"  # ends the name of a file that is being written
-PASSING = (EOFError, TimeoutError, ConnectionError, paramiko.SSHException)  # what becomes of a lost connection
+ANSWER = 60.0  # seconds within which a server must answer
+UNFINISHED = ".part"  # suffix of the name of a file that is still being written
+PASSING = (EOFError, TimeoutError, ConnectionError, paramiko.SSHException)  # raised by a lost connection
 Result = TypeVar("Result")
 
 
 class FilesError(AppError):
-    """A file of a host could not be read or written. `missing` tells that it is not there."""
+    """A file on a host could not be read or written. `missing` is True if it does not exist."""
 
     def __init__(self, what: str, *, missing: bool = False, transient: bool = False) -> None:
         super().__init__(what, transient=transient)
@@ -31,13 +31,13 @@ class FilesError(AppError):
 
 
 class Files(Protocol):
-    """Paths are the host's; relative ones start in the account's home. Everything raises FilesError.
+    """Paths are the host's; relative ones start in the account's home. Every method raises FilesError.
 
-    `write_new` writes a file whole or not at all, and never over one that is there; a write that was cut off leaves a
-    file whose name ends in `UNFINISHED`. `read_each` and `names_each` return for each path what `read` and `names`
-    return, or the fault of this path; over a network they take few round trips however many paths there are. `clock`
-    returns when a file was last written by the clock of whoever keeps it, in seconds of the epoch; None where that is
-    this machine's own clock, or is not told.
+    `write_new` writes a file completely or not at all, and never replaces an existing one; an interrupted write leaves
+    a file whose name ends in `UNFINISHED`. `read_each` and `names_each` return, for each path, what `read` and `names`
+    return, or that path's FilesError; over a network they take few round trips however many paths there are. `clock`
+    returns a file's modification time by the clock of the machine that stores it, in seconds since the epoch; None if
+    that is this machine's own clock, or if the server does not report it.
     """
 
     def read(self, path: str, most: int | None = None) -> bytes: ...
@@ -54,7 +54,7 @@ class Files(Protocol):
 
 
 class SftpFiles:
-    """Files behind an SFTP session, one request after another: two threads would wait for each other's answers."""
+    """Files over an SFTP session, one request at a time: two threads would wait for each other's replies."""
 
     def __init__(self, sftp: paramiko.SFTPClient, host: str) -> None:
         self._sftp = sftp
@@ -65,16 +65,16 @@ class SftpFiles:
         channel.settimeout(ANSWER)
 
     def read(self, path: str, most: int | None = None) -> bytes:
-        """Return a file's bytes, the first `most` of them when given."""
+        """Return a file's bytes, at most the first `most` of them if given."""
         with self._told("read", path), self._sftp.open(path, "rb") as file:
             return file.read(most)
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
-        """Return each file's bytes, or its fault."""
+        """Return each file's bytes, or its FilesError."""
         return self._each("read", pipelined.content, paths)
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
-        """Return the sorted names in each directory, or its fault."""
+        """Return the sorted names in each directory, or its FilesError."""
         return self._each("list", pipelined.listing, paths)
 
     def _each(
@@ -87,7 +87,7 @@ class SftpFiles:
             with self._turn:
                 found = pipelined.read_all(channel, steps, wanted)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            channel.close()  # answers that nobody waits for would be taken for those to the next questions
+            channel.close()  # replies still on their way would be taken for replies to the next requests
             raise _fault(self._host, verb, f"{len(wanted)} files", error, transient=True) from error
         return {
             path: _fault(self._host, verb, path, got) if isinstance(got, OSError) else got
@@ -101,21 +101,21 @@ class SftpFiles:
         return channel is None or channel.closed
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file that must not exist yet, whole or not at all."""
+        """Write a new file, completely or not at all. Fails if it exists."""
         fresh = _unfinished(path)
         with self._told("write", path):
             try:
                 with self._sftp.open(fresh, "wxb") as file:
                     file.write(data)
                 self._sftp.chmod(fresh, mode)
-                self._sftp.rename(fresh, path)  # never over another: SFTP version 3, `SSH_FXP_RENAME`
-            except OSError:  # a full disk; nothing can be removed over a lost connection
+                self._sftp.rename(fresh, path)  # never replaces a file: SFTP version 3, `SSH_FXP_RENAME`
+            except OSError:  # a full disk; over a lost connection nothing can be removed
                 with suppress(OSError, EOFError, paramiko.SSHException):
                     self._sftp.remove(fresh)
                 raise
 
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file whole or not at all, over an older one of that name."""
+        """Write a file completely or not at all, replacing an older one of that name."""
         fresh = path + ".new"
         with self._told("write", path):
             with self._sftp.open(fresh, "wb") as file:
@@ -129,7 +129,7 @@ class SftpFiles:
             return sorted(self._sftp.listdir(path))
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is something of that name."""
+        """Return whether the path exists."""
         try:
             with self._told("look at", path):
                 self._sftp.stat(path)
@@ -140,17 +140,17 @@ class SftpFiles:
         return True
 
     def clock(self, path: str) -> float | None:
-        """Return when a file was last written, by the server's clock."""
+        """Return a file's modification time, by the server's clock."""
         with self._told("look at", path):
             return self._sftp.stat(path).st_mtime
 
     def rename(self, path: str, new: str) -> None:
-        """Give a file or a directory a name that nothing has yet, on the same file system."""
+        """Rename a file or directory to a name that does not exist yet, on the same file system."""
         with self._told("move", path):
             self._sftp.rename(path, new)
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
-        """Make a directory and those above it, where they are missing."""
+        """Make a directory and its missing parents."""
         for part in _ancestry(path):
             if not self.exists(part):
                 with self._told("make", part):
@@ -178,20 +178,20 @@ class LocalFiles:
     """Files of this machine."""
 
     def read(self, path: str, most: int | None = None) -> bytes:
-        """Return a file's bytes, the first `most` of them when given."""
+        """Return a file's bytes, at most the first `most` of them if given."""
         with self._told("read", path), Path(path).open("rb") as file:
             return file.read(-1 if most is None else most)
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
-        """Return each file's bytes, or its fault."""
+        """Return each file's bytes, or its FilesError."""
         return {path: _or_fault(self.read, path) for path in paths}
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
-        """Return the sorted names in each directory, or its fault."""
+        """Return the sorted names in each directory, or its FilesError."""
         return {path: _or_fault(self.names, path) for path in paths}
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file that must not exist yet, whole or not at all."""
+        """Write a new file, completely or not at all. Fails if it exists."""
         fresh = Path(_unfinished(path))
         with self._told("write", path):
             try:
@@ -205,7 +205,7 @@ class LocalFiles:
                 fresh.unlink(missing_ok=True)
 
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file whole or not at all, over an older one of that name."""
+        """Write a file completely or not at all, replacing an older one of that name."""
         fresh = Path(path + ".new")
         with self._told("write", path):
             fresh.touch(mode)
@@ -218,23 +218,23 @@ class LocalFiles:
             return sorted(entry.name for entry in Path(path).iterdir())
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is something of that name."""
+        """Return whether the path exists."""
         with self._told("look at", path):
             return Path(path).exists()
 
     def clock(self, path: str) -> float | None:  # noqa: ARG002
-        """Return None: it is this machine's own clock."""
+        """Return None: local files carry this machine's own clock."""
         return None
 
     def rename(self, path: str, new: str) -> None:
-        """Give a file or a directory a name that nothing has yet, on the same file system."""
+        """Rename a file or directory to a name that does not exist yet, on the same file system."""
         with self._told("move", path):
             if Path(new).exists():
                 raise FileExistsError(errno.EEXIST, f"{new} is there already")
             Path(path).rename(new)
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
-        """Make a directory and those above it, where they are missing."""
+        """Make a directory and its missing parents."""
         with self._told("make", path):
             Path(path).mkdir(mode, parents=True, exist_ok=True)
 

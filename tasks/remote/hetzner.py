@@ -1,4 +1,4 @@
-"""Hetzner's API, reached with the operator's token, and its refusals in a person's words."""
+"""Hetzner's API, used with the operator's token, and its errors in plain words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,23 +26,22 @@ REMEDIES = {
 
 
 def client(token: Secret, endpoint: str) -> Client:
-    """Return the library's client for the API at `endpoint`, CONSOLE or a test's own.
+    """Return the hcloud client for the API at `endpoint`: CONSOLE, or a test server.
 
-    The library asks for the end of an action at the cloud's address, whatever began it (hcloud 2.27): a test's API must
-    be asked for that as well.
+    hcloud 2.27 polls actions at the cloud's address, whichever API started them, so that address is set too.
     """
     cloud = CLOUD if endpoint == CONSOLE else endpoint
     return Client(token.reveal(), cloud, api_endpoint_hetzner=endpoint, application_name="cloudbackup", timeout=TIMEOUT)
 
 
 def unknown_password() -> str:
-    """Return a password that the API insists on and nobody keeps: keys log in, and the Console can set another."""
+    """Return a random password, which the API requires and nobody keeps: logins use keys; the Console can reset it."""
     return generate().reveal()
 
 
 @contextmanager
 def told(where: str) -> Iterator[None]:
-    """Turn what the library raises in the block into an AppError that says what to do. `where` names the storage."""
+    """Turn what hcloud raises in the block into an AppError with a remedy. `where` names the storage."""
     try:
         yield
     except APIException as error:
@@ -58,6 +57,6 @@ def told(where: str) -> Iterator[None]:
         raise AppError(f"{where}: Hetzner's API cannot be reached: {reason}", "look at the network") from error
     except HCloudException as error:
         raise AppError(f"{where}: Hetzner's API: {error}") from error
-    except (TypeError, KeyError, ValueError, AttributeError) as error:  # the library trusts what it is sent
+    except (TypeError, KeyError, ValueError, AttributeError) as error:  # hcloud does not validate what it receives
         what = f"{where}: Hetzner's API gave an answer of an unknown form: {type(error).__name__}"
         raise AppError(what, "try again later; when it stays so, a newer version of cloudbackup may know it") from error

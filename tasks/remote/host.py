@@ -1,4 +1,4 @@
-"""Hosts: where commands run. An SSH target or this machine, by the same code."""
+"""Hosts: where commands run. An SSH target or this machine, behind one interface."""
 
 import threading
 import time
@@ -16,9 +16,9 @@ from tasks.remote.script import BASH, Script, Words, render
 
 
 class Host(ABC):
-    """One place where commands run, for the time of one run of the tool.
+    """A place where commands run, for the duration of one run of the tool.
 
-    `cancelled`, once set, ends whatever runs there.
+    Setting `cancelled` ends everything that runs there.
     """
 
     def __init__(self, name: str, cancelled: threading.Event | None = None) -> None:
@@ -37,7 +37,7 @@ class Host(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the host."""
+        """Close its connections."""
 
     def start(self, script: Script, on_stderr: OnLine | None = None, most: int = MOST) -> Running:
         """Start `script` and return at once. Raises HostError."""
@@ -52,14 +52,14 @@ class Host(ABC):
     ) -> Output:
         """Run `script` and return its output, whatever its exit code.
 
-        `timeout` is in seconds; `on_stderr` gets each line of standard error as it comes; `most` are the bytes that it
-        may write to one stream.
+        `timeout` is in seconds; `on_stderr` gets each line of standard error as it arrives; `most` is the limit, in
+        bytes, of what the script may write to one stream.
         Raises HostError, ScriptTimeoutError, InterruptedRunError.
         """
         return self.start(script, on_stderr, most).wait(timeout, script.grace, self.cancelled)
 
     def command(self, words: Words, data: bytes = b"", timeout: float | None = 60) -> Output:
-        """Run one plain command, for servers whose restricted shell knows no scripts; `data` is its standard input.
+        """Run one plain command, for servers whose restricted shell runs no scripts; `data` is its standard input.
 
         Raises HostError, ScriptTimeoutError, InterruptedRunError.
         """
@@ -75,7 +75,7 @@ class Host(ABC):
 
     @contextmanager
     def started(self, script: Script, on_stderr: OnLine | None = None) -> Iterator[Running]:
-        """Run `script` beside the block, and end it with the block."""
+        """Run `script` in parallel with the block, and end it when the block ends."""
         running = self.start(script, on_stderr)
         try:
             yield running
@@ -83,7 +83,7 @@ class Host(ABC):
             running.end()
 
     def facts(self) -> Facts:
-        """Return what the host says of itself; asked once. Raises HostError."""
+        """Return the host's facts, asked once. Raises HostError."""
         with self._facts_lock:
             if self._facts is None:
                 began = time.time()
@@ -114,4 +114,4 @@ class LocalHost(Host):
         return LocalFiles()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""

@@ -9,11 +9,11 @@ import paramiko
 
 from tasks.remote.known_hosts import AUTHORITY, REVOKED, Known
 
-SUFFIX = "-cert-v01@openssh.com"  # of the type's name
-OF_A_HOST = 2  # the type of certificate; 1 is a person's
-MOST_NAMES = 256  # OpenSSH takes no more (SSHKEY_CERT_MAX_PRINCIPALS)
-MOST = 1 << 16  # bytes of one
-# How many fields of a key's own numbers stand in it, by the key's type.
+SUFFIX = "-cert-v01@openssh.com"  # of the key type's name
+OF_A_HOST = 2  # SSH2_CERT_TYPE_HOST; 1 is a user certificate
+MOST_NAMES = 256  # OpenSSH accepts no more (SSHKEY_CERT_MAX_PRINCIPALS)
+MOST = 1 << 16  # bytes of one certificate
+# # Number of fields that hold the public key itself, by key type.
 NUMBERS = {
     "ssh-ed25519": 1,
     "ssh-rsa": 2,
@@ -21,17 +21,17 @@ NUMBERS = {
     "ecdsa-sha2-nistp384": 2,
     "ecdsa-sha2-nistp521": 2,
 }
-# By which an authority may have signed: as ssh, not by SHA-1 (ssh_config(5), CASignatureAlgorithms).
+# # Accepted CA signature types: as ssh, none with SHA-1 (ssh_config(5), CASignatureAlgorithms).
 SIGNED_BY = frozenset((*(set(NUMBERS) - {"ssh-rsa"}), "rsa-sha2-256", "rsa-sha2-512"))
 
 
 class CertificateError(ValueError):
-    """A certificate is not one that makes a server trusted; the text says why."""
+    """A certificate does not make a server trusted; the text says why."""
 
 
 @dataclass(frozen=True)
 class HostCertificate:
-    """What it says: `names` of servers (none: all), times in seconds since 1970, the authority's key and signature."""
+    """Its fields: `names` of servers (none: all), times in seconds since 1970, the authority's key and signature."""
 
     kind: int
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class HostCertificate:
     def require(self, lines: Iterable[Known], name: str, known_as: str, now: float) -> None:
         """Raise CertificateError unless it makes the server trusted now.
 
-        `name` is the server's own, `known_as` how known_hosts writes it, with a port that is not 22.
+        `name` is the server's own name; `known_as` is how known_hosts writes it, with the port if that is not 22.
         """
         its = [line for line in lines if line.is_for(known_as)]
         if any(line.marker == REVOKED and line.blob == self.authority for line in its):
@@ -56,7 +56,7 @@ class HostCertificate:
             raise CertificateError("its signature is not the authority's")
         if self.kind != OF_A_HOST:
             raise CertificateError("it is a person's, not a host's")
-        if self.names and name.lower() not in self.names:  # OpenSSH 9.2 takes no patterns here
+        if self.names and name.lower() not in self.names:  # OpenSSH 9.2 accepts no patterns here
             raise CertificateError(f"it is for {', '.join(self.names)[:200]}")
         if not self.since <= now < self.until:
             raise CertificateError("it has expired" if now >= self.until else "it is not valid yet")
@@ -64,7 +64,7 @@ class HostCertificate:
             raise CertificateError("it has options that are not known here")
 
     def _is_signed(self) -> bool:
-        with suppress(Exception):  # whatever bytes that are no key and no signature raise
+        with suppress(Exception):  # malformed keys and signatures raise exceptions of many types
             fields = _Fields(self.signature)
             algorithm = fields.text().decode()
             fields.text()
@@ -76,7 +76,7 @@ class HostCertificate:
 
 
 def read(blob: bytes) -> HostCertificate:
-    """Return what a certificate says. Raises CertificateError."""
+    """Return the parsed certificate. Raises CertificateError."""
     if len(blob) > MOST:
         raise CertificateError("it is too long")
     fields = _Fields(blob)
@@ -107,7 +107,7 @@ def read(blob: bytes) -> HostCertificate:
 
 
 def judge(lines: Iterable[Known], name: str, known_as: str, blob: bytes) -> str:
-    """Return why a certificate does not make the server `name` trusted, empty when it does."""
+    """Return why a certificate does not make the server `name` trusted; empty if it does."""
     try:
         read(blob).require(lines, name, known_as, time.time())
     except CertificateError as error:
@@ -116,7 +116,7 @@ def judge(lines: Iterable[Known], name: str, known_as: str, blob: bytes) -> str:
 
 
 class _Fields:
-    """Reads one field after the other."""
+    """Reads one field after another."""
 
     def __init__(self, rest: bytes) -> None:
         self.rest = rest
@@ -129,5 +129,5 @@ class _Fields:
         return found
 
     def text(self) -> bytes:
-        """Return the next field, whose length stands before it. Raises CertificateError."""
+        """Return the next field, which is preceded by its length. Raises CertificateError."""
         return self.take(int.from_bytes(self.take(4), "big"))

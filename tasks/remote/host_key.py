@@ -1,4 +1,4 @@
-"""Which key a server may show: the pinned one alone, or what known_hosts has, its authorities included."""
+"""Which host keys are accepted: only the pinned one, or those in known_hosts, including its certificate authorities."""
 
 import shlex
 import socket
@@ -14,17 +14,17 @@ from tasks.remote.running import HostError
 from tasks.remote.ssh_settings import Settings
 from tasks.remote.ssh_target import SshTarget, known_as
 
-OFFERED = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # under which names a server shows a key of this type
+OFFERED = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # signature algorithms offered for a key of this type
 UNCERTIFIED = "it shows a key without one"
 COMPARE = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host prints the right fingerprint"
 
 
 class UnknownHostKeyError(HostError):
-    """A host shows a key that neither the inventory nor known_hosts has."""
+    """A host presents a key that is neither in the inventory nor in known_hosts."""
 
 
 class HostKeyError(paramiko.SSHException):
-    """The key that a server shows is not to be trusted; `verdict` says why, and `reason` why its certificate is not."""
+    """The server's key is not trusted; `verdict` says why, and `reason` why its certificate is not."""
 
     def __init__(self, verdict: Verdict, reason: str = "") -> None:
         super().__init__(verdict)
@@ -34,7 +34,7 @@ class HostKeyError(paramiko.SSHException):
 
 @dataclass(frozen=True)
 class HostKeys:
-    """What is known of one server's keys: `lines` as of known_hosts, its own `name`, and how known_hosts writes it."""
+    """The accepted keys of a server: `lines` as in known_hosts, its `name`, and the name as known_hosts writes it."""
 
     lines: Sequence[Known]
     name: str
@@ -42,11 +42,11 @@ class HostKeys:
 
     @property
     def authorities(self) -> bool:
-        """Whether a certificate can make the server trusted."""
+        """Return whether a certificate can make the server trusted."""
         return any(line.marker == AUTHORITY and line.is_for(self.known_as) for line in self.lines)
 
     def transport(self, plug: socket.socket, **options: object) -> paramiko.Transport:
-        """Return a transport that asks the server for a key of a type that is known, as ssh does."""
+        """Return a transport that negotiates a host key type that is known, as ssh does."""
         its = [line for line in self.lines if not line.marker and line.is_for(self.known_as)]
         kinds = {kind for line in its for kind in OFFERED.get(line.kind, (line.kind,))}
         transport = (_Certified if self.authorities else paramiko.Transport)(plug, **options)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ class HostKeys:
         return transport
 
     def require(self, key: paramiko.PKey) -> None:
-        """Raise HostKeyError for a key that is not to be trusted: a certificate counts, and what it certifies."""
+        """Raise HostKeyError unless the key is known, or certified by a known authority and not revoked."""
         verdict = known_hosts.judge(self.lines, self.known_as, key.get_name(), key.asbytes())
         if verdict == "right":
             return
@@ -71,7 +71,7 @@ class HostKeys:
 
 
 def of_target(target: SshTarget, known: Settings) -> HostKeys:
-    """Return the keys that a target may show: the pinned one alone, or those of known_hosts. Raises HostError."""
+    """Return the keys that a target may present: only the pinned one, or those in known_hosts. Raises HostError."""
     name = known.alias or known.hostname
     if target.host_key is None:
         return HostKeys(known_hosts.read(known.known_hosts), name, known_as(known))
@@ -82,27 +82,27 @@ def of_target(target: SshTarget, known: Settings) -> HostKeys:
 
 
 class _Certified(paramiko.Transport):
-    """Asks for a certificate before any key without one."""
+    """Prefers certificates to plain keys."""
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
-        """Return the kinds of keys, the best first."""
+        """Return the key types, best first."""
         return tuple(sorted(super().preferred_keys, key=lambda kind: not kind.endswith(host_certificate.SUFFIX)))
 
 
 class Policy(paramiko.MissingHostKeyPolicy):
-    """Accepts the keys that are known, and no other."""
+    """Accepts known keys only."""
 
     def __init__(self, known: HostKeys) -> None:
         self._known = known
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
-        """Judge a key; called for each connection, as paramiko itself is given no known keys."""
+        """Check a key. Called on every connection, since paramiko itself is given no known keys."""
         self._known.require(key)
 
 
 def host_key_fault(place: str, target: SshTarget, known: Settings, error: HostKeyError) -> HostError:
-    """Return what a person is told of a key that is not to be trusted."""
+    """Return the error for a key that is not trusted."""
     if error.reason:
         what = f"{place}: known_hosts trusts an authority for it, and its host certificate is not valid: {error.reason}"
         return UnknownHostKeyError(what, f"have its key signed again, or put host_key into the inventory; {COMPARE}")

@@ -1,4 +1,4 @@
-"""The time that an HTTP server tells with each of its answers (RFC 9110, 6.6.1), whoever asks."""
+"""The time in the `Date` header of an HTTP server's answer (RFC 9110, 6.6.1)."""
 
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -10,9 +10,9 @@ PATIENCE = 10.0  # seconds
 
 
 def http_date(url: str) -> float | None:
-    """Return the server's clock in seconds of the epoch; None where it does not answer, or tells no time.
+    """Return the server's clock in seconds since the epoch; None if it does not answer or sends no usable date.
 
-    It is asked without any credentials: what it refuses is dated too. An answer that was kept on the way tells no time.
+    The request carries no credentials: a refusal has a date too. An answer out of a cache is not used.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         return None
@@ -26,10 +26,10 @@ def http_date(url: str) -> float | None:
 
 
 def _headers(url: str) -> Message:
-    import urllib.request  # only where something is in a bucket
+    import urllib.request  # only needed if there is a bucket
 
     class Stay(urllib.request.HTTPRedirectHandler):
-        """Another server's time is another server's."""
+        """Follow no redirect: another server has another clock."""
 
         def redirect_request(self, *_: object) -> None:
             return None

@@ -1,7 +1,7 @@
-"""Through jump hosts and proxies: a socket to a host, made by the real ssh or by a person's own ProxyCommand.
+"""Jump hosts and proxies: a socket to a host, opened by the real ssh or by the user's own ProxyCommand.
 
-ssh's own ProxyJump starts a second ssh without the options of the first one. So each hop is an ssh of ours, which goes
-through the one before it: every hop's host key is checked, and none of them asks.
+ssh's own ProxyJump starts a second ssh without the first one's options. So each hop is an ssh started by us, connected
+through the previous hop: every hop's host key is checked, and none of them prompts.
 """
 
 import os
@@ -18,14 +18,14 @@ from tasks.remote.script import Words, quote
 from tasks.remote.ssh_settings import CONNECT_TIMEOUT, Hop, Settings, settings
 
 MOST_HOPS = 8
-ALIVE = ("ServerAliveInterval=15", "ServerAliveCountMax=4")  # a hop that hangs is given up like the host itself
-SAID = 4096  # bytes of a proxy's last words
+ALIVE = ("ServerAliveInterval=15", "ServerAliveCountMax=4")  # a hop that hangs is given up, like the host itself
+SAID = 4096  # bytes of a proxy's standard error that are read
 LINGER = 5.0  # seconds for a proxy to end
 Resolve = Callable[[str, int | None], Settings]
 
 
 def through(known: Settings, name: str, resolve: Resolve = settings) -> Words | None:
-    """Return the command whose two streams are a connection to the host; None where it is reached directly.
+    """Return the command whose standard input and output are a connection to the host; None if it is reached directly.
 
     Raises HostError.
     """
@@ -39,7 +39,7 @@ def through(known: Settings, name: str, resolve: Resolve = settings) -> Words | 
 def _hop_words(
     chain: Sequence[Hop], host: str, port: int, means: tuple[str, Resolve, OpenSsh], depth: int = 1
 ) -> Words:
-    """Return the ssh that goes through `chain` and connects `host` from its last hop."""
+    """Return the ssh command that goes through `chain` and connects to `host` from its last hop."""
     name, resolve, ssh = means
     if depth > MOST_HOPS:
         raise HostError(f"{name}: more than {MOST_HOPS} jump hosts one behind the other", "look at ProxyJump")
@@ -47,7 +47,7 @@ def _hop_words(
     its = resolve(f"{last.user}@{last.host}" if last.user else last.host, last.port or None)
     earlier = before or its.jump
     words = ["ssh", "-T"]
-    ours = (option for option in ssh.options() if not option.startswith("SessionType="))  # -W is a type of its own
+    ours = (option for option in ssh.options() if not option.startswith("SessionType="))  # -W sets its own
     for option in (*ours, *ALIVE, f"ConnectTimeout={CONNECT_TIMEOUT:.0f}"):
         words += ["-o", option]
     if earlier:
@@ -75,7 +75,7 @@ class Proxy:
             far.close()
 
     def last_words(self) -> str:
-        """Return the last line that the proxy wrote to standard error, once it has ended or said something."""
+        """Return the last line that the proxy wrote to standard error, once it has ended or written something."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(LINGER)
         size = os.fstat(self._said.fileno()).st_size
@@ -85,7 +85,7 @@ class Proxy:
         return (telling or lines or [""])[-1]
 
     def close(self) -> None:
-        """End it."""
+        """End the proxy."""
         self.plug.close()
         self._process.terminate()
         try:

@@ -1,7 +1,7 @@
-"""A connection that is there, and nobody answers: packets are dropped on the way, or what stands between hangs.
+"""Detects connections that are open but dead: packets are dropped on the way, or something in between hangs.
 
-TCP's own limits do not help where a jump host or a proxy still acknowledges what is sent. So the server is asked, and
-must answer: OpenSSH and all others do so for any global request, be it with a refusal (RFC 4254, section 4).
+TCP's own timeouts do not help if a jump host or proxy still acknowledges what is sent. So a global request is sent,
+which OpenSSH and all other servers must answer, if only with a failure (RFC 4254, section 4).
 """
 
 import threading
@@ -14,7 +14,7 @@ QUESTION = "keepalive@openssh.com"
 
 
 def end_when_silent(transport: paramiko.Transport, every: float, patience: float) -> None:
-    """Ask the server every so many seconds; close the connection when an answer takes longer than `patience`."""
+    """Send a request every `every` seconds; close the connection if a reply takes longer than `patience` seconds."""
     threading.Thread(target=_watch, args=(transport, every, patience), name="keepalive", daemon=True).start()
 
 
@@ -23,7 +23,7 @@ def _watch(transport: paramiko.Transport, every: float, patience: float) -> None
         overdue = threading.Timer(patience, transport.close)
         overdue.daemon = True
         overdue.start()
-        with suppress(paramiko.SSHException, OSError, EOFError):  # it is lost, which whoever uses it is told
+        with suppress(paramiko.SSHException, OSError, EOFError):  # the connection is lost; its users get the error
             transport.global_request(QUESTION)
         overdue.cancel()
         time.sleep(every)

@@ -1,6 +1,6 @@
-"""Files with encryption keys that an option file out of an archive names: a part of `walls`, with which it travels.
+"""Encryption key files that are named in an option file from an archive. Part of `walls`, which sends it to hosts.
 
-Of the standard library only, Python 3.8 and later.
+Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-UNSEEN = ("root", "home", "proc", "sys", "dev", "run")  # no key file is read from there
+UNSEEN = ("root", "home", "proc", "sys", "dev", "run")  # top-level folders from which no key file is read
 LARGEST_KEYS = 1 << 20
 KEYS = re.compile(rb"(\s*(#[^\n]*|\d+;[0-9A-Fa-f]{32,64})?[ \t\r]*(\n|$))+")  # id;key in hexadecimal on each line
 
 
 class DangerError(Exception):
-    """What is asked for is refused, with walls or without."""
+    """What was requested is refused, whether or not walls are available."""
 
 
 def key_files(file: Path) -> dict[str, bytes]:
-    """Return the files with encryption keys that an option file out of an archive names.
+    """Return the contents, by path, of the encryption key files that an option file from an archive names.
 
-    They are read with this program's rights, so each must look like what it is said to be: keys, or the one line in
-    which their passphrase stands, and nothing in a home. Raises DangerError.
+    They are read with this program's rights, so each must look like a key file, or like a file with the one line that
+    is its passphrase, and none may be in a home. Raises DangerError.
     """
     found: dict[str, bytes] = {}
     if not file.is_file() or file.is_symlink() or file.stat().st_size > 1 << 16:
@@ -35,7 +35,7 @@ def key_files(file: Path) -> dict[str, bytes]:
         if ".." in path.parts or len(path.parts) < 3 or path.parts[1] in UNSEEN or path.resolve().parts[1] in UNSEEN:
             raise DangerError(f"the archive wants the file {value[:200]!r} read as its encryption keys")
         if not path.is_file():
-            continue  # whoever needs it says so
+            continue  # the command that needs it reports that it is missing
         with path.open("rb") as opened:
             content = opened.read(LARGEST_KEYS)
         phrase = len(content.splitlines()) == 1 and len(content) <= 257

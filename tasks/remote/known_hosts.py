@@ -1,4 +1,4 @@
-"""known_hosts files, as ssh reads them: a line that cannot be read is passed over (sshd(8), SSH_KNOWN_HOSTS)."""
+"""known_hosts files, read as ssh does: unparsable lines are skipped (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ Verdict = Literal["right", "unknown", "changed", "revoked"]
 
 @dataclass(frozen=True)
 class Known:
-    """One line: its marker (empty, AUTHORITY or REVOKED), the names that it is for, the key's type and its bytes."""
+    """One line: its marker (empty, AUTHORITY or REVOKED), the names it applies to, the key's type and its bytes."""
 
     marker: str
     names: str
@@ -27,7 +27,7 @@ class Known:
     blob: bytes
 
     def is_for(self, name: str) -> bool:
-        """Tell whether the line is for a server of this name, as `known_name` writes it."""
+        """Return whether the line applies to a server of this name, as `known_name` writes it."""
         if self.names.startswith("|1|"):
             return _is_hash_of(self.names, name)
         patterns = self.names.lower().split(",")
@@ -44,12 +44,12 @@ def _is_hash_of(hashed: str, name: str) -> bool:
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Tell whether a name fits a pattern with `*` and `?`, which are all that ssh knows."""
+    """Return whether a name matches a pattern with `*` and `?`, the only wildcards that ssh has."""
     return re.match(translate(pattern.replace("[", "[[]")), name.lower()) is not None
 
 
 def read_line(line: str) -> Known | None:
-    """Return what one line says; None for a comment, an empty line, and whatever cannot be read."""
+    """Return the parsed line; None for a comment, an empty line, and anything that cannot be parsed."""
     words = line.split()
     marker = words.pop(0) if words and words[0] in (AUTHORITY, REVOKED) else ""
     if len(words) < 3 or words[0].startswith(("#", "@")):
@@ -63,7 +63,7 @@ def read_line(line: str) -> Known | None:
 
 
 def read(files: Iterable[Path]) -> list[Known]:
-    """Return what the files say, those that are there and regular; at most 16 MiB of each are read."""
+    """Return the lines of those files that exist and are regular; at most 16 MiB of each are read."""
     found: list[Known | None] = []
     for file in files:
         with suppress(OSError):
@@ -75,9 +75,9 @@ def read(files: Iterable[Path]) -> list[Known]:
 
 
 def judge(lines: Iterable[Known], name: str, kind: str, blob: bytes) -> Verdict:
-    """Return what known_hosts says of a key that the server `name` shows.
+    """Return the verdict of known_hosts on a key that the server `name` presents.
 
-    "changed" when the name has other keys, of whatever type: ssh would ask for one of those.
+    "changed" if the name has other keys, of whatever type: ssh would ask the server for one of those types.
     """
     its = [line for line in lines if line.is_for(name)]
     if any(line.marker == REVOKED and line.blob == blob for line in its):

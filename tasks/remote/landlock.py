@@ -1,9 +1,10 @@
-"""A wall of the kernel's (Landlock) around a program: it may write, and read, where it is allowed to and nowhere else.
+"""Landlock: restricts a program to the files that it is allowed to read and write.
 
-It needs no rights, holds for every program that is started behind it, and is there from Linux 5.19 on (Debian 12,
-Ubuntu 24.04, RHEL 9.4). Before that version, hard links between folders could not be allowed. See landlock(7).
+It needs no privileges, is inherited by every program started afterwards, and is available from Linux 5.19 on
+(Debian 12, Ubuntu 24.04, RHEL 9.4). Before that version, hard links between folders could not be allowed. See
+landlock(7).
 
-Travels to hosts as a part of programs: of the standard library only, Python 3.8 and later.
+Travels to hosts as a part of programs: standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ctypes
 
-OLDEST = 2  # version of the interface from which on hard links between folders can be allowed
-CREATE, ADD, RESTRICT = 444, 445, 446  # numbers of the system calls, on every processor
-NO_NEW_PRIVILEGES = 38  # of prctl
+OLDEST = 2  # ABI version from which on hard links between folders can be allowed
+CREATE, ADD, RESTRICT = 444, 445, 446  # system call numbers, the same on every processor
+NO_NEW_PRIVILEGES = 38  # prctl(2)
 WRITE_FILE, REFER, TRUNCATE = 1 << 1, 1 << 13, 1 << 14
-# to remove folders and files; to make devices, folders, files, FIFOs and links; sockets are ssh's own affair
+# # removing folders and files; making devices, folders, files, FIFOs and links; not sockets, which only ssh makes
 FOLDERS = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | REFER
 
 
@@ -27,14 +28,14 @@ EXECUTE, READ_FILE, READ_FOLDER = 1, 1 << 2, 1 << 3
 READ = READ_FILE | READ_FOLDER
 DEVICES = 1 << 6 | 1 << 11
 SOCKETS = 1 << 9
-IOCTL = 1 << 15  # from version 5 on
-OWN = READ | WRITE_FILE | FOLDERS & ~DEVICES | SOCKETS  # what a program may do in a folder of its own
-TCP = 3  # bind and connect, from version 4 on
-OTHERS = 3  # abstract sockets and signals of processes outside, from version 6 on
+IOCTL = 1 << 15  # from ABI version 5 on
+OWN = READ | WRITE_FILE | FOLDERS & ~DEVICES | SOCKETS  # what a program may do in its own folder
+TCP = 3  # bind and connect, from ABI version 4 on
+OTHERS = 3  # abstract sockets, and signals to processes outside, from ABI version 6 on
 
 
 def version() -> int:
-    """Return the version of Landlock that this kernel has, 0 for none that serves."""
+    """Return this kernel's Landlock ABI version, 0 if it is missing or too old."""
     try:
         found = int(_library().syscall(CREATE, None, 0, 1))
     except (ImportError, OSError, AttributeError):
@@ -43,16 +44,16 @@ def version() -> int:
 
 
 def enter(folders: list[str], files: list[str]) -> None:
-    """Let this process, and all that it starts, write in these folders and to these files alone. Raises OSError."""
+    """Restrict this process and its children to writing in these folders and to these files. Raises OSError."""
     rights = WRITE_FILE | FOLDERS | (TRUNCATE if version() >= 3 else 0)
     of_files = rights & (WRITE_FILE | TRUNCATE)
     _enter(struct.pack("=Q", rights), {**dict.fromkeys(folders, rights), **dict.fromkeys(files, of_files)})
 
 
 def enclose(allowed: dict[str, int]) -> None:
-    """Let this process, and all that it starts, do with files only what is allowed, by paths. Raises OSError.
+    """Restrict this process and its children to these file accesses, by path. Raises OSError.
 
-    There is no TCP for it, and no abstract socket or process outside of it, where the kernel knows of that.
+    Where the kernel supports it, TCP, abstract sockets and signals to processes outside are blocked as well.
     """
     known = version()
     rights = OWN | EXECUTE | DEVICES | (TRUNCATE if known >= 3 else 0) | (IOCTL if known >= 5 else 0)

@@ -1,4 +1,4 @@
-"""Logging in on a host, with the keys that ssh would offer, in its order; and a word on each that was offered."""
+"""Logging in to a host with the keys that ssh would offer, in its order, with a note on each key for the error."""
 
 import base64
 import os
@@ -17,15 +17,15 @@ from tasks.remote.running import HostError
 from tasks.remote.ssh_settings import Settings
 
 MAGIC = b"openssh-key-v1\0"
-MOST = 1 << 18  # bytes of a key file; the largest key takes some kB
+MOST = 1 << 18  # bytes of a key file; the largest keys take a few kB
 
 
 class LoginRefusedError(HostError):
-    """A host let nobody in with what was offered."""
+    """A host refused the login with everything that was offered."""
 
 
 class LoginError(paramiko.AuthenticationException):
-    """Raised inside a connection attempt. `tried` names each key, with what became of it where it was not offered."""
+    """Raised inside a connection attempt. `tried` names each key and, if it was not offered, why."""
 
     def __init__(self, tried: list[str], reason: str = "") -> None:
         super().__init__(reason)
@@ -57,7 +57,7 @@ class KeyLogin:
     known: Settings
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
-        """Log in by the first key that is taken. Raises LoginError, SSHException, EOFError."""
+        """Log in with the first key that is accepted. Raises LoginError, SSHException, EOFError."""
         tried: list[str] = []
         for name, key in offers(self.known):
             if isinstance(key, str):
@@ -79,14 +79,15 @@ class KeyLogin:
 
 
 def offers(known: Settings) -> Iterator[tuple[str, paramiko.PKey | str]]:
-    """Yield what to offer, each by its name: a key, or why that one cannot be used.
+    """Yield what to offer, as pairs of a name and either a key or the reason why it cannot be used.
 
-    As ssh does: keys of the agent that the settings name, its other keys, then files (ssh_config(5), IdentitiesOnly).
+    The order is ssh's: the agent's keys that the settings name, its other keys, then files (ssh_config(5),
+    IdentitiesOnly).
     """
     own = {file: public_blob(file) for file in known.identities if _there(file)}
     agent = agent_keys(known.agent)
     named = [key for key in agent if key.asbytes() in own.values()]
-    hidden = any(blob is None for blob in own.values())  # a file that does not say which key it is
+    hidden = any(blob is None for blob in own.values())  # a file whose public key cannot be read
     others = [key for key in agent if key not in named] if not known.identities_only or hidden else []
     for key in (*named, *others):
         name = f"{key.comment or key.get_name()} of the agent"
@@ -127,7 +128,7 @@ def _file_offers(known: Settings, file: Path) -> Iterator[tuple[str, paramiko.PK
 
 
 def _loaded(file: Path) -> paramiko.PKey:
-    """Return the key in a file, without a certificate."""
+    """Return the private key in a file, without a certificate."""
     if file.stat().st_size > MOST:
         raise ValueError(file)
     key = paramiko.PKey.from_path(file)
@@ -136,7 +137,7 @@ def _loaded(file: Path) -> paramiko.PKey:
 
 
 def _certified(known: Settings, load: Callable[[], paramiko.PKey], *more: Path) -> Iterator[paramiko.PKey]:
-    """Yield a key once with each certificate that is for it."""
+    """Yield the key once with each certificate that belongs to it."""
     for file in (*known.certificates, *more):
         with suppress(OSError, ValueError, paramiko.SSHException):
             key = load()
@@ -147,7 +148,7 @@ def _certified(known: Settings, load: Callable[[], paramiko.PKey], *more: Path) 
 
 
 def agent_keys(place: Path | None) -> tuple[AgentKey, ...]:
-    """Return the keys of the agent behind a socket; none where it does not answer."""
+    """Return the keys of the agent behind a socket; none if it does not answer."""
     if place is None:
         return ()
     with suppress(OSError, paramiko.SSHException):
@@ -156,7 +157,7 @@ def agent_keys(place: Path | None) -> tuple[AgentKey, ...]:
 
 
 class _Agent(AgentSSH):
-    """An agent behind a socket that is not the environment's."""
+    """An agent on a socket other than SSH_AUTH_SOCK's."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -167,7 +168,7 @@ class _Agent(AgentSSH):
 
 
 def public_blob(file: Path) -> bytes | None:
-    """Return the public half of the key in a file: of it, of the .pub beside it; None where neither says it."""
+    """Return the public key of a key file, from the file itself or the .pub beside it; None if neither has it."""
     for candidate in (file.with_name(file.name + ".pub"), file):
         line = public_line(candidate)
         if line is not None:
@@ -175,7 +176,7 @@ def public_blob(file: Path) -> bytes | None:
     with suppress(OSError, ValueError):
         lines = file.read_text(errors="replace")[:MOST].strip().splitlines()
         raw = base64.b64decode("".join(lines[1:-1]), validate=True)
-        if raw.startswith(MAGIC):  # PROTOCOL.key: the public half is not encrypted
+        if raw.startswith(MAGIC):  # PROTOCOL.key: the public key is not encrypted
             message = paramiko.Message(raw[len(MAGIC) :])
             for _ in range(3):
                 message.get_binary()
@@ -185,7 +186,7 @@ def public_blob(file: Path) -> bytes | None:
 
 
 def public_line(file: Path) -> bytes | None:
-    """Return the key in a file that holds a public key's line, else None."""
+    """Return the key in a file that holds a public key line, else None."""
     with suppress(OSError, ValueError):
         words = file.read_text(errors="replace")[:MOST].split(maxsplit=2)
         if len(words) > 1 and words[0].startswith(("ssh-", "ecdsa-", "sk-")):
@@ -194,7 +195,7 @@ def public_line(file: Path) -> bytes | None:
 
 
 def too_open(file: Path) -> bool:
-    """Tell whether ssh would refuse a private key's file: our own, with rights for others (OpenSSH sshkey_perm_ok)."""
+    """Return whether ssh would refuse the file: our own, with permissions for others (OpenSSH sshkey_perm_ok)."""
     with suppress(OSError):
         found = file.stat()
         return found.st_uid == os.getuid() and bool(found.st_mode & 0o077) and stat.S_ISREG(found.st_mode)
