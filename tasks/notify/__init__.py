@@ -1,1 +1,1 @@
-"""Who is told how a run ended, and of what."""
+"""Notifications of how a run ended: recipients and messages."""

@@ -1,4 +1,4 @@
-"""Telling those whom the inventory names. Nothing here raises: a run is what it is, whether anybody hears of it."""
+"""Sends messages to the recipients in the inventory. Nothing here raises: notifying must not change a run's outcome."""
 
 import sys
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from tasks.notify import send
 from tasks.remote.secret import resolve
 from tasks.terminal import one_line, printable
 
-LONGEST = 3500  # characters of a message: most services take so much
+LONGEST = 3500  # characters of a message, which most services accept
 
 
 @dataclass(frozen=True)
 class News:
     """How a task ended.
 
-    `whole` tells that all was done that belongs to it: a service that misses backups must not take the backup of one
-    app, or of one source, for that of all.
+    `whole` is True if everything was done: a service that watches for missed backups must not take the backup of one
+    app or one source for a complete one.
     """
 
     action: str
@@ -30,19 +30,19 @@ class News:
 
 @dataclass(frozen=True)
 class Circle:
-    """Those who are told of `what` (an app, or everything)."""
+    """The recipients for `what` (an app, or everything)."""
 
     what: str
     notifications: Sequence[Notification]
 
     def began(self, action: str) -> None:
-        """Tell those who measure time that a task begins."""
+        """Notify services that measure durations that a task begins."""
         for number, each in enumerate(self.notifications, 1):
             if each.ping and each.always and each.follows(action):
                 self._sent(each, number, "start", News(action, "", f"{action} begins", failed=False))
 
     def ended(self, news: News) -> None:
-        """Tell how a task ended."""
+        """Notify that a task ended."""
         for number, each in enumerate(self.notifications, 1):
             told = news.failed or (each.always and (news.whole or not each.ping))
             if told and each.follows(news.action):
@@ -58,7 +58,7 @@ class Circle:
                 send.message(address, one_line(news.title), printable(shortened(news.body)), failed=news.failed)
         except CloudbackupError as error:
             _say(f"{error.what.removeprefix(f'{purpose}: ')}", purpose)
-        except Exception as error:  # a fault of a library for one of a hundred services
+        except Exception as error:  # one of Apprise's hundred service plugins failed
             _say(f"{type(error).__name__}", purpose)
 
 
@@ -67,7 +67,7 @@ def _text(news: News) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a message's text, cut at the end of a line when it is too long for most services."""
+    """Return a message's text, cut at a line end if it is too long for most services."""
     if len(text) <= LONGEST:
         return text
     lines = text[:LONGEST].splitlines()[:-1]

@@ -1,4 +1,4 @@
-"""Sending notices: messages by Apprise, pings by HTTP. Addresses hold tokens, so no error shows one."""
+"""Sends messages by Apprise and pings by HTTP. Addresses contain tokens, so errors never show one."""
 
 import threading
 import time
@@ -8,23 +8,23 @@ import urllib.parse
 from tasks.errors import CloudbackupError
 from tasks.remote.secret import Secret
 
-PATIENCE = 10.0  # seconds for one try
+PATIENCE = 10.0  # seconds per attempt
 TRIES = 3
-PAUSE = 1.0  # seconds between two tries
-LONGEST = 10_000  # bytes of a ping's body: Healthchecks keeps no more in many places
-_TALK = threading.Lock()  # Apprise tells what went wrong by one log for the whole process
+PAUSE = 1.0  # seconds between two attempts
+LONGEST = 10_000  # bytes of a ping's body: most Healthchecks servers keep no more
+_TALK = threading.Lock()  # Apprise reports errors through one log for the whole process
 
 
 class NoticeError(CloudbackupError):
-    """A notice that did not get through."""
+    """A notification could not be delivered."""
 
 
 def ping(address: Secret, state: str, body: str) -> None:
-    """Post `body` to the address with `state` (`start`, `fail`, or nothing for success) behind its path.
+    """Post `body` to the address with `state` (`start`, `fail`, or empty for success) appended to its path.
 
-    A service that stumbles (no answer, 5xx, 429) is asked again. Raises NoticeError.
+    Retries if the service does not answer, or answers 5xx or 429. Raises NoticeError.
     """
-    tries = 1 if state == "start" else TRIES  # nothing waits for long before a backup
+    tries = 1 if state == "start" else TRIES  # a backup is not delayed for long by its start ping
     for number in range(1, tries + 1):
         fault = _posted(address, state, body)
         if fault is None:
@@ -36,8 +36,8 @@ def ping(address: Secret, state: str, body: str) -> None:
 
 
 def _posted(address: Secret, state: str, body: str) -> tuple[bool, str] | None:
-    """Return None, or whether asking again is in vain, and what went wrong."""
-    import urllib.request  # a backup without pings does not wait for it
+    """Return None on success, else whether retrying is useless, and what went wrong."""
+    import urllib.request  # imported here, so that a backup without pings does not load it
 
     try:
         parts = urllib.parse.urlsplit(address.reveal())
@@ -62,7 +62,7 @@ def _posted(address: Secret, state: str, body: str) -> tuple[bool, str] | None:
 
 
 def message(address: Secret, title: str, body: str, *, failed: bool) -> None:
-    """Send a message to an address of Apprise's. Raises NoticeError."""
+    """Send a message to an Apprise address. Raises NoticeError."""
     import apprise
 
     with _TALK, apprise.LogCapture(level=apprise.logging.WARNING) as log:  # type: ignore[no-untyped-call]
@@ -77,7 +77,7 @@ def message(address: Secret, title: str, body: str, *, failed: bool) -> None:
 
 
 def _cause(said: str, address: Secret) -> str:
-    """Return the last line of what Apprise said, without its time, unless the line holds a part of the address."""
+    """Return the last line that Apprise logged, without its time, unless it contains a part of the address."""
     line = (said.strip().splitlines() or ["the service did not take it"])[-1]
     text = line.rpartition(" - ")[2]
     parts = urllib.parse.urlsplit(address.reveal())

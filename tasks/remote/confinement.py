@@ -25,9 +25,9 @@ NUMBER, MACHINE, FIRST = 0, 4, 16  # offsets in struct seccomp_data: system call
 ALLOW, KILL, NOT_PERMITTED = 0x7FFF0000, 0x80000000, 0x00050001
 UNIX = 1  # AF_UNIX, the only socket family that is allowed
 X32 = 0x40000000  # first system call number of the x32 ABI on x86_64
-# # Numbers from asm/unistd_64.h and asm-generic/unistd.h. For each machine: its audit architecture, the number of
-# # socket(2), and the calls that are refused: other processes' memory, files and keys; mounts and namespaces; io_uring,
-# # which opens sockets by itself; files by handle; and truncate by name, which Landlock covers only from version 3 on.
+# Numbers from asm/unistd_64.h and asm-generic/unistd.h. For each machine: its audit architecture, the number of
+# socket(2), and the calls that are refused: other processes' memory, files and keys; mounts and namespaces; io_uring,
+# which opens sockets by itself; files by handle; and truncate by name, which Landlock covers only from version 3 on.
 MACHINES = {
     "x86_64": (0xC000003E, 41, (
         101, 310, 311, 312, 438, 248, 249, 250, 155, 161, 165, 166, 272, 308, 428, 429, 430, 442, 425, 304, 298, 321,

@@ -13,7 +13,7 @@ SUFFIX = "-cert-v01@openssh.com"  # of the key type's name
 OF_A_HOST = 2  # SSH2_CERT_TYPE_HOST; 1 is a user certificate
 MOST_NAMES = 256  # OpenSSH accepts no more (SSHKEY_CERT_MAX_PRINCIPALS)
 MOST = 1 << 16  # bytes of one certificate
-# # Number of fields that hold the public key itself, by key type.
+# Number of fields that hold the public key itself, by key type.
 NUMBERS = {
     "ssh-ed25519": 1,
     "ssh-rsa": 2,
@@ -21,7 +21,7 @@ NUMBERS = {
     "ecdsa-sha2-nistp384": 2,
     "ecdsa-sha2-nistp521": 2,
 }
-# # Accepted CA signature types: as ssh, none with SHA-1 (ssh_config(5), CASignatureAlgorithms).
+# Accepted CA signature types: as ssh, none with SHA-1 (ssh_config(5), CASignatureAlgorithms).
 SIGNED_BY = frozenset((*(set(NUMBERS) - {"ssh-rsa"}), "rsa-sha2-256", "rsa-sha2-512"))
 
 

@@ -20,7 +20,7 @@ OLDEST = 2  # ABI version from which on hard links between folders can be allowe
 CREATE, ADD, RESTRICT = 444, 445, 446  # system call numbers, the same on every processor
 NO_NEW_PRIVILEGES = 38  # prctl(2)
 WRITE_FILE, REFER, TRUNCATE = 1 << 1, 1 << 13, 1 << 14
-# # removing folders and files; making devices, folders, files, FIFOs and links; not sockets, which only ssh makes
+# removing folders and files; making devices, folders, files, FIFOs and links; not sockets, which only ssh makes
 FOLDERS = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | REFER
 
 

@@ -1,4 +1,4 @@
-"""New secrets: made here, and put where they are to be kept. What is there already is never written over."""
+"""New secrets: generated here and stored where the inventory says. An existing one is never overwritten."""
 
 import os
 import secrets
@@ -10,18 +10,18 @@ from pathlib import Path
 from tasks.errors import AppError, UsageError
 from tasks.remote.secret import COMMAND_TIMEOUT, Secret, answered
 
-BYTES = 32  # of randomness; 43 characters of A-Z a-z 0-9 - _, which every keyboard, shell and locale can give
+BYTES = 32  # random bytes; 43 characters of A-Z a-z 0-9 - _, which can be typed on any keyboard and in any locale
 
 
 def generate() -> Secret:
-    """Return a new passphrase, ASCII, without blanks and quotes."""
+    """Return a new passphrase: ASCII, without whitespace or quotes."""
     return Secret(secrets.token_urlsafe(BYTES))
 
 
 def keep_in_file(path: Path, secret: Secret) -> None:
-    """Write `secret` into a new file of mode 600, in a folder of mode 700 where that is new.
+    """Write `secret` to a new file of mode 600; its folder is created with mode 700 if missing.
 
-    Raises UsageError for a place under version control, AppError when it cannot be written or is there already.
+    Raises UsageError for a path under version control, AppError if the file cannot be written or already exists.
     """
     refuse_version_control(path)
     try:
@@ -36,7 +36,7 @@ def keep_in_file(path: Path, secret: Secret) -> None:
 
 
 def keep_by_command(words: Sequence[str], secret: Secret) -> None:
-    """Give `secret` to a command's standard input. Raises UsageError when the command fails."""
+    """Pass `secret` to a command on standard input. Raises UsageError if the command fails."""
     shown = shlex.join(words)
     try:
         done = answered(words, secret.reveal().encode() + b"\n")
@@ -50,7 +50,7 @@ def keep_by_command(words: Sequence[str], secret: Secret) -> None:
 
 
 def refuse_version_control(path: Path) -> None:
-    """Raise UsageError for a file that git would take into a repository: inside a work tree, and not ignored."""
+    """Raise UsageError for a file that git could commit: inside a work tree and not ignored."""
     above = next((folder for folder in path.absolute().parents if (folder / ".git").exists()), None)
     if above is None:
         return
@@ -63,7 +63,7 @@ def refuse_version_control(path: Path) -> None:
         if ignored.returncode == 0:
             return
     except OSError:
-        pass  # without git nothing says that it is ignored
+        pass  # without git, there is no way to see whether it is ignored
     raise UsageError(
         f"{path} is inside the git work tree {above}, and not ignored there: git must not get a secret",
         "choose another folder in cloudbackup.yml, or add it to .gitignore",

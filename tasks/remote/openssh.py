@@ -1,7 +1,8 @@
-"""The ssh program where we speak a protocol over it: our own options, which beat those of people's ssh_config.
+"""The ssh program as a transport for protocols: our options, which override those of the user's ssh_config.
 
-An option on the command line goes before every file (ssh_config(5)), and the first value counts. One that ssh does not
-know ends it; IgnoreUnknown would hide those of the person's own IgnoreUnknown, so ssh is asked which it knows.
+Options on the command line take precedence over every file (ssh_config(5)); the first value counts. ssh exits on an
+option that it does not know. IgnoreUnknown would override the user's own IgnoreUnknown, so ssh is asked beforehand
+which options it knows.
 """
 
 import re
@@ -12,12 +13,12 @@ from functools import lru_cache
 
 from tasks.remote.script import quote
 
-# What a `Host *` of people's may hold and a protocol does not survive, or that would open more than we need.
+# What a user's `Host *` may contain and a protocol does not survive, or what would grant more than we need.
 PLAIN = (
     "BatchMode=yes",
     "RequestTTY=no",
-    "LogLevel=ERROR",  # a banner is told at INFO, and would stand between borg's messages
-    "ControlMaster=no",  # a shared connection has the rights of the key that opened it
+    "LogLevel=ERROR",  # a banner is logged at INFO, and would appear among borg's messages
+    "ControlMaster=no",  # a shared connection has the permissions of the key that opened it
     "ControlPath=none",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
@@ -31,7 +32,7 @@ PLAIN = (
     "NoHostAuthenticationForLocalhost=no",
     "StrictHostKeyChecking=yes",
 )
-# As above, of later versions: RemoteCommand since 7.6, the others since 8.7.
+# The same, for later versions: RemoteCommand since 7.6, the others since 8.7.
 LATER = ("RemoteCommand=none", "SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no")
 KNOWN_HOSTS_COMMAND = "KnownHostsCommand=none"  # since 8.5
 ASKED = (*LATER, KNOWN_HOSTS_COMMAND)
@@ -41,18 +42,18 @@ ASK_TIMEOUT = 20.0  # seconds
 
 @dataclass(frozen=True)
 class OpenSsh:
-    """An ssh program: its version as it says it ("9.2p1"; None where there is none), and which of ASKED it knows."""
+    """An ssh program: its version as printed ("9.2p1"; None if ssh is missing), and which of ASKED it knows."""
 
     version: str | None
     knows: frozenset[str] = frozenset(ASKED)
 
     def options(self) -> tuple[str, ...]:
-        """Return our options, those that this ssh knows."""
+        """Return those of our options that this ssh knows."""
         return (*PLAIN, *(option for option in LATER if option in self.knows))
 
     @property
     def known_hosts_command(self) -> bool:
-        """Whether a program may say which host key is right, without a file."""
+        """Return whether a command can provide the host key, without a file (KnownHostsCommand)."""
         return KNOWN_HOSTS_COMMAND in self.knows
 
 
@@ -60,7 +61,7 @@ NEWEST = OpenSsh("9.2")
 
 
 def _taking(options: Sequence[str]) -> tuple[str, ...]:
-    """Return a command that succeeds where ssh knows these options. It reads no file and connects to nobody."""
+    """Return a command that succeeds if ssh knows these options. It reads no file and does not connect."""
     words = ["ssh", "-F", "/dev/null", "-G"]
     for option in options:
         words += ["-o", option]
@@ -68,9 +69,9 @@ def _taking(options: Sequence[str]) -> tuple[str, ...]:
 
 
 def ask_text() -> str:
-    """Return bash lines that print ssh's version and each option of ASKED that it knows, as `name=value`.
+    """Return bash lines that print ssh's version and, as `name=value`, each option of ASKED that it knows.
 
-    `say` is a bash function that prints a name and a value so.
+    `say` is a bash function that prints a name and a value in that form.
     """
     quiet = ">/dev/null 2>&1 </dev/null"
     each = [f"if {quote(_taking((option,)))} {quiet}; then say ssh_{number} yes; fi" for number, option in _numbered()]
@@ -92,7 +93,7 @@ def _numbered() -> list[tuple[int, str]]:
 
 
 def answered(said: Mapping[str, str]) -> OpenSsh:
-    """Return the ssh that the answer to `ask_text` describes."""
+    """Return the OpenSsh that the answer to `ask_text` describes."""
     found = re.search(r"OpenSSH_(\d{1,4}\.\d{1,4}\w{0,10})", said.get("ssh", ""))
     knows = frozenset(option for number, option in _numbered() if said.get(f"ssh_{number}") == "yes")
     return OpenSsh(found[1] if found else None, knows)
@@ -100,7 +101,7 @@ def answered(said: Mapping[str, str]) -> OpenSsh:
 
 @lru_cache(maxsize=1)
 def of_this_machine() -> OpenSsh:
-    """Return what the ssh of the operator's machine knows, asked once for a run."""
+    """Return this machine's OpenSsh, asked once per run."""
     if _answers(ASKED):
         return NEWEST
     return OpenSsh(None, frozenset(option for option in ASKED if _answers((option,))))

@@ -1,11 +1,11 @@
-"""What a script or command gave back."""
+"""The output of a script or command."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Output:
-    """Exit code, both streams as bytes, and the time it took in seconds."""
+    """Exit code, both streams as bytes, and the duration in seconds."""
 
     code: int
     stdout: bytes
@@ -14,12 +14,12 @@ class Output:
 
     @property
     def ok(self) -> bool:
-        """Tell whether it succeeded."""
+        """Return whether it succeeded."""
         return self.code == 0
 
     @property
     def text(self) -> str:
-        """Return standard output as text; bytes that are no UTF-8 show as replacement characters."""
+        """Return standard output as text; bytes that are not UTF-8 become replacement characters."""
         return self.stdout.decode(errors="replace")
 
     @property

@@ -1,8 +1,8 @@
-"""A root directory of its own for a command: a part of `walls`, with which it travels to a host.
+"""A root directory of its own for a command. Part of `walls`, which sends it to hosts.
 
-Found by experiment (Linux 6.18) and in mount_namespaces(7): mounts that came from a more privileged namespace can be
-bound with all below them only, and keep the flags that they had; the old root must be detached, or it can be reached.
-Of the standard library only, Python 3.8 and later.
+Found by experiment (Linux 6.18) and in mount_namespaces(7): mounts from a more privileged namespace can only be bound
+recursively, and keep their flags; the old root must be detached, or the command can reach it. Standard library only,
+Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ library = ctypes.CDLL(None, use_errno=True)
 
 
 class NoWallsError(Exception):
-    """The system does not allow the walls."""
+    """The system does not allow the isolation that `walls` needs."""
 
 
 def called(result: int, what: str) -> None:
-    """Raise NoWallsError when a system call failed."""
+    """Raise NoWallsError if a system call failed."""
     if result != 0:
         raise NoWallsError(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """Mount something, or change a mount. Raises NoWallsError."""
+    """Mount a file system or change a mount. Raises NoWallsError."""
     words = (os.fsencode(source), os.fsencode(target), kind.encode())
     called(library.mount(*words, ctypes.c_ulong(flags), data.encode()), f"mount {target}")
 
@@ -66,33 +66,33 @@ def mounts_below(target: str) -> list[str]:
 
 
 def show(source: str, target: str, flags: int) -> None:
-    """Show `source` of the old root at `target`, and restrict it and all mounts in it by `flags`."""
+    """Bind-mount `source` of the old root at `target`, and apply `flags` to it and all mounts below it."""
     mount(source, target, "", BIND | ALL_BELOW)
     for point in mounts_below(target):
         try:
             had = os.statvfs(point).f_flag
-        except OSError:  # another user's, such as FUSE: nothing can be read there
+        except OSError:  # another user's mount, such as FUSE: it cannot be read anyway
             continue
         locked = had & (READ_ONLY | NO_SETUID | NO_DEVICES | NO_PROGRAMS | 1024 | 2048) | (had & 4096) << 9
         mount("", point, "", AGAIN | BIND | locked | flags)
 
 
 def empty(target: str, options: str) -> None:
-    """Mount an empty directory in memory."""
+    """Mount an empty tmpfs."""
     mount("tmpfs", target, "tmpfs", NO_SETUID | NO_DEVICES, options)
 
 
 def make(path: str) -> None:
-    """Make a directory and those above it, which everybody may pass through."""
+    """Make a directory and its missing parents, all with search permission for everybody."""
     before = os.umask(0o022)
     os.makedirs(path, exist_ok=True)  # noqa: PTH103 (Path.mkdir gives those above it other modes)
     os.umask(before)
 
 
 def build(folder: str, also: list[str], keys: dict[str, bytes], user: pwd.struct_passwd | None) -> None:
-    """Make a root directory that holds what a command may see. Raises NoWallsError, OSError.
+    """Build a root directory with everything the command may see. Raises NoWallsError, OSError.
 
-    `folder`, which is the working directory, and `also` can be written; `keys` are files by their paths.
+    `folder`, the working directory, and `also` are writable; `keys` are the contents of files by their paths.
     """
     sources = {path: f"/old{os.path.realpath(path)}" for path in also}
     enter()
@@ -111,7 +111,7 @@ def build(folder: str, also: list[str], keys: dict[str, bytes], user: pwd.struct
 
 
 def enter() -> None:
-    """Make an empty root directory and go there; the old one is below it."""
+    """Make an empty root directory and enter it; the old root is mounted below it."""
     mount("", "/", "", ALL_BELOW | PRIVATE)
     base = next(path for path in (TEMPORARY, "/mnt", "/media", "/opt") if Path(path).is_dir())
     empty(base, "mode=755,size=16m")
@@ -123,7 +123,7 @@ def enter() -> None:
 
 
 def show_system() -> None:
-    """Show the programs and what they are configured by, read-only."""
+    """Mount the programs and their configuration, read-only."""
     for name in SYSTEM:
         source = Path("/old", name)
         if source.is_symlink():
@@ -136,7 +136,7 @@ def show_system() -> None:
 
 
 def show_one(name: str, flags: int) -> None:
-    """Show one file or directory of the old root, where it is there."""
+    """Mount one file or directory of the old root, if it exists."""
     source, target = Path("/old", name), Path("/", name)
     if source.is_dir():
         make(str(target))
@@ -149,26 +149,26 @@ def show_one(name: str, flags: int) -> None:
 
 
 def show_devices() -> None:
-    """Show the few devices that programs need, the processes of our own, and a place for small files."""
+    """Provide the few devices that programs need, a /proc of our own processes, and a /tmp."""
     for name in DEVICES:
         show_one(f"dev/{name}", NO_SETUID)
     make("/proc")
     make(TEMPORARY)
     empty(TEMPORARY, "mode=1777,size=64m")
     flags = ctypes.c_ulong(NO_SETUID | NO_DEVICES | NO_PROGRAMS)
-    if library.mount(b"proc", b"/proc", b"proc", flags, None) == 0:  # refused where a container hides parts of it
+    if library.mount(b"proc", b"/proc", b"proc", flags, None) == 0:  # refused if a container masks parts of /proc
         Path("/dev/fd").symlink_to("/proc/self/fd")
 
 
 def describe(user: pwd.struct_passwd | None) -> None:
-    """Name the one user that there is."""
+    """Write passwd and group files that contain only this user."""
     name, number = (user.pw_name, user.pw_uid) if user else ("operator", os.getuid())
     Path("/etc/passwd").write_text(f"{name}:x:{number}:{number}::/nonexistent:/bin/false\n")
     Path("/etc/group").write_text(f"{name}:x:{number}:\n")
 
 
 def put(path: str, content: bytes, user: pwd.struct_passwd | None) -> None:
-    """Put a copy of a file where the command finds it under the same name: in memory, for its user alone."""
+    """Copy a file to the same path in the new root, in memory, readable by its user only."""
     make("/keys")
     copy = Path("/keys", str(len(list(Path("/keys").iterdir()))))
     copy.write_bytes(content)

@@ -1,7 +1,7 @@
-"""Many small reads over one SFTP session, many requests under way at a time.
+"""Many small reads over one SFTP session, with many requests in flight.
 
-paramiko's own client waits for each answer, which at 20 ms a round trip makes 8 s of a hundred files. The protocol is
-version 3, as OpenSSH speaks it (draft-ietf-secsh-filexfer-02).
+paramiko's own client waits for each reply, so a hundred files take 8 s at a round trip of 20 ms. The protocol is
+version 3, as spoken by OpenSSH (draft-ietf-secsh-filexfer-02).
 """
 
 import errno
@@ -11,31 +11,31 @@ from typing import Generic, TypeVar
 
 import paramiko
 
-WINDOW = 64  # files and folders at a time; a server may open some hundreds
-PIECE = 32768  # bytes of one answer, which every server can give
+WINDOW = 64  # files and folders at a time; servers allow some hundreds of open handles
+PIECE = 32768  # bytes per read, which every server supports
 MOST = 64 << 20  # bytes of one file: the largest is `hints.N` of a repository
-LARGEST = 1 << 20  # bytes of one answer: OpenSSH's are 256 KiB at most
-NAMES = 1_000_000  # in one folder
+LARGEST = 1 << 20  # bytes of one reply: OpenSSH's are 256 KiB at most
+NAMES = 1_000_000  # names in one folder
 
 OPEN, CLOSE, READ, OPENDIR, READDIR = 3, 4, 5, 11, 12
 STATUS, HANDLE, DATA, NAME = 101, 102, 103, 104
 END_OF_FILE, NO_SUCH_FILE = 1, 2
 FOR_READING = 1
-SIZE, OWNERS, MODE, TIMES, EXTENDED = 1, 2, 4, 8, 0x80000000  # which attributes an answer has
+SIZE, OWNERS, MODE, TIMES, EXTENDED = 1, 2, 4, 8, 0x80000000  # flags: the attributes that a reply contains
 
 Request = tuple[int, bytes]
 Answer = tuple[int, bytes]
 Result = TypeVar("Result")
-Steps = Generator[Request, Answer, tuple[Result, bytes]]  # returns what was read, and the handle to be closed
+Steps = Generator[Request, Answer, tuple[Result, bytes]]  # returns what was read, and the handle to close
 
 
 def read_all(
     channel: paramiko.Channel, steps: Callable[[str], Steps[Result]], paths: list[str]
 ) -> Mapping[str, Result | OSError]:
-    """Go through `steps` (`content` or `listing`) for each path; return what each gave, or its fault.
+    """Run `steps` (`content` or `listing`) for each path; return each path's result, or its OSError.
 
-    The channel is that of an idle SFTP session. Raises OSError, EOFError or paramiko.SSHException when the session is
-    lost, which then cannot be used any more.
+    The channel must belong to an idle SFTP session. Raises OSError, EOFError or paramiko.SSHException if the session is
+    lost; it cannot be used afterwards.
     """
     return _Batch(channel, steps).run(paths)
 
@@ -72,7 +72,7 @@ def listing(path: str) -> Steps[list[str]]:
 
 
 class _Batch(Generic[Result]):
-    """The requests under way, by their numbers."""
+    """The requests in flight, by request id."""
 
     def __init__(self, channel: paramiko.Channel, steps: Callable[[str], Steps[Result]]) -> None:
         self._channel = channel
@@ -106,7 +106,7 @@ class _Batch(Generic[Result]):
         return self._numbers
 
     def _receive(self) -> None:
-        """Wait for answers, and take all that have come."""
+        """Wait for replies, and process all that have arrived."""
         piece = self._channel.recv(1 << 18)
         if not piece:
             raise EOFError("the SFTP session ended")
@@ -132,7 +132,7 @@ class _Batch(Generic[Result]):
         except StopIteration as end:
             self._done[path], handle = end.value
             self._closing.add(self._put((CLOSE, handle)))
-        except OSError as error:  # a handle that stays open goes with the session
+        except OSError as error:  # a handle left open is closed with the session
             self._done[path] = error
 
 
@@ -151,7 +151,7 @@ def _code(body: bytes) -> int:
 
 
 def _handle(answer: Answer) -> bytes:
-    """Return a handle as requests carry it, with its length."""
+    """Return a handle as requests carry it, with its length prefix."""
     body = _expected(HANDLE, *answer)
     return body[: 4 + int.from_bytes(body[:4])]
 
@@ -174,7 +174,7 @@ def _names(body: bytes) -> list[str]:
             raise OSError(errno.EPROTO, "an answer that is shorter than it says")
         name = _field(body, at)
         at += 4 + len(name)
-        at += 4 + int.from_bytes(body[at : at + 4])  # the line that `ls -l` would show
+        at += 4 + int.from_bytes(body[at : at + 4])  # the longname, a line as `ls -l` prints it
         at = _after_attributes(body, at)
         names.append(name.decode("utf-8", "surrogateescape"))
     return names

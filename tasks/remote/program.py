@@ -1,4 +1,4 @@
-"""Programs of several files that run alone on a host, without anything of ours: they travel in the environment."""
+"""Programs of several files that run on a host without an installation: their source is sent in the environment."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,14 @@ from types import ModuleType
 
 from tasks.remote.script import Environment, Words
 
-INTERPRETER = ("python3", "-I", "-S", "-c")  # without the host's own modules: it must run everywhere alike
+INTERPRETER = ("python3", "-I", "-S", "-c")  # isolated from the host's own modules, so that it runs the same everywhere
 
 
 @dataclass(frozen=True)
 class Program:
-    """`main` and the modules that it imports, in an order in which each needs those before it alone.
+    """`main` and the modules that it imports, ordered so that each imports only modules before it.
 
-    They are of the standard library but for each other.
+    Apart from each other, they import the standard library only.
     """
 
     main: ModuleType
@@ -21,9 +21,9 @@ class Program:
 
     @property
     def words(self) -> Words:
-        """Return the command, which finds the texts of `environment`; the program's own arguments follow it.
+        """Return the command that loads the sources in `environment`; the program's own arguments follow it.
 
-        Each part is there under the name by which the others import it.
+        Each module is registered under the name by which the others import it.
         """
         lines = ["import os, sys, types"]
         for part in self.parts:
@@ -35,7 +35,7 @@ class Program:
 
     @property
     def environment(self) -> Environment:
-        """Return the texts, by the names of environment variables. The system allows each 128 KiB."""
+        """Return the sources, by environment variable. The system limits each to 128 KiB."""
         return {_variable(each): Path(str(each.__file__)).read_text("utf-8") for each in (self.main, *self.parts)}
 
 

@@ -1,10 +1,10 @@
-"""A stream that is given here and taken on another host: programs and secrets stay here, only its bytes go there.
+"""Streams a program's output on one host to a script on another: only the bytes pass, programs and secrets do not.
 
-    content -> give -> (socket) -> Relay -> SSH -> give -> (socket) -> take -> whoever reads the stream there
+    content -> give -> (socket) -> Relay -> SSH -> give -> (socket) -> take -> reader on the other host
 
-`take` is part of a script on the other host; it says when it is ready. Sockets have names, no files (unix(7),
-"abstract"), and take from a process of the same user only. The stream goes in pieces, each with its length before it;
-one of no length ends it, so that a stream that was cut anywhere is no whole one.
+`take` is part of a script on the other host, and reports when it is ready. Sockets are abstract (unix(7)), with names
+but no files, and accept connections only from processes of the same user. The stream is sent in pieces, each preceded
+by its length; a piece of length zero ends it, so a stream cut off anywhere is recognised as incomplete.
 """
 
 import os
@@ -22,7 +22,7 @@ from tasks.remote.script import Script, Stream, quote
 
 PYTHON = ("python3", "-I", "-S", "-c")
 PIECE = 1 << 20
-PATIENCE = 60  # seconds for the other side to come
+PATIENCE = 60  # seconds to wait for the other side to connect
 READY = "cloudbackup: ready to take "
 
 _GIVE = """\
@@ -64,9 +64,9 @@ sys.stdout.buffer.flush()
 
 
 class Relay:
-    """One stream on its way. `taken` gives its bytes on the other host; `listen` must hear that script's messages.
+    """One stream in transit. Use `taken` as its source on the other host, and pass that script's messages to `listen`.
 
-    `said` is the standard error of what gave the stream, once it has ended.
+    `said` is the standard error of the source's program, once it has ended.
     """
 
     def __init__(self, source: Host, content: Stream, target: Host) -> None:
@@ -84,12 +84,12 @@ class Relay:
         return Stream(quote((*PYTHON, _TAKE, self._name)))
 
     def listen(self, line: str) -> None:
-        """Hear a line of the other script's standard error."""
+        """Process a line of the other script's standard error."""
         if line == READY + self._name:
             self._thread.start()
 
     def end(self) -> None:
-        """Let what still gives end."""
+        """End the source if it still runs, and wait for it."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -105,11 +105,11 @@ class Relay:
                 self._send(door, running)
 
     def _send(self, door: socket.socket, running: Running) -> None:
-        """Send what `running` gives; its end is sent only when all of it succeeded."""
+        """Send what `running` writes; the end marker is sent only if all of it succeeded."""
         channel = self._target.channel((*PYTHON, _GIVE, self._name))
         try:
             for piece in self._pieces(door):
-                if channel.exit_code() is not None:  # nobody takes any more
+                if channel.exit_code() is not None:  # the reader has ended
                     return
                 channel.send(struct.pack(">I", len(piece)) + piece)
             output = running.wait(None, 0, self._ended)
@@ -139,7 +139,7 @@ class Relay:
 
 
 def _ours(door: socket.socket) -> socket.socket | None:
-    """Return the first connection of our own user."""
+    """Return the first connection from our own user."""
     with suppress(TimeoutError):
         while True:
             plug, _ = door.accept()
@@ -151,7 +151,7 @@ def _ours(door: socket.socket) -> socket.socket | None:
 
 @contextmanager
 def relayed(source: Host, content: Stream, target: Host) -> Iterator[Relay]:
-    """Have a stream's content run on `source` when a script on `target` takes it. It has ended with the block."""
+    """Run a stream's content on `source` when a script on `target` asks for it. It has ended when the block ends."""
     relay = Relay(source, content, target)
     try:
         yield relay

@@ -1,4 +1,4 @@
-"""A script or command while it runs: fed, kept alive, read, ended."""
+"""A running script or command: feeding it, keeping it alive, reading its output, ending it."""
 
 import threading
 import time
@@ -10,33 +10,33 @@ from tasks.remote.output import Output
 from tasks.remote.script import HEARTBEAT, Rendered
 
 OnLine = Callable[[str], object]
-MOST = 64 << 20  # bytes that are kept of each of a program's two streams
-LINGER = 15.0  # seconds beyond a script's own grace in which a host must answer that it has ended
-LOOK = 0.2  # seconds between two looks at a deadline or at Ctrl-C
+MOST = 64 << 20  # bytes kept of each of a program's two streams
+LINGER = 15.0  # seconds beyond a script's own grace within which a host must confirm that it has ended
+LOOK = 0.2  # seconds between two checks of the deadline and for Ctrl-C
 
 
 class HostError(AppError):
-    """A host could not be reached, or was lost."""
+    """A host could not be reached, or the connection to it was lost."""
 
 
 class ScriptTimeoutError(AppError):
-    """A script took longer than it may; it was ended on its host."""
+    """A script exceeded its time limit; it was ended on its host."""
 
 
 class LeftRunningError(InterruptedRunError):
-    """Interrupted, and what ran on a host was not seen to end there."""
+    """Interrupted, and a program on a host could not be confirmed to have ended."""
 
 
 class FloodError(HostError):
-    """A host wrote more than anybody reads; what wrote it was ended there."""
+    """A program wrote more output than is accepted; it was ended on its host."""
 
 
 class Running:
-    """One program on a host, read by a thread of its own until it ends.
+    """One program on a host, read by its own thread until it ends.
 
-    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each line of standard error but
-    empty ones; one for which it returns True, such as one of many that tell how far it is, is not kept. What writes
-    more than `most` bytes to one stream is ended, for it would fill the memory of the operator's machine.
+    `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each non-empty line of standard
+    error; a line for which it returns True, such as one of many progress messages, is not kept. A program that writes
+    more than `most` bytes to one stream is ended, as it would fill the memory of the operator's machine.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Running:
         self._rendered = rendered
         self._on_stderr = on_stderr
         self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
-        self._starts: dict[int, int] = {}  # where in a stream the script's own output begins
-        self._told = 0  # how much of standard error `on_stderr` has had
+        self._starts: dict[int, int] = {}  # offset in a stream at which the script's own output begins
+        self._told = 0  # bytes of standard error that `on_stderr` has received
         self._began = time.monotonic()
         self._changed = threading.Condition()
         self._fault: Exception | None = None
@@ -65,7 +65,7 @@ class Running:
         try:
             beat = time.monotonic()
             while True:
-                over = self._over()  # asked before the last look, or what came in between would be lost
+                over = self._over()  # checked before the last read, or output that arrives in between would be lost
                 pieces = self._channel.receive(0 if over else 0.01 if self._marked() else LOOK)
                 for stream, piece in pieces:
                     self._take(stream, piece)
@@ -75,7 +75,7 @@ class Running:
                     beat = time.monotonic()
                     self._channel.send(b"\n")
             self._tell(last=True)
-        except Exception as error:  # handed to the caller, who must not wait for ever
+        except Exception as error:  # passed to the caller, which would otherwise wait forever
             self._fault = error
         finally:
             with self._changed:
@@ -88,7 +88,7 @@ class Running:
     def _over(self) -> bool:
         code = self._channel.exit_code()
         if code is not None and self._marked():
-            return True  # a child that went into the background may hold the streams open for longer
+            return True  # a background child may keep the streams open for longer
         return self._channel.ended
 
     def _take(self, stream: int, piece: bytes) -> None:
@@ -130,7 +130,7 @@ class Running:
         return bytes(text[self._starts.get(stream, 0) + skipped :])
 
     def wait_for(self, line: bytes, timeout: float) -> bool:
-        """Wait until `line` stands in standard output; tell whether it does (the program may end first)."""
+        """Wait for `line` in standard output; return False if the program ended first, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while line not in self._after_begin(STDOUT):
@@ -140,14 +140,14 @@ class Running:
         return True
 
     def end(self) -> None:
-        """Tell the program that nobody waits for it any more: a script then cleans up and ends."""
+        """Close the program's lifeline: a script then cleans up and ends."""
         self._channel.end_input()
 
     def wait(self, timeout: float | None, grace: float, cancelled: threading.Event) -> Output:
         """Wait for the end and return the output.
 
-        After `timeout` seconds, or when `cancelled` is set, the script is told to end and given `grace` seconds.
-        Raises ScriptTimeoutError or InterruptedRunError then, HostError when the connection was lost.
+        After `timeout` seconds, or once `cancelled` is set, the script is ended and gets `grace` seconds to clean up.
+        Raises ScriptTimeoutError or InterruptedRunError in these cases, HostError if the connection was lost.
         """
         deadline = None if timeout is None else self._began + timeout
         while self._thread.is_alive() and not cancelled.is_set() and (deadline is None or time.monotonic() < deadline):
@@ -164,7 +164,7 @@ class Running:
         return output
 
     def _stop(self, grace: float) -> str:
-        """End the program; return what is not known to have ended, empty when all of it was seen to end."""
+        """End the program; return what could not be confirmed to have ended, empty if everything ended."""
         self.end()
         self._thread.join(grace + LINGER)
         self._channel.close()

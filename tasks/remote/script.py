@@ -1,11 +1,11 @@
-"""A script: bash made of quoted words, sent on standard input with its secrets, never on a command line.
+"""A script: bash built from quoted words, sent on standard input together with its secrets, never on a command line.
 
 How it must run was found by experiment (OpenSSH 9.2, bash 5.2, borg 1.2 and 1.4):
-- a child that inherits the script's standard input swallows the rest of it and bash still returns 0: so the whole
+- a child that inherits the script's standard input swallows the rest of it, and bash still returns 0: so the whole
   script is one function, called with its input from /dev/null;
-- a script cut short must run nothing: the call is the last line;
-- nothing on the host notices a lost operator: so standard input stays open as a lifeline, and a watchdog in the
-  script ends the process group at its end, or when the operator's heartbeat stays away;
+- a truncated script must run nothing: the call is the last line;
+- nothing on the host notices that the operator is gone: so standard input stays open as a lifeline, and a watchdog in
+  the script ends the process group at end of file, or when the operator's heartbeat stops;
 - bash writes here-documents to disk: there are none.
 """
 
@@ -19,27 +19,27 @@ from tasks.remote.secret import Secret
 Words = Sequence[str]
 Environment = Mapping[str, str | Secret]
 
-HEARTBEAT = 15.0  # seconds between two signs of life of the operator
-SILENCE = 120  # seconds without one after which a script ends itself
-LEFTOVER = 5.0  # seconds for what a script left behind to end, and for what was killed to be gone
-TICK = 0.2  # seconds between two looks at what runs
-LONGEST_SHOWN = 1000  # characters of a value; programs that travel in the environment are longer
+HEARTBEAT = 15.0  # seconds between two heartbeats of the operator
+SILENCE = 120  # seconds without a heartbeat after which a script ends itself
+LEFTOVER = 5.0  # seconds for background processes of a script to end, and for killed ones to be gone
+TICK = 0.2  # seconds between two checks of what runs
+LONGEST_SHOWN = 1000  # characters of a value; programs sent in the environment are longer
 BASH = ("bash", "--noprofile", "--norc", "-o", "pipefail", "-s")
 
 
 def quote(words: Words) -> str:
-    """Return `words` as one shell command in which each word stays one word, whatever it holds."""
+    """Return `words` as one shell command in which each word stays one word, whatever characters it contains."""
     return shlex.join(words)
 
 
 def pipe(*commands: Words) -> str:
-    """Return a shell pipeline of `commands`; with pipefail each of them must succeed."""
+    """Return a shell pipeline of `commands`; with pipefail, each must succeed."""
     return " | ".join(map(quote, commands))
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A bash pipeline that writes bytes to its standard output, and what it needs in its environment."""
+    """A bash pipeline that writes bytes to standard output, and the environment it needs."""
 
     body: str
     environment: Environment = field(default_factory=dict)
@@ -49,9 +49,9 @@ class Stream:
 class Script:
     """Bash for a host.
 
-    `body` runs under `set -e` and pipefail in a subshell and may set an EXIT trap of its own. `environment` is exported
-    to it. `grace` is the time in seconds that it has to clean up when it is told to end, before it is killed. What it
-    left in the background is then ended as well, but for one that `leaves` programs on purpose: a server, started.
+    `body` runs under `set -e` and pipefail in a subshell and may set its own EXIT trap. `environment` is exported to
+    it. `grace` is the time in seconds that it has to clean up after it was asked to end, before it is killed. Its
+    background processes are ended as well, unless `leaves` says that it leaves some on purpose, such as a server.
     """
 
     body: str
@@ -60,7 +60,7 @@ class Script:
     leaves: bool = False
 
     def shown(self) -> str:
-        """Return what a person may see: the body and the environment, secrets as `***`."""
+        """Return what may be shown to people: the environment with secrets as `***`, and the body."""
         exports = [f"export {name}={_plain(value)}" for name, value in self.environment.items()]
         return "\n".join([*exports, self.body])
 
@@ -77,10 +77,10 @@ def _revealed(value: str | Secret) -> str:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The bytes to send for one run of a script, and the marks between which its output stands.
+    """The bytes to send for one run of a script, and the marks between which its output appears.
 
     What a login shell prints (a banner, motd, errors of its start files) comes before `begin`, on both streams. The
-    exit code counts only when it follows `end`: bash returns 0 for a script that was cut short as well.
+    exit code is valid only if it follows `end`: bash returns 0 for a truncated script too.
     """
 
     text: bytes
@@ -89,16 +89,16 @@ class Rendered:
 
 
 # `set -m` is off in a non-interactive bash, so all children share the process group that sshd (or we, for a local
-# host) made for this script alone: `kill 0` reaches them and nobody else. A program may block SIGTERM (mariadb-backup
-# does while it waits for its lock, and bash then ends before it): so the watchdog looks at every process of the group
-# in /proc, but the frame's own two and what started them, and kills what outlives the grace.
+# host) created for this script alone: `kill 0` reaches them and nothing else. A program may block SIGTERM
+# (mariadb-backup does while it waits for its lock, and bash then ends before it): so the watchdog checks every process
+# of the group in /proc, except the frame's own two and their parents, and kills what outlives the grace.
 #
-# The operator may be gone before the body has begun: so it is ended once it is there, and until the frame has said that
-# the body is over, a group of nobody but the frame means that the body is still to come.
+# The operator may disconnect before the body has started: the body is then ended once it has. Until the frame has
+# reported that the body is over, a group that contains only the frame means that the body is yet to come.
 #
-# While it waits for the operator, SIGUSR1 simply ends the watchdog. Once it ends the group, that signal means that the
-# body is over, and its exit code is what it saw: 1 nothing runs any more, 2 something does (hung in the kernel), 3 what
-# runs is meant to.
+# While the watchdog waits for the operator, SIGUSR1 just ends it. Once it is ending the group, that signal means that
+# the body is over, and its exit code is what it found: 1 nothing is running any more, 2 something is (hung in the
+# kernel), 3 what is running was left on purpose.
 _FRAME = """\
 main() {{
 export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -170,7 +170,7 @@ _LEAVES = "exit 3"
 
 
 def render(script: Script) -> Rendered:
-    """Return `script` as the bytes to send. The only place that reveals secrets to a host."""
+    """Return `script` as the bytes to send. The only function that reveals secrets to a host."""
     mark = "cloudbackup-" + secrets.token_hex(16)
     begin, end = mark + "-begin", mark + "-end"
     exports = "\n".join(f"export {name}={_revealed(value)}" for name, value in script.environment.items())

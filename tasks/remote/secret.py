@@ -1,4 +1,4 @@
-"""Secrets: values that never show themselves, and where they come from."""
+"""Secrets: values that never print themselves, and where they come from."""
 
 import os
 import shlex
@@ -11,11 +11,11 @@ from typing import Protocol
 from tasks.crash import hide
 from tasks.errors import UsageError
 
-COMMAND_TIMEOUT = 60.0  # seconds; a password manager that waits for a person without a terminal would hang a run
+COMMAND_TIMEOUT = 60.0  # seconds; a password manager that waits for a person without a terminal would block a run
 
 
 class Secret:
-    """A text that prints as `***`. It is no `str`, so that no formatting, joining or logging can leak it."""
+    """A text that prints as `***`. Not a `str`, so that formatting, joining or logging cannot leak it."""
 
     __slots__ = ("_value",)
 
@@ -33,16 +33,16 @@ class Secret:
         return hash(self._value)
 
     def map(self, function: Callable[[str], str]) -> "Secret":
-        """Return a secret made of this one, for example the text of an option file."""
+        """Return a secret derived from this one, for example the text of an option file."""
         return Secret(function(self._value))
 
     def reveal(self) -> str:
-        """Return the value. Called by `remote` only, at the moment in which it is sent."""
+        """Return the value. Called by `remote` only, at the moment it is sent."""
         return self._value
 
 
 class Reference(Protocol):
-    """Where a secret stands; exactly one of the three is set (the inventory's `SecretReference`)."""
+    """The source of a secret; exactly one of the three is set (the inventory's `SecretReference`)."""
 
     @property
     def env(self) -> str | None: ...
@@ -53,9 +53,9 @@ class Reference(Protocol):
 
 
 def resolve(reference: Reference, purpose: str) -> Secret:
-    """Return the secret that `reference` names. `purpose` says in errors what it is for ("the passphrase of shop").
+    """Return the secret that `reference` names. `purpose` is what it is for, in errors ("the passphrase of shop").
 
-    Raises UsageError when it cannot be had, is empty, or holds a NUL or an inner line break: borg takes
+    Raises UsageError if it cannot be read, is empty, or contains a NUL or an inner line break: borg takes
     BORG_PASSPHRASE byte for byte, so such a value would differ from what a person can type (tried, borg 1.2.4).
     """
     value: str | bytes
@@ -103,10 +103,11 @@ def _from_command(words: Sequence[str], purpose: str) -> bytes:
 
 
 def answered(words: Sequence[str], data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    """Run a command that gives or takes a secret, `data` being its standard input, for no more than COMMAND_TIMEOUT.
+    """Run a command that returns or takes a secret; `data` is its standard input, COMMAND_TIMEOUT its time limit.
 
-    Then all that it started is ended. At a terminal it is the command alone: there it must stay in the foreground to be
-    able to ask a person, who can press Ctrl-C. Raises OSError, subprocess.TimeoutExpired.
+    When the limit is reached, all processes that it started are killed. With a terminal, only the command itself: there
+    it must stay in the foreground to be able to prompt, and a person can press Ctrl-C. Raises OSError,
+    subprocess.TimeoutExpired.
     """
     alone = not _has_terminal()
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A host behind SSH: one connection for a run, and further ones where a server lets one connection do little."""
+"""A host behind SSH: one connection per run, and more if the server limits the sessions of a connection."""
 
 import socket
 import threading
@@ -31,20 +31,20 @@ __all__ = [
     "shown_host_key",
 ]
 
-CHANNELS = 4  # programs at once on a host; OpenSSH's MaxSessions is 10 for a connection
-SESSIONS = CHANNELS + 1  # and one for files
-CONNECT_TIMEOUT = 20.0  # seconds for a session
-DEAD_AFTER = 60  # seconds in which the other side must acknowledge what was sent, and answer what it is asked
-KEEPALIVE = 15  # seconds between two questions whether it is there
-LOST = 1.0  # seconds in which a connection whose channel was lost is seen to be lost itself
-CLOSING = 0.5  # seconds between two tries where a session is refused because others are still closing
-PATIENT = 20  # such tries
-SHOWN = 40  # characters of what start files print that a person is shown
+CHANNELS = 4  # programs at once on a host; OpenSSH's MaxSessions is 10 per connection
+SESSIONS = CHANNELS + 1  # plus one for files
+CONNECT_TIMEOUT = 20.0  # seconds to open a session
+DEAD_AFTER = 60  # seconds within which the other side must acknowledge data and answer keepalives
+KEEPALIVE = 15  # seconds between two keepalives
+LOST = 1.0  # seconds for a connection to be recognised as lost after its channel was
+CLOSING = 0.5  # seconds between two attempts while a session is refused because others are still closing
+PATIENT = 20  # number of such attempts
+SHOWN = 40  # characters shown of what start files print
 
 
 @dataclass
 class _Used:
-    """A connection and the number of sessions on it; `full` is how many the server lets it have."""
+    """A connection and the number of sessions on it; `full` is the number at which the server refuses more."""
 
     line: Line
     sessions: int = 0
@@ -52,12 +52,12 @@ class _Used:
 
 
 class SshHost(Host):
-    """A host behind SSH, where at most 4 programs run at once.
+    """A host behind SSH, with at most 4 programs running at once.
 
-    Its connection is opened by the first use, and again by the first use after it was lost. A server that refuses
-    further sessions on it (MaxSessions of sshd) gets another connection for them.
+    The connection is opened on first use, and reopened on the first use after it was lost. If the server refuses more
+    sessions on it (MaxSessions of sshd), another connection is opened for them.
 
-    `agent` is served to the programs that run there, in place of any agent of the operator's.
+    `agent` is served to the programs that run there, instead of any agent of the operator.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class SshHost(Host):
             used.sessions -= 1
 
     def _session(self) -> tuple[_Used, paramiko.Channel]:
-        """Open a session, on whichever connection has room. One that is refused is asked for again, and elsewhere.
+        """Open a session on any connection with room. A refused one is tried again, then on another connection.
 
-        Raises HostError, and paramiko's and the system's errors for a connection that was lost meanwhile.
+        Raises HostError, and the errors of paramiko and the system if the connection was lost in the meantime.
         """
         for attempt in range(PATIENT):
             used = self._line()
@@ -119,14 +119,14 @@ class SshHost(Host):
         raise HostError(what, "look at MaxSessions in its sshd_config: at least 1 is needed", transient=True)
 
     def _refused(self, used: _Used, *, patient: bool) -> None:
-        """Take note of a session that was refused, unless others on the connection may only not have ended yet."""
+        """Record that a session was refused, unless others on the connection may just not have closed yet."""
         with self._opening:
             used.sessions -= 1
             if used.sessions and not patient:
                 used.full = self._full = used.sessions
 
     def _line(self) -> _Used:
-        """Return a connection that has room for a session, which is counted. Raises HostError."""
+        """Return a connection that has room for a session, and count the session. Raises HostError."""
         with self._opening:
             for lost in [used for used in self._lines if not used.line.is_active]:
                 self._lines.remove(lost)
@@ -166,12 +166,12 @@ class SshHost(Host):
             raise self._noise(error) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             if transport is not None:
-                transport.join(LOST)  # a lost connection ends its thread, a server without SFTP does not
+                transport.join(LOST)  # a lost connection ends its thread, a server without SFTP keeps it
             lost = transport is None or not transport.is_active()
             raise HostError(f"{self.name}: no SFTP there: {error}", transient=lost) from error
 
     def _noise(self, error: paramiko.SFTPError) -> HostError:
-        """Return what a person is told of a login whose start files print into SFTP: with what they print."""
+        """Return the error for a login whose start files print into the SFTP stream, quoting what they print."""
         said = ""
         with suppress(HostError, OSError, EOFError, paramiko.SSHException):
             said = " ".join(self.command(("true",), timeout=20).text.split())
@@ -191,7 +191,7 @@ class SshHost(Host):
 
 
 class _Slot:
-    """A channel that gives its place back, once, when it is closed."""
+    """A channel that releases its slot, once, when it is closed."""
 
     def __init__(self, channel: SshChannel, let_go: Callable[[], None]) -> None:
         self._channel = channel
@@ -214,7 +214,7 @@ class _Slot:
 
 
 def _end_when_dead(transport: paramiko.Transport) -> None:
-    """Give up a connection whose other side is silent; TCP alone takes a quarter of an hour, or for ever."""
+    """Close a connection whose other side is silent; TCP alone takes a quarter of an hour, or never does."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     line = transport.sock
     if option is not None and isinstance(line, socket.socket) and line.family in (socket.AF_INET, socket.AF_INET6):

@@ -1,4 +1,4 @@
-"""One connection to a host: as ssh's own settings say it, strict about the host keys of the host and of each hop."""
+"""One connection to a host: by ssh's own settings, with strict checking of the host keys of the host and each hop."""
 
 import base64
 import logging
@@ -16,12 +16,12 @@ from tasks.remote.host_key import Policy, of_target
 from tasks.remote.login import KeyLogin, PasswordLogin, refuse_open_key
 from tasks.remote.ssh_target import SshTarget
 
-# Faults are raised, and told once: paramiko would print tracebacks of its own threads beside them.
+# Errors are raised and reported once: paramiko would also print tracebacks from its own threads.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Line:
-    """An open connection: Fabric's, paramiko's transport in it, and the proxy through which it goes, if any."""
+    """An open connection: Fabric's, its paramiko transport, and the proxy it goes through, if any."""
 
     def __init__(self, connection: Connection, proxy: jump.Proxy | None) -> None:
         self._connection = connection
@@ -32,7 +32,7 @@ class Line:
 
     @property
     def is_active(self) -> bool:
-        """Whether it still stands."""
+        """Return whether it is still up."""
         return self.transport.is_active()
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class Line:
 
 
 def connect(target: SshTarget) -> Line:
-    """Log in. Raises HostError: UnknownHostKeyError for a key that nobody knows, LoginRefusedError for a refusal."""
+    """Log in. Raises HostError: UnknownHostKeyError for an unknown host key, LoginRefusedError for a refused login."""
     known = target.resolved()
     place = where(target.host, known.port)
     if target.key is not None:
@@ -80,9 +80,9 @@ def connect(target: SshTarget) -> Line:
 
 
 def _hang_up(connection: Connection) -> None:
-    """Close a connection, also one that did not get as far as a login: Fabric takes that for none and leaves it open.
+    """Close a connection even if the login failed: Fabric does not count that as open and would not close it.
 
-    What is left so counts at the server, and a Storage Box takes 10 at once.
+    A connection left open still counts on the server, and a Storage Box allows 10.
     """
     connection.close()
     connection.client.close()
@@ -94,7 +94,7 @@ def _proxy(target: SshTarget, known: ssh_settings.Settings) -> jump.Proxy | None
 
 
 def plug(known: ssh_settings.Settings) -> socket.socket:
-    """Return a socket that is connected to the server, by the first address that takes it. Raises OSError."""
+    """Return a socket connected to the server, at the first of its addresses that accepts. Raises OSError."""
     fault: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for family, kind, _, _, address in socket.getaddrinfo(known.hostname, known.port, known.family, socket.SOCK_STREAM):
         made = socket.socket(family, kind)
@@ -112,7 +112,7 @@ def plug(known: ssh_settings.Settings) -> socket.socket:
 
 
 def shown_host_key(target: SshTarget) -> str:
-    """Return the key that a target's host shows now ("ssh-ed25519 AAAA..."), on the way that ssh would take to it.
+    """Return the key that a target's host presents now ("ssh-ed25519 AAAA..."), reached as ssh would reach it.
 
     It is unverified: a person must confirm it. The keys of jump hosts are checked. Raises HostError.
     """
@@ -139,5 +139,5 @@ def shown_host_key(target: SshTarget) -> str:
 
 
 def fetch_host_key(host: str, port: int) -> str:
-    """Return the key that the server at an address shows now, as `shown_host_key`. Raises HostError."""
+    """Return the key that the server at an address presents now, as `shown_host_key` does. Raises HostError."""
     return shown_host_key(SshTarget(host, port))

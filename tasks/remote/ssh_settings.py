@@ -1,6 +1,7 @@
-"""What ssh would do to reach a host: the answer of `ssh -G`, so that Include, Match, Host * and aliases hold.
+"""How ssh would reach a host, from `ssh -G`, so that Include, Match, Host * and aliases apply.
 
-`ssh -G` prints one option a line, resolved but for `~` and the tokens of ssh_config(5), TOKENS (OpenSSH 6.8 and later).
+`ssh -G` prints one option per line, resolved except for `~` and the tokens of ssh_config(5), TOKENS (OpenSSH 6.8 and
+later).
 """
 
 import getpass
@@ -16,11 +17,11 @@ from pathlib import Path
 from tasks.remote.address import SSH_PORT, split_account, unbracketed
 from tasks.remote.running import HostError
 
-CONNECT_TIMEOUT = 20.0  # seconds, where the settings do not say
+CONNECT_TIMEOUT = 20.0  # seconds, unless the settings say otherwise
 PATIENCE = 30.0  # seconds for `ssh -G`; a `Match exec` may run a program
 MOST = 1 << 18  # bytes of the answer that are read
-LONGEST = 4096  # characters of one value that are taken
-NO_ACCOUNT = "No user exists for uid"  # ssh's word where the process has no line in passwd, as in some containers
+LONGEST = 4096  # characters of one value
+NO_ACCOUNT = "No user exists for uid"  # ssh's message for a process whose uid is not in passwd, as in some containers
 USED = frozenset(
     (
         *("hostname", "port", "user", "addressfamily", "bindaddress", "connecttimeout", "proxyjump", "proxycommand"),
@@ -33,10 +34,10 @@ FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 @dataclass(frozen=True)
 class Settings:
-    """How to reach one host. `agent` is the socket of the ssh-agent to ask, None for none; times are in seconds.
+    """How to reach one host. `agent` is the socket of the ssh-agent to use, or None; times are in seconds.
 
-    `jump` is the chain of ProxyJump, in the order in which it is gone through, `command` a ProxyCommand with its
-    tokens replaced; at most one of them is set.
+    `jump` is the ProxyJump chain, in the order of the hops; `command` is a ProxyCommand with its tokens replaced. At
+    most one of them is set.
     """
 
     hostname: str
@@ -57,7 +58,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Hop:
-    """One host of ProxyJump; empty and 0 are what its own settings say."""
+    """One host of ProxyJump; empty and 0 mean its own settings apply."""
 
     host: str
     user: str = ""
@@ -65,9 +66,9 @@ class Hop:
 
 
 def settings(target: str, port: int | None = None) -> Settings:
-    """Return the settings for `[user@]host`; `port` goes before what ssh's files say.
+    """Return the settings for `[user@]host`; `port` overrides ssh's files.
 
-    Raises HostError when ssh is not there or does not take its own configuration.
+    Raises HostError if ssh is missing or rejects its own configuration.
     """
     user, host = split_account(target)
     words = ["ssh", "-G", *(["-p", str(port)] if port else []), *(["-l", user] if user else []), "--", host]
@@ -93,7 +94,7 @@ def _asked(target: str, words: list[str]) -> tuple[int, str, str]:
 
 
 def _without_ssh(host: str, user: str, port: int | None) -> Settings:
-    """Return ssh's own defaults, for a process that has no account on this machine: ssh itself would not run."""
+    """Return ssh's defaults, for a process without an account on this machine: ssh itself would not run."""
     home = Path(os.environ.get("HOME", "/"))
     return Settings(
         hostname=host,
@@ -106,7 +107,7 @@ def _without_ssh(host: str, user: str, port: int | None) -> Settings:
 
 
 def read(text: str, name: str) -> Settings:
-    """Return the settings in the answer of `ssh -G`; `name` is the host as it was typed. Raises HostError."""
+    """Return the settings in the output of `ssh -G`; `name` is the host as typed. Raises HostError."""
     values: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, _, value = line.partition(" ")
@@ -146,7 +147,7 @@ def _number(text: str | None, otherwise: int, name: str) -> int:
 
 
 def hops(text: str) -> tuple[Hop, ...]:
-    """Return the chain in ProxyJump's value: `[user@]host[:port]` or an ssh:// URL, with commas between them."""
+    """Return the hops in ProxyJump's value: `[user@]host[:port]` or ssh:// URLs, separated by commas."""
     return tuple(_hop(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -181,7 +182,7 @@ def _tokens(known: Settings, name: str) -> dict[str, str]:
 
 
 def _expanded(text: str, tokens: Mapping[str, str], name: str) -> str:
-    """Return a text with its tokens replaced. Raises HostError for one that we do not know."""
+    """Return a text with its tokens replaced. Raises HostError for an unknown token."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in tokens:
@@ -192,7 +193,7 @@ def _expanded(text: str, tokens: Mapping[str, str], name: str) -> str:
 
 
 def _path(text: str, tokens: Mapping[str, str]) -> Path:
-    """Return a file that ssh names. One with a token or a variable that we do not know is left as it stands."""
+    """Return the path of a file that ssh names. Unknown tokens and variables are left as they are."""
     home = tokens.get("d") or str(Path.home())
     text = home + text[1:] if text == "~" or text.startswith("~/") else text
     text = re.sub(r"%(.)", lambda found: tokens.get(found[1], found[0]), text)

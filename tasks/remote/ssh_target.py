@@ -1,4 +1,4 @@
-"""Where to log in over ssh, and what the operator's ssh configuration says of it."""
+"""Where to log in over SSH, with the operator's ssh configuration applied."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +11,9 @@ from tasks.remote.secret import Secret
 
 @dataclass(frozen=True)
 class SshTarget:
-    """Where to log in: `host` as in ssh ([user@]name); the operator's ssh configuration holds.
+    """Where to log in: `host` as in ssh ([user@]name); the operator's ssh configuration applies.
 
-    `host_key` ("ssh-ed25519 AAAA...") pins the server's key; without it the operator's known_hosts decide.
+    `host_key` ("ssh-ed25519 AAAA...") pins the server's key; without it, the operator's known_hosts decides.
     """
 
     host: str
@@ -24,7 +24,7 @@ class SshTarget:
     advice: Advice = APP_HOST
 
     def resolved(self) -> ssh_settings.Settings:
-        """Return what ssh would do to log in there. Raises HostError."""
+        """Return the settings with which ssh would log in there. Raises HostError."""
         known = ssh_settings.settings(self.host, self.port)
         if self.key is not None:
             known = replace(known, identities=(Path(self.key),), identities_only=True)
@@ -32,5 +32,5 @@ class SshTarget:
 
 
 def known_as(known: ssh_settings.Settings) -> str:
-    """Return how known_hosts writes the server's name (ssh_config(5), HostKeyAlias)."""
+    """Return the server's name as known_hosts writes it (ssh_config(5), HostKeyAlias)."""
     return known.alias or known_name(known.hostname, known.port)

@@ -1,4 +1,4 @@
-"""Commands for hosts that read what came out of an archive: behind the walls of `walls`, which travels there."""
+"""Commands on hosts that read data from an archive, isolated by `walls`, which is sent there."""
 
 import json
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Walled:
-    """How a command is walled in: `folder` and `also` are all that it may write.
+    """How a command is isolated: it can write only to `folder` and `also`.
 
-    `keep` are the variables that it gets; `trust`: it may run without walls where none can be built; `keys` is an
-    option file of mariadb-backup below `folder`, whose encryption keys it gets; `owner`: what it leaves is given to
-    whom `folder` belongs, and nothing but plain files may be left.
+    `keep` are the variables that are passed to it; `trust`: it may run without walls if none can be built; `keys` is an
+    option file of mariadb-backup below `folder`, whose encryption keys it gets; `owner`: what it leaves behind is given
+    to the owner of `folder`, and must be plain files only.
     """
 
     folder: str
@@ -50,7 +50,7 @@ class Walled:
 
 
 def require(output: Output, context: str) -> None:
-    """Raise RefusedError when a script ended because there are no walls."""
+    """Raise RefusedError if a script ended because walls could not be built."""
     if output.code == REFUSED:
         lines = [line for line in output.error_text.splitlines() if line.startswith("cloudbackup: ")]
         why = lines[-1].removeprefix("cloudbackup: ") if lines else walls.WITHOUT
@@ -58,7 +58,7 @@ def require(output: Output, context: str) -> None:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the walls that a command said it had."""
+    """Return the walls that a command reported."""
     try:
         values = json.loads(text)
     except ValueError:

@@ -1,23 +1,23 @@
-"""Runs a command that reads untrusted data behind walls. Runs alone on a host, Python 3.8 and later, standard library.
+"""Isolates a command that reads untrusted data. Runs alone on a host, Python 3.8 and later, standard library.
 
     python3 -I -S -c "$WALLS" JSON COMMAND...
 
-JSON: `folder`, which the command may write, and `also`, others; `keep`, names of variables that it gets; `trust`,
-whether it may run without walls where none can be built; `keys`, an option file of mariadb-backup below the folder that
-names files with encryption keys, or absent; `owner`, whether what it leaves is given to whom the folder belonged.
+JSON: `folder`, writable for the command, and `also`, further ones; `keep`, names of variables passed to it; `trust`,
+whether it may run without walls if none can be built; `keys`, an option file of mariadb-backup below the folder that
+names files with encryption keys, or absent; `owner`, whether what it leaves behind is given to the folder's owner.
 
-What the command gets (user_namespaces(7), mount_namespaces(7), pid_namespaces(7), network_namespaces(7)):
-- another user's rights: as root those of `nobody`, else none but one's own, in a user namespace without capabilities;
-- a root directory of its own, that has the system's programs read-only, the folder, and nobody's home;
-- a network in which there is nothing, so that no connection leaves it;
-- processes of its own, which end when its first one or whoever started this program ends;
-- no way to more rights: no setuid program works, and no program that lies in the folder can be executed or loaded.
+The walls (user_namespaces(7), mount_namespaces(7), pid_namespaces(7), network_namespaces(7)):
+- another user: root becomes `nobody`, anybody else stays themselves, in a user namespace without capabilities;
+- its own root directory, with the system's programs read-only, the folder, and no home directories;
+- an empty network namespace, so that no connection leaves it;
+- its own processes, which end with the first of them or with the process that started this program;
+- no way to gain privileges: setuid programs do not work, and programs in the folder cannot be executed or loaded.
 
-Where no namespaces can be had, bubblewrap is tried, and then `confinement`, which gives less: the first, third and last
-of these, and no network.
+Without namespaces, bubblewrap is tried, and then `confinement`, which gives less: the first, third and last of these,
+without any network.
 
-It is told by the variable CLOUDBACKUP_WALLS which walls it has, as a list in JSON. Where none can be built, the exit
-code is 66 and the last line of standard error begins with `cloudbackup: `. Otherwise it is the command's.
+The variable CLOUDBACKUP_WALLS lists the command's walls as JSON. If none can be built, the exit code is 66 and the last
+line of standard error begins with `cloudbackup: `. Otherwise the exit code is the command's.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ from tasks.remote.own_root import (
 if TYPE_CHECKING:
     from typing import NoReturn
 
-REFUSED = 66  # exit code: there are no walls
+REFUSED = 66  # exit code: walls could not be built
 WITHOUT = "no walls can be built for what comes out of the archive"
-NAME = "CLOUDBACKUP_WALLS"  # variable in which the command finds its walls
-ORDINARY = "nobody"  # not `mysql`: that one could open the files of a server that runs beside
+NAME = "CLOUDBACKUP_WALLS"  # variable that lists the command's walls
+ORDINARY = "nobody"  # not `mysql`: it could open the files of a server on the same host
 NAMESPACES = ("mount namespace", "network namespace", "process namespace")
 SPECIAL = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 (its own)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -66,18 +66,18 @@ DIES_WITH_PARENT, DUMPABLE, DROP_CAPABILITY, NO_NEW_PRIVILEGES = 1, 4, 24, 38  #
 
 
 def give_up_rights(user: pwd.struct_passwd | None) -> None:
-    """Become the user, for good, and end with whoever started this."""
+    """Become the user, for good, and die with the parent process."""
     for number in range(64):
         library.prctl(DROP_CAPABILITY, number, 0, 0, 0)
     if user is not None:
         become(user)
     library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    library.prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # after the change of user, which would undo it
+    library.prctl(DIES_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # after changing the user, which would reset it
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: not even through a pipe, core(5)
 
 
 def become(user: pwd.struct_passwd) -> None:
-    """Become an ordinary user, who may then enter a user namespace."""
+    """Become an ordinary user, who can then enter a user namespace."""
     os.setgroups([])
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
@@ -85,7 +85,7 @@ def become(user: pwd.struct_passwd) -> None:
 
 
 def own_users() -> None:
-    """Enter a user namespace in which we are who we are, and may build the rest."""
+    """Enter a user namespace that maps our own ids, in which the rest can be built."""
     user, group = os.geteuid(), os.getegid()
     unshare(NEW_USERS)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
@@ -93,10 +93,10 @@ def own_users() -> None:
 
 
 class Walls:
-    """One run of a command."""
+    """One isolated run of a command."""
 
     def __init__(self, plan: dict[str, object], words: list[str]) -> None:
-        self.folder = os.path.abspath(str(plan["folder"]))  # noqa: PTH100 (without what links lead to)
+        self.folder = os.path.abspath(str(plan["folder"]))  # noqa: PTH100  # symlinks are not followed
         also = plan.get("also") or []
         assert isinstance(also, list)
         self.also = [os.path.abspath(str(path)) for path in also]  # noqa: PTH100
@@ -107,7 +107,7 @@ class Walls:
         self.environment = {name: os.environ[name] for name in map(str, kept) if name in os.environ}
         self.environment.update(LC_ALL="C.UTF-8", HOME="/nonexistent", TMPDIR="/tmp")  # noqa: S108 (its own)
         self.environment["PATH"] = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        os.chdir(self.folder)  # where it is mounted from, also for a user who may not pass through those above it
+        os.chdir(self.folder)  # the source of the mount, even for a user who may not search its parents
         self.user = pwd.getpwnam(ORDINARY) if os.geteuid() == 0 else None
         self.owner = Path(self.folder).stat()
         self.names = [f"user {ORDINARY}" if self.user else "user namespace", *NAMESPACES]
@@ -122,7 +122,7 @@ class Walls:
             self.outer(tell)
         os.close(tell)
         for number in SIGNALS:
-            signal.signal(number, lambda *_: None)  # the command decides; this program ends after it
+            signal.signal(number, lambda *_: None)  # the command handles them; this program ends after it
         with os.fdopen(told, "rb") as answers:
             answer = answers.read().decode(errors="replace")
         code = exit_code(child)
@@ -146,11 +146,11 @@ class Walls:
         os._exit(code)
 
     def enter(self) -> None:
-        """Enter a process namespace; in a user namespace for all but a root who needs none."""
+        """Enter a PID namespace; in a user namespace, except for a root that needs none."""
         if self.user is not None:
             try:
                 return unshare(NEW_PIDS)
-            except NoWallsError:  # the root of a container: no more than an ordinary user
+            except NoWallsError:  # root in a container, without more rights than an ordinary user
                 become(self.user)
                 self.user = None
                 self.names[0] += ", user namespace"
@@ -158,7 +158,7 @@ class Walls:
         return unshare(NEW_PIDS)
 
     def inner(self, tell: int) -> NoReturn:
-        """Be the first process: build the rest, start the command, and end all when it ends."""
+        """Be the first process: build the rest, start the command, and end everything when it ends."""
         try:
             unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC | NEW_NAMES)
             build(self.folder, self.also, self.keys, self.user)
@@ -176,7 +176,7 @@ class Walls:
         os._exit(exit_code(child))
 
     def bubblewrap(self, program: str) -> int:
-        """Run the command in the walls of bubblewrap, which may be allowed where ours are not. Raises NoWallsError."""
+        """Run the command in bubblewrap, which may be allowed where our own walls are not. Raises NoWallsError."""
         words = [program, "--unshare-all", "--die-with-parent", *SPECIAL]
         for name in (*SYSTEM, *(f"etc/{each}" for each in SETTINGS)):
             path = Path("/", name)
@@ -198,7 +198,7 @@ class Walls:
         return self.spawned([*words, *self.words])
 
     def spawned(self, words: list[str], silent: str | None = None) -> int:
-        """Run words as the command; its exit code."""
+        """Run words as the command; return its exit code."""
         child = os.fork()
         if child == 0:
             if silent is not None:
@@ -210,7 +210,7 @@ class Walls:
         return exit_code(child)
 
     def confined(self) -> int:
-        """Run the command with the system's files and its folder alone, and no network. Raises NoWallsError."""
+        """Run the command with access to only the system's files and its folder; no network. Raises NoWallsError."""
         require_confinement()
         self.names = [*([f"user {ORDINARY}"] if self.user else []), "Landlock", "seccomp"]
         child = os.fork()
@@ -245,7 +245,7 @@ class Walls:
 
 
 def exit_code(child: int) -> int:
-    """Wait for a child, and for what became ours meanwhile; its exit code as a shell has it."""
+    """Wait for a child, and reap adopted processes meanwhile; return its exit code as a shell reports it."""
     while True:
         pid, status = os.wait()
         if pid == child:
@@ -253,7 +253,7 @@ def exit_code(child: int) -> int:
 
 
 def give(folders: tuple[str, ...], user: int, group: int) -> None:
-    """Give directories and all in them to a user. A link is given away itself."""
+    """Give directories and everything in them to a user. Of a symlink, the link itself is given."""
     for folder in folders:
         os.chown(os.path.join(folder, "."), user, group)  # noqa: PTH118 (what a link leads to)
         for above, within, files in os.walk(folder):
@@ -262,7 +262,7 @@ def give(folders: tuple[str, ...], user: int, group: int) -> None:
 
 
 def require_plain(folder: str) -> None:
-    """Raise DangerError when anything in a folder is neither directory nor plain file, or would act for its owner."""
+    """Raise DangerError if a folder contains anything but directories and plain files, or setuid or setgid files."""
     for above, within, files in os.walk(folder):
         for name in (*within, *files):
             mode = os.lstat(os.path.join(above, name)).st_mode  # noqa: PTH118 (any bytes)
@@ -271,7 +271,7 @@ def require_plain(folder: str) -> None:
 
 
 def main() -> int:
-    """Run what the arguments say; the exit code."""
+    """Run what the arguments say; return the exit code."""
     plan = json.loads(sys.argv[1])
     try:
         walls = Walls(plan, sys.argv[2:])
@@ -290,7 +290,7 @@ def main() -> int:
 
 
 def behind(walls: Walls) -> int:
-    """Return the command's exit code. Raises NoWallsError when there are none, and they are not given up."""
+    """Return the command's exit code. Raises NoWallsError if walls are unavailable and may not be given up."""
     try:
         return walls.run()
     except NoWallsError as error:
@@ -305,7 +305,7 @@ def behind(walls: Walls) -> int:
 
 
 def refused(why: str) -> int:
-    """Say why nothing is done; the exit code."""
+    """Print why nothing was done; return the exit code."""
     sys.stderr.write(f"cloudbackup: {why}\n")
     sys.stderr.flush()
     return REFUSED
