@@ -1,10 +1,11 @@
-"""The order of an app's records, and from which of them on they need be read.
+"""The order of an app's records, and the first record that needs to be read.
 
-A milestone is a record after which nothing older need be read: it lists, in `known_ids`, every archive that should be
-there, because whoever wrote it had compared the repository with all records, or because a person said so (`--force`).
+A milestone is a record that makes older ones unnecessary: its `known_ids` list every archive that should exist, because
+its writer had compared the repository with all records, or because a person confirmed it (`--force`).
 
-A record's time is the clock of whoever wrote it, and a laptop's may be years ahead. So no record of the future orders
-anything or is a milestone to begin from, nor one whose transaction shows that its clock was wrong.
+A record's time is its writer's clock, which may be years ahead, on a laptop for example. So a record with a future time
+does not affect the order and is not used as the first milestone, nor is one whose transaction number contradicts its
+time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,14 +14,14 @@ from datetime import datetime, timedelta
 
 from tasks.records.record import Record, Records
 
-MILESTONES = ("init", "prune", "compact", "delete", "check", "rollback", "change-passphrase")  # may be one
-LONGEST = timedelta(days=2)  # records carry the time of their beginning: who began so long before may end later
-AHEAD = timedelta(minutes=15)  # how far the clock of whoever wrote a record may be ahead of the reader's
+MILESTONES = ("init", "prune", "compact", "delete", "check", "rollback", "change-passphrase")  # may be milestones
+LONGEST = timedelta(days=2)  # records carry their start time, so one that started this long before may end later
+AHEAD = timedelta(minutes=15)  # how far a writer's clock may be ahead of the reader's
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A record in its place, and until when it was written at the latest; `sure` tells that its own time says so."""
+    """A record in its order, and the latest time at which it was written; `sure` is True if its own time shows that."""
 
     record: Record
     time: datetime
@@ -28,11 +29,11 @@ class Placed:
 
 
 def in_order(records: Records, now: datetime) -> list[Placed]:
-    """Return the sound records in the order in which they came about, oldest first.
+    """Return the valid records in the order in which they were written, oldest first.
 
-    The order is that of their times, but for those that cannot be right: a record later than `now`, and a milestone
-    that tells of an earlier transaction than a record that had ended before it. Those stand where their transaction
-    belongs, `sure` False: what they name counts, their clock does not.
+    They are ordered by time, except for two kinds: a record later than `now`, and a milestone with an earlier
+    transaction than a record that had ended before it. These are placed by their transaction, with `sure` False: the
+    archives that they name count, their time does not.
     """
     sound = [record for record in records.all if _sound(record)]
     known = [record for record in sound if record.time <= now + AHEAD]
@@ -46,7 +47,7 @@ def in_order(records: Records, now: datetime) -> list[Placed]:
 
 
 def _place(record: Record, placed: Sequence[Placed]) -> int:
-    """Return where a record belongs by its transaction: before the first that tells of a later one, else at the end."""
+    """Return a record's position by its transaction: before the first record with a later one, else at the end."""
     number = record.transaction
     for index, each in enumerate(placed):
         if number is not None and each.record.transaction is not None and each.record.transaction > number:
@@ -55,15 +56,15 @@ def _place(record: Record, placed: Sequence[Placed]) -> int:
 
 
 def start(placed: list[Placed]) -> datetime | None:
-    """Return since when records count: `LONGEST` before the newest milestone; None when there is none."""
+    """Return the time from which records count: `LONGEST` before the newest milestone; None if there is none."""
     newest = next((each.record for each in reversed(placed) if each.sure and is_milestone(each.record)), None)
     return newest.time - LONGEST if newest else None
 
 
 def _contradicted(milestone: Record, known: Iterable[Record]) -> bool:
-    """Tell whether a milestone is older than it says: a record that had ended before tells of a later transaction.
+    """Return whether a milestone is older than its time: a record that ended before it has a later transaction.
 
-    Not one that a person forced, or that a rollback wrote: numbers are smaller after those.
+    Milestones forced by a person or written by a rollback are exempt: transaction numbers are lower after those.
     """
     number = milestone.transaction
     if number is None or not is_milestone(milestone) or milestone.details.get("forced"):
@@ -78,15 +79,15 @@ def _contradicted(milestone: Record, known: Iterable[Record]) -> bool:
 
 
 def ended(record: Record) -> datetime:
-    """Return when what a record tells of had ended."""
+    """Return when the action that a record describes ended."""
     seconds = record.duration_seconds
     return record.time + timedelta(seconds=seconds if isinstance(seconds, int | float) and 0 < seconds < 1e7 else 0)
 
 
 def further(records: Records, now: datetime) -> datetime | None:
-    """Return since when records must be read where the newest milestone's clock turns out to be wrong.
+    """Return the time from which records must be read if the newest milestone's clock turns out to be wrong.
 
-    None where it is right: then those that were chosen by their names are enough.
+    None if it is right: then the records chosen by file name are enough.
     """
     placed = in_order(records, now)
     milestones = [each for each in placed if is_milestone(each.record) and each.record.time <= now + AHEAD]
@@ -96,24 +97,24 @@ def further(records: Records, now: datetime) -> datetime | None:
 
 
 def is_milestone(record: Record) -> bool:
-    """Tell whether nothing older than a record need be read; its file's name says so as well."""
+    """Return whether a record makes all older ones unnecessary; its file name shows it too."""
     return known_ids(record) is not None
 
 
 def known_ids(record: Record) -> tuple[str, ...] | None:
-    """Return the archives that a milestone says should be there; None for any other record."""
+    """Return the ids of the archives that should exist according to a milestone; None for any other record."""
     if record.action not in MILESTONES or "known_ids" not in record.details:
         return None
     return texts(record.details["known_ids"])
 
 
 def texts(values: object) -> tuple[str, ...]:
-    """Return the texts in a list of a record's details, whatever else stands there."""
+    """Return the strings in a list from a record's details, ignoring everything else in it."""
     return tuple(each for each in values if isinstance(each, str)) if isinstance(values, list | tuple) else ()
 
 
 def _sound(record: Record) -> bool:
-    """Return whether a record's fields hold what they should: files in a storage may hold anything."""
+    """Return whether a record's fields have valid values: anything may be in a storage's files."""
     texts = (record.archive, record.archive_id, record.config_sha256)
     numbers = (record.transaction, record.objects)
     return (

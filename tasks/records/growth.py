@@ -1,4 +1,4 @@
-"""How fast repositories grow, and when a storage will be full: from what the backups of late added to it."""
+"""How fast repositories grow, and when a storage will be full, estimated from recent backups."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from tasks.records.record import Record
 
 WINDOW = timedelta(days=30)
-ENOUGH = timedelta(days=2)  # of history, or one odd day would be the future
+ENOUGH = timedelta(days=2)  # of history, or one unusual day would set the forecast
 
 
 def daily_growth(sources: Collection[tuple[str, str]], records: Iterable[Record], now: datetime) -> float | None:
-    """Return how many bytes a day the backups of `sources` (app, source) add, None when there is too little history.
+    """Return the bytes per day that backups of `sources` (app, source) add; None if there is too little history.
 
-    `records` are oldest first. What pruning frees is not in it: the true growth is less. The first backup that is known
-    of each source is left out, for it may have filled the repository.
+    `records` are oldest first. Space freed by pruning is not subtracted, so the true growth is lower. The first known
+    backup of each source is left out, since it may be the initial full one.
     """
     saved = [
         record
@@ -30,5 +30,5 @@ def daily_growth(sources: Collection[tuple[str, str]], records: Iterable[Record]
 
 
 def days_until_full(free: int, growth: float | None) -> int | None:
-    """Return in how many days `free` bytes are used up at that growth; None when it is not known, or never."""
+    """Return the days until `free` bytes run out at this growth rate; None if unknown or never."""
     return None if not growth or growth <= 0 else int(free / growth)

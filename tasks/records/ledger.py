@@ -1,14 +1,14 @@
-"""What the records of an app, taken together, know of its repository: which archives should be there, and its state.
+"""The state of a repository according to all of an app's records: which archives should exist, and its counters.
 
-Whoever frees something says so beforehand, in a record of the action `intent` with `removing_ids`: for the time until
-the action's own record is there, and for the case that it never comes.
+Before freeing anything, an operation writes a record of the action `intent` with `removing_ids`. It covers the time
+until the action's own record exists, and the case that it never does.
 
-Whoever makes an archive says so beforehand as well, in a record of the action `begun` with the archive's name, which is
-taken back once the archive has its own record (tasks/borg/create.py tells why that is safe).
+Before making an archive, an operation writes a record of the action `begun` with the archive's name, which is deleted
+once the archive has its own record (tasks/borg/create.py explains why that is safe).
 
-A milestone (tasks/records/chronology.py) is a record after which nothing older need be read. Everything else is a set
-of ids, never used twice, so the order in which several operators write their records matters little. What a record
-merely saw does not become known by it: or the next backup would make a forged archive good.
+A milestone (tasks/records/chronology.py) is a record that makes older ones unnecessary. Everything else is a set of
+ids, which are never reused, so the order in which several operators write their records hardly matters. Being listed
+in a record does not make an archive known: otherwise the next backup would legitimise a forged one.
 """
 
 import json
@@ -22,33 +22,34 @@ from tasks.records.record import Record, Records, kind, newest_names
 from tasks.records.verdict import ACCEPT, SAVING, not_good
 from tasks.remote.files import UNFINISHED
 
-KNOWN = "known"  # stands in the file name of a milestone, in the place of a source
+KNOWN = "known"  # in a milestone's file name, instead of a source
 INTENT = "intent"
 BEGUN = "begun"
-ANNOUNCED = (INTENT, BEGUN)  # what is said beforehand; what came of it has a record of its own
+ANNOUNCED = (INTENT, BEGUN)  # written in advance; the result has a record of its own
 FREEING = ("prune", "compact")
 REMOVING = ("prune", "delete", "compact")
-CHANGED_KEY = "change-passphrase"  # the action of whoever changes the key, and no archive
-# Actions whose newest records count at any age: how an archive is, what can be undone, what can not any more.
+CHANGED_KEY = "change-passphrase"  # the action that changes the key; it affects no archive
+# Actions whose newest records count at any age: an archive's condition, what can be undone, what no longer can.
 OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY)
-NEWEST = 5  # of each kind of these; of milestones as well, to tell whether the newest one's clock was wrong
+NEWEST = 5  # records of each of these kinds; and of milestones, to check whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
 UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
-_TIME = 19  # length of a time so written
+_TIME = 19  # length of the time at the start of a file name
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """`made` are archives that our records say are ours, by id, with their names where known.
+    """`made` are the archives that are ours according to our records: ids, with names where known.
 
-    `expected` are the ids that must be there: made or seen, and not removed by us. `config_sha256` is what the
-    repository's `config` should be, None when no record tells; `counts` are the objects that lived after some
-    transactions and must live still; `proven` are archives that a drill proved and none found bad since, `removed`
-    those that we removed, `ignored` the names of broken records that a person said do not matter; `begun` are the names
-    of archives that were begun and have no record by their id. `not_good` are incomplete or suspect, `failed_drill`
-    those whose newest drill failed; neither holds what a person accepted, which is `accepted`. `unfinished` are the
-    announcements of what nobody has ended. `ours` are `made` and, in the same way, those that we removed.
+    `expected` are the ids that must exist: made or seen, and not removed by us. `config_sha256` is the expected
+    checksum of the repository's `config`, None if no record has one; `counts` are the numbers of live objects after
+    some transactions, which must still be live; `proven` are the archives that passed a drill and were not found bad
+    since; `removed` are those that we removed; `ignored` are the names of broken records that a person declared
+    irrelevant; `begun` are the names of archives that were announced and have no record by id. `not_good` are
+    incomplete or suspect, `failed_drill` those whose newest drill failed; neither includes archives that a person
+    accepted, which are in `accepted`. `unfinished` are the announcements that no record has ended. `ours` are `made`
+    and, in the same form, those that we removed.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class Ledger:
 
 
 def ledger(records: Records, now: datetime | None = None) -> Ledger:
-    """Return what an app's records know at `now`: those since the newest milestone, and of `LONGEST` before it."""
+    """Return the state according to an app's records at `now`: those since `LONGEST` before the newest milestone."""
     whole = in_order(records, now or datetime.now(UTC))
     since = start(whole)
     every = [each.record for each in whole if since is None or each.time >= since]
@@ -108,8 +109,8 @@ def ledger(records: Records, now: datetime | None = None) -> Ledger:
 def history(names: Iterable[str], now: datetime | None = None, since: datetime | None = None) -> list[str]:
     """Return the file names of the records that `ledger` needs, sorted.
 
-    Those since the newest milestone that is not of the future, or since a moment that is earlier; and, of any age, what
-    says how an archive is.
+    These are the records since the newest milestone without a future time, or since `since` if that is earlier; and, of
+    any age, those that describe an archive's condition.
     """
     every = sorted(name for name in names if name.endswith(".json"))
     latest = f"{(now or datetime.now(UTC)) + AHEAD:{_FORMAT}}"
@@ -129,13 +130,13 @@ def wanted(names: Iterable[str]) -> list[str]:
 
 
 def forgotten(names: Iterable[str], milestone: str) -> list[str]:
-    """Return the names that nobody needs after a milestone of this name: old records `begun`, and unfinished files."""
+    """Return the names that are not needed after a milestone of this name: old `begun` records, unfinished files."""
     old = (name for name in names if name < before(milestone))
     return [name for name in old if kind(name).split("-")[0] == BEGUN or name.endswith(UNFINISHED)]
 
 
 def before(name: str) -> str:
-    """Return the beginning of the names of records that began `LONGEST` before the one of this name."""
+    """Return the lower bound of the names of records that began `LONGEST` before the record of this name."""
     try:
         return f"{datetime.strptime(name[:_TIME], _FORMAT).replace(tzinfo=UTC) - LONGEST:{_FORMAT}}"
     except (ValueError, OverflowError):
@@ -143,7 +144,7 @@ def before(name: str) -> str:
 
 
 def _removed(records: Iterable[Record]) -> set[str]:
-    """Return what we removed, and no rollback brought back since."""
+    """Return the ids that we removed and that no rollback has brought back."""
     removed: set[str] = set()
     for record in records:
         if record.action == "rollback" and record.outcome != "failed":
@@ -157,7 +158,7 @@ def _accepts(record: Record) -> bool:
 
 
 def _failed_drills(records: Iterable[Record]) -> frozenset[str]:
-    """Return the archives whose newest drill failed, and that nobody accepted since."""
+    """Return the archives whose newest drill failed, and that no person accepted since."""
     failed: set[str] = set()
     for record in records:
         failed |= set(texts(record.details.get(FAILED_DRILL)))
@@ -169,11 +170,11 @@ def _failed_drills(records: Iterable[Record]) -> frozenset[str]:
 
 
 def _unfinished(records: list[Record]) -> tuple[Record, ...]:
-    """Return the announcements that no record ends.
+    """Return the announcements that no record has ended.
 
-    A record ends those that it names; whoever frees space or takes the repository back ends the removals before it.
-    Earlier versions named none: there the same action did. A record's time is that of its beginning, so it is held
-    against what was announced meanwhile by its end.
+    A record ends the announcements that it names; freeing space or a rollback ends all removals announced before it.
+    Records of earlier versions name none: there, a record of the same action ends them. A record's time is its start,
+    so announcements are compared with its end.
     """
     named = _ended_tokens(records)
     return tuple(
@@ -186,12 +187,12 @@ def _unfinished(records: list[Record]) -> tuple[Record, ...]:
 
 
 def carrying(unfinished: Iterable[Record]) -> list[dict[str, Any]]:
-    """Return what a milestone must say of what has not ended, or it would be forgotten with all that is older."""
+    """Return the unfinished announcements for a milestone's details; else they would go with older records."""
     return [json.loads(record.to_json()) for record in unfinished if TOKEN in record.details]
 
 
 def _carried(records: Iterable[Record]) -> list[Record]:
-    """Return the announcements that milestones carry on and that are not among the records themselves."""
+    """Return the announcements that milestones carry over and that are not among the records themselves."""
     every = list(records)
     found = {each.details.get(TOKEN): each for each in every if each.action == INTENT}
     carried: dict[str, Record] = {}
@@ -220,7 +221,7 @@ def _ends(record: Record, intent: Record) -> bool:
 
 
 def _config(records: list[Record]) -> str | None:
-    """Return the newest that a milestone or our own change of the key vouches for, or else the oldest seen."""
+    """Return the newest checksum confirmed by a milestone or by our own key change, else the oldest one seen."""
     told = [record for record in records if record.config_sha256]
     vouched = [record for record in told if known_ids(record) is not None or _changed_key(record)]
     return (vouched[-1] if vouched else told[0]).config_sha256 if told else None
@@ -231,10 +232,10 @@ def _changed_key(record: Record) -> bool:
 
 
 def _counts(records: list[Record]) -> dict[int, int]:
-    """Return transaction and living objects of all records since the newest that freed something by our own hand.
+    """Return live object counts by transaction, from all records since our own newest one that freed space.
 
-    A rollback leaves what was counted up to where it went back to: an object that was overwritten before is so still.
-    What was announced and has ended counts by its own record, whose time is that of its beginning.
+    A rollback keeps the counts up to the transaction it returned to: objects overwritten before that still are.
+    Announced actions that have ended count by their own record, whose time is its start.
     """
     counts: dict[int, int] = {}
     begin, named = -1, _ended_tokens(records)
@@ -249,12 +250,12 @@ def _counts(records: list[Record]) -> dict[int, int]:
 
 
 def _recounted(record: Record, counts: dict[int, int], begin: int) -> tuple[dict[int, int], int]:
-    """Return what is left of the counts before a record, and the first transaction of which a later one counts."""
+    """Return the counts that remain valid before a record, and the first transaction that later records may count."""
     own = record.transaction or 0
     if record.action != "rollback":
         return {}, max(begin, own + (record.action == INTENT))
     to = record.details.get("to")
-    if type(to) is not int:  # of an earlier version
+    if type(to) is not int:  # written by an earlier version
         return {}, own
     return {number: count for number, count in counts.items() if number <= to}, min(begin, to)
 

@@ -28,10 +28,10 @@ from tasks.answers import (
 from tasks.sources.kinds import KINDS
 
 VERSION = 1
-LONGEST = 32 << 20  # bytes of one record: one that tells of 100,000 archives has some 7 MB
-NEWEST = 30  # records of each kind that are read unless told otherwise
-HISTORY = 130  # of each kind for what shows history: daily backups of some four months
-UNCHANGED = "unchanged"  # the action of a look that found nothing new to save: the newest of a day stands for all
+LONGEST = 32 << 20  # bytes of one record: one that lists 100,000 archives has about 7 MB
+NEWEST = 30  # default number of records read of each kind
+HISTORY = 130  # of each kind, for history views: daily backups of about four months
+UNCHANGED = "unchanged"  # the action of a run that found nothing new to save; only the newest of a day is kept
 _NAME = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(?P<kind>.+)-[0-9a-f]{4}\.json")
 _SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(KINDS)})(?P<failed>-failed)?")
 _DAY = len("2026-11-22")
@@ -48,7 +48,7 @@ def _time(value: object) -> datetime:
 
 
 class _File(Answer):
-    """A record's file; `Record` tells what each field means."""
+    """A record's file; `Record` explains the fields."""
 
     app: Name
     action: Name
@@ -72,7 +72,7 @@ class _File(Answer):
 
 
 class _Details(Answer):
-    """The types of what `details` may hold; what reads more of one than its type looks at it again."""
+    """The types of the known `details`; code that needs more than the type validates the value itself."""
 
     removing_ids: list[Text] | None = None
     removed_ids: list[Text] | None = None
@@ -92,14 +92,14 @@ class _Details(Answer):
 
 @dataclass(frozen=True)
 class Record:
-    """What one action on one app did: when it began (UTC), how long it took, how much it moved, how it ended.
+    """What one action on one app did: start time (UTC), duration, amount of data, outcome.
 
-    In a file, `time` has whole seconds and `microsecond` the rest: two drills in one second have an order.
-    `action` is the verb, such as `backup`, `restore` or `verify`. Sizes are bytes: `size` what the archive holds,
-    `stored` what it added to the repository. `error` is the first line that a person was shown. `archive_ids` are the
-    ids of all archives that were listed afterwards, None when they could not be; `config_sha256`, `transaction` and
-    `objects` are the repository's state then (see `state.py`). `tool` is the version that wrote it. `details` holds
-    what only one action knows, such as the chunk size of a database's archive.
+    In a file, `time` has whole seconds and `microsecond` the rest, so that two drills in one second have an order.
+    `action` is the verb, such as `backup`, `restore` or `verify`. Sizes are in bytes: `size` is that of the archive's
+    content, `stored` what it added to the repository. `error` is the first line of the error shown. `archive_ids` are
+    the ids of all archives listed afterwards, None if listing failed; `config_sha256`, `transaction` and `objects` are
+    the repository's state at that time (see `state.py`). `tool` is the version that wrote it. `details` holds data of a
+    single action, such as the chunk size of a database's archive.
     """
 
     app: str
@@ -122,7 +122,7 @@ class Record:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the record as a file's text, which every encoding can write."""
+        """Return the record as the text of a file, with only characters that every encoding can write."""
         values = {key: value for key, value in asdict(self).items() if value not in (None, {})}
         values["time"] = f"{self.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         fraction = {"microsecond": self.time.microsecond} if self.time.microsecond else {}
@@ -130,9 +130,10 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Record":
-        """Return the record in a file's text. Fields that a later version added are left out.
+        """Return the record parsed from a file's text. Unknown fields, from a later version, are ignored.
 
-        Raises AnswerError, a ValueError, when it is no record: who may write into the storage may write anything.
+        Raises AnswerError, a ValueError, if it is not a record: anyone with write access to the storage can write
+        anything.
         """
         said = read(_File, text, LONGEST)
         typed(_Details, said.details)
@@ -143,9 +144,9 @@ class Record:
 
     @classmethod
     def from_name(cls, app: str, name: str) -> "Record | None":
-        """Return what the name of a file alone tells of a backup or a look; None for that of any other record.
+        """Return what a file name alone shows of a backup or an `unchanged` run; None for any other record.
 
-        Whether it went well or with a warning a name does not tell: it is taken for well.
+        The name does not distinguish between ok and warning: ok is assumed.
         """
         found = _NAME.fullmatch(name)
         saving = _SAVING.fullmatch(found["kind"]) if found else None
@@ -160,14 +161,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Records:
-    """An app's records, oldest first, and the names of files that could not be read as one."""
+    """An app's records, oldest first, and the names of files that could not be parsed as one."""
 
     all: tuple[Record, ...] = ()
     broken: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, files: Mapping[str, bytes]) -> "Records":
-        """Return the records in `files`, by name; a broken one is named, never raised."""
+        """Return the records in `files`, by name; broken ones are listed by name, none raises."""
         records, broken = [], []
         for name, text in sorted(files.items()):
             try:
@@ -183,9 +184,9 @@ class Records:
 
 
 def kind(name: str) -> str:
-    """Return what a record's file name says of it, such as `backup-binlog` or, of a failure, `backup-binlog-failed`.
+    """Return the kind in a record's file name, such as `backup-binlog` or, of a failure, `backup-binlog-failed`.
 
-    Old names say the action alone.
+    Old names contain only the action.
     """
     found = _NAME.fullmatch(name)
     return found["kind"] if found else ""
@@ -194,7 +195,8 @@ def kind(name: str) -> str:
 def newest_names(names: Iterable[str], newest: int = NEWEST) -> list[str]:
     """Return the file names of the newest records of each kind, sorted.
 
-    Of each kind, because frequent ones (binary logs, every five minutes) must not push the only proof of a backup out.
+    They are counted per kind, so that frequent records (binary logs, every five minutes) do not crowd out the only
+    evidence of a backup.
     """
     kinds: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -204,9 +206,9 @@ def newest_names(names: Iterable[str], newest: int = NEWEST) -> list[str]:
 
 
 def daily_names(names: Iterable[str], days: int = HISTORY) -> list[str]:
-    """Return of each kind the names of the first and the last record of each of the newest `days` days (UTC) with any.
+    """Return, per kind, the first and the last name of each of the newest `days` days (UTC) that have any.
 
-    Whatever the zone: a day of it with any record has one of these.
+    A day in any time zone that has records then has at least one of these.
     """
     ends: dict[str, dict[str, tuple[str, str]]] = {}
     for name in sorted(names):
@@ -218,14 +220,14 @@ def daily_names(names: Iterable[str], days: int = HISTORY) -> list[str]:
 
 
 def superseded(names: Iterable[str], written: str) -> list[str]:
-    """Return the names of looks that a new one makes needless: all but the last of each of `HISTORY` days."""
+    """Return the names of `unchanged` records that a new one replaces: all but the last of each of `HISTORY` days."""
     of_kind = sorted({written, *(name for name in names if kind(name) == kind(written))})
     last = list({name[:_DAY]: name for name in of_kind}.values())[-HISTORY:]
     return [name for name in of_kind if name < written and name not in last]
 
 
 def operator_name() -> str:
-    """Return who runs this: a person at a machine, a CI job or a pod, by the names that those give themselves."""
+    """Return who runs this: a person at a machine, a CI job or a pod, by the names that they report."""
     if job := os.environ.get("GITHUB_RUN_ID"):
         return f"GitHub run {job}"
     if job := os.environ.get("CI_JOB_URL"):

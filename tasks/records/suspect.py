@@ -1,11 +1,11 @@
-"""Whether a new archive looks like its predecessors: has data gone, or was far more of it replaced than usual?
+"""Whether a new archive looks like its predecessors: has data disappeared, or was far more replaced than usual?
 
-Reckoned from records alone, by numbers that borg gave at each backup: what the archive holds, in bytes and files, what
-it added to the repository, and how far all of it could be compressed. An intruder who encrypts files replaces data,
-while the size stays, by data that cannot be compressed; a release, an import or an upload makes the size grow by what
-it adds. What happened before is usual: a log that is rotated each week, an import each month.
+Computed from records alone, from numbers that borg reported at each backup: the archive's size in bytes and files, what
+it added to the repository, and how well all of it compressed. An intruder who encrypts files replaces data with data
+that does not compress, while the size stays the same; a release, an import or an upload makes the size grow by what it
+adds. Whatever happened before counts as usual: a log rotated each week, an import each month.
 
-`bench.alarms` plays years of ordinary apps and of losses through these rules; docs/performance.md has its figures.
+`bench.alarms` runs years of ordinary apps and of losses through these rules; docs/performance.md has the figures.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -17,31 +17,31 @@ from tasks.records.record import Record, Records
 from tasks.records.verdict import SAVING, verdict_of, verdicts
 from tasks.sources.kinds import is_log
 
-COMPRESSED = "compressed"  # in a record's details: bytes of all that the archive holds, compressed
-FILES, TABLES = "files", "tables"  # in a record's details: how many, or a list of them
-LAST = 7  # predecessors whose median is the usual
-STEADY = 3  # or, where it is more, what all of so many had: after a release that made it larger
-# Predecessors without which nothing is said of a loss, of replaced data, of a loss of somewhat less than half, of data
-# that was replaced slowly. A log that is rotated each week has been rotated twice after 15 nights.
+COMPRESSED = "compressed"  # in a record's details: compressed bytes of the archive's whole content
+FILES, TABLES = "files", "tables"  # in a record's details: a number, or a list of them
+LAST = 7  # predecessors whose median is the usual value
+STEADY = 3  # or the minimum of the last three, if that is more: after a release that made it larger
+# Number of predecessors required to report a loss, replaced data, a loss of somewhat less than half, and data
+# replaced slowly. A log that is rotated each week has been rotated twice after 15 nights.
 FEW, ENOUGH, TWO_WEEKS, THREE_WEEKS = 1, 3, 15, 22
 HALF = 0.5
 WINDOWS = (1, 7)  # backups over which replaced data is summed: at once, or little by little
 # More than a half: where data grows, the median lags behind.
 SHRUNK = 0.6  # after two weeks
-SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # below so much, half says something only where the number is steady
+SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # below these, a loss of half counts only if the number was steady
 NEARLY_ALL, STABLE = 0.1, 0.85
-TIMES = 10  # so many times more than usual was replaced
-SHARE = 0.1  # and so large a part of the whole
-MUCH, MOST = 10_000_000, 0.5  # below so many bytes, only when most of the whole was replaced
-LEAST = 100_000  # and never below so many: what borg notes of the files themselves is added as well
-ALIKE = 0.7  # what was replaced before, and was at least so much of what is replaced now, makes it usual
-NEARLY_WHOLE = 0.7  # of the whole replaced is far more than usual, whatever a backup adds as a rule
-COMPRESSIBLE = 0.8  # data that compresses to less than this share shows by it whether it was encrypted
+TIMES = 10  # this many times more than usual was replaced
+SHARE = 0.1  # and this fraction of the whole
+MUCH, MOST = 10_000_000, 0.5  # below this many bytes, only if most of the whole was replaced
+LEAST = 100_000  # never below this many bytes: borg's own metadata about files counts as added too
+ALIKE = 0.7  # earlier replacements of at least this fraction of the current one make it usual
+NEARLY_WHOLE = 0.7  # replacing this fraction of the whole is unusual, whatever a backup normally adds
+COMPRESSIBLE = 0.8  # only data that compresses to less than this fraction can show that it was encrypted
 
 
 @dataclass(frozen=True)
 class _Backup:
-    """The numbers of one backup; None is what was not recorded."""
+    """The numbers of one backup; None where not recorded."""
 
     size: int
     stored: int | None
@@ -51,15 +51,15 @@ class _Backup:
 
     @property
     def ratio(self) -> float | None:
-        """To which share of its size the data was compressed."""
+        """The compressed size as a fraction of the size."""
         return self.compressed / self.size if self.compressed is not None and self.size else None
 
 
 def unlike(made: Record, records: Records) -> tuple[str, ...]:
-    """Return how a backup differs from the good ones of its source before it, a sentence each; empty when it does not.
+    """Return how a backup differs from the good ones of its source before it, a sentence each; empty if it does not.
 
-    `records` are those of the app that are known, without that of the backup itself. The history begins with the newest
-    archive that a person accepted: the present state is right then, however few backups there are since.
+    `records` are the app's known records, without this backup's own. The history starts with the newest archive that a
+    person accepted: that state counts as right, however few backups there are since.
     """
     now = _numbers(made)
     if now is None or is_log(made.source):
@@ -74,7 +74,7 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
 
 
 def _predecessors(made: Record, records: Records) -> tuple[list[_Backup], int]:
-    """Return the good backups before this one, oldest first, and where of these the newest accepted one stands."""
+    """Return the good backups before this one, oldest first, and the index of the newest accepted one among them."""
     known = verdicts(records)
     past: list[_Backup] = []
     accepted = 0
@@ -111,7 +111,7 @@ def _count(value: object) -> int | None:
 
 
 def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, half: bool) -> list[str]:
-    """Return what has gone: nearly all of the bytes, files or tables, or about `half`, as it never did before."""
+    """Return what was lost: nearly all of the bytes, files or tables, or about `half`; never seen before."""
     ways: tuple[tuple[str, Callable[[_Backup], int | None], Callable[[int], str]], ...] = (
         ("size", lambda backup: backup.size, units.size),
         (FILES, lambda backup: backup.files, lambda count: units.many(count, "file")),
@@ -136,7 +136,7 @@ def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, 
 
 
 def _fell_before(value: int, past: Sequence[int]) -> bool:
-    """Tell whether the numbers fell as low, from as high, before: as they do when a log is rotated."""
+    """Return whether the numbers fell as low, from as high, before, as they do when a log is rotated."""
     highest = 0
     for each in past:
         if each <= value * 1.1 and each <= highest * SHRUNK:
@@ -146,7 +146,7 @@ def _fell_before(value: int, past: Sequence[int]) -> bool:
 
 
 def _replaced(now: _Backup, since: Sequence[_Backup]) -> str | None:
-    """Say that far more data was replaced than usual: at once, or in the backups of about a week together."""
+    """Return a sentence if far more data was replaced than usual: at once, or in about a week of backups together."""
     if now.stored is None or any(backup.stored is None for backup in since):
         return None
     row = [*since, now]
@@ -172,15 +172,15 @@ def _least(size: int) -> float:
 
 
 def _beyond_growth(row: Sequence[_Backup], end: int, window: int) -> float:
-    """Return what the `window` backups up to that of number `end` added beyond what the data grew by meanwhile."""
+    """Return the bytes that the `window` backups up to number `end` added beyond the growth of the data."""
     added = sum(backup.stored or 0 for backup in row[end - window + 1 : end + 1])
     return added - max(0, row[end].size - row[end - window].size)
 
 
 def _may_be_encrypted(now: _Backup, before: _Backup, replaced: float) -> bool:
-    """Tell whether the new data can be an intruder's: it would compress worse. Unknown, or of data that never did: yes.
+    """Return whether the new data may be encrypted: it compresses worse, or that is unknown or cannot be seen.
 
-    A new release of a program, or a table that was rebuilt, is replaced as well, and compresses as before.
+    A new release of a program, or a rebuilt table, is replaced data too, but compresses as before.
     """
     if now.ratio is None or before.ratio is None or before.ratio >= COMPRESSIBLE:
         return True
@@ -188,9 +188,9 @@ def _may_be_encrypted(now: _Backup, before: _Backup, replaced: float) -> bool:
 
 
 def _encrypted(now: _Backup, since: Sequence[_Backup]) -> str | None:
-    """Say that data which could be compressed no longer can, beyond what the data grew by: however slowly it came.
+    """Return a sentence if compressible data no longer compresses, beyond the growth, however slowly it changed.
 
-    Held against each backup of the older half: what any of them was like is usual.
+    Compared with each backup of the older half: any state that one of them had is usual.
     """
     known = [(backup, backup.compressed) for backup in since if backup.compressed is not None and backup.size]
     if now.compressed is None or len(known) < THREE_WEEKS:

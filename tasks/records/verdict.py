@@ -1,10 +1,10 @@
-"""One verdict for each archive: is everything in it that the inventory names, and does it look like its predecessors?
+"""One verdict per archive: does it contain everything that the inventory names, and does it look like its predecessors?
 
-It is made at the backup and kept in the backup's record: the record's outcome is the status, its details hold what was
-left out and what looks unlike before. The archive's comment says it too, for a report without records. Everything else
-goes by it alike: exit code, report, metrics, notices, prune, guard, drills.
+It is reached at the backup and stored in the backup's record: the record's outcome is the status, its details list what
+was left out and what differs. The archive's comment has it too, for a report without records. Exit code, report,
+metrics, notifications, prune, guard and drills all use it.
 
-A person may take an archive as right in spite of its verdict: a record of the action `accept`, with who, when and why.
+A person may accept an archive despite its verdict: a record of the action `accept`, with who, when and why.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,21 +17,21 @@ from tasks.sources.kinds import READ_BY_BORG
 Status = Literal["ok", "incomplete", "suspect"]
 
 SAVING = ("backup", "create")  # actions that make an archive
-ACCEPT = "accept"  # the action of a record by which a person takes an archive as right
+ACCEPT = "accept"  # the action of a record by which a person accepts an archive as good
 LEFT_OUT = "left_out"  # in a record's details: {"count": 3, "first": ["/srv/media: is not there", ...]}
 SUSPECT = "suspect"  # in a record's details: ["4 files, under half of the usual 20,000"]
-KEPT = 1000  # of what was left out, so many stand in a record
-COMMENTED = 3  # and so many in an archive's comment
+KEPT = 1000  # entries of what was left out that a record keeps
+COMMENTED = 3  # and that an archive's comment keeps
 PREFIX = "cloudbackup: "
-UNLISTED = "saved, but the repository could not be listed afterwards"  # a warning that the next listing settles
-# Warnings of borg that earlier versions recorded with the outcome `warning`, and that mean no harm.
+UNLISTED = "saved, but the repository could not be listed afterwards"  # a warning that the next listing resolves
+# borg's harmless warnings, which earlier versions recorded with the outcome `warning`.
 HARMLESS = ("file changed while we backed it up", UNLISTED)
-UNHEARD = "what borg had to say of it was not heard"  # of an archive that was taken over: see tasks/borg/create.py
+UNHEARD = "what borg had to say of it was not heard"  # of an archive that was adopted: see tasks/borg/create.py
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """Who took an archive as right, when (UTC, as in a record's time) and why."""
+    """Who accepted an archive, when (UTC, as in a record's time) and why."""
 
     record: Record
 
@@ -43,11 +43,11 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of one archive.
+    """The verdict on one archive.
 
-    `left_out` counts what the inventory names and the archive lacks, `first` are the first of these, each as
-    `path: reason`. `suspect` says, a sentence each, how the archive differs from its predecessors. `accepted` is set
-    when a person took it as right.
+    `left_out` counts what the inventory names and the archive lacks; `first` are the first of these, each as `path:
+    reason`. `suspect` lists, a sentence each, how the archive differs from its predecessors. `accepted` is set if a
+    person accepted it.
     """
 
     left_out: int = 0
@@ -57,33 +57,33 @@ class Verdict:
 
     @property
     def status(self) -> Status:
-        """The verdict itself, whether it was accepted or not."""
+        """The status, ignoring any acceptance."""
         return "incomplete" if self.left_out else "suspect" if self.suspect else "ok"
 
     @property
     def good(self) -> bool:
-        """Whether the archive counts as a good one: whole and as usual, or accepted by a person."""
+        """Whether the archive counts as good: complete and as usual, or accepted by a person."""
         return self.status == "ok" or self.accepted is not None
 
     @property
     def details(self) -> dict[str, Any]:
-        """The verdict for a record's details; empty when it is ok."""
+        """The verdict for a record's details; empty if it is ok."""
         left_out = {LEFT_OUT: {"count": self.left_out, "first": list(self.first[:KEPT])}} if self.left_out else {}
         return {**left_out, **({SUSPECT: list(self.suspect)} if self.suspect else {})}
 
     @property
     def comment(self) -> str:
-        """The verdict for an archive's comment, one line; empty when it is ok."""
+        """The verdict for an archive's comment, one line; empty if it is ok."""
         if self.left_out:
             return f"{PREFIX}incomplete: {self.left_out} left out: {'; '.join(self.first[:COMMENTED])}"
         return f"{PREFIX}suspect: {'; '.join(self.suspect)}" if self.suspect else ""
 
 
 def verdict_of(record: Record) -> Verdict:
-    """Return the verdict that a backup's record holds. Details of an unexpected form never make it better than ok.
+    """Return the verdict in a backup's record. Details of an unexpected form never improve it beyond ok.
 
-    The outcome `warning` says that a person has to look. Earlier versions wrote it of files that could not be read as
-    well: such an archive is incomplete.
+    The outcome `warning` requires a person's attention. Earlier versions also used it for unreadable files: such an
+    archive is incomplete.
     """
     left_out, suspect = record.details.get(LEFT_OUT), record.details.get(SUSPECT)
     values = left_out if isinstance(left_out, Mapping) else {}
@@ -111,7 +111,7 @@ def _warned(record: Record, error: str) -> Verdict:
 
 
 def verdict_of_comment(comment: str | None) -> Verdict:
-    """Return the verdict in an archive's comment, for an archive of which no record is known."""
+    """Return the verdict in an archive's comment, for an archive without a known record."""
     text = (comment or "").rpartition(PREFIX)[2] if has_verdict(comment) else ""
     kind, _, rest = text.partition(": ")
     if kind == "incomplete":
@@ -121,12 +121,12 @@ def verdict_of_comment(comment: str | None) -> Verdict:
 
 
 def has_verdict(comment: str | None) -> bool:
-    """Tell whether an archive's comment says a verdict: only those that are not good stand in one."""
+    """Return whether an archive's comment contains a verdict, which only those that are not good have."""
     return PREFIX in (comment or "")
 
 
 def verdicts(records: Records) -> dict[str, Verdict]:
-    """Return the verdict of every archive that a backup's record, or a person who accepted it, knows by its id."""
+    """Return the verdicts of all archives that a backup's record, or a person's acceptance, names by id."""
     accepted = {
         record.archive_id: Accepted(record)
         for record in records.all
@@ -141,7 +141,7 @@ def verdicts(records: Records) -> dict[str, Verdict]:
 
 
 def not_good(records: Records) -> frozenset[str]:
-    """Return the ids of the archives that are incomplete or suspect and that nobody accepted."""
+    """Return the ids of the archives that are incomplete or suspect and that no person accepted."""
     return frozenset(each for each, verdict in verdicts(records).items() if not verdict.good)
 
 

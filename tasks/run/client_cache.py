@@ -1,7 +1,7 @@
-"""What borg's clients remember of a repository, and must forget after it was put back to an earlier state.
+"""The data that borg's clients keep about a repository, which must go after the repository was set back.
 
-A client that saw the newer state refuses the older one until both its cache and `manifest-timestamp` are gone; `nonce`
-beside it must stay, or encrypted data could be written twice with one nonce (tried, borg 1.2.4 and 1.4.5).
+A client that saw the newer state refuses the older one until both its cache and `manifest-timestamp` are deleted; the
+`nonce` file beside it must stay, or data could be encrypted twice with one nonce (tried, borg 1.2.4 and 1.4.5).
 """
 
 import re
@@ -14,7 +14,7 @@ from tasks.run.session import Session
 from tasks.storage.repository import Repository, Side
 
 _ID = re.compile(rb"^id = ([0-9a-f]{64})$", re.MULTILINE)
-# As borg finds its folders (borg 1.2.4 and 1.4.5, helpers/fs.py).
+# Folders located as borg does (borg 1.2.4 and 1.4.5, helpers/fs.py).
 _FORGET = r"""
 if [ -n "${BORG_BASE_DIR:-}" ]; then cache=$BORG_BASE_DIR/.cache config=$BORG_BASE_DIR/.config
 else cache=${XDG_CACHE_HOME:-$HOME/.cache} config=${XDG_CONFIG_HOME:-$HOME/.config}; fi
@@ -34,15 +34,15 @@ def repository_id(config: bytes) -> str:
 
 
 def forget(repository: Repository, identity: str) -> bool:
-    """Remove what one side remembers of the newer state of the repository with that id. Raises HostError."""
+    """Delete what one side keeps about the newer state of the repository with that id. Raises HostError."""
     known = {key: value for key, value in repository.environment.items() if key == "BORG_BASE_DIR"}
     return repository.host.run(Script(_FORGET, {**known, "REPOSITORY_ID": identity}), timeout=120).ok
 
 
 def forgotten(session: Session, app: App) -> Iterator[str]:
-    """Let the app's host and the operator's side forget a repository's newer state; yield where that failed.
+    """Delete what the app's host and the operator's side keep about a repository's newer state; yield the failures.
 
-    Raises InterruptedRunError alone.
+    Raises only InterruptedRunError.
     """
     storage = session.storage_of(app)
     try:

@@ -1,7 +1,7 @@
-"""Clocks: this machine's, the storage's and the app's host's, compared before anything is written.
+"""Compares this machine's clock with the storage's and the app host's before anything is written.
 
-Names of archives and times of records are this machine's. One that is a year ahead writes records that nothing later
-would count against, so a run that writes is refused while every other clock that could be asked says otherwise.
+Archive names and record times come from this machine's clock. If it were a year ahead, it would write records that no
+later one could supersede, so a run that writes is refused if every other clock that could be read disagrees.
 """
 
 import os
@@ -13,13 +13,13 @@ from tasks.errors import CloudbackupError, RefusedError
 from tasks.inventory.models import App
 from tasks.run.session import Session
 
-SAID = timedelta(minutes=2)  # from here on a person hears of it
-REFUSED = timedelta(minutes=10)  # and from here on nothing is written
-VARIABLE, OWN = "CLOUDBACKUP_CLOCK", "own"  # set to this, this machine's clock is the source of time
+SAID = timedelta(minutes=2)  # a difference that is reported
+REFUSED = timedelta(minutes=10)  # a difference at which nothing is written
+VARIABLE, OWN = "CLOUDBACKUP_CLOCK", "own"  # with this setting, this machine's clock is trusted
 
 
 class ClockError(RefusedError):
-    """The operator's clock is wrong: what it wrote would be dated wrongly, records included."""
+    """The operator's clock is wrong: archives and records would get wrong dates."""
 
     unrecorded = True
 
@@ -37,11 +37,11 @@ class Apart:
 
 
 def compared(session: Session, app: App, *, host: bool) -> tuple[str, ...]:
-    """Return what a person should hear of the clocks of the storage, and with `host` of the app's host.
+    """Return the reportable differences of the storage's clock and, with `host`, of the app host's.
 
-    One that does not tell is left out. Raises ClockError when this machine's is wrong, HostError for a host that cannot
-    be reached, and without `host`, where whatever follows needs the storage from here as well, a fault of the storage
-    that may pass: who tries that again asks again, in place of going on by a clock that nobody looked at.
+    Clocks that cannot be read are skipped. Raises ClockError if this machine's is wrong, and HostError for an
+    unreachable host. Without `host`, the next step needs the storage from here too, so a transient error of the storage
+    is raised: the retry then asks again instead of continuing with an unchecked clock.
     """
     found = _asked(session, app, host=host)
     apart = [each for each in found if abs(each.ahead) >= SAID]
@@ -57,7 +57,7 @@ def compared(session: Session, app: App, *, host: bool) -> tuple[str, ...]:
 
 
 def span(apart: timedelta) -> str:
-    """Return a span of time in words, in its largest unit."""
+    """Return a duration in words, in its largest unit."""
     seconds = int(apart.total_seconds())
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
@@ -70,7 +70,7 @@ def _asked(session: Session, app: App, *, host: bool) -> Sequence[Apart]:
     found = []
     try:
         storage = session.storage_of(app).ahead(app)
-    except CloudbackupError as error:  # what is wrong with it, whatever comes next says better
+    except CloudbackupError as error:  # the next step reports this fault better
         if error.transient and not host:
             raise
         storage = None

@@ -1,4 +1,4 @@
-"""Around a task over apps: those whom the inventory names are told that it begins, and how it ended."""
+"""Notifies the recipients in the inventory before and after a task over apps."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ Each = tuple[Work, Callable[[App, CloudbackupError], list[Outcome]]]
 
 @dataclass(frozen=True)
 class Scope:
-    """What a task was told to do: `apps` are those worked on, `every` tells whether these are all that there are.
+    """The scope of a task: `apps` are those it works on; `every` is True if these are all apps of the inventory.
 
-    `whole` tells whether all of an app is worked on.
+    `whole` is True if it covers all of an app.
     """
 
     apps: Sequence[App]
@@ -32,7 +32,7 @@ class Scope:
 class Notices:
     """Use as a context manager around a task. `verb` is what it does: saved, proven.
 
-    An end by an exception, such as Ctrl-C, is told as a failure.
+    Leaving with an exception, such as Ctrl-C, is reported as a failure.
     """
 
     def __init__(self, inventory: Inventory, action: str, verb: str, scope: Scope) -> None:
@@ -56,9 +56,9 @@ class Notices:
             self._all.ended(News(self._action, title, str(error), failed=True))
 
     def each(self, work: Work, sources: Callable[[App], Sequence[str]], done: Callable[[Outcome], None]) -> Each:
-        """Return `work` with the notices of the app around it, and what `over_apps` makes of what nobody foresaw.
+        """Return `work` with the app's notifications around it, and the handler of unforeseen errors for `over_apps`.
 
-        Then each of the app's `sources` failed, which `done` shows.
+        After such an error, each of the app's `sources` has failed, which is shown with `done`.
         """
 
         def fault(app: App, error: CloudbackupError) -> list[Outcome]:
@@ -80,11 +80,11 @@ class Notices:
         return told, fault
 
     def app_ended(self, app: str, outcomes: Sequence[Outcome]) -> None:
-        """Tell those of one app how it ended."""
+        """Notify one app's recipients how it ended."""
         self._apps[app].ended(self._news(f"{self._action} of {app}", outcomes, whole=self._whole[app]))
 
     def ended(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell those of all apps how all ended."""
+        """Notify the recipients for all apps how the run ended."""
         self._all.ended(self._news(self._action, outcomes, whole=self._every))
 
     def _news(self, what: str, outcomes: Sequence[Outcome], *, whole: bool) -> News:

@@ -1,4 +1,4 @@
-"""What became of one source of one app, and what that means for the whole run."""
+"""The outcome for one source of one app, and the exit code of a whole run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,15 +18,15 @@ WORST_FIRST: tuple[Status, ...] = ("failed", "incomplete", "suspect", "warning",
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of one action on one source.
+    """The result of one action on one source.
 
-    `ok`: all of it is done; what `said` holds then are harmless remarks. `warning`: done, and a person has to look at
+    `ok`: everything is done; `said` then contains harmless remarks. `warning`: done, but a person has to look at
     something. `suspect` and `incomplete` are verdicts on the archive that was made (tasks/records/verdict.py).
 
-    Sizes are bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
-    `code` is the exit code that belongs to the error, which is `transient` when the same may succeed a little later;
-    and `once` when it is worth one more try alone; `unchanged` tells that there was nothing new to save; `met` is what
-    happened just when it was saved, such as a lost connection.
+    Sizes are in bytes; `said` is the error and its remedy, or the warnings, a line each; `details` go into the record;
+    `code` is the error's exit code; `transient` means that a later attempt may succeed, and `once` that it is worth
+    only one more attempt; `unchanged` means that there was nothing new to save; `met` is a fault at the moment of
+    saving, such as a lost connection.
     """
 
     app: str
@@ -44,13 +44,13 @@ class Outcome:
     unchanged: bool = False
     transient: bool = False
     once: bool = False
-    storage: str = ""  # said where an app has several
+    storage: str = ""  # shown if an app has several
     met: CloudbackupError | None = None
-    unrecorded: bool = False  # no record is to be written of it
+    unrecorded: bool = False  # no record is written of it
 
     @classmethod
     def fault(cls, app: str, source: str, began: datetime, error: CloudbackupError) -> "Outcome":
-        """Return the outcome of an action that ended with `error` just now."""
+        """Return the outcome of an action that just ended with `error`."""
         lines = str(error).removeprefix(f"{app}: ").splitlines()
         seconds = (datetime.now(UTC) - began).total_seconds()
         said = tuple(line.strip() for line in lines)
@@ -59,26 +59,26 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Tell whether the source was not saved."""
+        """Return whether the source was not saved."""
         return self.status == "failed"
 
     @property
     def judged(self) -> "Outcome":
-        """The outcome with the verdict that its details hold, unless it is worse already."""
+        """The outcome with the verdict in its details, unless it is worse already."""
         record = Record(self.app, "backup", self.began, self.status, details=self.details)
         return self.no_better_than(verdict_of(record).status)
 
     def no_better_than(self, status: Status, *said: str) -> "Outcome":
-        """Return the outcome with `status`, or its own where that is worse, and with more to say."""
+        """Return the outcome with `status`, or its own if that is worse, and with the lines of `said` added."""
         worst = min(status, self.status, key=WORST_FIRST.index)
         return replace(self, status=worst, said=(*self.said, *said))
 
 
 def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> Outcome:
-    """Return the outcome of `action`, which gets the time at which it began, or of its fault.
+    """Return the outcome of `action`, which gets its start time, or of the error that it raised.
 
-    A fault of ours, which nobody foresaw, is one as well: it must not keep other sources and apps from being saved.
-    Its traceback goes into a file that the outcome names. An interruption is raised.
+    An unforeseen exception becomes an outcome too: it must not keep other sources and apps from being saved. Its
+    traceback goes into a file that the outcome names. An interruption is raised.
     """
     began = datetime.now(UTC)
     try:
@@ -91,7 +91,7 @@ def attempted(app: str, source: str, action: Callable[[datetime], Outcome]) -> O
 def faulted(
     app: App, sources: Sequence[str], error: CloudbackupError, done: Callable[[Outcome], None]
 ) -> list[Outcome]:
-    """Return that each source failed with `error`, and show it by `done`, which may be what failed."""
+    """Return a failed outcome for each source, and show each with `done`, which may be what raised `error`."""
     storage = app.storage if app.label != app.name else ""
     now = datetime.now(UTC)
     outcomes = [replace(Outcome.fault(app.name, source, now, error), storage=storage) for source in sources]
@@ -102,9 +102,9 @@ def faulted(
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 when all is ok, 3 when some of it is not, 4 when all of it failed or is incomplete.
+    """Return 0 if everything is ok, 3 if some of it is not, 4 if all of it failed or is incomplete.
 
-    2 when the inventory alone is to blame for what failed, 5 when all that is not ok was refused for safety.
+    2 if only the inventory is to blame for what failed, 5 if everything that is not ok was refused for safety.
     """
     wrong = [outcome for outcome in outcomes if outcome.status != "ok"]
     if not wrong:

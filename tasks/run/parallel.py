@@ -1,4 +1,4 @@
-"""The loop over apps: several at a time, each tried whatever became of the others, Ctrl-C heard."""
+"""The loop over apps: several at a time, each independent of the others' faults, with Ctrl-C handled."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +13,13 @@ from tasks.inventory.models import App
 from tasks.remote.running import LeftRunningError
 from tasks.run.session import Session
 
-PARALLEL = 8  # apps at a time unless told otherwise
+PARALLEL = 8  # default number of apps at a time
 MOST = 64
-LOOK = 0.2  # seconds between two looks for Ctrl-C
+LOOK = 0.2  # seconds between two checks for Ctrl-C
 
-# A Storage Box takes 10 connections. One app has one at a time (its host's borg, later the operator's listing); the
-# operator's files are another, and one is left for a person's login. A second command beside counts its own alone: what
-# it is refused then, it tries again.
+# A Storage Box allows 10 connections. One app uses one at a time (its host's borg, later the operator's listing); the
+# operator's files take another, and one is left for a person's login. A second command in parallel counts only its own;
+# if it is refused a connection, it retries.
 BOX_PLACES = 8
 
 Item = TypeVar("Item")
@@ -35,11 +35,11 @@ def over_apps(
 ) -> list[Result]:
     """Return `work` of each app, in the order of `apps`, at most `parallel` at a time, and 8 on one Storage Box.
 
-    Copies of one app come one after another.
+    Copies of one app run one after another.
 
-    `work` turns its own faults into values; of an exception that it did not foresee, `fault` makes one, so that it is
-    that app's failure and no other's. Ctrl-C and SIGTERM end what runs on all hosts, wait until it has
-    ended, and raise InterruptedRunError. Raises UsageError for a number that cannot be.
+    `work` returns its own faults as values; `fault` turns an exception that it did not foresee into a value, so that
+    only that app fails. Ctrl-C and SIGTERM end what runs on all hosts, wait until it has ended, and raise
+    InterruptedRunError. Raises UsageError for an invalid number.
     """
     if not 1 <= parallel <= MOST:
         raise UsageError(f"--parallel {parallel} is not between 1 and {MOST}")
@@ -56,9 +56,9 @@ def over_apps(
 def contained(
     work: Callable[[Item], Result], fault: Callable[[Item, CloudbackupError], Result], name: Callable[[Item], str]
 ) -> Callable[[Item], Result]:
-    """Return `work` that raises nothing but an interruption: of any other exception, `fault` makes a result.
+    """Return `work` with every exception except an interruption turned into a result by `fault`.
 
-    `name` gives an item's, for the error.
+    `name` returns an item's name, for the error.
     """
 
     def tried(item: Item) -> Result:
@@ -78,9 +78,9 @@ def spread(
     work: Callable[[Item], Result],
     free: Callable[[Item, Sequence[Item]], bool] = lambda _item, _running: True,
 ) -> list[Result]:
-    """Return `work` of each item as `over_apps` does; `free` tells whether one may start beside those that run.
+    """Return `work` of each item as `over_apps` does; `free` returns whether an item may start beside those running.
 
-    `work` must raise nothing (see `contained`).
+    `work` must not raise (see `contained`).
     """
     waiting = list(range(len(items)))
     results: dict[int, Result] = {}
@@ -102,11 +102,11 @@ def spread(
 
 
 def _interrupted(ended: Sequence[Future[Result]]) -> InterruptedRunError:
-    """Return what to raise once all work has ended; it names what was not seen to end on its host."""
+    """Return the error to raise once all work has ended; it names what was not confirmed to have ended on its host."""
     left: list[str] = []
     for future in ended:
         error = None if future.cancelled() else future.exception()
-        while error is not None:  # what cleaned up after it may have raised another
+        while error is not None:  # its cleanup may have raised another one
             if isinstance(error, LeftRunningError):
                 left.append(error.what.replace("interrupted; ", ""))
             error = error.__context__
@@ -116,13 +116,13 @@ def _interrupted(ended: Sequence[Future[Result]]) -> InterruptedRunError:
 
 
 def _shared(session: Session, app: App) -> str | None:
-    """Return whose few connections an app's storage takes; None where there are enough."""
+    """Return the account whose limited connections an app's storage uses; None if there is no limit."""
     return session.inventory.storages[app.storage].connections_of
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM, with which pods and jobs are ended, do what Ctrl-C does."""
+    """Handle SIGTERM, which ends pods and jobs, like Ctrl-C."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""One action on one app, tried again when it met a fault that may pass."""
+"""Retries one action on one app after a transient fault."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +10,16 @@ from tasks.run.outcome import Outcome, attempted
 from tasks.run.session import Session
 from tasks.run.view import View
 
-RETRIED = "retried"  # in the details: what was met in the tries before, a sentence each
+RETRIED = "retried"  # in the details: the faults of earlier attempts, a sentence each
 
 
 def waiting(wait: float, met: str) -> str:
-    """Return the step that a person sees while the next try waits `wait` seconds."""
+    """Return the step that is shown while the next attempt waits `wait` seconds."""
     return f"tried again in {wait:.0f} s: {met}"
 
 
 def patient(session: Session, app: App, source: str, action: Callable[[datetime], Outcome], view: View) -> Outcome:
-    """Return what `attempted` does of an action that may be done twice; what it met on the way is in the details."""
+    """Return the outcome of a repeatable action, as `attempted` does; details list the faults of earlier attempts."""
     met: list[str] = []
 
     def tell(error: CloudbackupError, wait: float) -> None:

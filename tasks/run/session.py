@@ -1,4 +1,4 @@
-"""One run of one command: the inventory, and the hosts and storages that were opened, each once."""
+"""One run of one command: the inventory, and its hosts and storages, each opened once."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ Tell = Callable[[CloudbackupError, float], None]
 
 
 class Session:
-    """Use as a context manager: its end closes every connection. `cancelled`, once set, ends all that runs."""
+    """Use as a context manager: leaving it closes all connections. Setting `cancelled` ends everything that runs."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
@@ -46,13 +46,13 @@ class Session:
             host.close()
 
     def host(self, app: App) -> Host:
-        """Return the app's host; two apps of one host share the connection, unless a key is served over it."""
+        """Return the app's host; two apps on one host share the connection, unless a key is served over it."""
         if app.host == "local":
             return self.operator
         where = target(app)
         agent = agent_key_path(self.inventory.agent_keys, app) if app.storage_key == "agent" else None
         with self._lock:
-            if (where, agent) not in self._hosts:  # an agent's key is one app's own: so is its connection then
+            if (where, agent) not in self._hosts:  # an agent's key belongs to one app, so its connection does too
                 self._hosts[where, agent] = SshHost(where, self.cancelled, KeyAgent(agent) if agent else None)
             return self._hosts[where, agent]
 
@@ -73,9 +73,10 @@ class Session:
         return self.storage(app.storage)
 
     def write_record(self, app: App, record: Record, *, patient: bool = True) -> None:
-        """Write a record into the app's storage. If `patient`, a fault that may pass is tried again as a backup is.
+        """Write a record to the app's storage. If `patient`, transient faults are retried as for a backup.
 
-        Not where the action itself met such a fault: it was waited for, or a person waits. Raises AppError.
+        Use False if the action itself met such a fault (waiting was done already) or if a person waits. Raises
+        AppError.
         """
         storage, record = self.storage_of(app), replace(record, tool=VERSION)
         if patient:
@@ -84,10 +85,10 @@ class Session:
             storage.write_record(app, record)
 
     def patiently(self, act: Callable[[], Result], tell: Tell = lambda _error, _wait: None) -> Result:
-        """Return what `act` returns. A fault that may pass is tried again, as often as `defaults: retries` says.
+        """Return the result of `act`. Transient faults are retried as often as `defaults: retries` says.
 
-        Before each try stands a pause, twice as long as the one before; `tell` hears the fault and the pause's seconds.
-        Raises what `act` raises at last.
+        The pause before each attempt is twice as long as the one before; `tell` gets the fault and the pause in
+        seconds. Raises the last fault.
         """
         retries, wait = self.inventory.defaults.retries, self.inventory.defaults.retry_wait.total_seconds()
         while True:
@@ -125,20 +126,20 @@ class Session:
 
     @contextmanager
     def to_drill(self, app: App, *, here: bool) -> Iterator[Repository]:
-        """Yield the app's repository as a drill on its host, or `here`, must read it: what is published, not `staging`.
+        """Yield the app's repository for a drill on its host, or `here`: the published copy, if any, not `staging`.
 
-        Raises UsageError where it is out of reach, AppError, HostError.
+        Raises UsageError if it cannot be reached from here, AppError, HostError.
         """
         side, host = (Side.OPERATOR, self.operator) if here else (Side.HOST, self.host(app))
         with self.storage_of(app).fetched(app, self._client(app, side, host)) as repository:
             yield self._here(app, repository) if here else repository
 
     def on_this_machine(self, app: App) -> Repository:
-        """Return the app's repository for a borg that runs here. Raises UsageError where it is out of reach."""
+        """Return the app's repository for a borg on this machine. Raises UsageError if it is out of reach."""
         return self._here(app, self.without_host(app))
 
     def _here(self, app: App, repository: Repository) -> Repository:
-        """Return a repository that this machine reaches. Raises UsageError for another."""
+        """Return a repository that this machine can reach. Raises UsageError for any other."""
         if repository.host is not self.operator:
             raise UsageError(
                 f"the storage {app.storage} is a directory of {app.host}, which this machine does not reach",

@@ -1,4 +1,4 @@
-"""What a person sees while a fleet is worked on: live on a terminal, plain lines with the time in a log."""
+"""Progress of a run over the apps: live on a terminal, plain timestamped lines in a log."""
 
 import sys
 import threading
@@ -27,12 +27,12 @@ NOT_OK: dict[Status, str] = {
     "warning": "with a warning",
 }
 STATUS_WIDTH = len("incomplete")
-RATED = 3.0  # seconds before a rate means anything
+RATED = 3.0  # seconds before a rate is meaningful
 
 
 @dataclass(frozen=True)
 class Telling:
-    """How much is told: `quiet` leaves out what is well, `verbose` adds each step that is begun."""
+    """How much is printed: `quiet` leaves out what is well, `verbose` adds each step as it begins."""
 
     quiet: bool = False
     verbose: bool = False
@@ -40,7 +40,7 @@ class Telling:
 
 @dataclass
 class Running:
-    """A source that is worked on: since when, at what, and the bytes that are done of how many (None: not known)."""
+    """A source in progress: start time, current step, and bytes done of a total (None: not known)."""
 
     began: float
     text: str
@@ -49,10 +49,10 @@ class Running:
     total: int | None = None
 
     def shown(self, now: float) -> str:
-        """Return what is being done, how far it is, how fast, and how long it will take where that can be known."""
+        """Return the current step, progress and rate, and the remaining time if it can be estimated."""
         if self.moving is None:
             return self.text
-        total = self.total if self.total and self.total > self.done else None  # it was the size last time
+        total = self.total if self.total and self.total > self.done else None  # the total is that of last time
         parts = [f"{size(self.done)} of {size(total)}" if total else size(self.done)]
         if now - self.moving >= RATED and self.done:
             rate = self.done / (now - self.moving)
@@ -70,7 +70,7 @@ class View:
         self._app_width = max((len(app.label) for app in apps), default=0)
         self._source_width = max((len(source) for app in apps for source in app.sources), default=0)
         self._expected = len(apps)
-        self._ended = [0, 0]  # sources that are well, and that are not
+        self._ended = [0, 0]  # number of sources that are well, and that are not
         self._began = time.monotonic()
         self._running: dict[tuple[str, str], Running] = {}
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class View:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=own(sys.stdout))  # what is shown there was made printable
+            console = Console(file=own(sys.stdout))  # its content was made printable before
             self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=4, transient=True)
             self._live.start()
         return self
@@ -91,7 +91,7 @@ class View:
             self._live.stop()
 
     def step(self, app: str, source: str, text: str) -> None:
-        """Show what is being done now."""
+        """Show the current step."""
         with self._lock:
             known = self._running.get((app, source))
             new = known is None or known.text != text
@@ -100,7 +100,7 @@ class View:
             self._print(f"{app:{self._app_width}}  {source:{self._source_width}}  {text}", "dim")
 
     def progress(self, app: str, source: str, text: str, done: int, total: int | None = None) -> None:
-        """Show how many bytes of `total`, where that is known, are done of what `text` says."""
+        """Show `done` bytes of `total`, if known, for the step `text`."""
         with self._lock:
             now = time.monotonic()
             running = self._running.setdefault((app, source), Running(now, text))
@@ -109,7 +109,7 @@ class View:
             running.text, running.done, running.total = text, max(done, running.done), total  # borg ends with 0
 
     def done(self, outcome: Outcome) -> None:
-        """Print the line of a source that has ended."""
+        """Print the line of a finished source."""
         with self._lock:
             self._running.pop((outcome.app, outcome.source), None)
             self._ended[outcome.failed] += 1
@@ -139,7 +139,7 @@ class View:
             print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}  {text}", flush=True)
 
     def _picture(self) -> "RenderableType":
-        """Return a line for each source that is worked on, none longer than the terminal is wide, and the count."""
+        """Return a line for each source in progress, none wider than the terminal, and the count."""
         from rich.console import Group
         from rich.text import Text
 
@@ -157,7 +157,7 @@ class View:
 
 
 def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:
-    """Return the line of a source that has ended, with columns at least so wide."""
+    """Return the line of a finished source, with columns at least this wide."""
     label = f"{outcome.app} on {outcome.storage}" if outcome.storage else outcome.app
     head = f"{label:{app_width}}  {outcome.source:{source_width}}  {outcome.status:{STATUS_WIDTH}}"
     head += f"  {clock(outcome.seconds):>5}"
@@ -173,7 +173,7 @@ def _name(outcome: Outcome) -> str:
 
 
 def summed(outcomes: Sequence[Outcome], verb: str, seconds: float | None = None) -> str:
-    """Return the last line: how many of how many, in which time."""
+    """Return the last line: how many of how many, and the time taken."""
     counts = Counter(outcome.status for outcome in outcomes)
     text = f"{len(outcomes) - counts['failed']} of {len(outcomes)} {verb}"
     text += f" in {clock(seconds)}" if seconds is not None else ""
