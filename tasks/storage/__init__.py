@@ -1,1 +1,1 @@
-"""Storages: where repositories and records lie, and how borg reaches them. One module for each kind."""
+"""Storages: where repositories and records are kept, and how borg reaches them. One module per kind."""

@@ -1,4 +1,4 @@
-"""What every kind of storage can do."""
+"""The interface of every kind of storage, and what all kinds share."""
 
 import posixpath
 import secrets
@@ -29,42 +29,42 @@ from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
 if TYPE_CHECKING:
     from tasks.storage.ssh import SshServer
 
-# borg reads braces in an address as placeholders, on the client and again in `borg serve` (where no doubling helps),
-# and what follows `::` as an archive (tried, 1.2.4 and 1.4.5). Everything else it takes as it is, `%20` too.
+# borg expands braces in an address as placeholders, on the client and again in `borg serve` (where doubling them does
+# not help), and takes what follows `::` as an archive (tried, 1.2.4 and 1.4.5). All else is literal, even `%20`.
 UNADDRESSABLE = ("{", "}", "::")
 NOTHING: Mapping[str, Mapping[str, bytes]] = {}
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Space in bytes. `used` of `size` for a whole storage, whoever fills it; a bucket has no size."""
+    """Space in bytes: `used` of `size`, for a whole storage, whoever fills it; a bucket has no size."""
 
     used: int
     size: int | None
 
     @property
     def free(self) -> int | None:
-        """Return what is left."""
+        """Return the space left; None without a size."""
         return None if self.size is None else max(self.size - self.used, 0)
 
 
 @dataclass(frozen=True)
 class Client:
-    """One side's means for one repository: where borg runs there, and the passphrase."""
+    """One side's access to one repository: the host where borg runs, and the passphrase."""
 
     side: Side
     host: Host
     passphrase: Secret
     base: str | None = None  # BORG_BASE_DIR: where borg keeps its cache; None leaves borg's own choice
-    lock_wait: int = LOCK_WAIT  # seconds for which borg waits for another borg
+    lock_wait: int = LOCK_WAIT  # seconds for which borg waits for another borg's lock
     time_limit: float | None = None  # seconds that borg may take for one command
 
 
 @dataclass(frozen=True)
 class Means:
-    """What storages work with: the app's hosts, the operator's machine, and its folders for caches and agents' keys.
+    """What storages need: the app's hosts, the operator's machine, and its folders for caches and agents' keys.
 
-    `time_limit` are the seconds that one publishing may take; `cancelled`, once set, ends all that runs.
+    `time_limit` is in seconds, for one publishing; setting `cancelled` ends everything that runs.
     """
 
     host_of: Callable[[App], Host]
@@ -78,13 +78,13 @@ class Means:
 class Storage(ABC):
     """A place for repositories: `<directory>/<app>`, with the records in `<directory>/records/<app>`.
 
-    `rclone` is the first version of rclone that app hosts may have, None where none is needed.
+    `rclone` is the oldest version of rclone that app hosts may have, None if none is needed.
     """
 
     rclone: tuple[int, int] | None = None
 
     def __init__(self, name: str, kind: str, directory: str) -> None:
-        """Raise UsageError for a directory that no address of borg's can name."""
+        """Raise UsageError for a directory that a borg address cannot express."""
         if any(sign in directory for sign in UNADDRESSABLE) or directory.startswith("/~"):
             raise UsageError(
                 f"storage {name}: borg cannot take {directory} as a directory",
@@ -96,19 +96,19 @@ class Storage(ABC):
         self._recording: set[str] = set()
         self._ahead: dict[str, float | None] = {}
         self._asking = threading.Lock()
-        self._begun: dict[tuple[str, str | None], str] = {}  # the files that announce archives, by app and archive
+        self._begun: dict[tuple[str, str | None], str] = {}  # the names of announcement files, by app and archive
 
     @abstractmethod
     def url(self, app: App) -> str:
-        """Return the repository's address, spelled the same way for every client."""
+        """Return the repository's address, spelled identically for every client."""
 
     @abstractmethod
     def reach(self, app: App, client: Client) -> Environment:
-        """Return what borg needs in its environment to reach the repository from `client`."""
+        """Return the environment variables with which borg reaches the repository from `client`."""
 
     @abstractmethod
     def files(self, app: App) -> Files:
-        """Return the storage's files, with the operator's rights. Raises HostError."""
+        """Return the storage's files, accessed as the operator. Raises HostError."""
 
     @abstractmethod
     def usage(self, apps: tuple[App, ...]) -> Usage:
@@ -116,30 +116,30 @@ class Storage(ABC):
 
     @property
     def account(self) -> "SshServer | None":
-        """The storage itself where it is an SSH server that hosts log in to with keys of their own; else None."""
+        """The storage itself if it is an SSH server where hosts log in with their own keys; else None."""
         return None
 
     def own_key(self, app: App, host: Host) -> tuple[str, str] | None:  # noqa: ARG002
-        """Return the key that a person must make on an app's host, and the account to let it log in to.
+        """Return the key that a person must create on an app's host, and the account that must accept it.
 
-        None where there is no such key, or `account` takes it. Raises HostError.
+        None if no such key is needed, or `account` manages it. Raises HostError.
         """
         return None
 
     def published_at(self, app: App) -> str | None:  # noqa: ARG002
-        """Return where the published copy of the repository is; None where borg writes to the storage itself."""
+        """Return the location of the repository's published copy; None if borg writes to the storage itself."""
         return None
 
-    def refuse_unreachable(self, host: Host) -> None:  # noqa: B027  # most kinds are not asked beforehand
-        """Raise HostError where the storage's address cannot be reached from a host."""
+    def refuse_unreachable(self, host: Host) -> None:  # noqa: B027  # most kinds are not checked beforehand
+        """Raise HostError if a host cannot reach the storage's address."""
 
     def without_host(self, app: App, client: Client) -> Repository:
-        """Return the repository for the operator's `client` as it is there without the app's host. Raises AppError."""
+        """Return the repository as the operator's `client` reads it without the app's host. Raises AppError."""
         return self.repository(app, client)
 
     @contextmanager
     def fetched(self, app: App, client: Client) -> Iterator[Repository]:
-        """Yield the repository for a drill: what the storage itself holds. Raises AppError."""
+        """Yield the repository for a drill: what the storage itself contains. Raises AppError."""
         yield self.repository(app, client) if client.side is Side.HOST else self.without_host(app, client)
 
     def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:
@@ -148,18 +148,18 @@ class Storage(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
     def path(self, app: App) -> str:
-        """Return the repository's folder as the storage's own files have it."""
+        """Return the repository's folder as a path for the storage's `files`."""
         return posixpath.join(self.directory, app.name)
 
     def state(self, app: App) -> State:
-        """Return what the repository's folder tells without borg. Raises FilesError, HostError."""
+        """Return what the repository's folder shows without borg. Raises FilesError, HostError."""
         return read_state(*self.lock_place(app))
 
     def repository(self, app: App, client: Client) -> Repository:
-        """Return the repository as `client` sees it."""
+        """Return the repository as `client` reaches it."""
         environment: dict[str, str | Secret] = {
             "BORG_REPO": self.url(app),
             "BORG_PASSPHRASE": client.passphrase,
@@ -180,7 +180,7 @@ class Storage(ABC):
         )
 
     def place(self, app: App) -> str:
-        """Return the folder that borg itself writes to, on the machine that has it."""
+        """Return the folder that borg itself writes to, on the machine where it is."""
         return self.path(app)
 
     def lock_place(self, app: App) -> tuple[Files, str]:
@@ -188,17 +188,17 @@ class Storage(ABC):
         return self.files(app), self.place(app)
 
     def remark(self) -> str | None:
-        """Return what a person must know of the storage as it is, in the report."""
+        """Return a warning about the storage's present state for the report, or None."""
         return None
 
     def make_directory(self, app: App) -> None:
-        """Make the folder in which repositories lie. Raises FilesError."""
+        """Make the folder that contains the repositories. Raises FilesError."""
         self.files(app).make_directory(self.directory)
 
     def ahead(self, app: App) -> float | None:
-        """Return by how many seconds the storage's clock is ahead of this machine's; None where it does not tell.
+        """Return the seconds by which the storage's clock is ahead of this machine's; None if it cannot be read.
 
-        Asked once in a run. Raises AppError.
+        Asked once per run. Raises AppError.
         """
         place = self.neighbourhood(app)
         with self._asking:
@@ -207,7 +207,7 @@ class Storage(ABC):
             return self._ahead[place]
 
     def _ask_clock(self, app: App) -> float | None:
-        """Ask as `ahead` does, by a file that is written and removed."""
+        """Ask as `ahead` does, by writing and removing a file."""
         files = self.files(app)
         path = posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
         if not files.exists(self.directory):
@@ -221,20 +221,20 @@ class Storage(ABC):
         return None if written is None else apart(written, began, time.time())
 
     def write_record(self, app: App, record: Record) -> None:
-        """Write a record; it never changes afterwards. What announced its archive is taken back. Raises AppError."""
+        """Write a record, which never changes afterwards, and withdraw its archive's announcement. Raises AppError."""
         files, path = self._write(app, record)
         if record.archive:
             self.withdraw(app, record.archive)
         if record.action == UNCHANGED or is_milestone(record):
-            with suppress(AppError):  # another operator was quicker, or the next one does it
+            with suppress(AppError):  # another operator was faster, or the next one does it
                 _tidy(files, *posixpath.split(path))
 
     def announce(self, app: App, record: Record) -> None:
-        """Write the record of an archive that is about to be made, until `withdraw`. Raises AppError."""
+        """Write a record that announces an archive, to be removed by `withdraw`. Raises AppError."""
         _, self._begun[app.name, record.archive] = self._write(app, record)
 
     def withdraw(self, app: App, archive: str) -> None:
-        """Take back that an archive of this name was begun; one that cannot be taken back does no harm."""
+        """Remove the announcement of an archive with this name; a failure to do so is harmless."""
         path = self._begun.pop((app.name, archive), None)
         if path is not None:
             with suppress(AppError):
@@ -243,7 +243,7 @@ class Storage(ABC):
     def _write(self, app: App, record: Record) -> tuple[Files, str]:
         folder = self.records_folder(app)
         files = self.files(app)
-        if app.name not in self._recording:  # asked once in a run: when the disk goes later, so does the folder
+        if app.name not in self._recording:  # checked once per run: if the disk disappears later, so does the folder
             self._must_be_there(files)
             files.make_directory(folder)
             self._recording.add(app.name)
@@ -254,9 +254,9 @@ class Storage(ABC):
         return files, path
 
     def read_records(self, app: App, newest: int = NEWEST, only: Collection[str] = ()) -> Records:
-        """Return the app's newest records, so many of each kind (see `records.kind`), oldest first. Raises AppError.
+        """Return the newest `newest` records of each kind (see `records.kind`), oldest first. Raises AppError.
 
-        `only` are the kinds that are wanted, none for all.
+        `only` lists the kinds to read; empty means all.
         """
 
         def choose(names: list[str]) -> list[str]:
@@ -270,10 +270,10 @@ class Storage(ABC):
     def survey(
         self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = wanted
     ) -> list[Seen]:
-        """Return for each of these apps, which share their `files`, the repository's mark and the newest records.
+        """Return, for each of these apps, which share their `files`, the repository's mark and the newest records.
 
-        `known` has, by app, records that need not be read again; `choose` returns which names are wanted: unless told
-        otherwise the newest of each kind, and those that tell what the repository should hold. Raises AppError.
+        `known` has, by app, records that need not be read again. `choose` selects from the names of records: by default
+        the newest of each kind, and those that say what the repository should contain. Raises AppError.
         """
         files = self.files(apps[0])
         places = [Place(self.path(app), self.records_folder(app), known.get(app.name, {})) for app in apps]
@@ -283,15 +283,15 @@ class Storage(ABC):
         return found
 
     def marks(self, apps: Sequence[App]) -> list[Mark | None]:
-        """Return the mark of the repository of each of these apps, which share their `files`. Raises AppError."""
+        """Return the marks of the repositories of these apps, which share their `files`. Raises AppError."""
         return marks(self.files(apps[0]), [self.path(app) for app in apps])
 
     def neighbourhood(self, app: App) -> str:  # noqa: ARG002
-        """Return the same name for all apps that share their `files`."""
+        """Return a name that is the same for all apps that share their `files`."""
         return self.name
 
     def read_history(self, app: App) -> Records:
-        """Return all records that tell what the repository should hold (see `ledger.py`). Raises AppError."""
+        """Return all records that say what the repository should contain (see `ledger.py`). Raises AppError."""
         now = datetime.now(UTC)
         records = self._chosen(app, lambda names: history(names, now))
         since = further(records, now)
@@ -306,7 +306,7 @@ class Storage(ABC):
         return Records.parse(found)
 
     def _must_be_there(self, files: Files) -> None:
-        """Raise AppError when the directory is not there: in the folder of an unmounted disk nothing may be made."""
+        """Raise AppError if the directory is missing: nothing may be written to an unmounted disk's folder."""
         if not files.exists(self.directory):
             raise AppError(
                 f"storage {self.name}: its directory {self.directory} is not there",
@@ -314,12 +314,12 @@ class Storage(ABC):
             )
 
     def records_folder(self, app: App) -> str:
-        """Return the folder of the app's records as the storage's own files have it."""
+        """Return the folder of the app's records as a path for the storage's `files`."""
         return posixpath.join(self.directory, "records", app.name)
 
 
 def _tidy(files: Files, folder: str, written: str) -> None:
-    """Remove what a new record makes needless: a look every five minutes leaves one file a day."""
+    """Remove files that a new record replaces: a run every five minutes leaves one file per day."""
     names = files.names(folder)
     look = kind(written).split("-")[0] == UNCHANGED
     for name in superseded(names, written) if look else forgotten(names, written):
@@ -328,6 +328,6 @@ def _tidy(files: Files, folder: str, written: str) -> None:
 
 
 def record_name(time: datetime, action: str, source: str | None = None, *, failed: bool = False) -> str:
-    """Return a record's file name: sorted by time, and never that of another operator's record."""
+    """Return a record's file name: it sorts by time and is unique among all operators."""
     what = "-".join(filter(None, (action, source, "failed" if failed else "")))
     return f"{time:%Y-%m-%dT%H-%M-%S}-{what}-{secrets.token_hex(2)}.json"

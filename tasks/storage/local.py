@@ -1,4 +1,4 @@
-"""Storage kind `local`: a directory of the app's own host: a disk, an NFS mount, a Kubernetes volume."""
+"""Storage kind `local`: a directory on the app's own host: a disk, an NFS mount, a Kubernetes volume."""
 
 from dataclasses import replace
 from typing import Literal
@@ -29,7 +29,7 @@ class LocalStorage(StorageConfig):
 
 
 class Directory(Storage):
-    """A directory. Both sides reach it from the app's host, so nothing protects it from that host."""
+    """A directory. Both sides reach it through the app's host, so nothing protects it from that host."""
 
     def __init__(self, name: str, config: LocalStorage, means: Means) -> None:
         super().__init__(name, config.kind, config.directory)
@@ -40,7 +40,7 @@ class Directory(Storage):
         return self.path(app)
 
     def reach(self, app: App, client: Client) -> Environment:  # noqa: ARG002
-        """Return nothing: a folder needs no more."""
+        """Return nothing: a folder needs no more than its path."""
         return {}
 
     def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:  # noqa: ARG002
@@ -52,7 +52,7 @@ class Directory(Storage):
         return super().repository(app, replace(client, base=None))
 
     def without_host(self, app: App, client: Client) -> Repository:
-        """Return the repository on the app's host: nowhere else is it there."""
+        """Return the repository on the app's host, the only place where it is."""
         return self.repository(app, replace(client, host=self._host_of(app)))
 
     def files(self, app: App) -> Files:
@@ -60,14 +60,14 @@ class Directory(Storage):
         return self._host_of(app).files()
 
     def neighbourhood(self, app: App) -> str:
-        """Return the app's host: each has a directory of its own."""
+        """Return the app's host: each has its own directory."""
         return f"{self.name} of {app.host}"
 
     def close(self) -> None:
-        """Nothing is held: the hosts belong to the session."""
+        """Nothing to close: the hosts belong to the session."""
 
     def usage(self, apps: tuple[App, ...]) -> Usage:
-        """Ask `df` on each host that has such a directory, and add up."""
+        """Run `df` on each host with such a directory, and add the results up."""
         hosts = {host.name: host for host in map(self._host_of, apps)}
         script = Script(quote(("df", "-Pk", self.directory)))
         each = [parse_df(host.run(script, timeout=60), name) for name, host in hosts.items()]

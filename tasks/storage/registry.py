@@ -1,4 +1,4 @@
-"""The kinds of storage, one line for each, and the inventory that may name them."""
+"""The registry of storage kinds, one line each, and loading the inventory with them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ from tasks.storage.storagebox import StorageBox, StorageBoxServer
 
 
 class Kind(NamedTuple):
-    """What the inventory says of a storage of this kind, and what works with it."""
+    """The inventory model of a kind, and the class that implements it."""
 
     config: type[StorageConfig]
-    storage: Any  # a subclass of Storage, made of a name, such a config, and Means
+    storage: Any  # a subclass of Storage, constructed with a name, such a config, and Means
 
 
 KINDS: Mapping[str, Kind] = {
@@ -38,11 +38,11 @@ def load(folder: Path) -> Inventory:
 
 
 def opened(name: str, config: StorageConfig, means: Means) -> Storage:
-    """Return the storage that the inventory describes under that name. Connections are made when they are needed."""
+    """Return the storage that the inventory describes under that name. Connections are opened when needed."""
     storage: Storage = KINDS[config.kind].storage(name, config, means)
     return storage
 
 
 def with_keys() -> tuple[str, ...]:
-    """Return the kinds whose account hosts log in to with keys of their own."""
+    """Return the kinds where hosts log in to the account with their own keys."""
     return tuple(name for name, kind in KINDS.items() if issubclass(kind.storage, SshServer))

@@ -1,4 +1,4 @@
-"""A repository as one side sees it: the address, the environment that borg needs, and where borg runs."""
+"""A repository as one side reaches it: the address, borg's environment, and where borg runs."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,11 +7,11 @@ from tasks.remote.host import Host
 from tasks.remote.script import Environment
 from tasks.storage.published.publication import Publication
 
-LOCK_WAIT = 300  # seconds; borg tries again after a tenth of it, but for a lock that a lost run left (borg 1.2.4)
+LOCK_WAIT = 300  # seconds; borg retries after a tenth of it, except for a lock that a lost run left (borg 1.2.4)
 
 
 class Side(Enum):
-    """Who asks. The app's host may only append; the operator has full access."""
+    """Who runs borg. The app's host may only append; the operator has full access."""
 
     HOST = "host"
     OPERATOR = "operator"
@@ -21,11 +21,10 @@ class Side(Enum):
 class Repository:
     """One app's Borg repository in one storage, reached from `host`.
 
-    `environment` holds BORG_REPO, BORG_PASSPHRASE and whatever else borg needs to reach it, so that a command names
-    the repository nowhere: two spellings of one address make borg stop and ask (tried, borg 1.2.4). `lock_wait` is for
-    how many seconds borg waits for another borg there, `time_limit` how many it may take for one command, None for as
-    long as it likes. `publication` is there for a repository that lies in `staging`: what changes in it must be
-    published.
+    `environment` contains BORG_REPO, BORG_PASSPHRASE and whatever else borg needs, so that commands never name the
+    repository: two spellings of one address make borg stop and ask (tried, borg 1.2.4). `lock_wait` is the number of
+    seconds for which borg waits for another borg there, `time_limit` the seconds it may take for one command, None for
+    no limit. `publication` is set for a repository in `staging`: changes to it must be published.
     """
 
     app: str

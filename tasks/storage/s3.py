@@ -26,7 +26,7 @@ PREFIX = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))[A-Za-z0-9_./-]*$"
 
 
 class _Size(Answer):
-    """What `rclone size` tells."""
+    """The output of `rclone size`."""
 
     bytes: Count
 
@@ -69,7 +69,7 @@ class Bucket(Staged):
         return self.config.bucket
 
     def settings(self, side: Side, app: App | None) -> Environment:  # noqa: ARG002  # one key serves both sides
-        """Return rclone's settings of S3; the bucket is never made, for it may not be ours."""
+        """Return rclone's S3 settings. The bucket is never created, since it may not be ours."""
         access = resolve(self.config.access_key, f"the access key of storage {self.name}")
         secret = resolve(self.config.secret_key, f"the secret key of storage {self.name}")
         return {
@@ -92,12 +92,12 @@ class Bucket(Staged):
         return told.text.strip().strip('"') == "Enabled"
 
     def _ask_clock(self, app: App) -> float | None:  # noqa: ARG002
-        """Ask by the `Date` of an HTTP answer: what a bucket says of an object's time may be what it was told."""
+        """Read the `Date` of an HTTP response: a bucket may report an object's time as set by its writer."""
         began = time.time()
         told = http_date(self.config.endpoint)
         return None if told is None else apart(told, began, time.time())
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
-        """Add up what lies below the prefix; a bucket has no size."""
+        """Sum what is below the prefix; a bucket has no size."""
         told = self.files().answer(_Size, ("size", "--json", *ASKING, self.address(self.directory)))
         return Usage(used=told.bytes, size=None)

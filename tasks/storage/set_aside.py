@@ -1,8 +1,8 @@
-"""The folders that are set aside beside a repository: by a rollback what came after the point that it went back to, by
-a renewal the whole repository.
+"""The folders set aside beside a repository: by a rollback, with what came after the transaction that it returned to;
+by a renewal, with the whole repository.
 
     <app>.before-rollback-<UTC time>/   config, transactions, index.N, hints.N, integrity.N, each segment by its number
-    <app>.until-<UTC time>/             a repository as it was, which stock borg reads
+    <app>.until-<UTC time>/             a repository as it was, readable by stock borg
     records/<app>.until-<UTC time>/     its records
 
 Nothing in them is lost until `borg.rollback --remove`: `--undo` brings back what a rollback set aside.
@@ -21,13 +21,13 @@ MARK = ".before-rollback-"
 UNTIL = ".until-"
 _LOGGED = re.compile(r"transaction (\d+), UTC time (\S+)")
 _AUXILIARY = re.compile(r"(index|hints|integrity)\.\d+")
-_TAKEN = "complete"  # stands in a folder once all that a rollback moves is in it, and names the segments that stayed
-_CLEARED = "moved-out"  # stands in a folder once everything that came later has been moved there
-_SEGMENTS = 1000  # borg's own number of segments in a folder below `data`, where `config` says no other
+_TAKEN = "complete"  # marks a folder that has everything a rollback moves; lists the segments that stayed
+_CLEARED = "moved-out"  # marks a folder to which everything that came later has been moved
+_SEGMENTS = 1000  # borg's default number of segments per folder below `data`, unless `config` sets another
 
 
 def new_name(folder: str, now: datetime) -> str:
-    """Return the path of a folder that is to take what a rollback of the repository in `folder` moves, at `now`."""
+    """Return the path of the folder for what a rollback of the repository in `folder` moves, at `now`."""
     return f"{folder}{MARK}{now:%Y-%m-%dT%H-%M-%S}"
 
 
@@ -44,10 +44,11 @@ def folders(files: Files, folder: str) -> list[str]:
 
 
 def take(files: Files, folder: str, transaction: int, aside: str) -> int:
-    """Move what came after a transaction into the folder `aside`; return how many segments lie there then.
+    """Move what came after a transaction into the folder `aside`; return the number of segments there afterwards.
 
-    The highest segments go first, so that what is left is whole at every moment. Done again, it goes on; once all were
-    moved, it leaves what somebody wrote since where it is. Raises RefusedError where somebody wrote in between.
+    The highest segments go first, so that the rest is consistent at every moment. Repeatable: it continues where it was
+    interrupted. Once everything was moved, later writes stay where they are. Raises RefusedError if somebody wrote in
+    between.
     """
     files.make_directory(aside)
     there = set(files.names(aside))
@@ -76,21 +77,21 @@ def take(files: Files, folder: str, transaction: int, aside: str) -> int:
 
 
 def is_complete(files: Files, aside: str) -> bool:
-    """Tell whether all that a rollback moves is in the folder. Raises FilesError."""
+    """Return whether the folder has everything that a rollback moves. Raises FilesError."""
     return files.exists(posixpath.join(aside, _TAKEN))
 
 
 def fits(files: Files, folder: str, name: str) -> bool:
-    """Tell whether what the folder of that name holds fits: all that it goes on from is there, so no space was freed.
+    """Return whether the folder of that name can be brought back: what it continues from exists, so nothing was freed.
 
-    Those that earlier versions set aside do not tell. Raises FilesError.
+    Those set aside by earlier versions do not record it. Raises FilesError.
     """
     text = read_text(files, posixpath.join(posixpath.dirname(folder), name, _TAKEN))
     return {int(each) for each in text.split() if each.isdecimal()} <= set(segments(files, folder))
 
 
 def _take_auxiliary(files: Files, folder: str, aside: str, there: Collection[str]) -> None:
-    """Move what borg keeps beside the segments. What it made since this was begun goes; it makes it again."""
+    """Move borg's files beside the segments. Those written since the move began are deleted; borg rebuilds them."""
     for name in filter(_AUXILIARY.fullmatch, files.names(folder)):
         if name in there:
             files.remove(posixpath.join(folder, name))
@@ -103,15 +104,15 @@ def _count(names: Iterable[str]) -> int:
 
 
 def _written_since(files: Files, folder: str, taken: Iterable[str]) -> int | None:
-    """Return the first of the segments that were taken already where the repository has segments from there on."""
+    """Return the lowest moved segment, if the repository has segments from there on again."""
     first = min((int(name) for name in taken if name.isdigit()), default=None)
     return first if first is not None and any(number >= first for number in segments(files, folder)) else None
 
 
 def take_rest(files: Files, folder: str, transaction: int, aside: str, instead: str) -> None:
-    """End a `take` into `aside` that was ended in the middle, before `bring_back` brings all of it back.
+    """Complete an interrupted `take` into `aside`, before `bring_back` brings all of it back.
 
-    What somebody wrote since, who broke the lock, goes to `instead`.
+    What was written since, by somebody who broke the lock, goes to `instead`.
     """
     if not files.exists(aside) or files.exists(posixpath.join(instead, _CLEARED)):
         return
@@ -122,12 +123,12 @@ def take_rest(files: Files, folder: str, transaction: int, aside: str, instead: 
 
 
 def bring_back(files: Files, folder: str, transaction: int, aside: str, instead: str) -> int:
-    """Put what lies in `aside` back after a transaction; what came after it since is moved to the folder `instead`.
+    """Move the content of `aside` back after a transaction; what was written after it since goes to `instead`.
 
-    The lowest segments come first. The key stays as it is. Return how many segments came back; done again, it goes on.
+    The lowest segments go first. The key is not changed. Return the number of segments moved back. Repeatable.
     """
     cleared = posixpath.join(instead, _CLEARED)
-    if not files.exists(aside):  # it goes last: all of it was brought back
+    if not files.exists(aside):  # deleted last: everything was moved back
         if files.exists(cleared):
             files.remove(cleared)
         return 0
@@ -144,7 +145,7 @@ def bring_back(files: Files, folder: str, transaction: int, aside: str, instead:
     if "transactions" in names:
         text = read_text(files, posixpath.join(aside, "transactions"))
         files.replace(posixpath.join(folder, "transactions"), text.encode())
-    there = set(files.names(folder))  # what borg made anew, where this was ended in the middle, stays
+    there = set(files.names(folder))  # files that borg rebuilt, if this was interrupted, stay
     for name in filter(_AUXILIARY.fullmatch, names):
         if name not in there:
             _move(files, posixpath.join(aside, name), posixpath.join(folder, name))
@@ -154,7 +155,7 @@ def bring_back(files: Files, folder: str, transaction: int, aside: str, instead:
 
 
 def remove(files: Files, aside: str) -> None:
-    """Delete a folder set aside with all that is in it, for good; a link is removed, and never followed. FilesError."""
+    """Delete a folder set aside with its content, for good; links are removed, never followed. Raises FilesError."""
     try:
         files.remove(aside)
     except FilesError as error:
@@ -168,9 +169,9 @@ def remove(files: Files, aside: str) -> None:
 
 
 def move_records(files: Files, folder: str, aside: str, but: str) -> None:
-    """Move all records but the one of that file name into the folder `aside`. Done again, it goes on.
+    """Move all records but the one with that file name into the folder `aside`. Repeatable.
 
-    What is written once all were moved stays where it is.
+    Records written after everything was moved stay where they are.
     """
     moved = posixpath.join(aside, _CLEARED)
     if files.exists(moved):
@@ -183,7 +184,7 @@ def move_records(files: Files, folder: str, aside: str, but: str) -> None:
 
 
 def logged(text: str) -> Mapping[int, datetime]:
-    """Return when each transaction was, by a repository's log of them: only append-only sessions write it."""
+    """Return the time of each transaction, from the repository's log, which only append-only sessions write."""
     found: dict[int, datetime] = {}
     for number, time in _LOGGED.findall(text):
         try:
@@ -194,7 +195,7 @@ def logged(text: str) -> Mapping[int, datetime]:
 
 
 def segments(files: Files, folder: str) -> Mapping[int, str]:
-    """Return the paths of a repository's segments by their numbers: a transaction has the number of its last one."""
+    """Return the paths of a repository's segments by number; a transaction has the number of its last segment."""
     data = posixpath.join(folder, "data")
     parts = [posixpath.join(data, part) for part in files.names(data) if part.isdigit()]
     found: dict[int, str] = {}
@@ -206,7 +207,7 @@ def segments(files: Files, folder: str) -> Mapping[int, str]:
 
 
 def read_text(files: Files, path: str) -> str:
-    """Return a file's text, empty when there is none. Raises FilesError."""
+    """Return a file's text, empty if it is missing. Raises FilesError."""
     try:
         return files.read(path).decode(errors="replace")
     except FilesError as error:

@@ -27,12 +27,12 @@ from tasks.storage.published.storage import Staged
 from tasks.storage.repository import Side
 from tasks.storage.ssh import host_key_path
 
-# What a pinned key's type is called when the connection is made; a type that is not here goes by its own name.
+# Signature algorithms to negotiate for a pinned key's type; other types use their own name.
 ALGORITHMS: Mapping[str, str] = {"ssh-rsa": "rsa-sha2-512 rsa-sha2-256"}
 
 
 class _About(Answer):
-    """What `rclone about` tells, in bytes."""
+    """The output of `rclone about`, in bytes."""
 
     used: Count
     free: Count
@@ -55,7 +55,7 @@ class SftpStorage(StorageConfig):
 class SftpServer(Staged):
     """A folder on an SFTP server: `<directory>/<app>`."""
 
-    rclone = (1, 63)  # the first that gives a file its name when it is whole
+    rclone = (1, 63)  # the first version that gives an uploaded file its name only when it is complete
 
     def __init__(self, name: str, config: SftpStorage, means: Means) -> None:
         super().__init__(name, config.kind, config.directory, config.staging, means)
@@ -63,11 +63,11 @@ class SftpServer(Staged):
 
     @property
     def root(self) -> str:
-        """Return the account's home, which paths that are not absolute begin in."""
+        """Return the account's home, where relative paths start."""
         return ""
 
     def settings(self, side: Side, app: App | None) -> Environment:
-        """Return rclone's settings of SFTP: no shell is asked for, and no key is tried but the one that is meant."""
+        """Return rclone's SFTP settings: no shell is used, and only the configured key is offered."""
         config = self.config
         settings: dict[str, str | Secret] = {
             "TYPE": "sftp",
@@ -76,7 +76,7 @@ class SftpServer(Staged):
             "PORT": str(config.port),
             "SHELL_TYPE": "none",
             "DISABLE_HASHCHECK": "true",
-            # What the operator writes has the server's own time, by which clocks are compared.
+            # Files of the operator get the server's time, by which clocks are compared.
             "SET_MODTIME": "true" if side is Side.HOST else "false",
             "KNOWN_HOSTS_FILE": self._known_hosts(side) if config.host_key else "~/.ssh/known_hosts",
         }
@@ -92,13 +92,13 @@ class SftpServer(Staged):
         return settings
 
     def own_key(self, app: App, host: Host) -> tuple[str, str] | None:
-        """Return the host's key, unless a password is used: a server without a shell is not ours to let it in."""
+        """Return the host's key, unless a password is used: we cannot install a key on a server without a shell."""
         if self.config.password is not None:
             return None
         return host_key_path(host.facts().home, app), f"{self.config.user}@{self.config.host}"
 
     def first(self, side: Side) -> str:
-        """Return bash that pins the host key: rclone takes it from a file alone, which holds no secret."""
+        """Return bash that pins the host key: rclone reads it only from a file, which contains no secret."""
         if self.config.host_key is None:
             return ""
         file = self._known_hosts(side)
@@ -110,11 +110,11 @@ class SftpServer(Staged):
 
     @property
     def protected(self) -> bool | None:
-        """SFTP knows no versions: who may write may overwrite and delete."""
+        """Return False: SFTP has no versions, so write access allows overwriting and deleting."""
         return False
 
     def _ask_clock(self, app: App) -> float | None:  # noqa: ARG002
-        """Ask by a file that is written and removed: each call of rclone is a connection, so no more is looked at."""
+        """Ask by writing and removing a file. Each rclone call is a connection, so nothing else is checked."""
         files, path = self.files(), posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
         began = time.time()
         files.replace(path, b"now")
@@ -125,7 +125,7 @@ class SftpServer(Staged):
         return None if written is None else apart(written, began, time.time())
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
-        """Ask for the file system of the account, as `df` would."""
+        """Return the space of the account's file system, as `df` would."""
         told = self.files().answer(_About, ("about", "--json", *ASKING, self.address(self.directory)))
         return Usage(used=told.used, size=told.used + told.free)
 
@@ -134,7 +134,7 @@ class SftpServer(Staged):
         return posixpath.join(place, "known_hosts")
 
     def _obscured(self, password: Secret) -> Secret:
-        """Return a password as rclone wants it; that hides it from nobody, so it is as secret as before."""
+        """Return a password in rclone's obscured form, which is reversible and so as secret as before."""
         return password.map(self._obscure)
 
     def _obscure(self, password: str) -> str:

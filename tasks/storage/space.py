@@ -1,4 +1,4 @@
-"""Reading `df`."""
+"""Parses the output of `df`."""
 
 from tasks.answers import whole
 from tasks.errors import AppError
@@ -9,7 +9,7 @@ from tasks.storage.base import Usage
 def parse_df(output: Output, where: str) -> Usage:
     """Return the space in the last row of `df -k` or `df -Pk`: file system, size, used, available in KiB.
 
-    Raises AppError when it says something else.
+    Raises AppError if the output has another form.
     """
     rows = output.text.strip().splitlines()
     fields = rows[-1].split() if rows else []
@@ -18,4 +18,4 @@ def parse_df(output: Output, where: str) -> Usage:
     except ValueError:
         said = (output.error_text.strip() or output.text.strip() or "nothing").splitlines()[0]
         raise AppError(f"{where}: df does not tell the space: {said}") from None
-    return Usage(used=used, size=used + free)  # blocks kept for root are nobody's space
+    return Usage(used=used, size=used + free)  # blocks reserved for root are not counted

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 AGENT = "agent"
 CONNECT_TIMEOUT = 20  # seconds
-ALIVE_INTERVAL = 10  # seconds between two questions whether the server is there
-ALIVE_COUNT = 30  # of them unanswered, and the connection is given up (borg's documentation of `serve`)
-# For ssh before 8.5, which takes a pinned key from a file alone: $1 is its line. The file has lost its name before ssh
-# starts and lives as long as this shell, which ssh reads it through (proc(5), /proc/pid/fd): nothing is left over.
+ALIVE_INTERVAL = 10  # seconds between two keepalives
+ALIVE_COUNT = 30  # unanswered keepalives until the connection is closed (borg's documentation of `serve`)
+# For ssh before 8.5, which reads a pinned key only from a file: $1 is its line. The file is unlinked before ssh starts
+# and exists only as long as this shell, through which ssh reads it (proc(5), /proc/pid/fd): nothing is left behind.
 _WITH_KNOWN_HOSTS = (
     'umask 077; file=$(mktemp) && printf "%s\\n" "$1" >"$file" && exec 3<"$file" && rm -f "$file" || exit 255; '
     'shift; program=$1; shift; "$program" -o UserKnownHostsFile=/proc/$$/fd/3 "$@"; exit $?'
@@ -68,7 +68,7 @@ class SshStorage(StorageConfig):
 class SshServer(Storage):
     """A server that runs `borg serve`: app hosts log in with an append-only key each, the operator with their own.
 
-    `both_ports` tells that a key must be written in two forms, for each of the server's ports.
+    `both_ports` is True if a key must be written in two forms, for each of the server's ports.
     """
 
     both_ports = False
@@ -99,12 +99,12 @@ class SshServer(Storage):
         return f"ssh://{config.user}@{bracketed(config.host)}:{config.port}{start}{path}"
 
     def reach(self, app: App, client: Client) -> Environment:
-        """Return borg's ssh command and borg's name on the server. Raises UsageError."""
+        """Return borg's ssh command and the name of borg on the server. Raises UsageError."""
         words = self.ssh_words(self._key(app, client), client.host.facts().ssh)
         return {"BORG_RSH": shlex.join(words), "BORG_REMOTE_PATH": self.config.borg}
 
     def _key(self, app: App, client: Client) -> str | None:
-        """Return the file of a client's key where borg runs; AGENT for a key that is served; None for ssh's own."""
+        """Return the path of a client's key where borg runs; AGENT for a served key; None for ssh's own keys."""
         if client.side is Side.OPERATOR:
             if self.config.key is not None:
                 refuse_open_key(self.config.key, f"storage {self.name}")
@@ -112,14 +112,14 @@ class SshServer(Storage):
         if app.storage_key == "host":
             return host_key_path(client.host.facts().home, app)
         path = agent_key_path(self.agent_keys, app)
-        load_key(path)  # a missing one is told here, and not as a key that the storage refuses
+        load_key(path)  # a missing one is reported here, not as a key that the storage refuses
         return str(path) if app.is_local else AGENT
 
     def ssh_words(self, key: str | None, ssh: OpenSsh = NEWEST) -> list[str]:
-        """Return the command with which borg reaches the server. `key` is a file, AGENT, or None for ssh's own.
+        """Return the command with which borg reaches the server. `key` is a file, AGENT, or None for ssh's own keys.
 
-        It never asks, takes nothing from a person's `Host *` that would break or widen it, trusts the pinned host key
-        alone and leaves no file, and notices a dead connection after five minutes. `ssh` is the program where borg
+        It never prompts, ignores options in a user's `Host *` that would break or widen it, trusts only the pinned host
+        key, leaves no file behind, and detects a dead connection after five minutes. `ssh` is the program where borg
         runs.
         """
         options = [*ssh.options(), f"ConnectTimeout={CONNECT_TIMEOUT}"]
@@ -142,7 +142,7 @@ class SshServer(Storage):
         return ["/bin/sh", "-c", _WITH_KNOWN_HOSTS, "sh", known, *words, *_as_words(options)]
 
     def refuse_unreachable(self, host: Host) -> None:
-        """Raise HostError where a host's ssh comes to no SSH server at the storage's address; no key is tried."""
+        """Raise HostError if a host's ssh cannot reach an SSH server at the storage's address; no key is tried."""
         config = self.config
         words = [*self.ssh_words(None, host.facts().ssh), "-o", "PreferredAuthentications=none", "-p", str(config.port)]
         account = f"{config.user}@{unbracketed(config.host)}"
@@ -152,16 +152,16 @@ class SshServer(Storage):
             what = f"{host.name} cannot reach the storage {self.name} at {config.host}, port {config.port}: {found[0]}"
             raise HostError(what, self.unreachable_remedy, transient=True)
 
-    def files(self, app: App) -> Files:  # noqa: ARG002  # one server holds all apps
+    def files(self, app: App) -> Files:  # noqa: ARG002  # one server for all apps
         """Return the server's files over SFTP."""
         return self.server.files()
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
-        """Ask `df` for the file system of the directory."""
+        """Run `df` for the directory's file system."""
         return parse_df(self.server.command(("df", "-Pk", self.directory)), self.server.name)
 
     def serve_command(self, app: App) -> str:
-        """Return the command that the app host's key is forced to: append to its own repository, nothing else."""
+        """Return the forced command of the app host's key: append to its own repository, nothing else."""
         words = [*shlex.split(self.config.borg), "serve", "--append-only", "--restrict-to-repository", self.path(app)]
         return shlex.join(words)
 
@@ -175,10 +175,10 @@ def _as_words(options: Iterable[str]) -> list[str]:
 
 
 def agent_key_path(folder: Path, app: App) -> Path:
-    """Return where the operator has the key of an app with `storage_key: agent`."""
+    """Return the path on the operator's machine of the key of an app with `storage_key: agent`."""
     return folder / app.name
 
 
 def host_key_path(home: str, app: App) -> str:
-    """Return where an app's host has its own key for its repository."""
+    """Return the path on an app's host of its own key for its repository."""
     return posixpath.join(home, ".ssh", f"cloudbackup_{app.name}")

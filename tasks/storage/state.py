@@ -1,9 +1,9 @@
-"""What a repository's folder tells without borg: its last transaction, its `config`, how many objects live in it.
+"""The state of a repository that its folder shows without borg: last transaction, `config`, number of live objects.
 
 Borg 1 keeps `index.N` and `hints.N` beside the data, N being the last transaction (borg's `docs/internals`); both are
 written by `borg serve`, so a host whose key may only append cannot forge them. It can overwrite single objects, which
-no listing shows. But objects of earlier segments never stop living while nothing is pruned, the manifest apart, so
-their number shows it: in 1.2.4 and 1.4.5 both an overwritten and a deleted object lower their segment's count.
+no listing shows. But while nothing is pruned, objects in earlier segments stay live, except the manifest, so their
+number reveals it: in 1.2.4 and 1.4.5 both an overwritten and a deleted object lower their segment's count.
 """
 
 import configparser
@@ -20,17 +20,17 @@ _AUXILIARY = re.compile(r"(index|hints|integrity)\.([0-9]{1,10})")
 _HEADER = struct.Struct("<8sii2b")  # of index.N: magic, entries, buckets, sizes of key and value (_hashindex.c)
 _MAGIC = b"BORG_IDX"
 _BUCKET = struct.Struct("<32sII")  # key, segment, offset
-_MANIFEST = bytes(32)  # its key, which borg looks up from the first bucket on
-_GONE = 0xFFFFFFFE  # segment numbers from here on mark buckets that hold nothing
+_MANIFEST = bytes(32)  # its key, which borg looks up starting at the first bucket
+_GONE = 0xFFFFFFFE  # segment numbers from here on mark empty or deleted buckets
 _START = _HEADER.size + 256 * _BUCKET.size  # bytes of index.N that are enough to find the manifest
 _PARTIAL_CHECK = b"last_segment_checked"  # a key in `config` that `borg check --max-duration` writes
 
 
 @dataclass(frozen=True)
 class State:
-    """The transaction N, the SHA-256 of `config`, and how many objects live in each segment; None for unknown.
+    """The transaction N, the SHA-256 of `config`, and the number of live objects in each segment; None if unknown.
 
-    `key_sha256` is of the key in `config`, `manifest` the segment that holds the manifest.
+    `key_sha256` is that of the key in `config`; `manifest` is the number of the segment with the manifest.
     """
 
     transaction: int | None = None
@@ -41,11 +41,11 @@ class State:
 
     @property
     def objects(self) -> int | None:
-        """Return how many objects live, without the manifest."""
+        """Return the number of live objects, without the manifest."""
         return self.objects_up_to(self.transaction) if self.transaction is not None else None
 
     def objects_up_to(self, transaction: int) -> int | None:
-        """Return how many of those that a transaction left still live where they were."""
+        """Return how many of the objects left by a transaction are still live in their segments."""
         if self.segments is None or self.manifest is None:
             return None
         count = sum(alive for segment, alive in self.segments.items() if segment <= transaction)
@@ -53,10 +53,10 @@ class State:
 
 
 def read_state(files: Files, folder: str) -> State:
-    """Return the state of the repository in `folder`. Raises FilesError when its `config` cannot be read."""
+    """Return the state of the repository in `folder`. Raises FilesError if its `config` cannot be read."""
     config = files.read(posixpath.join(folder, "config"))
     found = State(config_sha256=config_sha256(config), key_sha256=key_sha256(config))
-    for _ in range(3):  # a borg that commits puts the next files in the place of these
+    for _ in range(3):  # a committing borg replaces these files with the next ones
         transaction = newest_transaction(files.names(folder))
         if transaction is None:
             break
@@ -72,10 +72,10 @@ def read_state(files: Files, folder: str) -> State:
 
 
 def config_sha256(config: bytes) -> str:
-    """Return the SHA-256 of a repository's `config`, which holds its key.
+    """Return the SHA-256 of a repository's `config`, which contains its key.
 
-    Left out are how far a partial check came, and the blank line that `borg key import` puts below the key (tried,
-    1.2.4 and 1.4.5): a key that was brought back from escrow is the recorded one.
+    The progress of a partial check is left out, and so is the blank line that `borg key import` appends to the key
+    (tried, 1.2.4 and 1.4.5): a key that was restored from escrow matches the recorded one.
     """
     lines = [line for line in config.splitlines(keepends=True) if not line.startswith(_PARTIAL_CHECK)]
     lines = [line for line in lines if line != b"\t\n"]
@@ -83,7 +83,7 @@ def config_sha256(config: bytes) -> str:
 
 
 def key_sha256(config: bytes) -> str | None:
-    """Return the SHA-256 of the key in a repository's `config`, without its blanks; None when there is none in it."""
+    """Return the SHA-256 of the key in a repository's `config`, without whitespace; None if there is no key."""
     parser = configparser.ConfigParser(interpolation=None)  # as borg reads it
     try:
         parser.read_string(config.decode())
@@ -94,13 +94,13 @@ def key_sha256(config: bytes) -> str | None:
 
 
 def newest_transaction(names: Iterable[str]) -> int | None:
-    """Return N of the newest `index.N` among the names in a repository's folder; None without any."""
+    """Return N of the newest `index.N` among the names in a repository's folder; None if there is none."""
     found = (match for match in map(_AUXILIARY.fullmatch, names) if match and match[1] == "index")
     return max((int(match[2]) for match in found), default=None)
 
 
 def living(hints: bytes) -> Mapping[int, int] | None:
-    """Return how many objects live in each segment, from the bytes of `hints.N`; None when they are of another form."""
+    """Return the number of live objects in each segment, from the bytes of `hints.N`; None if they cannot be parsed."""
     import msgpack
 
     try:
@@ -111,7 +111,7 @@ def living(hints: bytes) -> Mapping[int, int] | None:
 
 
 def manifest_segment(index: bytes) -> int | None:
-    """Return the segment of the manifest, from the first bytes of `index.N`; None when they do not tell."""
+    """Return the manifest's segment, from the first bytes of `index.N`; None if it is not found there."""
     if len(index) < _HEADER.size or _HEADER.unpack_from(index)[0] != _MAGIC:
         return None
     rest = memoryview(index)[_HEADER.size :]

@@ -45,7 +45,7 @@ class StorageBox(StorageConfig):
     ] = Field("https://api.hetzner.com/v1", description="the API's address; another one only for tests")
 
     def model_post_init(self, _context: object) -> None:
-        """Fill in the host that every box has by its account's name."""
+        """Fill in the default host, which is derived from the account's name."""
         if not self.host:
             object.__setattr__(self, "host", f"{self.user}.your-storagebox.de")
 
@@ -56,12 +56,12 @@ class StorageBox(StorageConfig):
 
     @property
     def connections_of(self) -> str:
-        """The box's main account: its sub-accounts may share its connections."""
+        """The box's main account: its sub-accounts may share its connection limit."""
         return self.user.partition(SUB)[0]
 
 
 class StorageBoxServer(SshServer):
-    """An SSH server with a few ways of its own: a restricted shell, BSD's df, and `borg-1.4` for borg's name."""
+    """An SSH server with some peculiarities: a restricted shell, BSD's df, and `borg-1.4` as the name of borg."""
 
     both_ports = True
     unreachable_remedy = (
@@ -70,5 +70,5 @@ class StorageBoxServer(SshServer):
     )
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002  # the box is one pool
-        """Ask `df`: the box takes no options that would name a folder; its one row is the whole box."""
+        """Run `df`: the box accepts no arguments that would name a folder; its single row is the whole box."""
         return parse_df(self.server.command(("df", "-k")), self.server.name)

@@ -1,8 +1,8 @@
-"""One look at many repositories: the mark that tells whether each has changed, and its records. No borg is needed.
+"""Reads many repositories at once: the mark that shows whether each has changed, and its records, without borg.
 
-A Borg 1 repository's folder holds `index.N` and `integrity.N`, where N is the last transaction's number. Every change
-of archives makes another N, reading makes none (tried, borg 1.2.4 and 1.4.5). A changed passphrase or key changes
-`config` alone; a repository that was rolled back may reach the same N again, with other digests in `integrity.N`.
+A Borg 1 repository's folder has `index.N` and `integrity.N`, where N is the last transaction's number. Every change of
+archives results in another N, reading does not (tried, borg 1.2.4 and 1.4.5). A changed passphrase or key changes only
+`config`; a repository that was rolled back may reach the same N again, with other digests in `integrity.N`.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ Read = Mapping[str, bytes | FilesError]
 
 @dataclass(frozen=True)
 class Mark:
-    """What changes whenever a repository does: its last transaction, the bytes of its integrity file (hexadecimal), and
-    the SHA-256 of its config, which holds the repository's id and key.
+    """Changes whenever the repository does: its last transaction, the bytes of its integrity file (hexadecimal), and
+    the SHA-256 of its config, which contains the repository's id and key.
     """
 
     transaction: int
@@ -41,9 +41,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found of one app. No mark: there is no repository, or one that is in the middle of a change.
+    """What was found of one app. Without a mark, there is no repository, or it is in the middle of a change.
 
-    `names` are the files in the folder of records, also of those that were not wanted.
+    `names` are all files in the folder of records, also those not read.
     """
 
     mark: Mark | None
@@ -52,7 +52,7 @@ class Seen:
 
 
 def survey(files: Files, places: Sequence[Place], choose: Choose) -> list[Seen]:
-    """Return what is in each place; `choose` returns the wanted of the names in a folder of records.
+    """Return what is in each place; `choose` selects from the names in a folder of records.
 
     Raises FilesError.
     """
@@ -71,7 +71,7 @@ def marks(files: Files, repositories: Sequence[str]) -> list[Mark | None]:
 
 
 class _Wanted:
-    """The files that are to be read of one place."""
+    """The files to read of one place."""
 
     def __init__(self, place: Place, names: Mapping[str, list[str] | FilesError], choose: Choose) -> None:
         self.place = place
@@ -82,7 +82,7 @@ class _Wanted:
             self.names, self.records = self.records, choose(self.records)
 
     def paths(self) -> list[str]:
-        """Return them."""
+        """Return their paths."""
         paths = []
         if self.transaction is not None:
             paths += [self._config(), self._integrity()]
@@ -91,7 +91,7 @@ class _Wanted:
         return paths
 
     def mark(self, read: Read) -> Mark | None:
-        """Return the repository's mark, None when a part of it could not be read."""
+        """Return the repository's mark, None if a part of it could not be read."""
         if self.transaction is None:
             return None
         config, integrity = read[self._config()], read[self._integrity()]
@@ -100,7 +100,7 @@ class _Wanted:
         return Mark(self.transaction, integrity.hex(), hashlib.sha256(config).hexdigest())
 
     def found_records(self, read: Read) -> Mapping[str, bytes] | AppError:
-        """Return the records' texts by name, or why they could not be had. No folder is no record."""
+        """Return the records' contents by name, or the error. A missing folder means no records."""
         if isinstance(self.records, FilesError):
             return {} if self.records.missing else self.records
         found = {}
@@ -108,7 +108,7 @@ class _Wanted:
             text = self.place.known[name] if name in self.place.known else read[self._record(name)]
             if not isinstance(text, FilesError):
                 found[name] = text
-            elif not text.missing:  # one that has gone since was superseded
+            elif not text.missing:  # a file deleted in the meantime was superseded
                 return text
         return found
 

@@ -1,4 +1,4 @@
-"""A repository's published copy: what `publishing` does for it, on the app's host or on the operator's side."""
+"""A repository's published copy: the operations of `publishing`, on the app's host or on the operator's side."""
 
 import json
 import os
@@ -24,16 +24,16 @@ from tasks.storage.published.host import refill as host_refill
 INSTALL = "install rclone: `apt install rclone`, or the newest from rclone.org"
 PROGRAM = Program(host_publish, (rclone, segments, host_plan, compare, host_refill))
 SLOW = "look at the way to the storage: the next backup sends the rest; `defaults: time_limit` is how long it may take"
-WAIT = 300  # seconds for which a publishing waits for another one, and for a borg that is at work
+WAIT = 300  # seconds for which a publishing waits for another one, or for a running borg
 
 
 @dataclass(frozen=True)
 class Way:
-    """How rclone reaches the copy from one side: where it runs, its name of the copy, and its settings with secrets.
+    """How rclone reaches the copy from one side: where it runs, its name of the copy, its settings including secrets.
 
-    `time_limit` are the seconds that one publishing may take: rclone has no limit for a whole run, and was seen to wait
-    on an SFTP server whose sessions died. `first` is bash that must run before it, `oldest` the first version of it
-    that may be there.
+    `time_limit` is in seconds, for one publishing: rclone has no limit for a whole run, and was seen to hang on an SFTP
+    server whose sessions died. `first` is bash that must run before it, `oldest` the oldest version of it that is
+    accepted.
     """
 
     host: Host
@@ -46,7 +46,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a side has the repository, what it remembers of the copy, and borg's own files."""
+    """One side's folders: the repository, what is remembered of the copy, and borg's own files."""
 
     repository: str
     keep: str
@@ -54,7 +54,7 @@ class Folders:
 
 
 class _Answer(Answer):
-    """What `publishing` answers, whatever it was asked to do."""
+    """The result of `publishing`, for every verb."""
 
     stopped: Text | None = None
     remedy: Text = ""
@@ -70,13 +70,13 @@ class _Answer(Answer):
 
 
 class LostObjectsError(AppError):
-    """The published copy has lost objects; the host has them still."""
+    """The published copy has lost objects; the host still has them."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a copy lacks of what was published: how many objects are `missing`, which have another size; `size` is what
-    is to be sent, in bytes.
+    """What a copy lacks of what was published: the number of `missing` objects and the names of `changed`
+    ones, whose size differs; `size` is the bytes to send.
     """
 
     missing: int
@@ -85,7 +85,7 @@ class Loss:
 
 
 class Publication:
-    """The copy of one app's repository. All raise AppError, with the reason, and what `Host.run` raises."""
+    """The copy of one app's repository. All methods raise AppError with the reason, and what `Host.run` raises."""
 
     def __init__(self, app: str, way: Way, operator: Way, folders: Folders) -> None:
         self.app = app
@@ -95,9 +95,9 @@ class Publication:
         self._sent = False
 
     def publish(self, *, early: bool = False) -> int | None:
-        """Send what is new; return the last transaction that is published, None when there is no repository.
+        """Send what is new; return the last published transaction, None if there is no repository.
 
-        `early`, before borg is at work, sends what a run before left unsent; once is enough for each of our own runs.
+        `early`, before borg starts, sends what an earlier run left unsent; once per run of ours is enough.
         """
         if early and self._sent:
             return None
@@ -107,22 +107,22 @@ class Publication:
         return answer.published
 
     def confirm(self) -> None:
-        """Return when the copy is what the host has."""
+        """Return if the copy matches the host's repository; raise otherwise."""
         self._on_host("confirm")
 
     def examine(self) -> Loss:
-        """Return what the copy lost. Raises AppError also where the host's repository must not replace it."""
+        """Return what the copy lost. Raises AppError also if the host's repository must not replace it."""
         answer = self._on_host("examine")
         return Loss(answer.missing, tuple(answer.changed), answer.size)
 
     def republish(self) -> int | None:
-        """Send what the copy lost and what is new; return the last transaction that is published."""
+        """Send what the copy lost and what is new; return the last published transaction."""
         return self._on_host("republish").published
 
     def refill(self) -> int | None:
-        """Bring a repository that the host lost back from the copy.
+        """Restore a repository that the host lost from the copy.
 
-        Returns how many bytes were fetched, None when there was nothing to bring.
+        Returns the number of bytes fetched, None if there was nothing to fetch.
         """
         answer = self._on_host("refill", base=self._folders.base)
         if not answer.refilled:
@@ -132,7 +132,7 @@ class Publication:
         return answer.fetched
 
     def free(self, published: int) -> None:
-        """Delete, with the operator's means, what the repository as of that transaction has no more."""
+        """Delete, with the operator's credentials, what the repository no longer has as of that transaction."""
         run(self.app, self._operator, self._folders, {"do": "free", "published": published})
 
     def _on_host(self, verb: str, **values: Any) -> "_Answer":
@@ -141,9 +141,9 @@ class Publication:
 
 
 def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_Answer":
-    """Let `publishing` do something, and return its answer.
+    """Run one verb of `publishing`, and return its result.
 
-    Raises AppError, ScriptTimeoutError once it was ended on its host, and what else `Host.run` raises.
+    Raises AppError, ScriptTimeoutError once it was ended on its host, and whatever else `Host.run` raises.
     """
     plan = {**values, "remote": way.address, "repository": folders.repository, "keep": folders.keep}
     plan |= {"oldest": way.oldest, "app": app}
@@ -165,5 +165,5 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_An
 
 
 def operator_path() -> str:
-    """Return a PATH on which an rclone that was installed beside this Python is found as well."""
+    """Return a PATH that includes an rclone installed beside this Python."""
     return os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))

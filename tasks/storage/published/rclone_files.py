@@ -1,4 +1,4 @@
-"""Files behind rclone, for the records of storages that have no shell and no SFTP session of ours."""
+"""Files accessed with rclone, for the records of storages without a shell or an SFTP session of ours."""
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,27 +26,27 @@ Form = TypeVar("Form")
 
 
 class _Object(Answer):
-    """What `rclone lsjson` tells of each."""
+    """One object in the output of `rclone lsjson`."""
 
     Path: Name
     Size: Count
 
 
 class _Dated(Answer):
-    """When an object was last written, in the zone of whoever asks."""
+    """An object's modification time; the time zone is the asking machine's."""
 
     ModTime: Name
 
 
 class RcloneFiles:
-    """Files below an rclone remote. What is no file has no existence of its own: object storage knows no folders."""
+    """Files below an rclone remote. Only files exist: object storage has no folders."""
 
     def __init__(self, way: Way, name: str) -> None:
         self._way = way
         self._name = name
 
     def read(self, path: str, most: int | None = None) -> bytes:
-        """Return a file's bytes. No file that is kept here is empty, and rclone takes a missing one for that."""
+        """Return a file's bytes. Empty means missing: rclone does not distinguish them, and no file here is empty."""
         first = () if most is None else (f"--count={most}",)
         found = self._run("read", path, ("cat", *ASKING, *first, self._at(path))).stdout
         if not found:
@@ -54,24 +54,24 @@ class RcloneFiles:
         return found
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Write a file that must not exist yet."""
+        """Write a new file. Fails if it exists."""
         if self.exists(path):
             raise FilesError(f"{self._name}: cannot write {path}: it is there already")
         self.replace(path, data, mode)
 
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:  # noqa: ARG002  # no modes there
-        """Write a file whole, over an older one of that name."""
-        # What is exported must not be longer than 128 KiB where a program starts.
+        """Write a file completely, replacing an older one of that name."""
+        # DATA is unset before rclone starts: a single environment variable is limited to 128 KiB.
         body = 'data="$DATA"; unset DATA; printf %s "$data" | ' + quote(self._words(("rcat", *SENDING, self._at(path))))
         self._told("write", path, self._script(body, DATA=data.decode()))
 
     def names(self, path: str) -> list[str]:
-        """Return the names in a directory, sorted; a missing one may be an empty one."""
+        """Return the names in a directory, sorted; a missing directory may look like an empty one."""
         lines = self._run("list", path, ("lsf", *ASKING, self._at(path))).text.splitlines()
         return sorted(line.rstrip("/") for line in lines if line)
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is something of that name."""
+        """Return whether the path exists."""
         try:
             return posixpath.basename(path.rstrip("/")) in self.names(posixpath.dirname(path.rstrip("/")))
         except FilesError as error:
@@ -80,7 +80,7 @@ class RcloneFiles:
             raise
 
     def clock(self, path: str) -> float | None:
-        """Return when a file was last written, by the server's clock where whoever wrote it left that to the server."""
+        """Return a file's modification time, by the server's clock if its writer left the time to the server."""
         found = self.answer(list[_Dated], ("lsjson", *ASKING, self._at(path)))
         try:
             return datetime.fromisoformat(found[0].ModTime).timestamp()
@@ -88,11 +88,11 @@ class RcloneFiles:
             return None
 
     def rename(self, path: str, new: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         self._run("rename", path, ("moveto", *SENDING, self._at(path), self._at(new)))
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:  # noqa: ARG002
-        """Make a directory where the storage knows such."""
+        """Make a directory, on storages that have directories."""
         self._run("make", path, ("mkdir", *ASKING, self._at(path)))
 
     def remove(self, path: str) -> None:
@@ -100,14 +100,14 @@ class RcloneFiles:
         self._run("remove", path, ("deletefile", *SENDING, self._at(path)))
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
-        """Return each file's bytes, or that it is missing, over one connection."""
+        """Return each file's bytes, or a FilesError if it is missing, over one connection."""
         wanted = list(paths)
         found = self.read_all("", wanted) if wanted else {}
         missing = FilesError(f"{self._name}: a file is not there", missing=True)
         return {path: found.get(path, missing) for path in wanted}
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
-        """Return the sorted names in each directory, or its fault."""
+        """Return the sorted names in each directory, or its FilesError."""
         return {path: self._names_or_fault(path) for path in paths}
 
     def _names_or_fault(self, path: str) -> list[str] | FilesError:
@@ -117,7 +117,7 @@ class RcloneFiles:
             return error
 
     def tree(self, path: str) -> Sizes:
-        """Return the sizes of all files at and below a directory, by path from there on; of a missing one, none."""
+        """Return the sizes of all files at and below a directory, by relative path; empty if it is missing."""
         try:
             listed = self.answer(list[_Object], (*LISTING, *ASKING, self._at(path)))
         except FilesError as error:
@@ -127,7 +127,7 @@ class RcloneFiles:
         return {each.Path: each.Size for each in listed}
 
     def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:
-        """Return those of several files below a folder that are there, by path, over one connection."""
+        """Return the bytes of those of several files below a folder that exist, by path, over one connection."""
         listed = quote(("printf", "%s\\n", *names))
         copy = quote(self._words(("copy", "--no-traverse", "--files-from-raw=-", *SENDING, self._at(folder))))
         body = f"""
@@ -142,11 +142,11 @@ python3 -I -S -c {quote((SHOW,))} "$into"
             raise FilesError(f"{self._name}: what was read of {folder or 'it'} has an unknown form: {error}") from error
 
     def command(self, words: Sequence[str]) -> Output:
-        """Return what another command of rclone's says."""
+        """Return the output of any other rclone command."""
         return self._run(words[0], words[-1], words)
 
     def answer(self, form: type[Form], words: Sequence[str]) -> Form:
-        """Return the JSON that a command of rclone's says, as that form. Raises FilesError when it is of another."""
+        """Return the JSON output of an rclone command, parsed as `form`. Raises FilesError if it has another form."""
         said = self._run(words[0], words[-1], words).stdout
         try:
             return read(form, said.strip() or b"[]")
@@ -161,7 +161,7 @@ python3 -I -S -c {quote((SHOW,))} "$into"
         whole = "\n".join(filter(None, (self._way.first, body)))
         try:
             return self._way.host.run(Script(whole, {**self._way.environment, **added}), TIMEOUT)
-        except ScriptTimeoutError as error:  # rclone waits for ever on an SFTP session that died
+        except ScriptTimeoutError as error:  # rclone waits forever on an SFTP session that died
             raise FilesError(f"{self._name}: {error.what}", transient=True) from error
 
     def _told(self, verb: str, path: str, output: Output) -> Output:

@@ -1,8 +1,8 @@
-"""Storages that borg cannot write to: the repository lies in `staging` on the app's host, and is published from there.
+"""Storages that borg cannot write to: the repository is in `staging` on the app's host, and is published from there.
 
 Both sides run borg on the app's host, as with a directory. What is saved counts only once it is published; the
-operator's look at a repository stops when the published copy is not what the host has. Without the host, the operator's
-side fetches the copy.
+operator's view of a repository raises an error if the published copy does not match the host's. Without the host, the
+operator's side fetches the copy.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ from tasks.storage.published.rclone_files import RcloneFiles
 from tasks.storage.repository import Repository, Side
 from tasks.storage.survey import Choose, Mark, Seen
 
-REMOTE = "published"  # rclone's name of the storage; its settings are RCLONE_CONFIG_PUBLISHED_*
-REMOVAL = 600.0  # seconds that the removal of a fetched copy may take
-OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered, and borg's cache
+REMOTE = "published"  # rclone's name of the storage, configured by RCLONE_CONFIG_PUBLISHED_*
+REMOVAL = 600.0  # seconds allowed for removing a fetched copy
+OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered of the copy, and borg's cache
 
 
 class Staged(Storage):
-    """A storage that rclone reaches. A kind says where it is, and which settings rclone needs from each side."""
+    """A storage accessed with rclone. Each kind defines its location and the rclone settings of each side."""
 
     rclone: tuple[int, int] = (1, 60)
 
@@ -54,13 +54,13 @@ class Staged(Storage):
     @property
     @abstractmethod
     def root(self) -> str:
-        """Return where the storage's paths begin, as rclone names it after the colon."""
+        """Return where the storage's paths begin, as rclone writes it after the colon."""
 
     @abstractmethod
     def settings(self, side: Side, app: App | None) -> Environment:
-        """Return rclone's settings for one side, without their prefix: `TYPE` and whatever that type needs.
+        """Return rclone's settings for one side, without their prefix: `TYPE` and the options of that type.
 
-        On the host's side `app` is given. Raises UsageError for a secret that cannot be had.
+        On the host's side `app` is given. Raises UsageError for a secret that cannot be read.
         """
 
     def first(self, side: Side) -> str:  # noqa: ARG002
@@ -70,14 +70,14 @@ class Staged(Storage):
     @property
     @abstractmethod
     def protected(self) -> bool | None:
-        """Return whether the storage keeps what its hosts overwrite or delete; None when it does not tell."""
+        """Return whether the storage keeps what its hosts overwrite or delete; None if that is unknown."""
 
     def url(self, app: App) -> str:
         """Return the folder on the app's host."""
         return posixpath.join(self._staging, app.name)
 
     def reach(self, app: App, client: Client) -> Environment:  # noqa: ARG002
-        """Return where borg keeps its cache: beside the repository, with which it is lost or found."""
+        """Return the location of borg's cache: beside the repository, so that both are lost or found together."""
         return {"BORG_BASE_DIR": self._folders(app).base}
 
     def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:  # noqa: ARG002
@@ -85,7 +85,7 @@ class Staged(Storage):
         return app_host
 
     def repository(self, app: App, client: Client) -> Repository:
-        """Return the repository in `staging`, with what publishes it."""
+        """Return the repository in `staging`, with its publication."""
         found = super().repository(app, replace(client, base=None))
         return replace(found, publication=self.publication(app))
 
@@ -114,9 +114,9 @@ class Staged(Storage):
 
     @contextmanager
     def fetched(self, app: App, client: Client) -> Iterator[Repository]:
-        """Fetch the published copy anew and whole to the client's machine, yield it, and delete it. Raises AppError.
+        """Fetch the complete published copy afresh to the client's machine, yield it, and delete it. Raises AppError.
 
-        Nothing that was fetched before is taken for the copy, nor is the repository that the host has.
+        Neither an earlier download nor the host's repository is used in its place.
         """
         way, own = self._operators(self.path(app)), str(self.cache / OWN / app.name)
         if client.side is Side.HOST:
@@ -127,7 +127,7 @@ class Staged(Storage):
             run(app.name, way, folders, {"do": "mirror"})
             yield self._copy(app, client, folders)
         finally:
-            with suppress(CloudbackupError):  # what is left of a host that was lost goes with a later publishing
+            with suppress(CloudbackupError):  # remains on a host that was lost are removed by a later publishing
                 client.host.start(Script(quote(("rm", "-rf", "--", place)))).wait(REMOVAL, 0, threading.Event())
 
     def published_at(self, app: App) -> str:
@@ -139,22 +139,22 @@ class Staged(Storage):
         return self.url(app)
 
     def lock_place(self, app: App) -> tuple[Files, str]:
-        """Return the host's files: there borg has its lock."""
+        """Return the host's files: borg's lock is there."""
         return self.means.host_of(app).files(), self.url(app)
 
-    def files(self, app: App | None = None) -> RcloneFiles:  # noqa: ARG002  # one storage holds all apps
-        """Return the storage's files, with the operator's means."""
+    def files(self, app: App | None = None) -> RcloneFiles:  # noqa: ARG002  # one storage for all apps
+        """Return the storage's files, with the operator's credentials."""
         return RcloneFiles(self._operators(""), f"storage {self.name}")
 
     def make_directory(self, app: App) -> None:
-        """Make the folder on the host, and the one in the storage where it knows such."""
+        """Make the folder on the host, and the one in the storage if it has folders."""
         self.means.host_of(app).files().make_directory(self._staging)
         super().make_directory(app)
 
     def survey(
         self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = newest_names
     ) -> list[Seen]:
-        """As every storage, by two calls of rclone; the mark is that of the published copy, while it is whole."""
+        """As for every storage, with two rclone calls; the mark is that of the published copy while it is complete."""
         files = self.files()
         there = files.tree(self.directory)
         names = {app.name: list(_below(f"records/{app.name}", there)) for app in apps}
@@ -177,16 +177,16 @@ class Staged(Storage):
         return [_mark(app, there, read) for app in apps]
 
     def remark(self) -> str | None:
-        """Return that the storage keeps nothing from its hosts, unless it does or does not tell."""
+        """Return a warning if app hosts can overwrite or delete what is stored, or if that is unknown."""
         if self.protected is None:
             return "whether it is protected from its hosts is not known"
         return None if self.protected else "not protected from its hosts"
 
     def close(self) -> None:
-        """Nothing is held: the hosts belong to the session."""
+        """Nothing to close: the hosts belong to the session."""
 
     def _must_be_there(self, files: Files) -> None:
-        """Folders come with their first file."""
+        """Check nothing: folders are created with their first file."""
 
     def _folders(self, app: App) -> Folders:
         own = posixpath.join(self.own, app.name)
@@ -206,12 +206,12 @@ class Staged(Storage):
         return {f"RCLONE_CONFIG_{REMOTE.upper()}_{name}": value for name, value in self.settings(side, app).items()}
 
     def address(self, path: str) -> str:
-        """Return rclone's name of a path in the storage."""
+        """Return a path in the storage as rclone writes it."""
         return f"{REMOTE}:{posixpath.join(self.root, path) if path else self.root}"
 
 
 class _State(Answer):
-    """What a published copy says of itself (see `publishing`)."""
+    """A published copy's own state (see `publishing`)."""
 
     publishing: dict[str, object] | None
     published: Count | None
@@ -221,10 +221,10 @@ class _State(Answer):
 
 
 def mark(state: bytes | None, config: bytes | None, there: Sizes) -> Mark | None:
-    """Return the mark of a published copy by its state, its config and the sizes of its objects.
+    """Return the mark of a published copy from its state, its config and the sizes of its objects.
 
-    None when there is no copy, or it is just being written, or objects are not what its state tells: whoever may write
-    there may delete or overwrite them and leave the state. Then the host is asked, which tells what is wrong.
+    None if there is no copy, if it is being written, or if objects differ from its state: anyone with write access may
+    delete or overwrite objects and leave the state. The host is asked instead, and reports what is wrong.
     """
     try:
         told = read(_State, state or b"")
@@ -248,5 +248,5 @@ def _told_of(apps: Sequence[App]) -> list[str]:
 
 
 def _below(folder: str, there: Sizes) -> Sizes:
-    """Return what lies below a folder, by the path from there on."""
+    """Return what is below a folder, by relative path."""
     return {path.removeprefix(f"{folder}/"): size for path, size in there.items() if path.startswith(f"{folder}/")}

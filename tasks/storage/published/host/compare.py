@@ -1,6 +1,6 @@
-"""Holds a published copy against what this side remembers of it: is it ours, and is it all there?
+"""Compares a published copy with what this side remembers of it: was it written here, and is it complete?
 
-Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+Runs on a host as a part of the program `publishing`. Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ LOOK = "look what happened there, and who has access"
 
 
 class Copy:
-    """A published copy that this side wrote last: `known` here, `state` there, the `listing` of all its objects.
+    """A published copy last written by this side: `known` here, `state` there, the `listing` of all its objects.
 
-    `missing` are the objects that should be there and are not, `changed` those whose size is another one.
+    `missing` are the objects that should exist and do not, `changed` those whose size differs.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -35,11 +35,11 @@ class Copy:
 
     @property
     def told(self) -> dict[str, Any] | None:
-        """Return what the copy says of itself; where it lost that, what it last said."""
+        """Return the copy's own state; if the copy has lost it, the last one known."""
         return self.state or self.known["state"]
 
     def whole(self, plan: Plan) -> None:
-        """Raise Stopped when objects are missing, or are not as they were published."""
+        """Raise Stopped if objects are missing or are not as they were published."""
         where = plan.remote.address
         if self.changed:
             raise Stopped(f"somebody else wrote to {where}: {self.changed[0]} is not as it was published", LOOK)
@@ -48,7 +48,7 @@ class Copy:
 
 
 def lost(plan: Plan, copy: Copy) -> Stopped:
-    """Return that objects are missing, by what that mostly comes, and the way out."""
+    """Return the error for missing objects, with the most likely cause and the remedy."""
     count, where = len(copy.missing), plan.remote.address
     more = f" and {count - 1} more" if count > 1 else ""
     what = f"{count} object{'s are' if count > 1 else ' is'} missing in {where}: {copy.missing[0]}{more}"
@@ -70,7 +70,7 @@ def _missing(plan: Plan, copy: Copy) -> list[str]:
 
 
 def _ours(plan: Plan, copy: Copy) -> None:
-    """Raise Stopped when somebody else wrote the copy. Take over what this side wrote and could not note any more."""
+    """Raise Stopped if somebody else wrote the copy. Adopt what this side wrote but could not record."""
     where, known, state = plan.remote.address, copy.known, copy.state
     if state is None:
         if copy.segments and not known["state"]:
@@ -80,7 +80,7 @@ def _ours(plan: Plan, copy: Copy) -> None:
     else:
         _written_here(plan, known, state)
         if state["run"] == known["intends"]:
-            known["state"] = state  # it ended between writing there and writing it down here
+            known["state"] = state  # the run ended after writing there and before recording it here
     strange = [name for name in copy.segments if name not in known["objects"]]
     if strange:
         raise Stopped(f"somebody else wrote to {where}: {strange[0]} is not from here", LOOK)

@@ -1,6 +1,6 @@
-"""What a run of `publishing` is asked to do, what it remembers of the copy, and the lock that it holds.
+"""The request to a run of `publishing`, what it remembers of the copy, and its lock.
 
-Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+Runs on a host as a part of the program `publishing`. Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator  # for the Python that a host has
+from typing import Any, Iterator  # Python 3.8 syntax
 
 from tasks.storage.published.host.rclone import STATE, Remote, Stopped
 from tasks.storage.published.host.segments import Look
@@ -20,7 +20,7 @@ GOES_ON = "the next backup goes on from the published copy"
 
 
 class Plan:
-    """What is to be done, and where."""
+    """What to do, and where."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -39,7 +39,7 @@ class Plan:
             raise Stopped(f"{self.memory} is not to be understood", f"move {self.repository} away: {GOES_ON}") from None
 
     def remember(self, values: dict[str, Any]) -> None:
-        """Write it down, so that it outlasts a loss of power."""
+        """Write it down durably (fsync)."""
         fresh = self.memory.with_suffix(".new")
         with fresh.open("w") as file:
             file.write(json.dumps(values))
@@ -49,7 +49,7 @@ class Plan:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the lock that one publishing at a time takes; it ends with the process."""
+        """Hold the lock that allows one publishing at a time; it is released when the process ends."""
         self.keep.mkdir(0o700, parents=True, exist_ok=True)
         with (self.keep / "lock").open("w") as file:
             until = time.monotonic() + self.values.get("wait", 0)
@@ -64,7 +64,7 @@ class Plan:
             yield
 
     def settled(self) -> Look:
-        """Return the repository as a finished transaction left it; waits for a borg that is at work."""
+        """Return the repository as a finished transaction left it; waits for a running borg."""
         until = time.monotonic() + self.values.get("wait", 0)
         while True:
             look = Look(self.repository)

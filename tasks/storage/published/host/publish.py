@@ -1,19 +1,19 @@
-"""Brings a repository and its published copy together. Runs where rclone is, by `python3 -c`, for `Publication`.
+"""Synchronises a repository with its published copy. Runs where rclone is, by `python3 -c`, for `Publication`.
 
 Input is the environment variable CLOUDBACKUP_PLAN, a JSON object: `do` names one of the functions in VERBS, `remote` is
-rclone's name of the copy, whose credentials rclone finds in the environment, the rest is what that function reads.
+rclone's name of the copy, whose credentials rclone finds in the environment; the rest are that function's parameters.
 Output is one JSON object: what was done, or `stopped` with the reason, a `remedy`, and whether it is `transient`.
 
-The order in which the parts of a repository arrive keeps the copy restorable at every moment; it was found by
-interrupting it after each object (borg 1.2.4 and 1.4.5). `nonce` comes first, so that whoever goes on from the copy
-encrypts nothing twice with the same; then `config`; new segments that end in no commit, in any order; those that end in
-a commit one by one, ascending: borg believes all up to the last commit that it sees. Index, hints and integrity files
-are left out: borg makes them anew from the segments, and they would be sent whole each time.
+The order of upload keeps the copy restorable at every moment; it was found by interrupting it after each object (borg
+1.2.4 and 1.4.5). `nonce` comes first, so that no client that continues from the copy encrypts twice with the same
+nonce; then `config`; then new segments that do not end in a commit, in any order; then those that do, one by one,
+ascending: borg trusts everything up to the last commit that it sees. Index, hints and integrity files are left out:
+borg rebuilds them from the segments, and they would have to be sent whole each time.
 
-The object STATE says what is whole in the copy, who wrote it last (`run`), and who is writing (`publishing`). The same
-is kept beside the repository. Where the two differ, somebody else wrote, and nothing is touched.
+The object STATE records what is complete in the copy, who wrote it last (`run`), and who is writing (`publishing`). The
+same is kept beside the repository. If the two differ, somebody else wrote, and nothing is changed.
 
-Of the standard library only, Python 3.8 and later.
+Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import os
 import secrets
 import shutil
 import time
-from typing import TYPE_CHECKING, Any, Callable  # for the Python that a host has
+from typing import TYPE_CHECKING, Any, Callable  # Python 3.8 syntax
 
 from tasks.storage.published.host.compare import Copy
 from tasks.storage.published.host.plan import GOES_ON, Plan
@@ -35,19 +35,19 @@ from tasks.storage.published.host.segments import SEGMENT, Look, data_of, ends, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DRILL = "drill-"  # how the names of folders begin into which a drill fetches the copy
-ABANDONED = 3 * 86400.0  # seconds after which such a folder is of a drill that was lost
+DRILL = "drill-"  # prefix of the folders into which a drill fetches the copy
+ABANDONED = 3 * 86400.0  # seconds after which such a folder belongs to a drill that was lost
 
 
 def compared(plan: Plan) -> Copy:
-    """Return the copy. Raises Stopped when somebody else wrote there, or it is not all there."""
+    """Return the copy. Raises Stopped if somebody else wrote there, or if it is incomplete."""
     copy = Copy(plan)
     copy.whole(plan)
     return copy
 
 
 def publish(plan: Plan) -> dict[str, Any]:
-    """Send what is new. `early` asks before borg is at work: what is unsettled then is left to borg."""
+    """Send what is new. With `early`, before borg starts, an unsettled repository is left for borg to settle."""
     swept(plan.keep)
     if not (plan.repository / "config").exists():
         return {"absent": True}
@@ -63,7 +63,7 @@ def publish(plan: Plan) -> dict[str, Any]:
 
 
 def examine(plan: Plan) -> dict[str, Any]:
-    """Tell what `republish` would do, and raise Stopped where it would: nothing is changed."""
+    """Report what `republish` would do, and raise Stopped if it would; nothing is changed."""
     with plan.alone():
         copy = Copy(plan)
         look = settled(plan)
@@ -74,14 +74,14 @@ def examine(plan: Plan) -> dict[str, Any]:
 
 
 def republish(plan: Plan) -> dict[str, Any]:
-    """Send what the copy lost, or holds otherwise than it was published, and whatever is new."""
+    """Send what the copy lost or has in another size than published, and whatever is new."""
     with plan.alone():
         copy = Copy(plan)
         return sent(plan, settled(plan), copy)
 
 
 def settled(plan: Plan) -> Look:
-    """Return the repository. Raises Stopped where there is none, or borg does not come to an end."""
+    """Return the repository. Raises Stopped if there is none, or if borg does not finish."""
     if not (plan.repository / "config").exists():
         raise Stopped(f"{plan.repository} holds no repository to publish", f"is its disk mounted? If not: {GOES_ON}")
     look = plan.settled()
@@ -91,7 +91,7 @@ def settled(plan: Plan) -> Look:
 
 
 def may_overwrite(look: Look, copy: Copy) -> None:
-    """Raise Stopped unless the repository is at least as new as what was published last, and went on from it."""
+    """Raise Stopped unless the repository is at least as new as the last published state, and continues it."""
     told = copy.told
     before = told["segments"] if told else {}
     changed = [name for name, size in look.live.items() if before.get(name, size) != size]
@@ -103,7 +103,7 @@ def may_overwrite(look: Look, copy: Copy) -> None:
 
 
 def sent(plan: Plan, look: Look, copy: Copy) -> dict[str, Any]:
-    """Send what is new of a settled repository, or is not in the copy as it was published."""
+    """Send what is new in a settled repository, or not in the copy as published."""
     known, state, again = copy.known, copy.told, copy.missing or copy.changed
     may_overwrite(look, copy)
     before = {name for name in (state or {"segments": ()})["segments"] if name in copy.listing} - set(copy.changed)
@@ -138,7 +138,7 @@ def sent(plan: Plan, look: Look, copy: Copy) -> dict[str, Any]:
 
 
 def may_commit(plan: Plan, look: Look, run: str, others: list[str]) -> None:
-    """Raise Stopped unless all else arrived, nobody else began to publish, and the repository is what it was."""
+    """Raise Stopped unless all else has arrived, nobody else started to publish, and the repository is unchanged."""
     listing = plan.remote.listing()
     for name in others:
         if listing.get(name) != look.live[name]:
@@ -152,7 +152,7 @@ def may_commit(plan: Plan, look: Look, run: str, others: list[str]) -> None:
 
 
 def confirm(plan: Plan) -> dict[str, Any]:
-    """Stop unless the copy is what the repository is."""
+    """Raise Stopped unless the copy matches the repository."""
     if not (plan.repository / "config").exists():
         return {"absent": True}
     with plan.alone():
@@ -167,14 +167,14 @@ def confirm(plan: Plan) -> dict[str, Any]:
 
 
 def swept(folder: Path) -> None:
-    """Remove what drills left in a folder that were lost with their connection: as much as a whole repository."""
+    """Remove what drills with a lost connection left in a folder: up to a whole repository each."""
     for left in folder.glob(f"{DRILL}*"):
         if time.time() - left.stat().st_mtime > ABANDONED:
             shutil.rmtree(left, ignore_errors=True)
 
 
 def free(plan: Plan) -> dict[str, Any]:
-    """Delete the segments that the published repository has no more, oldest first."""
+    """Delete the segments that the published repository no longer has, oldest first."""
     listing = plan.remote.listing()
     state = plan.remote.state(listing)
     if state is None or state["publishing"] or state["published"] != plan.values["published"]:
@@ -188,9 +188,10 @@ def free(plan: Plan) -> dict[str, Any]:
 
 
 def drop(plan: Plan) -> dict[str, Any]:
-    """Delete what a run left unfinished that nobody goes on with: the `leftovers` of a refill.
+    """Delete the unfinished remains of a run that nobody continues: the `leftovers` of a refill.
 
-    The host named them, and this runs with the operator's means: what is published stays, whatever the host says.
+    Their names come from the host, and this runs with the operator's credentials, so what is published is never
+    deleted.
     """
     state = plan.remote.state(plan.remote.listing())
     if state is None:
@@ -209,7 +210,7 @@ VERBS: dict[str, Callable[[Plan], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Do what the plan says and print the outcome."""
+    """Do what the plan says and print the result."""
     values = json.loads(os.environ["CLOUDBACKUP_PLAN"])
     try:
         answer = VERBS[values["do"]](Plan(values))

@@ -1,6 +1,6 @@
-"""Fetches a published copy: to go on from there where the repository is lost, or to read it elsewhere.
+"""Fetches a published copy, to continue from it after the repository was lost, or to read it elsewhere.
 
-Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+Runs on a host as a part of the program `publishing`. Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from tasks.storage.published.host.plan import Plan
 
-JUMP = 1 << 32  # what a nonce is raised by: more than a run that was lost can have used
-UNKNOWN = 1 << 62  # what nobody can have used, for a copy that lost its nonce
-SPARE = 1 << 30  # bytes that must be free beyond what is fetched
+JUMP = 1 << 32  # added to a nonce: more than a lost run can have used
+UNKNOWN = 1 << 62  # a nonce that cannot have been reached, for a copy that lost its own
+SPARE = 1 << 30  # bytes that must be free in addition to what is fetched
 
 
 def wanted(state: dict[str, Any], segments: Sizes, where: str) -> Sizes:
-    """Return the segments that the copy says are whole. Raises Stopped when one is missing or of another size."""
+    """Return the segments that the copy lists as complete. Raises Stopped if one is missing or differs in size."""
     for name, size in state["segments"].items():
         if segments.get(name) != size:
             how = "is not as it was published" if name in segments else "is missing"
@@ -33,10 +33,10 @@ def wanted(state: dict[str, Any], segments: Sizes, where: str) -> Sizes:
 
 
 def refill(plan: Plan) -> dict[str, Any]:
-    """Bring a repository that is lost back from the copy, so that borg can go on from there.
+    """Restore a lost repository from the copy, so that borg can continue from there.
 
-    A copy that was being written has whole transactions beyond what its state says: all up to the last commit. What is
-    after that is nobody's, and named as `leftovers`: it must be deleted before anything is published.
+    A copy that was being written has complete transactions beyond its state: everything up to the last commit. What
+    follows that belongs to no transaction and is returned as `leftovers`: delete it before publishing anything.
     """
     with plan.alone():
         if (plan.repository / "config").exists():
@@ -73,7 +73,7 @@ def refill(plan: Plan) -> dict[str, Any]:
 
 
 def fetched(plan: Plan, listing: Sizes, chosen: Sizes, folder: Path) -> None:
-    """Fetch segments and what belongs to them, and nothing else, into a folder."""
+    """Fetch segments and the files that belong to them, and nothing else, into a folder."""
     folder.mkdir(0o700, parents=True, exist_ok=True)
     names = [name for name in ("config", "nonce", "README") if name in listing]
     plan.remote.get_all([*names, *chosen], folder)
@@ -88,7 +88,7 @@ def fetched(plan: Plan, listing: Sizes, chosen: Sizes, folder: Path) -> None:
 
 
 def room(folder: Path, size: int) -> None:
-    """Raise Stopped when a file system has no room for so many bytes."""
+    """Raise Stopped if a file system does not have this many bytes free."""
     above = folder
     while not above.is_dir():
         above = above.parent
@@ -98,7 +98,7 @@ def room(folder: Path, size: int) -> None:
 
 
 def raise_nonce(file: Path) -> None:
-    """Raise a repository's nonce beyond all that a lost run can have used: 16 hexadecimal digits, borg's nonces.py."""
+    """Raise a repository's nonce beyond anything that a lost run can have used: 16 hex digits, borg's nonces.py."""
     used = int(file.read_text(), 16) if file.exists() else UNKNOWN
     fresh = file.with_name(f"{file.name}.new")
     fresh.write_text(f"{used + JUMP:016x}")
@@ -106,7 +106,7 @@ def raise_nonce(file: Path) -> None:
 
 
 def aside(folder: Path) -> None:
-    """Keep what lies where a repository belongs and is none."""
+    """Move away what is in a repository's place without being one."""
     folder.parent.mkdir(0o700, parents=True, exist_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
@@ -115,7 +115,7 @@ def aside(folder: Path) -> None:
 
 
 def mirror(plan: Plan) -> dict[str, Any]:
-    """Fetch the copy into `repository`, which is nobody else's, to be read there."""
+    """Fetch the copy into `repository`, a folder used by nothing else, to read it there."""
     with plan.alone():
         for _ in range(3):
             listing = plan.remote.listing()

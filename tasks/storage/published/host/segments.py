@@ -1,6 +1,6 @@
-"""The segments of a repository: which there are, and up to which of them borg has committed (borg's LoggedIO).
+"""The segments of a repository: which exist, and up to which of them borg has committed (borg's LoggedIO).
 
-Runs on a host as a part of the program `publishing`. Of the standard library only, Python 3.8 and later.
+Runs on a host as a part of the program `publishing`. Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMMIT = bytes.fromhex("40f43c250900000002")  # the last 9 bytes of a segment th
 
 
 class Look:
-    """What lies in a repository's folder: its segments and the last transaction."""
+    """The content of a repository's folder: its segments and the last transaction."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class Look:
 
     @property
     def settled(self) -> bool:
-        """Whether borg finished what it last did: in the middle of a change, segments are gone or not yet committed."""
+        """Whether borg finished its last change: in the middle of one, segments are missing or not committed yet."""
         return self.index == self.head
 
 
@@ -47,7 +47,7 @@ def number(name: str) -> int:
 
 
 def ends(segment: Path) -> bool:
-    """Tell whether a segment ends in a commit."""
+    """Return whether a segment ends in a commit."""
     with segment.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - len(COMMIT), 0))
@@ -55,5 +55,5 @@ def ends(segment: Path) -> bool:
 
 
 def data_of(listing: Sizes) -> Sizes:
-    """Return the segments of a listing."""
+    """Return the segments in a listing."""
     return {name: size for name, size in listing.items() if SEGMENT.fullmatch(name)}
