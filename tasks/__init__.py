@@ -1,4 +1,4 @@
-"""Wiring: one root collection. What `inv --list` shows is put together here and nowhere else."""
+"""Wiring: the root collection. Everything that `inv --list` shows is added here and nowhere else."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ for room in (app, borg, report, storagebox):
     ns.add_collection(Collection.from_module(room))
 ns.add_collection(mariadb)
 
-if find_spec("lab") is not None:  # the container image has none
+if find_spec("lab") is not None:  # the container image does not include it
     from lab import bench
     from lab import tasks as lab
 

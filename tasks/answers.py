@@ -1,8 +1,8 @@
-"""What programs, hosts and storages answer, read one way: JSON of a bounded size into a type, or AnswerError.
+"""Parses JSON from programs, hosts and storages, with limits, into typed values, or raises AnswerError.
 
-An answer is whatever its sender likes. So its form is a class below `Answer`, whose fields have the types of this
-module: whole numbers are whole numbers in a range (no true, no 1.0, no NaN, no 10**400), texts are of a bounded length
-and can be encoded. Fields that a form does not name are left out: a later version may send more.
+An answer may contain anything. So its form is a subclass of `Answer`, whose fields have the types of this module: whole
+numbers are integers in a range (no true, no 1.0, no NaN, no 10**400), texts have a maximum length and can be encoded.
+Fields that a form does not name are ignored: a later version may send more.
 """
 
 import json
@@ -16,31 +16,31 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 MOST = 64 << 20  # bytes of one answer
-PARTS = 2_000_000  # values in one: an empty list takes 64 bytes of memory for the two of its text
-DEEPEST = 32  # lists in lists
+PARTS = 2_000_000  # values in one answer: an empty list takes 64 bytes of memory for its two characters
+DEEPEST = 32  # nesting of lists and objects
 LARGEST = 2**63 - 1
 LONGEST = 1 << 16  # characters of one text
 FIRST_YEAR, LAST_YEAR = 1970, 2199
-LAST_SECOND = 7_258_118_399  # of LAST_YEAR, since 1970
-_ALONE = re.compile("[\ud800-\udfff]")  # half of a pair: how Python has a byte of a file's name that is not UTF-8
+LAST_SECOND = 7_258_118_399  # the last second of LAST_YEAR, since 1970
+_ALONE = re.compile("[\ud800-\udfff]")  # unpaired surrogates: in Python, bytes of a file name that are not UTF-8
 
 
 class AnswerError(ValueError):
-    """An answer is not of the form that it should have; the text says where, and repeats nothing of it."""
+    """An answer does not have the expected form; the text says where, and quotes nothing from the answer."""
 
 
 def cut(text: str) -> str:
-    """Return as much of a text as one may be long."""
+    """Return a text cut to the maximum length."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def encodable(text: str) -> str:
-    r"""Return a text that every encoding of Unicode can write: a byte that was not UTF-8 shows as `\xe9`."""
+    r"""Return a text that every Unicode encoding can write: a byte that was not UTF-8 becomes `\xe9`."""
     return _ALONE.sub(_shown, text)
 
 
 def encodable_in(value: Any) -> Any:
-    """Return what is to be written as JSON with all its texts `encodable`."""
+    """Return a value to be written as JSON, with all its texts made `encodable`."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, Mapping):
@@ -54,7 +54,7 @@ def _shown(found: re.Match[str]) -> str:
 
 
 def _moment(value: object) -> datetime:
-    """Read a time in UTC as borg writes it. One far away is brought near: it must not hide what lies beside it."""
+    """Parse a UTC time as borg writes it. Times out of range are clamped: one of them must not hide the rest."""
     if not isinstance(value, str) or len(value) > 40:
         raise ValueError("not a time")
     time = datetime.fromisoformat(value).replace(tzinfo=UTC)
@@ -84,14 +84,14 @@ Form = TypeVar("Form")
 
 
 def read(form: type[Form], text: str | bytes, most: int = MOST) -> Form:
-    """Return the answer in a text of JSON, of at most `most` bytes. Raises AnswerError."""
+    """Return the answer in a JSON text of at most `most` bytes. Raises AnswerError."""
     return typed(form, parse(text, most))
 
 
 def typed(form: type[Form], values: object) -> Form:
-    """Return values, such as `parse` returns, as a form's. Raises AnswerError."""
+    """Return values, for example from `parse`, validated as `form`. Raises AnswerError."""
     try:
-        adapter: TypeAdapter[Form] = _adapter(form)  # type: ignore[arg-type]  # a class can be hashed
+        adapter: TypeAdapter[Form] = _adapter(form)  # type: ignore[arg-type]  # classes are hashable
         return adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -100,7 +100,7 @@ def typed(form: type[Form], values: object) -> Form:
 
 
 def parse(text: str | bytes, most: int = MOST) -> Any:
-    """Return what a text of JSON holds, whose numbers are in range and whose texts can be encoded.
+    """Return the value of a JSON text, with numbers in range and encodable texts.
 
     Raises AnswerError for anything else, and for more than `most` bytes.
     """
@@ -138,14 +138,14 @@ def _clean(value: Any, depth: int) -> Any:
 
 
 def whole(text: str) -> int | None:
-    """Return the whole number in a text, None for anything else and for one out of range."""
+    """Return the whole number in a text; None for anything else and for numbers out of range."""
     text = text.strip()
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
     return number if number is None or number <= LARGEST else None
 
 
 def last_line(form: type[Form], text: str) -> Form:
-    """Return the answer in the last line of what a program wrote. Raises AnswerError."""
+    """Return the answer in the last line of a program's output. Raises AnswerError."""
     return read(form, text.rstrip().rpartition("\n")[2])
 
 

@@ -1,4 +1,4 @@
-"""The `task` decorator of all rooms: Invoke's own, whose faults reach a person as one sentence and an exit code."""
+"""The `task` decorator for all rooms: Invoke's own, with faults shown as one sentence and an exit code."""
 
 import functools
 import inspect
@@ -20,28 +20,28 @@ from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, InterruptedRunError, UsageError
 from tasks.terminal import UNWRITABLE, OutputError, printable, printing
 
-LARGEST = 2**31 - 1  # of a number on the command line
-LETTERS = {"app": "a", "source": "s", "quiet": "q", "verbose": "v", "yes": "y"}  # the same everywhere; no others
+LARGEST = 2**31 - 1  # number accepted on the command line
+LETTERS = {"app": "a", "source": "s", "quiet": "q", "verbose": "v", "yes": "y"}  # in all tasks; there are no others
 APP_HELP = "name of an app in the inventory; repeat it for several; none means all"
 
 
 def option(text: str, *default: Any) -> Any:
-    """Declare an option as a dataclass's field: its help, and a default where it has one; a tuple is repeatable."""
+    """Declare an option as a dataclass field: its help text, and a default, if any; a tuple makes it repeatable."""
     metadata = {"help": text}
     return field(metadata=metadata, default=default[0]) if default else field(metadata=metadata)
 
 
 def flag(text: str) -> Any:
-    """Declare an option that takes no value, as a dataclass's field: off unless given."""
+    """Declare an option without a value as a dataclass field: off by default."""
     return option(text, *(False,))
 
 
 def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
     """Declare an Invoke task. `options` are those of `invoke.task` (`help`, `iterable`, `name`, `default`, ...).
 
-    A task that takes `options: SomeDataclass` beside Invoke's context has one option for each of its fields (`option`).
-    A `CloudbackupError` ends the task with its message on standard error and its exit code, Ctrl-C with 130.
-    An argument without a default must be given, as an option: a positional one would take `--help` for its value.
+    A task with a parameter `options: SomeDataclass` after Invoke's context has one option for each of its fields (see
+    `option`). A `CloudbackupError` ends the task with its message on standard error and its exit code, Ctrl-C with 130.
+    Arguments without a default must be given as options: a positional argument would take `--help` for its value.
     """
 
     def decorate(written: Callable[..., None]) -> Any:
@@ -66,7 +66,7 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
 
 
 def _unrolled(written: Callable[..., None]) -> tuple[Callable[..., None], dict[str, Any]]:
-    """Return a task whose options are the fields of its dataclass, and what Invoke must know of them beside."""
+    """Return a task whose options are the fields of its dataclass, and the extra arguments for Invoke's decorator."""
     signature = inspect.signature(written)
     kind: Any = next((each.annotation for each in signature.parameters.values() if is_dataclass(each.annotation)), None)
     if kind is None:
@@ -87,17 +87,17 @@ def _unrolled(written: Callable[..., None]) -> tuple[Callable[..., None], dict[s
 
 def _parameter(known: Field[Any]) -> inspect.Parameter:
     default = inspect.Parameter.empty if known.default is MISSING else known.default
-    default = None if isinstance(default, tuple) else default  # Invoke's word for a list that is empty
+    default = None if isinstance(default, tuple) else default  # Invoke's default for an empty list
     return inspect.Parameter(known.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
 
 
 class _Argument(Argument):
-    """An option: one that takes a value must get one that is not empty, a number must be one."""
+    """An option whose value must not be empty and, if numeric, must be a number."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:  # Invoke's own signature
         """Take the value from the command line. Raises ParseError.
 
-        An empty one is what a script's unset variable leaves: `--archive "$ARCHIVE"` would mean all of them.
+        An empty value is what an unset variable in a script gives: `--archive "$ARCHIVE"` would mean all of them.
         """
         option = f"--{self.names[0].replace('_', '-')}"
         if cast and isinstance(value, str):
@@ -109,7 +109,7 @@ class _Argument(Argument):
 
 
 def _complete_flag(machine: ParseMachine) -> None:
-    """Refuse an `--app` without a name after another one that has a name: Invoke takes the first one's for its own."""
+    """Refuse an `--app` without a name after another that has one: Invoke would use the first one's value."""
     flag = machine.flag
     if flag is not None and flag.kind is list and not machine.flag_got_value:
         machine.error(f"Flag {flag!r} needed value and was not given one!")
@@ -117,7 +117,7 @@ def _complete_flag(machine: ParseMachine) -> None:
 
 
 def _handle(machine: ParseMachine, token: str) -> None:
-    """Refuse a letter that is no option of the task but one of Invoke's own: `prune -d` is not `prune --dry-run`."""
+    """Refuse a letter that is not the task's option but one of Invoke's own: `prune -d` is not `prune --dry-run`."""
     own = machine.context is None or machine.context is machine.initial or token in machine.context.flags
     if not own and not machine.waiting_for_flag_value and re.fullmatch(r"-(?!h)[a-zA-Z]", token):
         machine.error(f"No idea what {token!r} is!")
@@ -134,7 +134,7 @@ class _Task(Task[Any]):
     """A task whose options are `_Argument`s."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return the options. A list of values counts as not given until it has one: `--app` alone means no app."""
+        """Return the options. A list counts as not given until it has a value: `--app` alone is an error."""
         found = super().get_arguments(ignore_unknown_help)
         for each in found:
             each.__class__ = _Argument
@@ -146,7 +146,7 @@ class _Task(Task[Any]):
 
 @contextmanager
 def _output() -> Iterator[None]:
-    """Say what standard output could not take. Raises CloudbackupError."""
+    """Report a failure to write to standard output. Raises CloudbackupError."""
     try:
         yield
     except OutputError as error:
@@ -154,7 +154,7 @@ def _output() -> Iterator[None]:
 
 
 def _refuse_dry(args: Sequence[Any]) -> None:
-    """Refuse Invoke's own --dry, which would run everything: no task of ours runs its commands through Invoke."""
+    """Refuse Invoke's own --dry, which would run everything: our tasks do not run their commands through Invoke."""
     config = getattr(args[0], "config", None) if args else None
     if config is not None and config.run.dry:
         raise UsageError("--dry is not for these tasks", "`--dry-run`, after the task, shows what it would do")
@@ -168,13 +168,13 @@ def _require(body: Callable[..., None], given: dict[str, Any]) -> None:
 
 
 def finish(code: int) -> None:
-    """End a task with the exit code of its work."""
+    """End a task with an exit code."""
     if code:
         raise Exit(code=code)
 
 
 def host_key_question(where: str, shown: str) -> str:
-    """Return the question whether a host key is the right one, with what it is to be compared with."""
+    """Return the question whether a host key is right, including what to compare it with."""
     return (
         f"{where} shows the host key {shown}. Is that the right one? (To compare: on that machine,"
         " `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`; for a Storage Box, Hetzner's documentation.)"
@@ -182,7 +182,7 @@ def host_key_question(where: str, shown: str) -> str:
 
 
 def confirm(question: str, *, yes: bool, option: str = "--yes") -> bool:
-    """Ask a person; `yes` answers for them. Without a terminal nothing waits: UsageError names the option to give."""
+    """Ask a person; `yes` answers for them. Without a terminal, raises UsageError, which names `option`."""
     if yes:
         return True
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Exceptions that nobody foresaw: a fault of ours, kept in a file for a bug report, and one app's failure."""
+"""Unforeseen exceptions: bugs, saved to a file for a bug report, and reported as a failure of one app."""
 
 import os
 import re
@@ -16,10 +16,10 @@ from tasks.answers import encodable
 from tasks.errors import CloudbackupError
 from tasks.terminal import OutputError
 
-KEPT = 20  # files: the oldest go
-LONGEST = 256 << 10  # characters of one
+KEPT = 20  # number of files; the oldest are deleted
+LONGEST = 256 << 10  # characters of one file
 FOLDER = "~/.cache/cloudbackup/crashes"
-# What may be a secret in the text of a library's exception: an assignment, a URL's password, a header.
+# Possible secrets in the text of a library's exception: an assignment, a URL's password, a header.
 _SECRETS = re.compile(
     r"(?i)((?:[\w-]*(?:pass(?:word|phrase|wd)?|secret|token|key)[\w-]*['\"]?\s*[=:]\s*|bearer\s+|://[^\s/:@]*:)['\"]?)"
     r"([^\s'\"@,;]+)"
@@ -30,17 +30,17 @@ _known: set[str] = set()
 
 
 def hide(secret: str) -> None:
-    """Let no file have this text. One that is too short would make the rest unreadable."""
+    """Keep this text out of all crash files. Texts below 4 characters are ignored: removing them would garble the rest."""
     if len(secret.strip()) >= 4:
         _known.add(secret.strip())
 
 
 class UnforeseenError(CloudbackupError):
-    """Something that nobody foresaw; the remedy names the file that tells more."""
+    """An unforeseen error; the remedy names the file with the details."""
 
 
 def unforeseen(error: Exception, where: str = "") -> UnforeseenError:
-    """Return the error for an exception that nobody foresaw, of the app or place `where`. Its traceback is kept."""
+    """Return the error for an unforeseen exception, in the app or place `where`. Its traceback is saved."""
     what = f"unexpected: {type(error).__name__}: {_hidden(str(error))}".strip().rstrip(":")
     what = what.splitlines()[0][:300]
     try:
@@ -52,17 +52,17 @@ def unforeseen(error: Exception, where: str = "") -> UnforeseenError:
 
 @contextmanager
 def foreseen(where: str = "") -> Iterator[None]:
-    """Turn an exception of the block that is no CloudbackupError into an UnforeseenError of the app `where`."""
+    """Turn any exception in the block except a CloudbackupError into an UnforeseenError of the app `where`."""
     try:
         yield
-    except (CloudbackupError, OutputError, Exit):  # Exit is how a task ends with a code of its own
+    except (CloudbackupError, OutputError, Exit):  # Exit is how a task ends with its own exit code
         raise
     except Exception as error:
         raise unforeseen(error, where) from error
 
 
 def folder() -> Path:
-    """Return where the files lie: beside borg's caches, in the operator's home."""
+    """Return the folder of these files: beside borg's caches, in the operator's home."""
     return Path(FOLDER).expanduser()
 
 
@@ -81,7 +81,7 @@ def _kept(error: Exception, where: str) -> Path:
 
 
 def _hidden(text: str) -> str:
-    """Return a text without secrets. A traceback has the lines of our code, and no values but an exception's text."""
+    """Return a text without secrets. A traceback contains lines of our code, and values only in exception texts."""
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _SECRETS.sub(r"\1***", text)

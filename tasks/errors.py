@@ -1,4 +1,4 @@
-"""Foreseeable faults, told to a person. Every room may raise them; only `cli.task` turns them into exit codes."""
+"""Foreseeable faults, reported to people. Every room may raise them; only `cli.task` turns them into exit codes."""
 
 from typing import ClassVar
 
@@ -7,8 +7,8 @@ class CloudbackupError(Exception):
     """A fault that a person can act on.
 
     `what` is one sentence: what happened, on which app and host. `remedy` is what to do next, or empty. `transient`
-    faults, such as a lost connection, may well be gone when the same is tried again a little later; those of a class
-    with `once` are tried again no more than once. One of a class with `unrecorded` leaves no record.
+    faults, such as a lost connection, may be gone if the same is tried again a little later; those of a class with
+    `once` are retried only once. Those of a class with `unrecorded` leave no record.
     """
 
     exit_code: ClassVar[int] = 1
@@ -37,9 +37,9 @@ class UsageError(CloudbackupError):
 
 
 class AppError(CloudbackupError):
-    """Something failed for one app, on its host or its storage; other apps go on.
+    """Something failed for one app, on its host or its storage; other apps continue.
 
-    `what` may repeat what a host says, so it is made one line: its second one would stand where our remedies do.
+    `what` may quote output of a host, so it is made a single line: a second one would appear where our remedies do.
     """
 
     exit_code = 3
@@ -50,16 +50,16 @@ class AppError(CloudbackupError):
 
 
 class RefusedError(CloudbackupError):
-    """Refused for safety: going on could lose data."""
+    """Refused for safety: continuing could lose data."""
 
     exit_code = 5
 
 
 class InterruptedRunError(KeyboardInterrupt):
-    """The operator pressed Ctrl-C or the process was told to end.
+    """The operator pressed Ctrl-C, or the process received SIGTERM.
 
-    No `CloudbackupError`, and no `Exception`: what goes on with the next app after any fault must not go on after this.
-    `what` and `remedy` are those of CloudbackupError.
+    Neither a `CloudbackupError` nor an `Exception`: code that continues with the next app after any fault must not
+    continue after this. `what` and `remedy` are as in CloudbackupError.
     """
 
     exit_code: ClassVar[int] = 130

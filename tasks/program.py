@@ -1,6 +1,6 @@
-"""Invoke's own program with few differences: wrong usage exits 2 and says what would be right, where Invoke exits 1.
+"""Invoke's own program with a few differences: wrong usage exits 2 and says what would be right; Invoke exits 1.
 
-`./inv` runs this file; a bare `inv` works as well, but for that. It imports nothing of this project.
+`./inv` runs this file; a bare `inv` works too, without these differences. It imports nothing from this project.
 """
 
 import difflib
@@ -17,9 +17,9 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 LIST_FORMATS = ("flat", "nested", "json")
-LONGEST = 80  # characters of a wrong word that are repeated
+LONGEST = 80  # characters of an unknown word that are quoted
 
-# Invoke's options for commands that tasks run through it, as no task here does: they would do nothing, or harm.
+# Invoke's options for commands run through it, which no task here does: they would have no effect, or a harmful one.
 REFUSED = {
     "dry": "the task's own --dry-run shows what it would do",
     "echo": "the task's own --verbose shows each step, and --dry-run each command",
@@ -48,33 +48,33 @@ cloudbackup backs up many apps' files and MariaDB servers. What to do next:
 
 @contextmanager
 def wrong_usage(program: "Inv") -> Iterator[None]:
-    """End the program with 2 when the block finds the command line wrong."""
+    """End the program with exit code 2 if the block finds a mistake on the command line."""
     try:
         yield
     except ParseError as error:
         raise Exit(program.explained(error), code=2) from error
-    except ValueError as error:  # a number that is none
+    except ValueError as error:  # not a valid number
         found = re.search(r": '(.*)'$", str(error), re.DOTALL)
         raise Exit(f"a number is needed, not `{shortened(found[1])}`" if found else f"{error}", code=2) from error
 
 
 @contextmanager
 def readable_configuration() -> Iterator[None]:
-    """End the program with 2 when one of Invoke's own configuration files cannot be read."""
+    """End the program with exit code 2 if one of Invoke's own configuration files cannot be read."""
     try:
         yield
     except (Exit, ParseError):
         raise
-    except Exception as error:  # whatever its parsers raise
+    except Exception as error:  # its parsers raise exceptions of many types
         text = " ".join(str(error).split()) or type(error).__name__
         raise Exit(f"a configuration file of Invoke's cannot be read: {text[:300]}", code=2) from error
 
 
 class Inv(Program):
-    """`inv`, with usage errors told apart from failures."""
+    """`inv`, with usage errors distinguished from failures."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  # Invoke's
-        """Run; a reader of a list that has gone, as in `inv --list | head -1`, is no fault. A full disk is one."""
+        """Run. A reader that closes the pipe, as in `inv --list | head -1`, is not an error; a full disk is."""
         open_streams()
         try:
             try:
@@ -90,23 +90,23 @@ class Inv(Program):
                 sys.exit(1)
 
     def create_config(self) -> None:
-        """Read the configuration files of the machine and of the person."""
+        """Read the configuration files of the machine and of the user."""
         with readable_configuration():
             super().create_config()
 
     def update_config(self, merge: bool = True) -> None:
-        """Read the configuration file that the command line names."""
+        """Read the configuration file given on the command line."""
         with readable_configuration():
             super().update_config(merge)
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Read the options that stand before the first task."""
+        """Parse the options before the first task."""
         with wrong_usage(self):
             super().parse_core(argv)
             self.refuse()
 
     def parse_tasks(self) -> None:
-        """Read the tasks and their options."""
+        """Parse the tasks and their options."""
         with wrong_usage(self):
             super().parse_tasks()
             self.refuse()
@@ -115,7 +115,7 @@ class Inv(Program):
                 raise ParseError(f"no task takes what stands after `--`: `{shortened(rest)}`")
 
     def parse_cleanup(self) -> None:
-        """Answer what is no task: help, lists."""
+        """Handle everything but tasks: help, lists."""
         with wrong_usage(self):
             form, root = self.args["list-format"].value, self.args.list.value
             if form not in LIST_FORMATS:
@@ -127,24 +127,24 @@ class Inv(Program):
             super().parse_cleanup()
 
     def refuse(self) -> None:
-        """Raise ParseError for an option of Invoke's that is not for these tasks."""
+        """Raise ParseError for options of Invoke that do not apply to these tasks."""
         for name, instead in REFUSED.items():
-            if name in self.args and self.args[name].value:  # a program that brings its tasks has fewer
+            if name in self.args and self.args[name].value:  # a program with bundled tasks has fewer options
                 raise ParseError(f"--{name} is an option of Invoke's that is not for these tasks: {instead}")
 
     def no_tasks_given(self) -> None:
-        """Say what to do next."""
+        """Print what to do next."""
         print(NEXT)
         raise Exit
 
     def print_help(self) -> None:
-        """Print the options that stand before a task, without those that are refused."""
+        """Print the options that may precede a task, without the refused ones."""
         print(f"Usage: {self.binary} [--core-opts] task1 [--task1-opts] ... taskN [--taskN-opts]\n\nCore options:\n")
         rows = self.initial_context.help_tuples()
         self.print_columns([row for row in rows if not any(_names(row[0], name) for name in REFUSED)])
 
     def explained(self, error: ParseError) -> str:
-        """Return in a person's words what is wrong with the command line."""
+        """Return what is wrong with the command line, in plain words."""
         text = str(error)
         if found := re.match(r"Flag '?<?.*?(?:Argument|_Argument): ([\w-]+).*needed value", text):
             return f"--{found[1].replace('_', '-')} needs a {'name' if found[1] == 'app' else 'value'} after it"
@@ -165,9 +165,9 @@ class Inv(Program):
 
 
 def open_streams() -> None:
-    """Open the standard streams that whoever started us has closed: the next file would have their numbers.
+    """Open the standard streams that our parent process closed: the next opened file would get their numbers.
 
-    Then whatever a program that we start prints would be written into that file.
+    The output of a program that we start would then be written to that file.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -178,7 +178,7 @@ def open_streams() -> None:
 
 
 def shortened(word: str) -> str:
-    """Return a word of the command line as it is repeated to whoever typed it."""
+    """Return a word from the command line, shortened for an error."""
     return word if len(word) <= LONGEST else f"{word[:LONGEST]}..."
 
 
@@ -192,7 +192,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def version() -> str:
-    """Return the version, which stands in a file of its own."""
+    """Return the version, from its own file."""
     return str(runpy.run_path(str(Path(__file__).with_name("version.py")))["VERSION"])
 
 

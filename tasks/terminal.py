@@ -1,8 +1,8 @@
-r"""What people read of us, without what a terminal obeys: the one place that makes text printable.
+r"""Makes everything we print safe for a terminal, in one place.
 
-Hosts, archives, storages and files' names are in what we print. ESC sequences in them could redraw a screen or fill a
-clipboard, bidirectional overrides turn a word round. While a task runs all that goes to standard output and standard
-error passes here; such characters are shown as `\u001b`, which JSON reads as the same character.
+What we print contains names from hosts, archives, storages and files. ESC sequences in them could redraw a screen or
+fill a clipboard; bidirectional overrides could reverse a word. While a task runs, everything written to standard output
+and standard error passes here; such characters are shown as `\u001b`, which JSON reads as the same character.
 """
 
 import errno
@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-# Control characters (C0 but tab and line break, DEL, C1), marks and overrides of direction, line and paragraph
-# separators, invisible letters and tags, halves of pairs.
+# Control characters (C0 except tab and line break, DEL, C1), direction marks and overrides, line and paragraph
+# separators, invisible letters and tags, unpaired surrogates.
 _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
@@ -24,17 +24,17 @@ _OBEYED = re.compile(
 
 
 def printable(text: str) -> str:
-    """Return a text whose tabs and line breaks are all that a terminal obeys."""
+    """Return a text in which tabs and line breaks are the only characters that a terminal acts on."""
     return _OBEYED.sub(_shown, text)
 
 
 def one_line(text: str) -> str:
-    """Return a text as one printable line: what a host says must not look like a line of ours."""
+    """Return a text as one printable line: output of a host must not look like a line of ours."""
     return printable(" ".join(text.split()))
 
 
 def whole_line(text: str) -> str:
-    """Return a text as one line, its columns kept: a name with a line break must not begin a line of its own."""
+    """Return a text as one line, columns kept: a name with a line break must not start a new line."""
     return "\\n".join(text.splitlines())
 
 
@@ -50,14 +50,14 @@ UNWRITABLE = "standard output cannot be written"
 
 
 class OutputError(Exception):
-    """Standard output could not take what was printed: its disk is full, perhaps."""
+    """Standard output could not be written, for example because its disk is full."""
 
 
 class PrintableStream:
-    """A text stream that writes what is printable, and nothing more once whoever read from it has gone.
+    """A text stream that writes printable text only, and nothing more once its reader has closed the pipe.
 
-    `fault` is why something could not be written (a full disk); a reader that has gone, as in `inv report | head -1`,
-    is no fault: the work goes on, and its exit code says how it ended.
+    `fault` is the reason why something could not be written (a full disk). A closed pipe, as in
+    `inv report | head -1`, is not a fault: the work continues, and its exit code shows how it ended.
     """
 
     def __init__(self, raw: TextIO) -> None:
@@ -66,19 +66,19 @@ class PrintableStream:
         self._closed = False
 
     def write(self, text: str) -> int:
-        """Write a text; the length of all of it."""
+        """Write a text; return its full length."""
         self.put(printable(text))
         return len(text)
 
     def put(self, text: str) -> None:
-        """Write a text as it stands; letters that the stream's encoding does not have are shown by their numbers."""
+        """Write a text unchanged, except that characters missing from the stream's encoding become escapes."""
         if not self._closed:
             encoding = self.raw.encoding or "utf-8"
             with self._heard():
                 self.raw.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def flush(self) -> None:
-        """Write what is still kept back."""
+        """Flush buffered output."""
         if not self._closed:
             with self._heard():
                 self.raw.flush()
@@ -98,13 +98,13 @@ class PrintableStream:
 
 
 class _OwnStream:
-    """What our own colours are written to: a PrintableStream that shows them as they are."""
+    """A stream for our own colours: a PrintableStream that passes them through."""
 
     def __init__(self, stream: PrintableStream) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text; the length of it."""
+        """Write a text; return its length."""
         self._stream.put(text)
         return len(text)
 
@@ -113,16 +113,16 @@ class _OwnStream:
 
 
 def own(stream: TextIO) -> TextIO:
-    """Return the same stream for our own colours: what is written there must have been made printable before."""
+    """Return the same stream for our own colours: what is written to it must have been made printable before."""
     return cast("TextIO", _OwnStream(stream)) if isinstance(stream, PrintableStream) else stream
 
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Let all that is printed in the block be printable. Raises OutputError when standard output could not take it."""
+    """Make everything printed in the block printable. Raises OutputError if standard output could not be written."""
     before = sys.stdout, sys.stderr
     with ExitStack() as opened:
-        # There is none at all where whoever started us closed it.
+        # A stream is None if our parent process closed it.
         raw = [stream or opened.enter_context(Path(os.devnull).open("w", encoding="utf-8")) for stream in before]
         streams = [PrintableStream(stream) for stream in raw]
         sys.stdout, sys.stderr = (cast("TextIO", stream) for stream in streams)
@@ -131,7 +131,7 @@ def printing() -> Iterator[None]:
                 yield
             sys.stdout.flush()
         except BaseException:
-            if streams[0].fault is not None:  # beside whatever ends the work
+            if streams[0].fault is not None:  # raised even if another error ends the work
                 streams[1].write(f"{UNWRITABLE}: {streams[0].fault.strerror}\n")
             raise
         finally:
@@ -143,7 +143,7 @@ def printing() -> Iterator[None]:
 
 @contextmanager
 def _logs_too(before: tuple[TextIO | None, TextIO | None]) -> Iterator[None]:
-    """Let what libraries log to these streams (Invoke's INVOKE_DEBUG asks them to) pass where all else does."""
+    """Route what libraries log to these streams (as Invoke does with INVOKE_DEBUG) through the printable ones."""
     moved = [
         each for each in logging.root.handlers if isinstance(each, logging.StreamHandler) and each.stream in before
     ]
@@ -156,7 +156,7 @@ def _logs_too(before: tuple[TextIO | None, TextIO | None]) -> Iterator[None]:
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """Let what Python still flushes at its end go nowhere, or it would complain of it."""
+    """Discard what Python flushes at exit, or it would print an error about it."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,11 +1,11 @@
-"""Times as a person reads them: ages in words, moments in the operator's zone with the zone named."""
+"""Times for people: ages in words, times in the operator's zone with the zone's name."""
 
 from datetime import UTC, datetime, tzinfo
 
 from tasks.errors import UsageError
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# up to how many seconds, the unit, and its seconds: 90 s are `1 min`, 26 hours `26 h`, 48 hours `2 days`
+# up to how many seconds, the unit, and its length: 90 s are `1 min`, 26 hours `26 h`, 48 hours `2 days`
 AGES = (
     (60, "s", 1),
     (3600, "min", 60),
@@ -17,7 +17,7 @@ YEAR = 365.25 * 86400
 
 
 def age(seconds: float) -> str:
-    """Return how long that is, in whole units that have passed: `42 s`, `10 min`, `26 h`, `2 days`, `3 months`."""
+    """Return a duration in completed whole units: `42 s`, `10 min`, `26 h`, `2 days`, `3 months`."""
     seconds = max(seconds, 0)
     for limit, unit, length in AGES:
         if seconds < limit:
@@ -32,7 +32,7 @@ def ago(when: datetime | None, now: datetime) -> str:
 
 
 def day(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:
-    """Return `22 Nov`, with the year when it is not this one. `zone` None leaves the time's own."""
+    """Return `22 Nov`, with the year if it is not the current one. `zone` None keeps the time's own."""
     local, today = (when.astimezone(zone), now.astimezone(zone)) if zone else (when, now)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {MONTHS[local.month - 1]}{year}"
@@ -42,7 +42,7 @@ def moment(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     """Return `22 Nov 04:00 CET`: the time in `zone`, None for the machine's own, with the zone's name."""
     try:
         local, today = when.astimezone(zone), now.astimezone(zone)
-    except (OverflowError, ValueError):  # a date at the edge of what there is, as only a forged archive has
+    except (OverflowError, ValueError):  # a date at the limit of the range, which only a forged archive has
         local, today = when, now
     return f"{day(local, today)} {local:%H:%M} {local.tzname()}"
 
@@ -53,19 +53,19 @@ def utc(when: datetime) -> str:
 
 
 def shown(when: datetime) -> str:
-    """Return a moment as a person types one, in this machine's zone and with it: `2026-11-22 14:03:00 CET`."""
+    """Return a time as a person types it, in this machine's zone and with its name: `2026-11-22 14:03:00 CET`."""
     return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def moment_example(option: str) -> str:
-    """Return how a moment is given."""
+    """Return the sentence that shows how to write the option's time."""
     return f"write {option} '2026-11-22 14:03:00', with +01:00 or Z behind it where it is not this machine's time"
 
 
 def parse_moment(text: str, option: str) -> datetime:
-    """Return the moment that a person means by `option`, aware: in this machine's zone unless an offset or Z is given.
+    """Return the time given with `option`, aware: in this machine's zone unless it has an offset or Z.
 
-    Raises UsageError, also for a time that the zone has twice or not at all.
+    Raises UsageError, also for a time that occurs twice or not at all in the zone.
     """
     try:
         time = datetime.fromisoformat(text.strip())

@@ -1,4 +1,4 @@
-"""What a person sees: numbers as they read them, colours where they are wanted."""
+"""Numbers formatted for people, and whether to use colours."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 def size(count: int | None) -> str:
     """Return bytes in powers of ten with a unit: `12.4 GB`, `212 MB`, `18 MB`. None gives an empty text.
 
-    A fraction is told where it matters: of gigabytes and more.
+    Gigabytes and more have one decimal below 100.
     """
     if count is None:
         return ""
@@ -23,7 +23,7 @@ def size(count: int | None) -> str:
 
 
 def many(count: int, thing: str) -> str:
-    """Return a number of things in words: `1 file`, `20,000 files`."""
+    """Return a count with its noun: `1 file`, `20,000 files`."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
@@ -35,10 +35,10 @@ def clock(seconds: float) -> str:
 
 
 def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) not set."""
+    """Return whether to colour output to `stream`: it is a terminal, and NO_COLOR (no-color.org) is not set."""
     return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 def percent(part: float) -> str:
-    """Return a part of a whole, from 0 to 1, as text: what is there at all is never shown as nothing."""
+    """Return a fraction, from 0 to 1, as a percentage; more than nothing is never shown as zero."""
     return "100 %" if part >= 1 else f"{max(100 * part, 0.01):.2g} %" if part else "0 %"

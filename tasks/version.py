@@ -1,3 +1,3 @@
-"""The version of cloudbackup: shown by `--version`, on the report's page, in metrics, and kept in each record."""
+"""The version of cloudbackup: in `--version`, on the report's page, in metrics and in each record."""
 
 VERSION = "0.1.0"

@@ -1,1 +1,1 @@
-"""The inventory: what is backed up, and where to. `loading` reads it; `models` says what it holds."""
+"""The inventory: what is backed up, and to which storage. `loading` reads it; `models` describes its content."""

@@ -1,6 +1,6 @@
-"""A YAML file as plain data that remembers the line of every key; what YAML gets wrong in silence is refused.
+"""Loads a YAML file as plain data with the line of every key; what YAML silently misreads is refused.
 
-Scalars follow YAML 1.2, as editors do: only `true` and `false` are booleans, `on`, `yes` and `12:30` are texts.
+Scalars follow YAML 1.2, as editors do: only `true` and `false` are booleans; `on`, `yes` and `12:30` are texts.
 """
 
 import re
@@ -14,8 +14,8 @@ from tasks.inventory.errors import KeyPath, Problem, shown
 
 Data = dict[str, "Data"] | list["Data"] | str | int | float | bool | None
 
-LARGEST = 1_000_000  # bytes: beyond this it is not an inventory
-MOST_VALUES = 20_000  # aliases of aliases can make a small file a huge one
+LARGEST = 1_000_000  # bytes; an inventory is not larger
+MOST_VALUES = 20_000  # aliases of aliases can expand a small file to a huge one
 DEEPEST = 50
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 FLOAT = re.compile(r"[-+]?(?:[0-9]+[.][0-9]*|[.][0-9]+|[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
@@ -26,7 +26,7 @@ QUOTE = "a text that begins with * & ! % @ ` { [ or holds `: ` or ` #` stands in
 
 @dataclass
 class Document:
-    """What a file holds (`data`, None when unusable), the line of each key's path, and the faults found."""
+    """A file's content (`data`, None if unusable), the line of each key's path, and the problems found."""
 
     file: Path
     data: Data = None
@@ -35,21 +35,21 @@ class Document:
     faulty: set[KeyPath] = field(default_factory=set)
 
     def add(self, path: KeyPath, text: str, line: int | None = None) -> None:
-        """Note a fault at a key, on its line or that of the nearest key above it; a later one there adds nothing."""
+        """Record a problem at a key, on its line or the nearest key's above it; only the first one per key is kept."""
         if path in self.faulty and line is None:
             return
         self.faulty.add(path)
         self.problems.append(Problem(self.file, self.line(path) if line is None else line, shown(path), text))
 
     def line(self, path: KeyPath) -> int:
-        """Return the line of a key, or of the nearest key above it that the file has; 1 for the file as a whole."""
+        """Return the line of a key, or of the nearest key above it in the file; 1 for the file as a whole."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def read(file: Path) -> Document:
-    """Read a YAML file. Nothing is raised: whatever is wrong stands in the document's `problems`."""
+    """Read a YAML file. Raises nothing: all errors are in the document's `problems`."""
     document = Document(file)
     text = _text(document)
     if text is None:
@@ -59,7 +59,7 @@ def read(file: Path) -> Document:
     except yaml.YAMLError as error:
         line, what = _explain(error, text)
         document.add((), what, line)
-    except (RecursionError, ValueError, OverflowError):  # PyYAML lets a few through, as for \U99999999
+    except (RecursionError, ValueError, OverflowError):  # PyYAML lets some through, for example for \U99999999
         document.add((), "is not valid YAML", 0)
     else:
         if node is None:
@@ -73,7 +73,7 @@ def _text(document: Document) -> str | None:
     try:
         if document.file.exists() and not (
             document.file.is_file() or document.file.is_dir()
-        ):  # a FIFO waits for ever, a device has no end
+        ):  # a FIFO would block, a device never ends
             document.add((), "is not a regular file", 0)
             return None
         with document.file.open("rb") as file:
@@ -95,9 +95,9 @@ def _text(document: Document) -> str | None:
 
 
 def _quickly(text: str) -> yaml.Node | None:
-    """Return the document's node by libyaml, ten times as fast; None leaves it to PyYAML's own parser.
+    """Return the document's node, composed by libyaml, ten times as fast; None leaves it to PyYAML's own parser.
 
-    That one words its errors, and survives what is nested deeply: libyaml's composer would crash, so depth comes first.
+    That parser words its errors, and survives deep nesting: libyaml's composer would crash, so depth is checked first.
     """
     if not yaml.__with_libyaml__:
         return None
@@ -115,7 +115,7 @@ def _quickly(text: str) -> yaml.Node | None:
 def _explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """Return the line and one sentence for a syntax error.
 
-    The file's own words are left out of it: of PyYAML's sentences those about aliases, anchors and tags repeat them.
+    It never quotes the file: PyYAML's sentences about aliases, anchors and tags do, so these are replaced.
     """
     if isinstance(error, yaml.reader.ReaderError):
         return text[: error.position].count("\n") + 1, "holds a character that YAML does not allow"
@@ -147,11 +147,11 @@ def _fill(document: Document, node: yaml.Node) -> None:
 
 
 class _TooMuchError(Exception):
-    """The file unfolds into more values than any inventory has."""
+    """The file expands to more values than any inventory has."""
 
 
 class _Reader:
-    """Turns nodes into data, noting lines and faults."""
+    """Turns nodes into data, and records lines and problems."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -167,7 +167,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             self.check_tag(node, path, {"tag:yaml.org,2002:seq"})
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)  # PyYAML has these three
+        assert isinstance(node, yaml.ScalarNode)  # PyYAML has only these three
         return self.scalar(node, path)
 
     def pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
@@ -209,7 +209,7 @@ def _is_unicode(text: object) -> bool:
 
 
 def _plain(text: str) -> Data:
-    """Return what a scalar without quotes means in YAML 1.2 (its core schema), without octal and hexadecimal."""
+    """Return the value of an unquoted scalar in YAML 1.2 (core schema), without octal and hexadecimal numbers."""
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text.lower() in ("true", "false"):

@@ -1,4 +1,4 @@
-"""What can be wrong with an inventory, shown all at once."""
+"""Errors in an inventory, reported all at once."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.errors import UsageError
 
-# What stands below these keys may be a secret written out by mistake: it is never shown, not even as a key.
+# Below these keys, a secret may have been written by mistake: nothing there is ever shown, not even keys.
 SECRET_KEYS = frozenset({"passphrase", "password", "token", "access_key", "secret_key"})
 
 WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
@@ -18,7 +18,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One fault: where it stands (`line` from 1, 0 when the file as a whole is meant), and what is wrong."""
+    """One problem: its place (`line` starts at 1, 0 for the file as a whole), and what is wrong."""
 
     file: Path
     line: int
@@ -31,7 +31,7 @@ class Problem:
 
 
 class InventoryError(UsageError):
-    """The inventory cannot be used. `problems` holds every fault found, in the order of files and lines."""
+    """The inventory cannot be used. `problems` lists everything found, ordered by file and line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -40,16 +40,17 @@ class InventoryError(UsageError):
 
 
 def shown(path: KeyPath) -> str:
-    """Return a key's path as people write it, `storages.box.user` or `paths[0]`.
+    """Return a key's path as people write it: `storages.box.user` or `paths[0]`.
 
-    It is cut after a secret's key, and inside a key that has more than a word: `{password:hunter2}` is one such key.
+    It is cut after a secret's key, and a key of more than one word after the first: `{password:hunter2}` is one such
+    key.
     """
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
             continue
-        word = WORD.match(part)[0]  # type: ignore[index]  # it matches at least nothing
+        word = WORD.match(part)[0]  # type: ignore[index]  # it always matches, if only an empty string
         text += ("." if text else "") + word + ("..." if word != part else "")
         if word in SECRET_KEYS or word != part:
             break

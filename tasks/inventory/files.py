@@ -1,4 +1,4 @@
-"""The source `files` in an app's file: what to save of a host's files, and what must be true of it."""
+"""The source `files` in an app's file: which files to save, and the conditions that they must meet."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -11,7 +11,7 @@ from tasks.inventory.values import Commands, HostPath, read_host_path, read_line
 SIZE = r"^[1-9][0-9]{0,14}(?:\.[0-9]{1,3})? ?(?:[kMGT]?B)$"
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 STYLES = ("fm", "sh", "re", "pp", "pf")  # `borg help patterns`; without one it is fm
-# borg takes two letters or digits before a colon for a style.
+# borg takes two letters or digits before a colon as a style.
 PATTERN = r"^(?:(?:fm|sh|pp|pf):[^\n\x00]*|re:(?!(?:\^|\\A)\\?/)[^\n\x00]*|(?![!+-]|[A-Za-z0-9]{2}:)[^\n\x00]+)$"
 DIGEST = "^[0-9a-f]{64}$"
 FOREIGN = "!+-"
@@ -19,10 +19,10 @@ ANCHORED = re.compile(r"re:(?:\^|\\A)\\?/")
 
 
 def read_pattern(value: object) -> str:
-    """Return an exclude pattern of borg's. Raises ValueError for one that borg would take for another thing.
+    """Return a borg exclude pattern. Raises ValueError for one that borg would interpret differently.
 
-    Other tools, and borg's own files of patterns, put `+`, `-` or `!` before a pattern; borg's `--exclude` takes them
-    as part of a name, which never matches.
+    Other tools, and borg's own pattern files, put `+`, `-` or `!` before a pattern; borg's `--exclude` takes these as
+    part of the name, which then never matches.
     """
     text = read_line(value)
     if text[0] in FOREIGN:
@@ -51,7 +51,7 @@ def _check_style(style: str, rest: str) -> None:
 
 
 def read_size(value: object) -> int:
-    """Return the bytes that texts such as `500MB` and `1.5GB` mean (powers of ten); raise ValueError for others."""
+    """Return the bytes of texts such as `500MB` and `1.5GB` (powers of ten); raises ValueError for others."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     if not isinstance(value, str) or not re.fullmatch(SIZE, value):
@@ -69,7 +69,7 @@ Size = Annotated[
 
 
 def read_digests(value: object) -> tuple[tuple[str, str], ...]:
-    """Return paths with the SHA-256 that is known of each. Raises ValueError."""
+    """Return paths with the expected SHA-256 of each. Raises ValueError."""
     if not isinstance(value, dict) or not value:
         raise ValueError("must be absolute paths, each with its SHA-256: {/srv/shop/logo.png: 9f86d0...}")
     for path, digest in value.items():
@@ -123,7 +123,7 @@ class VerifyFiles(Strict):
 
     @property
     def asked(self) -> bool:
-        """Whether anything is asked."""
+        """Whether any check is configured."""
         return bool(self.sha256 or self.commands)
 
 
@@ -155,7 +155,7 @@ class Files(Strict):
 
     @property
     def inner_mounts(self) -> Literal["cross", "leave"] | None:
-        """What becomes of file systems mounted inside a path; None when the inventory does not say."""
+        """How file systems mounted inside a path are treated; None if the inventory does not say."""
         if self.one_file_system is None:
             return self.mounts
         return "leave" if self.one_file_system else "cross"

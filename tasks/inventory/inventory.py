@@ -1,4 +1,4 @@
-"""The inventory as the rest of the program sees it."""
+"""The inventory as the rest of the program uses it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from tasks.inventory.models import App, Defaults, Notification, SecretStore, Sto
 
 @dataclass(frozen=True)
 class Inventory:
-    """All storages and apps by name, apps in the order of their names.
+    """All storages and apps by name, apps sorted by name.
 
-    `escrow`, `agent_keys` and `cache` are folders on the operator's machine; `storages` and `apps` cannot be changed.
+    `escrow`, `agent_keys` and `cache` are folders on the operator's machine; `storages` and `apps` are read-only.
     """
 
     folder: Path
@@ -28,10 +28,10 @@ class Inventory:
     notify: tuple[Notification, ...] = ()
 
     def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:
-        """Return the named apps, or all of them when none is named, in the order of their names, each with its copies.
+        """Return the named apps, or all if none is named, sorted by name, each with its copies.
 
-        `part` is "I/N": of these only every N-th, beginning with the I-th; the N parts together are all of them.
-        UsageError for a name that is not there, a part that is none, and an inventory without apps.
+        `part` is "I/N": only every N-th of them, starting with the I-th; the N parts together are all of them. Raises
+        UsageError for an unknown name, an invalid part, and an inventory without apps.
         """
         if not self.apps:
             raise UsageError(f"{self.folder / 'apps'} holds no app yet", "write apps/<app>.yml there")
@@ -45,11 +45,11 @@ class Inventory:
         return tuple(copy for app in chosen[index - 1 :: count] for copy in app.copies)
 
     def app(self, name: str) -> App:
-        """Return one app, its first copy; UsageError when there is none of this name."""
+        """Return the first copy of an app. Raises UsageError if there is no app of this name."""
         return self.select([name])[0]
 
     def copies(self, name: str, storage: str | None = None) -> tuple[App, ...]:
-        """Return all copies of an app, or the one in a storage; UsageError when there is none."""
+        """Return all copies of an app, or the one in `storage`. Raises UsageError if there is none."""
         copies = self.select([name])
         chosen = tuple(copy for copy in copies if storage in (None, copy.storage))
         if not chosen:
@@ -59,7 +59,7 @@ class Inventory:
 
 
 def read_part(text: str) -> tuple[int, int]:
-    """Return I and N of "I/N", where 1 <= I <= N; UsageError for anything else."""
+    """Return I and N of "I/N", where 1 <= I <= N. Raises UsageError for anything else."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:

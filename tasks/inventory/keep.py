@@ -1,4 +1,4 @@
-"""What prune keeps of one source: borg's own rules."""
+"""The retention rules of one source: borg's own options."""
 
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 
 
 def something_kept(*others: str) -> dict[str, Any]:
-    """Return for the schema that one of the counts, `within` or one of these other keys must be given."""
+    """Return the JSON schema for: one of the counts, `within` or one of these other keys is required."""
     counts = [{"required": [name], "properties": {name: {"minimum": 1}}} for name in COUNTS]
     return {"anyOf": [*counts, *({"required": [name]} for name in ("within", *others))]}
 
@@ -31,7 +31,7 @@ class KeepRules(Strict):
 
     @property
     def keeps_something(self) -> bool:
-        """Whether any archive would stay by these rules alone."""
+        """Whether these rules alone keep any archive."""
         return bool(self.within) or any(getattr(self, name) for name in COUNTS)
 
     @model_validator(mode="after")

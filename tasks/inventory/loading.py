@@ -1,4 +1,4 @@
-"""From a folder of YAML files to an `Inventory`, or to all that is wrong with it."""
+"""Loads an `Inventory` from a folder of YAML files, or reports everything that is wrong with it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
     """Read cloudbackup.yml and apps/*.yml below `folder`. `kinds` has the model of each kind of storage.
 
-    Raise InventoryError with every fault found.
+    Raises InventoryError with every problem found.
     """
     if not folder.is_dir():
         raise InventoryError([Problem(folder, 0, "", "is no folder: INVOKE_INVENTORY names the inventory's folder")])
@@ -49,11 +49,11 @@ def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
 
 
 def parse(source: Document, model: type[Model]) -> Model | None:
-    """Return a document's data as a model, or None after noting in the document what is wrong."""
+    """Return a document's data as a model; None if it is invalid, with the problems added to the document."""
     if source.data is None:
         return None
     try:
-        # By way of JSON, where pydantic's strict mode takes lists for tuples.
+        # Converted to JSON, since pydantic's strict mode then accepts lists for tuples.
         parsed = model.model_validate_json(json.dumps(source.data))
     except ValidationError as error:
         validation.note(source, model, error)
@@ -97,7 +97,7 @@ def _app_files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
 
 
 def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> App | None:
-    """Return an app with the defaults filled in; without a readable cloudbackup.yml only faults are sought."""
+    """Return an app with the defaults filled in; None without a readable cloudbackup.yml, after checking the file."""
     source = document.read(file)
     written = parse(source, AppFile)
     storages = _storages(written, main, source) if written and main else None
@@ -111,7 +111,7 @@ def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> A
 
 
 def draft(inventory: Inventory, name: str, data: dict[str, Data]) -> App:
-    """Return the app that a file `apps/<name>.yml` holding `data` would describe. Raises InventoryError."""
+    """Return the app that a file `apps/<name>.yml` with `data` would describe. Raises InventoryError."""
     source = Document(inventory.folder / "apps" / f"{name}.yml", data)
     written = parse(source, AppFile)
     storages = _storages(written, inventory, source) if written else None
@@ -125,7 +125,7 @@ def draft(inventory: Inventory, name: str, data: dict[str, Data]) -> App:
 
 
 def _storages(written: AppFile, main: CloudbackupFile | Inventory, source: Document) -> tuple[str, ...] | None:
-    """Return the storages of an app; None after noting what is wrong."""
+    """Return the storages of an app; None if they are wrong, with the problems added to the document."""
     wanted = written.storage or main.defaults.storage
     if wanted is None and len(main.storages) == 1:
         return tuple(main.storages)
@@ -134,13 +134,13 @@ def _storages(written: AppFile, main: CloudbackupFile | Inventory, source: Docum
         return None
     names = (wanted,) if isinstance(wanted, str) else wanted
     unknown = [name for name in names if name not in main.storages]
-    for name in unknown if written.storage else ():  # a default that is wrong is told once, in its own file
+    for name in unknown if written.storage else ():  # a wrong default is reported once, in its own file
         source.add(("storage",), f"no storage `{name}`{nearest(name, main.storages)}")
     return None if unknown else names
 
 
 def resolve(name: str, written: AppFile, defaults: Defaults, storages: tuple[str, ...]) -> App:
-    """Return the app that a file describes, with everything filled in that it leaves to the defaults."""
+    """Return the app that a file describes, with the defaults for everything that it leaves out."""
     fields = {key: getattr(written, key) for key in AppFile.model_fields}
     fields |= {
         "name": name,

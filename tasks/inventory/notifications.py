@@ -1,4 +1,4 @@
-"""Who is told how a run ended: messages by Apprise, and pings to services that miss what does not come."""
+"""Recipients of notifications: messages sent by Apprise, and pings to services that detect missing runs."""
 
 from typing import Any, Literal, Self
 
@@ -41,9 +41,9 @@ class Notification(Strict):
 
     @property
     def always(self) -> bool:
-        """Whether a success is told as well."""
+        """Whether successes are notified too."""
         return self.on == "always" if self.on else self.ping is not None
 
     def follows(self, action: str) -> bool:
-        """Return whether it tells of that task."""
+        """Return whether it is for that task."""
         return action in self.after if self.after else self.url is not None or action == "backup"

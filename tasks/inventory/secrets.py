@@ -1,4 +1,4 @@
-"""Where a secret stands. The inventory holds references alone, never a secret itself."""
+"""References to secrets. The inventory contains only references, never a secret itself."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 class Strict(BaseModel):
     """A part of the inventory: frozen, without unknown keys, without silent conversion between types."""
 
-    # An error must never show the value that it refuses: it may be a secret.
+    # An error must never show the refused value: it may be a secret.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""What the inventory says of a storage, whatever its kind. The model of each kind is beside its class."""
+"""The inventory's settings common to all kinds of storage. The model of each kind is beside its class."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tasks.inventory.secrets import Strict
 
 @dataclass(frozen=True)
 class SshAccount:
-    """An account on an SSH server; `host_key` is None where it is not pinned."""
+    """An account on an SSH server; `host_key` is None if it is not pinned."""
 
     user: str
     host: str
@@ -22,15 +22,15 @@ class StorageConfig(Strict):
 
     @property
     def account(self) -> SshAccount | None:
-        """The account that hosts log in to with keys of their own; None where no host has such a key."""
+        """The account where hosts log in with their own keys; None if hosts have no such keys."""
         return None
 
     @property
     def connections_of(self) -> str | None:
-        """Whose connections are limited: storages of one name share them; None where nothing limits them."""
+        """The account whose connections are limited: storages with the same one share them; None without a limit."""
         return None
 
     @property
     def mounted(self) -> str | None:
-        """The directory that must be mounted where borg runs; None where the storage is reached by network."""
+        """The directory that must be mounted where borg runs; None if the storage is reached over the network."""
         return None

@@ -1,4 +1,4 @@
-"""Pydantic's findings in the words of the person who wrote the file. No value of the file is ever repeated."""
+"""Rewords pydantic's errors for the author of the file. No value from the file is ever quoted."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from tasks.inventory.errors import SECRET_KEYS, KeyPath, nearest
 from tasks.inventory.models import CloudbackupFile, StorageConfig
 from tasks.inventory.secrets import FORM
 
-MODEL_KEY = "[key]"  # pydantic's mark of a dictionary's key that is wrong itself
+MODEL_KEY = "[key]"  # how pydantic marks an invalid key of a dictionary
 TEXTS = {
     "missing": "is missing",
     "string_type": "must be text: put quotes around it",
@@ -35,7 +35,7 @@ TEXTS = {
 
 
 def note(document: Document, model: type[BaseModel], error: ValidationError) -> None:
-    """Add to the document's problems what the validation of its data as `model` found."""
+    """Add the errors of validating a document's data as `model` to its problems."""
     details = error.errors(include_url=False, include_input=False)
     known = [*document.faulty, *(_path(detail["loc"]) for detail in details if detail["type"] != "too_short")]
     for detail in details:
@@ -49,12 +49,12 @@ def note(document: Document, model: type[BaseModel], error: ValidationError) -> 
 
 
 def _follows(path: KeyPath, kind: str, other: KeyPath) -> bool:
-    """Return whether a finding only says again, of a whole, that a part below it is wrong."""
+    """Return whether an error on a whole only repeats that a part below it is wrong."""
     return kind in ("too_short", "value_error") and len(other) > len(path) and other[: len(path)] == path
 
 
 def _path(location: tuple[int | str, ...]) -> KeyPath:
-    """Return the file's own path to a finding: without the kind that pydantic puts after a storage's name."""
+    """Return the path of an error in the file: without the kind that pydantic inserts after a storage's name."""
     path = tuple(part for part in location if part != MODEL_KEY)
     if path[:1] == ("storages",) and len(path) > 2:
         return (*path[:2], *path[3:])
@@ -89,7 +89,7 @@ def _unknown(document: Document, model: type[BaseModel], path: KeyPath) -> str:
 
 
 def _places(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """Yield the keys that parts of this model know, as (the part's key, the key in it)."""
+    """Yield the keys known in parts of this model, as (the part's key, the key in it)."""
     for key, info in model.model_fields.items():
         if key in SECRET_KEYS:
             continue
@@ -112,7 +112,7 @@ def _kinds(model: type[BaseModel]) -> Mapping[str, type[StorageConfig]]:
 
 
 def _kind(data: Data, storage: str) -> str:
-    """Return a storage's kind, which pydantic found to be a known one before it looked into the storage."""
+    """Return a storage's kind, which pydantic validated before it looked into the storage."""
     storages = data["storages"] if isinstance(data, dict) else None
     entry = storages[storage] if isinstance(storages, dict) else None
     return str(entry["kind"]) if isinstance(entry, dict) else ""

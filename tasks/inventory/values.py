@@ -1,4 +1,4 @@
-"""The values that inventory files hold, each read from its text form into an immutable Python value."""
+"""The values in inventory files, each parsed from text into an immutable Python value."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ USER = r"^[A-Za-z0-9_.][A-Za-z0-9_.+-]*$"
 PROGRAM = r"^[A-Za-z0-9_./][A-Za-z0-9_./+-]*$"
 LINE = r"^[^\n\x00]+$"
 PLAIN = r"^[A-Za-z0-9._/-]*$"
-# borg 1.2 and 1.4, `borg help compression`: obfuscate and auto stand before the compressor they wrap.
+# borg 1.2 and 1.4, `borg help compression`: obfuscate and auto precede the compressor that they wrap.
 COMPRESSION = (
     r"^(?:obfuscate,[0-9]{1,3},)?(?:none|(?:auto,)?(?:lz4|zstd(?:,[0-9]{1,2})?|zlib(?:,[0-9])?|lzma(?:,[0-9])?))$"
 )
@@ -50,7 +50,7 @@ def _text(value: object) -> str:
 
 
 def read_name(value: object) -> str:
-    """Return an app's or storage's name, or raise ValueError with the rule that it breaks."""
+    """Return an app's or storage's name. Raises ValueError with the rule that it breaks."""
     text = _text(value)
     if len(text) > NAME_LENGTH:
         raise ValueError(f"a name has at most {NAME_LENGTH} characters")
@@ -62,7 +62,7 @@ def read_name(value: object) -> str:
 
 
 def read_names(value: object) -> str | tuple[str, ...]:
-    """Return one name, or several different ones."""
+    """Return one name, or several distinct ones."""
     if not isinstance(value, list | tuple):
         return read_name(value)
     names = tuple(map(read_name, value))
@@ -74,7 +74,7 @@ def read_names(value: object) -> str | tuple[str, ...]:
 
 
 def read_app_name(value: object) -> str:
-    """Return an app's name: a name that no folder beside the repositories has."""
+    """Return an app's name, which must not be that of another folder beside the repositories."""
     name = read_name(value)
     if name in RESERVED:
         raise ValueError(f"the name {name} is taken by a folder beside the repositories")
@@ -82,7 +82,7 @@ def read_app_name(value: object) -> str:
 
 
 def read_duration(value: object) -> timedelta:
-    """Return the time span that texts such as `90m`, `26h`, `2d`, `1w` mean; raise ValueError for others."""
+    """Return the duration of texts such as `90m`, `26h`, `2d`, `1w`; raises ValueError for others."""
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str) or not re.fullmatch(DURATION, value):
@@ -91,14 +91,14 @@ def read_duration(value: object) -> timedelta:
 
 
 def read_hours(value: object) -> timedelta:
-    """Return a time span of hours, days or weeks: borg 1.2 knows no shorter unit in `--keep-within`."""
+    """Return a duration in hours, days or weeks: borg 1.2 has no shorter unit for `--keep-within`."""
     if isinstance(value, str) and not re.fullmatch(HOURS, value):
         raise ValueError("must be a whole number of hours, days or weeks: 48h, 2d or 1w")
     return read_duration(value)
 
 
 def read_words(value: object) -> tuple[str, ...]:
-    """Return a command's words from one string, split as a shell splits, or from a list of words."""
+    """Return a command's words, from one string, split like a shell does, or from a list of words."""
     words = _split(value) if isinstance(value, str) else value
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise ValueError("must be a command: one text, or a list of words in quotes")
@@ -120,7 +120,7 @@ def _split(text: str) -> list[str]:
 
 
 def read_commands(value: object) -> tuple[tuple[str, ...], ...]:
-    """Return commands from a list of them (each a text or a list of words), or from one text."""
+    """Return commands, from a list of them (each a text or a list of words) or from one text."""
     commands = [value] if isinstance(value, str) else value
     if not isinstance(commands, Sequence):
         raise ValueError("must be a list of commands")  # noqa: TRY004  # pydantic collects ValueError only
@@ -128,7 +128,7 @@ def read_commands(value: object) -> tuple[tuple[str, ...], ...]:
 
 
 def read_line(value: object) -> str:
-    """Return a text of one line that is not empty."""
+    """Return a non-empty text of one line."""
     text = _text(value)
     if not re.fullmatch(LINE, text):
         raise ValueError("must be one line of text, not empty")
@@ -136,7 +136,7 @@ def read_line(value: object) -> str:
 
 
 def read_host_path(value: object) -> str:
-    """Return an absolute path on a host, without doubled or trailing slashes; nothing in it is expanded."""
+    """Return an absolute path on a host, without duplicate or trailing slashes; nothing in it is expanded."""
     text = read_line(value)
     if not text.startswith("/"):
         raise ValueError("must be an absolute path: it begins with /")
@@ -147,7 +147,7 @@ def read_host_path(value: object) -> str:
 
 
 def read_relative(value: object) -> str:
-    """Return a path relative to an account's home, that cannot leave it."""
+    """Return a path relative to an account's home that does not leave it."""
     text = read_line(value)
     if text.startswith(("/", "~", "-")):
         raise ValueError("must be relative to the account's home: no / or ~ or - at its beginning")
@@ -158,7 +158,7 @@ def read_relative(value: object) -> str:
 
 
 def read_box_directory(value: object) -> str:
-    """Return a directory on a Storage Box: the words of its restricted shell cannot be quoted."""
+    """Return a directory on a Storage Box, whose restricted shell does not support quoting."""
     text = read_relative(value)
     if not re.fullmatch(PLAIN, text):
         raise ValueError("may hold only letters, digits and . _ / - on a Storage Box")
@@ -195,7 +195,7 @@ def read_host(value: object) -> str:
 
 
 def read_host_key(value: object) -> str:
-    """Return a public host key as `type base64`, checked to be one (RFC 4253, section 6.6)."""
+    """Return a public host key as `type base64`, verified to be one (RFC 4253, section 6.6)."""
     text = _text(value).strip()
     if not re.fullmatch(HOST_KEY, text):
         raise ValueError(
@@ -221,7 +221,7 @@ def read_chunk_size(value: object) -> int | None:
 
 
 def matching(pattern: str, meaning: str) -> PlainValidator:
-    """Return a validator that takes texts matching the whole of `pattern`, and else says `must be <meaning>`."""
+    """Return a validator that accepts texts matching all of `pattern`, else reports `must be <meaning>`."""
 
     def read(value: object) -> str:
         text = _text(value)
