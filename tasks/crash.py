@@ -30,7 +30,7 @@ _known: set[str] = set()
 
 
 def hide(secret: str) -> None:
-    """Keep this text out of all crash files. Texts below 4 characters are ignored: removing them would garble the rest."""
+    """Keep this text out of all crash files. Texts below 4 characters stay: removing them would garble the rest."""
     if len(secret.strip()) >= 4:
         _known.add(secret.strip())
 

@@ -1,4 +1,4 @@
-"""Storage Boxes, and other SSH servers with borg, themselves: keys, accounts, snapshots, space."""
+"""Administration of Storage Boxes, and of other SSH servers with borg: keys, accounts, snapshots, space."""
 
 from collections.abc import Iterable
 

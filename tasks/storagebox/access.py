@@ -1,4 +1,4 @@
-"""`storagebox.access`: by which ways a box can be reached."""
+"""`storagebox.access`: the protocols and networks by which a box can be reached."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ NEEDED = {"ssh_enabled": "--ssh", "reachable_externally": "--external"}
 
 
 def run(folder: str, storage: str, wanted: dict[str, str], ask: Ask) -> Iterator[str]:
-    """Change the switches in `wanted` ("on" or "off", empty leaves one), then show all. Raises UsageError, AppError."""
+    """Apply the switches in `wanted` ("on" or "off", empty: unchanged), then show all. Raises UsageError, AppError."""
     changes = {way: _read(way, value) for way, value in wanted.items() if value}
     inventory = load(Path(folder))
     with opened(inventory, one(inventory, storage)) as box:

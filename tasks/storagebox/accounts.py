@@ -1,4 +1,4 @@
-"""`storagebox.accounts`: a box's sub-accounts, each of which sees nothing but its own folder."""
+"""`storagebox.accounts`: a box's sub-accounts, each restricted to its own folder."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Change:
-    """What to do: make a sub-account for the app `create` in `folder`, or remove one by its account's name."""
+    """The change to make: `create` a sub-account for that app in `folder`, or remove one by its account's name."""
 
     create: str = ""
     folder: str = ""
@@ -37,7 +37,7 @@ class Change:
 
 
 def run(folder: str, storage: str, change: Change, ask: Ask) -> Iterator[str]:
-    """Do it, or list the sub-accounts, a line each. Raises UsageError, AppError, HostError, FilesError."""
+    """Make the change, or list the sub-accounts, a line each. Raises UsageError, AppError, HostError, FilesError."""
     if change.create and change.remove:
         raise UsageError("one thing at a time: --create or --remove")
     with Session(load(Path(folder))) as session:
@@ -71,7 +71,7 @@ def _home(account: "BoundStorageBoxSubaccount") -> str:
 
 
 def _refuse_create(inventory: Inventory, name: str, change: Change) -> None:
-    """Raise UsageError for what cannot work, before anything is made."""
+    """Raise UsageError for what cannot work, before anything is created."""
     config = inventory.storages[name]
     assert isinstance(config, StorageBox)
     if SUB in config.user:
@@ -92,7 +92,7 @@ def _refuse_create(inventory: Inventory, name: str, change: Change) -> None:
 
 
 def _create(session: Session, box: Box, change: Change) -> Iterator[str]:
-    """Make the account, let the operator's key log in to it, and write it down as a storage of its own."""
+    """Create the account, install the operator's key in it, and add it to the inventory as a storage."""
     app, home = change.create, change.folder or f"accounts/{change.create}"
     main = session.storage(box.name).account
     assert main is not None
@@ -114,7 +114,7 @@ def _create(session: Session, box: Box, change: Change) -> Iterator[str]:
     )
     made.action.wait_until_finished()
     account = made.subaccount
-    account.reload()  # the answer has a part of it only
+    account.reload()  # the create response contains only a part of it
     yield f"{box.name}: sub-account {account.username} made, restricted to /{home}"
     if box.config.key is not None:
         install_operator_key(files, box.config.key, both_ports=True, home=home)

@@ -1,4 +1,4 @@
-"""The `authorized_keys` of an account: which keys log in, in which forms, and what they may do. Pure text."""
+"""An account's `authorized_keys`: which keys log in, in which forms, and what they may do. Text only, no I/O."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ class PublicKey:
 
     @classmethod
     def parse(cls, line: str) -> "PublicKey":
-        """Return the key in one line of OpenSSH's form. Raises ValueError."""
+        """Return the key in a line of OpenSSH's form. Raises ValueError."""
         kind, blob, *comment = line.split(maxsplit=2)
         base64.b64decode(blob, validate=True)
         return cls(kind, blob, comment[0].strip() if comment else "")
@@ -30,11 +30,11 @@ class PublicKey:
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
     def openssh(self) -> str:
-        """Return OpenSSH's one-line form, which the box wants on port 23."""
+        """Return OpenSSH's one-line form, which the box requires on port 23."""
         return " ".join(part for part in (self.kind, self.blob, self.comment) if part)
 
     def rfc4716(self) -> str:
-        """Return the form of RFC 4716, which the box wants on port 22 (Hetzner, "SSH keys")."""
+        """Return the form of RFC 4716, which the box requires on port 22 (Hetzner, "SSH keys")."""
         comment = self.comment.replace('"', "'") or "cloudbackup"
         body = "\n".join(textwrap.wrap(self.blob, 70))
         return f'{BEGIN}\nComment: "{comment}"\n{body}\n{END}'
@@ -42,7 +42,7 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class Entry:
-    """A key in the file: on which `port` of a Storage Box its form counts (22 or 23), and what it is forced to."""
+    """A key in the file: the `port` of a Storage Box on which its form is valid (22 or 23), and its forced command."""
 
     key: PublicKey
     port: str
@@ -58,7 +58,7 @@ _BLOCK = re.compile(rf"^{BEGIN}\n(?P<head>(?:[A-Za-z-]+: .*\n)*)(?P<blob>[^-]*)^
 
 
 def entries(text: str) -> list[Entry]:
-    """Return the keys of the file `text` in both forms; lines that hold none are passed over."""
+    """Return the keys in the file's `text`, in both forms; all other lines are skipped."""
     lines = filter(None, (_LINE.match(line.strip()) for line in text.splitlines()))
     found = [*map(_line_entry, lines), *map(_block_entry, _BLOCK.finditer(text))]
     return [entry for entry in found if entry is not None]
@@ -85,20 +85,20 @@ def _block_entry(block: re.Match[str]) -> Entry | None:
 
 
 def with_key(text: str, key: PublicKey, port: str) -> str:
-    """Return the file `text` with `key` allowed everything on port 22, 23 or "both", in the forms that are missing."""
+    """Return the file `text` with full access for `key` on port 22, 23 or "both", adding the forms that are missing."""
     if port != "22":
         return with_full_access(text, key, both_ports=port == "both")
     return text if _has_rfc4716(text, key) else _file([*text.splitlines(), key.rfc4716()])
 
 
 def without_key(text: str, key: PublicKey) -> str:
-    """Return the file `text` without `key`, in whatever form and with whatever it was forced to."""
+    """Return the file `text` without `key`, in any form and with any forced command."""
     rest = _BLOCK.sub(lambda block: "" if "".join(block["blob"].split()) == key.blob else block[0], text)
     return _file([line for line in rest.splitlines() if key.blob not in line.split()])
 
 
 def forced(key: PublicKey, command: str) -> str:
-    """Return the line that lets `key` run `command` and nothing else (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
+    """Return the line that allows `key` only to run `command` (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
     return f"{_options(command)} {key.openssh()}"
 
 
@@ -108,7 +108,7 @@ def _options(command: str) -> str:
 
 
 def with_full_access(text: str, key: PublicKey, *, both_ports: bool) -> str:
-    """Return the file `text` with `key` allowed everything, in the forms that are missing, once each."""
+    """Return the file `text` with full access for `key`, each missing form added once."""
     lines = text.splitlines()
     if not any(_is_plain(line, key) for line in lines):
         lines = [line for line in lines if key.blob not in line.split()]
@@ -119,21 +119,21 @@ def with_full_access(text: str, key: PublicKey, *, both_ports: bool) -> str:
 
 
 def accesses_lost(text: str, key: PublicKey, command: str) -> list[str]:
-    """Return what `key` may do in the file `text` and no longer may once it is forced to `command`.
+    """Return what `key` may do according to the file `text` but no longer once it is forced to `command`.
 
-    Another program for the same repository is no loss: a storage's `borg` may change.
+    Another program for the same repository is not a loss: a storage's `borg` may change.
     """
     found = [entry.command or "everything" for entry in entries(text) if entry.key.blob == key.blob]
     return [each for each in dict.fromkeys(found) if each != command and _repository(each) != _repository(command)]
 
 
 def opening(text: str, command: str) -> list[PublicKey]:
-    """Return the keys in the file `text` that are forced to the repository of `command`, by whichever program."""
+    """Return the keys in the file `text` that are forced to the repository of `command`, whatever the program."""
     return [each.key for each in entries(text) if each.command and _repository(each.command) == _repository(command)]
 
 
 def _repository(command: str) -> tuple[str, ...]:
-    """Return the words of a forced `borg serve` but for the program; all of them for another command."""
+    """Return the words of a forced `borg serve` without the program; all words of any other command."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -142,14 +142,14 @@ def _repository(command: str) -> tuple[str, ...]:
 
 
 def with_forced_command(text: str, key: PublicKey, command: str) -> str:
-    """Return the file `text` with `key` forced to `command`, once; every other line stays where it is."""
+    """Return the file `text` with `key` forced to `command`, once; all other lines keep their place."""
     wanted = forced(key, command)
     lines = [line for line in text.splitlines() if line == wanted or key.blob not in line.split()]
     return _file(lines if lines.count(wanted) == 1 else [*(line for line in lines if line != wanted), wanted])
 
 
 def without_forced_command(text: str, command: str, comment: str | None = None) -> str:
-    """Return the file `text` without the keys forced to `command` (of that comment, if any); other lines stay."""
+    """Return the file `text` without the keys forced to `command` (with `comment`, if given); other lines stay."""
     kept = []
     for line in text.splitlines():
         _, ours, key = line.partition(f"{_options(command)} ")
@@ -167,5 +167,5 @@ def _has_rfc4716(text: str, key: PublicKey) -> bool:
 
 
 def _file(lines: list[str]) -> str:
-    """Return the lines as a file that ends with a newline, as the box wants it."""
+    """Return the lines as a file that ends with a newline, as the box requires."""
     return "".join(f"{line}\n" for line in lines if line.strip())

@@ -1,4 +1,4 @@
-"""One Storage Box as Hetzner's API has it."""
+"""One Storage Box, accessed through Hetzner's API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Box:
-    """The storage's name and settings in the inventory, and the box in the API."""
+    """The storage's name and settings in the inventory, and hcloud's object for the box."""
 
     name: str
     config: StorageBox
@@ -25,9 +25,9 @@ class Box:
 
 @contextmanager
 def opened(inventory: Inventory, name: str) -> Iterator[Box]:
-    """Yield the box of a storage; what the API refuses in the block is an AppError.
+    """Yield the box of a storage; errors of the API in the block become AppErrors.
 
-    Raises UsageError for a storage that is no box or has no token.
+    Raises UsageError for a storage that is not a box or has no token.
     """
     config = inventory.storages[name]
     if not isinstance(config, StorageBox):

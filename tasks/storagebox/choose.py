@@ -1,4 +1,4 @@
-"""Which storages a task means."""
+"""Selects the storages that a task works on."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from tasks.storage.storagebox import SUB
 
 
 def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -> list[str]:
-    """Return the names of the storages that are meant: those named, else all of the kind `storagebox`.
+    """Return the named storages, or all of the kind `storagebox` if none is named.
 
-    Raises UsageError for a name that is not there or whose kind is none of `kinds`, and when there is none.
+    Raises UsageError for an unknown name, a kind that is not in `kinds`, and if there is no storage.
     """
     for name in names:
         if name not in inventory.storages:
@@ -27,9 +27,9 @@ def storages(inventory: Inventory, names: Sequence[str], kinds: Sequence[str]) -
 
 
 def one(inventory: Inventory, name: str, kinds: Sequence[str] = ("storagebox",)) -> str:
-    """Return the one storage that is meant: the named one, else the only box (sub-accounts aside). UsageError."""
+    """Return the named storage, or the only box, not counting sub-accounts. Raises UsageError."""
     chosen = storages(inventory, [name] if name else [], kinds)
-    if len(chosen) > 1:  # a sub-account is a part of its box
+    if len(chosen) > 1:  # a sub-account is part of its box
         chosen = [each for each in chosen if SUB not in getattr(inventory.storages[each], "user", "")] or chosen
     if len(chosen) > 1:
         raise UsageError(f"there are several storage boxes: {', '.join(chosen)}", "name one with --storage")

@@ -1,4 +1,4 @@
-"""Making a Storage Box (or another SSH server with borg) ready: keys in, folders made. Every step may be repeated."""
+"""Prepares a Storage Box (or another SSH server with borg): installs keys, makes folders. Every step is repeatable."""
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable
@@ -26,9 +26,9 @@ Ask = Callable[[str], bool]
 
 
 def install_operator_key(files: Files, key: Path, *, both_ports: bool, home: str = "") -> bool:
-    """Let the operator's key log in to the account; tell whether that was new. Raises UsageError, FilesError.
+    """Install the operator's key in the account; return whether that was new. Raises UsageError, FilesError.
 
-    `home` is the folder of a sub-account, as the main account's `files` have it.
+    `home` is the folder of a sub-account, as a path in the main account's `files`.
     """
     public = key.with_name(key.name + ".pub")
     try:
@@ -43,15 +43,15 @@ def install_operator_key(files: Files, key: Path, *, both_ports: bool, home: str
 
 
 def refuse_to_replace(question: str) -> bool:
-    """Answer the question whether an access may be taken away, for callers that cannot ask. Raises UsageError."""
+    """Answer whether an access may be revoked, for callers that cannot ask. Raises UsageError."""
     raise UsageError(question, "give --yes to replace it")
 
 
 def install_app_key(files: Files, server: SshServer, app: App, host: Host, agrees: Ask = refuse_to_replace) -> bool:
-    """Let the app's key append to the app's own repository; tell whether that was new.
+    """Allow the app's key to append to the app's own repository; return whether that was new.
 
-    The key is made where it is missing: on the host, or on the operator's side where the app's `storage_key` is agent.
-    A key that opens another repository now is asked about: another inventory may live by it. Raises AppError,
+    A missing key is generated: on the host, or on the operator's side if the app's `storage_key` is agent. `agrees` is
+    asked about a key that opens another repository now, as another inventory may depend on it. Raises AppError,
     UsageError, RefusedError.
     """
     public = make_app_key(app, host) if app.storage_key == "host" else make_agent_key(server, app)
@@ -84,7 +84,7 @@ def make_agent_key(server: SshServer, app: App) -> PublicKey:
 
 
 def drop_host_key(files: Files, server: SshServer, app: App, host: Host) -> bool:
-    """Take away a key that the app's host had before; tell whether there was one. Raises AppError."""
+    """Remove the key that the app's host had before from the account; return whether there was one. Raises AppError."""
     dropped = rewrite_keys(
         files, lambda text: without_forced_command(text, server.serve_command(app), app_key_comment(app))
     )
@@ -99,8 +99,8 @@ def _remove_host_key(app: App, host: Host) -> None:
 
 
 def app_keys(files: Files, server: SshServer, app: App, host: Host) -> list[str]:
-    """Return the fingerprints of the keys that open the app's repository, and of the one that its host or the operator
-    has for it, let in or not. Raises AppError.
+    """Return the fingerprints of the keys that open the app's repository, and of the key that its host, or the
+    operator, has for it, whether or not it is installed. Raises AppError.
     """
     found = opening(read_keys(files), server.serve_command(app))
     own = _key_there(server, app, host)
@@ -108,9 +108,10 @@ def app_keys(files: Files, server: SshServer, app: App, host: Host) -> list[str]
 
 
 def replace_app_keys(files: Files, server: SshServer, app: App, host: Host, old: Collection[str]) -> bool:
-    """Take the keys of the fingerprints `old` out of the account, and give the app another one; False: it had one.
+    """Remove the keys with the fingerprints `old` from the account, and give the app a new one.
 
-    The storage forgets the old ones first. Done again, it goes on. Raises AppError.
+    Return False if the app already has another key. The storage drops the old ones first. Repeatable: it continues
+    where it was interrupted. Raises AppError.
     """
     command = server.serve_command(app)
 
@@ -130,12 +131,12 @@ def replace_app_keys(files: Files, server: SshServer, app: App, host: Host, old:
 
 
 def _key_there(server: SshServer, app: App, host: Host) -> PublicKey | None:
-    """Return the key that the app's host, or the operator for it, has now; None without any. Raises HostError."""
+    """Return the current key of the app's host, or of the operator for it; None if there is none. Raises HostError."""
     if app.storage_key != "host":
         own = agent_key_path(server.agent_keys, app)
         return PublicKey.parse(public_key(own, app_key_comment(app))) if own.exists() else None
     path = host_key_path(host.facts().home, app)
-    # The public half is made of the private one: a `.pub` beside it may be another key's.
+    # Derived from the private key: a `.pub` beside it may belong to another key.
     show = f"if {quote(('test', '-f', path))}; then {quote(('ssh-keygen', '-y', '-f', path))}; fi"
     said = host.run(Script(show), timeout=60).text.strip()
     try:
@@ -145,12 +146,12 @@ def _key_there(server: SshServer, app: App, host: Host) -> PublicKey | None:
 
 
 def remove_app_keys(files: Files, server: SshServer, app: App) -> bool:
-    """Take the keys that open the app's repository out of the account; tell whether one was there. FilesError."""
+    """Remove the keys that open the app's repository from the account; return whether any did. Raises FilesError."""
     return rewrite_keys(files, lambda text: without_forced_command(text, server.serve_command(app)))
 
 
 def make_app_key(app: App, host: Host) -> PublicKey:
-    """Return the public half of the host's own key for its repository, made there when it is missing.
+    """Return the public half of the host's own key for its repository; it is generated there if missing.
 
     The private half never leaves the host. Raises AppError.
     """
@@ -171,7 +172,7 @@ def make_app_key(app: App, host: Host) -> PublicKey:
 
 
 def app_key_comment(app: App) -> str:
-    """Return how the key of an app's host is called in `authorized_keys`."""
+    """Return the comment of the app host's key in `authorized_keys`."""
     return f"cloudbackup {app.name}"
 
 

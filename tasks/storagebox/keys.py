@@ -1,4 +1,4 @@
-"""`storagebox.keys`: which keys log in to an account, and what each may do."""
+"""`storagebox.keys`: the keys that log in to an account, and what each may do."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PORT_22_KINDS = ("ssh-rsa", "ecdsa-")  # https://docs.hetzner.com/robot/storage-
 
 @dataclass(frozen=True)
 class Change:
-    """What to do: let the public key in the file `add` log in on `port`, or take away the key of a fingerprint."""
+    """The change to make: allow the public key in the file `add` to log in on `port`, or remove one by fingerprint."""
 
     add: str = ""
     remove: str = ""
@@ -29,9 +29,9 @@ class Change:
 
 
 def run(folder: str, storage: str, account: str, change: Change, ask: Ask) -> Iterator[str]:
-    """Do it, or list all keys of an account, a line each. An empty `account` is the login's own.
+    """Make the change, or list all keys of an account, a line each. An empty `account` is the login's own.
 
-    Raises UsageError, RefusedError for the key that this very login needs, HostError, FilesError, AppError.
+    Raises UsageError, RefusedError for removing the key of this very login, HostError, FilesError, AppError.
     """
     if change.add and change.remove:
         raise UsageError("one thing at a time: --add or --remove")
@@ -62,7 +62,7 @@ def _public(file: Path) -> PublicKey:
 
 
 def _home(session: Session, storage: str, account: str) -> str:
-    """Return the folder of a sub-account, as the main account sees it; empty for the login's own home."""
+    """Return the folder of a sub-account as a path in the main account; empty for the login's own home."""
     config = session.inventory.storages[storage]
     if not account or account == getattr(config, "user", ""):
         return ""

@@ -1,7 +1,8 @@
-"""Changing an account's authorized_keys where others may change it at the same moment: one after another, and checked.
+"""Changes an account's authorized_keys when others may do so at the same time: under a lock, and verified afterwards.
 
-Over SFTP there is no lock but a file that only one can make. Nobody's clock is asked whether a lock is stale: who waits
-looks whether it stays the same for longer than any change takes. Whatever a lost lock does, the file is read again.
+Over SFTP, the only lock is a file that only one client can create. A lock's age is not judged by any clock: a waiting
+client watches whether the lock stays unchanged for longer than any change takes. In case a lock was lost, the file is
+read again after writing.
 """
 
 import json
@@ -17,17 +18,17 @@ from tasks.errors import AppError
 from tasks.remote.files import Files, FilesError
 
 KEYS = ".ssh/authorized_keys"
-LOCK = ".cloudbackup-lock"  # ends the name of the lock
-STALE = 60.0  # seconds for which a lock must stay the same to be nobody's; a change takes a few round trips
-PAUSE = 0.25  # seconds between two looks at a lock
-LONGEST = 600.0  # seconds for which others are waited for
+LOCK = ".cloudbackup-lock"  # suffix of the lock file's name
+STALE = 60.0  # seconds without change after which a lock is stale; a change takes a few round trips
+PAUSE = 0.25  # seconds between two checks of a lock
+LONGEST = 600.0  # seconds to wait for others
 TRIES = 3
 MOST = 1 << 20  # bytes of the file, some thousand keys
 Change = Callable[[str], str]
 
 
 def read_keys(files: Files, file: str = KEYS) -> str:
-    """Return the file's text, empty where it is missing. Raises FilesError, AppError for one that is far too large."""
+    """Return the file's text, empty if it is missing. Raises FilesError, AppError for one that is far too large."""
     try:
         data = files.read(file, MOST + 1)
     except FilesError as error:
@@ -40,9 +41,9 @@ def read_keys(files: Files, file: str = KEYS) -> str:
 
 
 def rewrite_keys(files: Files, change: Change, file: str = KEYS) -> bool:
-    """Rewrite an account's keys whole or not at all: a broken file locks everybody out. Tell whether they changed.
+    """Rewrite an account's keys atomically: a broken file would lock everybody out. Return whether they changed.
 
-    Raises FilesError, AppError, and what `change` raises, which is given the file as it is under the lock.
+    Raises FilesError, AppError, and what `change` raises. `change` gets the file's text as read under the lock.
     """
     before = read_keys(files, file)
     if change(before) == before:
@@ -68,19 +69,19 @@ def _locked(files: Files, lock: str) -> Iterator[None]:
         yield
     finally:
         with suppress(FilesError):
-            if files.read(lock, 4096) == own:  # one that was taken from us is not ours to remove
+            if files.read(lock, 4096) == own:  # a lock that another client took over is not ours to remove
                 files.remove(lock)
 
 
 def _user() -> str:
     try:
         return getuser()
-    except (KeyError, OSError):  # a process without an account
+    except (KeyError, OSError):  # a process whose uid is not in passwd
         return "somebody"
 
 
 def _take(files: Files, lock: str, own: bytes) -> None:
-    """Make the lock file, once nobody else has it. Raises FilesError, AppError."""
+    """Create the lock file once no other client has it. Raises FilesError, AppError."""
     watch = _Watch(lock)
     while True:
         try:
@@ -97,7 +98,7 @@ def _take(files: Files, lock: str, own: bytes) -> None:
 
 
 class _Watch:
-    """What a waiter has seen of a lock that is not its own."""
+    """What a waiting client has seen of another client's lock."""
 
     def __init__(self, lock: str) -> None:
         self._lock = lock
@@ -106,7 +107,7 @@ class _Watch:
         self._absent = 0
 
     def look(self, holder: bytes | None, error: FilesError) -> None:
-        """Take note of who has the lock. Raises `error` when nobody has it time and again, AppError after LONGEST."""
+        """Record who holds the lock. Raises `error` if repeatedly nobody does, AppError after LONGEST."""
         now = time.monotonic()
         self._absent = self._absent + 1 if holder is None else 0
         if self._absent > TRIES:
@@ -119,7 +120,7 @@ class _Watch:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the same holder has had it for too long."""
+        """Whether the same holder has had it for longer than STALE."""
         return time.monotonic() - self._since > STALE
 
 

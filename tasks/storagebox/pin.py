@@ -1,4 +1,4 @@
-"""Writing a host key into the inventory's file, with every comment and line of a person left as it was."""
+"""Writes a host key into the inventory file, leaving all comments and other lines unchanged."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def pin_host_key(file: Path, storage: str, host_key: str) -> None:
 
 
 def with_host_key(text: str, storage: str, host_key: str) -> str:
-    """Return the YAML `text` with one line (or one entry of a `{...}`) more."""
+    """Return the YAML `text` with the key added as a line (or as an entry of a `{...}`)."""
     node = _mapping(yaml.compose(text), "storages", storage)
     if node is None or not node.value:
         raise UsageError(f"storage {storage} is not to be found in the inventory")
@@ -30,7 +30,7 @@ def with_host_key(text: str, storage: str, host_key: str) -> str:
 
 
 def with_storage(text: str, storage: str, values: Mapping[str, str | int]) -> str:
-    """Return the YAML `text` with one storage more, before the others. Raises UsageError when there are none."""
+    """Return the YAML `text` with a storage added before the others. Raises UsageError if there are none."""
     node = _mapping(yaml.compose(text), "storages")
     if node is None or not node.value:
         raise UsageError("`storages` is not to be found in the inventory")

@@ -1,4 +1,4 @@
-"""`storagebox.setup`: from an account with a password to one that every app's host can append to."""
+"""`storagebox.setup`: turns an account with a password into one to which every app's host can append."""
 
 import getpass
 import os
@@ -34,10 +34,10 @@ Say = Callable[[str], None]
 
 
 def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
-    """Make the storages ready. `trusts(host, fingerprint)` tells whether a host key is the right one, `agrees` whether
-    an access that another inventory may live by may be replaced.
+    """Prepare the storages. `trusts(host, fingerprint)` returns whether a host key is right; `agrees` answers whether
+    an access that another inventory may depend on can be replaced.
 
-    Raises UsageError, RefusedError when a host key is not trusted, HostError, FilesError, AppError.
+    Raises UsageError, RefusedError if a host key is not trusted, HostError, FilesError, AppError.
     """
     inventory = load(Path(folder))
     chosen = storages(inventory, names, with_keys())
@@ -53,7 +53,7 @@ def run(folder: str, names: Sequence[str], trusts: Trusts, say: Say, agrees: Ask
 
 
 def pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
-    """Write the host key of a storage into the inventory, once it is trusted. Raises RefusedError, HostError."""
+    """Write a storage's host key into the inventory, once it is trusted. Raises RefusedError, HostError."""
     account = inventory.storages[name].account
     if account is None or account.host_key is not None:
         return
@@ -68,7 +68,7 @@ def pin(inventory: Inventory, name: str, trusts: Trusts, say: Say) -> None:
 def install(
     session: Session, storage: SshServer, apps: Sequence[App], say: Say, agrees: Ask = refuse_to_replace
 ) -> None:
-    """Install the operator's key and those of the apps, and make folders, where missing. Raises CloudbackupError."""
+    """Install missing keys of the operator and the apps, and make missing folders. Raises CloudbackupError."""
     files = _files(storage, say)
     for app in apps:
         if install_app_key(files, storage, app, session.host(app), agrees):
@@ -80,7 +80,7 @@ def install(
 
 
 def _files(storage: SshServer, say: Say) -> Files:
-    """Return the account's files, by the operator's key: installed first with the password where it must be."""
+    """Return the account's files, accessed with the operator's key, which is installed by password if needed."""
     key = storage.config.key
     try:
         files = storage.server.files()

@@ -1,4 +1,4 @@
-"""`storagebox.snapshots`: copies of a whole box that nobody's key can touch."""
+"""`storagebox.snapshots`: copies of a whole box that SSH keys cannot change."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 Ask = Callable[[str], bool]
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-SHOWN = 5  # archives named in a question
+SHOWN = 5  # archives listed in a question
 
 
 @dataclass(frozen=True)
 class Change:
-    """What to do, empty for none of it; `plan` is a time of day in UTC as 03:30, `keep` how many it keeps."""
+    """The change to make, all empty for none; `plan` is a UTC time of day such as 03:30, `keep` how many it keeps."""
 
     create: bool = False
     description: str = ""
@@ -39,7 +39,7 @@ class Change:
 
 
 def run(folder: str, storage: str, change: Change, ask: Ask) -> Iterator[str]:
-    """Do what is asked, else list the snapshots, a line each. Raises UsageError, AppError."""
+    """Make the change, or list the snapshots, a line each. Raises UsageError, AppError."""
     if sum(map(bool, (change.create, change.delete, change.rollback, change.plan, change.no_plan))) > 1:
         raise UsageError("one thing at a time: --create, --delete, --rollback, --plan or --no-plan")
     plan = _plan(change) if change.plan else None
@@ -107,7 +107,7 @@ def _created(snapshot: "BoundStorageBoxSnapshot") -> datetime:
 def _create(box: Box, description: str) -> str:
     made = box.bound.create_snapshot(description=description or None)
     made.action.wait_until_finished()
-    made.snapshot.reload()  # the answer has a part of it only
+    made.snapshot.reload()  # the create response contains only a part of it
     return f"{box.name}: snapshot {made.snapshot.name} made"
 
 
@@ -128,7 +128,7 @@ def _delete(box: Box, name: str, ask: Ask) -> Iterator[str]:
 
 
 def _roll_back(session: Session, box: Box, name: str, ask: Ask) -> Iterator[str]:
-    """Put the whole box back, after saying what goes: newer snapshots, and every archive and file since."""
+    """Roll the whole box back, after showing what will be lost: newer snapshots, and all archives and files since."""
     snapshot = _found(box, name)
     newer = [each.name or "" for each in _newest_last(box) if _created(each) > _created(snapshot)]
     lost, unknown = _archives_since(session, box.name, _created(snapshot))
@@ -159,7 +159,7 @@ def _archives_since(session: Session, storage: str, time: datetime) -> tuple[lis
         except CloudbackupError:
             unknown.append(app.name)
             continue
-        # Records tell whole seconds: one of the snapshot's own second may have come after it.
+        # Records have whole seconds: one from the snapshot's own second may be newer than it.
         second = time.replace(microsecond=0)
         names += [each.archive for each in records if each.action == "backup" and each.archive and each.time >= second]
     return names, unknown

@@ -1,4 +1,4 @@
-"""`storagebox.usage`: how full a storage is, what fills it, and when there will be no room left."""
+"""`storagebox.usage`: how full a storage is, what uses the space, and when it will be full."""
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ def _storage(session: Session, name: str) -> Iterator[str]:
 
 
 def _pool(inventory: Inventory, name: str) -> Iterator[str]:
-    """Yield what only the API tells: how much of the space snapshots hold."""
+    """Yield what only the API reports: how much of the space the snapshots use."""
     config = inventory.storages[name]
     if not isinstance(config, StorageBox) or config.token is None:
         return
@@ -70,7 +70,7 @@ def _pool(inventory: Inventory, name: str) -> Iterator[str]:
 
 
 def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Iterator[str]:
-    """Yield what was set aside, and how to remove it; published copies have none."""
+    """Yield the folders set aside, and how to remove them; published copies have none."""
     for app in apps:
         if storage.published_at(app) is not None:
             continue
@@ -93,9 +93,9 @@ def _records(storage: Storage, app: App) -> Sequence[Record]:
 
 
 def _sizes(session: Session, storage: Storage, apps: Sequence[App], paths: Sequence[str] = ()) -> dict[str, int]:
-    """Return the bytes of each app's repository, as `du` counts them; without those that cannot be learnt.
+    """Return the size of each app's repository in bytes, as `du` counts it; without those that cannot be read.
 
-    Given `paths` beside the repository of one app, return the bytes of these.
+    With `paths` beside the repository of one app, return the sizes of these instead.
     """
     found: dict[str, int] = {}
     wanted = [(app, {path: path for path in paths} or {app.name: storage.place(app)}) for app in apps]
