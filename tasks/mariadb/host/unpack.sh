@@ -58,8 +58,9 @@ odd() { find . "$@" -print | head -n 1 | tr -c '[:alnum:]_./#@\n-' '?'; }
 # copies files of known kinds only (ext_list of its backup_copy.cc); MyRocks has a folder of its own. A copy of a table
 # with DATA DIRECTORY brings a file *.isl that names the live server's file, and a server started on the copy would open
 # that one (tried, 10.11.19): none may be left, nor an option file. mariadb-backup copies neither the files of a replica's
-# threads nor the log of unfinished changes to tables (ddl_recovery.log): a server that finds a master.info follows the
-# master that whoever made the archive names (tried, 10.11.19), and by the log it would rename and remove files.
+# threads, nor lists of binary logs, nor the log of unfinished changes to tables (ddl_recovery.log). A server that finds a
+# master.info follows the master that whoever made the archive names (tried, 10.11.19); by the others it would rename and
+# remove files.
 extract() {
   mbstream -x 2>cloudbackup_said && code=0 || code=$?
   cat cloudbackup_said >&2
@@ -77,7 +78,7 @@ extract() {
     ! -name '*.ren' ! -name '*.del' ! -name '*.crt')
   [ -z "$name" ] || fail "the archive holds $name, which is no file of a table"
   find . -mindepth 1 -maxdepth 1 -type f \( -name '*.cnf' -o -name '*.ini' -o -name '.*' -o -name '*.info' \
-    -o -name '*ddl[_-]recovery*' \) ! -name backup-my.cnf -exec rm -f -- {} +
+    -o -name '*.index' -o -name '*ddl[_-]recovery*' \) ! -name backup-my.cnf -exec rm -f -- {} +
   for name in checkpoints info; do
     [ -f "xtrabackup_$name" ] || [ -f "mariadb_backup_$name" ] ||
       fail "the archive is no whole backup: *_$name is missing"

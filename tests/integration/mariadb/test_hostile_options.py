@@ -108,6 +108,7 @@ RELAY = "5\n./relay-bin.000001\n4\nbinlog.000001\n4\n0\n"
 REPLICATION = {
     "master.info": MASTER, "relay-log.info": RELAY, "multi-master.info": "evil\n", "master-evil.info": MASTER,
     "relay-log-evil.info": RELAY, "ddl_recovery.log": "evil", "shop-ddl-recovery.log": "evil",
+    "binlog.index": "/etc/hosts\n",
 }  # fmt: skip
 
 
