@@ -1,8 +1,8 @@
-"""What a source is: one interface for all kinds. `registry` has the kinds, one line each.
+"""The interface that every kind of source implements. `registry` lists the kinds, one line each.
 
-A source is asked what is to be checked before it is saved, and what `borg create` is to save of it. A `Restorable` one
-can be restored and drilled by itself; a `Continuing` one consists of logs, which lead from an archive of another source
-to moments after it.
+A source answers two questions: what to check before a backup, and what `borg create` should save. A `Restorable` source
+can be restored and drilled on its own. A `Continuing` source consists of logs that lead from an archive of another
+source to later moments.
 """
 
 from abc import ABC, abstractmethod
@@ -25,15 +25,15 @@ from tasks.run.session import Session
 from tasks.sources.kinds import Kind
 
 FOLDER = "/var/tmp"  # noqa: S108 (where what is drilled lies meanwhile: in a directory of its own that nobody else may enter)
-Step = Callable[[str], None]  # hears what is being done, for a person
+Step = Callable[[str], None]  # receives a description of the current step, for people
 
 Finding = tuple[Literal["ok", "warning", "error"], str, str]
-"""What a check found: its level, a text for a person, and the remedy, empty where it is well."""
+"""The result of a check: level, text for people, and remedy (empty when all is well)."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """What only a finished archive tells: `details` for its record, `warnings` for a person."""
+    """What is known only once the archive is finished: `details` for its record, `warnings` for people."""
 
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Ready:
-    """What borg is to save, and how to learn from what was said meanwhile."""
+    """What borg should save, and how to read the result of the finished archive."""
 
     options: Options
     learn: Callable[[Created], Learnt] = lambda _: Learnt()
@@ -49,16 +49,16 @@ class Ready:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """There is nothing new to save; `details` are for the record that says so."""
+    """There is nothing new to save; `details` go into the record that says so."""
 
     details: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where to restore: the folder `target`, None for in place; on the host of the repository that was chosen from.
+    """Where to restore: the folder `target`, or None for in place, on the host that the chosen repository belongs to.
 
-    `trusted`: devices and setuid bits come to another machine, and a database needs no walls.
+    `trusted`: devices and setuid bits are restored on another machine too, and a database is restored without walls.
     """
 
     target: str | None
@@ -69,7 +69,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did: `size` in bytes, what a person should know, and the walls that it ran behind."""
+    """The result of a restore: `size` in bytes, notes for people, and the walls that it ran behind."""
 
     size: int
     said: tuple[str, ...]
@@ -79,10 +79,10 @@ class Restored:
 
 @dataclass(frozen=True)
 class Planned:
-    """A restore with everything checked that can be checked before anything changes.
+    """A restore whose preconditions were all checked before anything changes.
 
-    `choice` is how the archive was chosen, None where the records that lead to a moment chose it; `at` is that moment,
-    None where the data will be as the archive has it.
+    `choice` is how the archive was chosen; None if records led to the moment. `at` is that moment; None if the data
+    will be as it is in the archive.
     """
 
     archive: Archive
@@ -95,9 +95,9 @@ class Planned:
 class Drill:
     """A restore drill of one archive.
 
-    `sample` counts the files to read, None means all; `share` is the least part of all files, from 0 to 1; `folder` is
-    where what is restored lies meanwhile, on `elsewhere` or, where that is None, on the host of the repository.
-    `trust`: what comes out of the archive may be judged without walls.
+    `sample` is the number of files to read, None for all; `share` is the minimum part of all files, from 0 to 1;
+    `folder` is where restored data is kept during the drill, on `elsewhere` or, if that is None, on the repository's
+    host. `trust`: the contents of the archive may be examined without walls.
     """
 
     choices: Choices
@@ -112,74 +112,74 @@ class Drill:
 
 
 class Source(ABC):
-    """One kind of source, for whichever app."""
+    """One kind of source; each method takes the app as an argument."""
 
     kind: ClassVar[Kind]
 
     @abstractmethod
     def checks(self, session: Session, app: App) -> Iterator[Finding]:
-        """Ask the app's host what a backup of it needs. Changes nothing. Raises CloudbackupError."""
+        """Yield findings about what a backup needs on the app's host. Changes nothing. Raises CloudbackupError."""
 
     def recorded(self, app: App, records: Sequence[Record]) -> Iterator[Finding]:  # noqa: ARG002
-        """Say what the app's records, oldest first, tell of its archives."""
+        """Yield findings from the app's records (oldest first) about its archives."""
         yield from ()
 
     @abstractmethod
     def content(self, session: Session, app: App, archive: str) -> Ready | Unchanged:
-        """Ask the host what must be known beforehand; return what borg is to save under that name.
+        """Ask the host what must be known before a backup; return what borg should save as the archive `archive`.
 
         Raises CloudbackupError.
         """
 
     def explain(self, app: App, error: ContentError) -> CloudbackupError:  # noqa: ARG002
-        """Return the fault, for a person, of a command that gave the content."""
+        """Translate the failure of the command that produced the content into an error for people."""
         return error
 
     def judge(self, app: App, created: Created) -> Verdict:  # noqa: ARG002
-        """Return the verdict on a new archive as far as it goes by itself: what it lacks, what was expected of it."""
+        """Return the verdict on a new archive, as far as it can be judged alone: what it lacks of what was expected."""
         return created.verdict
 
 
 class Restorable(Source):
-    """A source whose archives are restored and drilled by themselves.
+    """A source whose archives can be restored and drilled on their own.
 
-    `file` is the name of the one file in such an archive, None where it holds the app's own paths.
+    `file` is the name of the only file in such an archive; None if the archive holds the app's own paths.
     """
 
     file: ClassVar[str | None] = None
 
     @abstractmethod
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
-        """Return the restore of an archive by its name, or `latest`; of the data as it was `at` a moment.
+        """Plan the restore of an archive, given by name or as `latest`, or of the data as it was `at` a moment.
 
-        Raises CloudbackupError; nothing was changed then.
+        Raises CloudbackupError before anything has changed.
         """
 
     @abstractmethod
     def drill(self, drill: Drill) -> Outcome:
-        """Restore an archive beside everything, look into it and remove it; return the outcome of success.
+        """Restore an archive next to the live data, examine it, and remove it; return the outcome if it succeeded.
 
         Raises CloudbackupError.
         """
 
 
 class Continuing(Source):
-    """Logs: archives of it lead from one of the source that it continues to moments after that."""
+    """Logs: their archives lead from an archive of the continued source to later moments."""
 
     @abstractmethod
     def restored_by(self, app: App) -> str:
-        """Return what a person does to use them, as a remedy."""
+        """Return what to do to restore from them, worded as a remedy."""
 
     @abstractmethod
     def needed(self, kept: Iterable[Archive], own: Iterable[Archive], since: datetime | None) -> Collection[str]:
-        """Return the names of those of its `own` archives that `kept` ones of the continued source still need.
+        """Return the names of the archives in `own` that `kept` archives of the continued source still need.
 
-        Those from before `since` need none, but for the newest.
+        Archives from before `since` need none, except the newest.
         """
 
     @abstractmethod
     def reaches(self, records: Sequence[Record], listed: frozenset[str]) -> tuple[datetime | None, str]:
-        """Return up to when the data can be recovered, and why not further (empty where nothing is odd).
+        """Return the latest moment that can be recovered, and why not a later one (empty if nothing is wrong).
 
         `listed` are the ids of the repository's archives.
         """

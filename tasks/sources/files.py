@@ -1,4 +1,4 @@
-"""The source `files`: paths on the app's host, read by borg itself."""
+"""The source `files`: paths on the app's host, which borg reads itself."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,16 +26,16 @@ class Files(Restorable):
     kind = FILES
 
     def checks(self, session: Session, app: App) -> Iterator[Finding]:
-        """Look at the paths as the user that reads them."""
+        """Check the paths as the user that reads them."""
         if session.host(app).tools().python3 is not None:
             yield from files_check.findings(session, app)
 
     def content(self, session: Session, app: App, archive: str) -> Ready:  # noqa: ARG002
-        """Return the paths: borg's own script looks at them."""
+        """Return the paths; the script that starts borg examines them."""
         return Ready(files_of(app, archive))
 
     def judge(self, app: App, created: Created) -> Verdict:
-        """Return borg's verdict, and whether it is less than `expect` says."""
+        """Return borg's verdict, and whether the archive holds less than `expect` asks for."""
         assert app.files is not None
         expect, less = app.files.expect, []
         if expect.min_size is not None and created.size is not None and created.size < expect.min_size:
@@ -45,12 +45,12 @@ class Files(Restorable):
         return replace(created.verdict, suspect=(*created.verdict.suspect, *less))
 
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
-        """Return the restore of an archive, of a moment that of the newest before it."""
+        """Plan the restore of an archive; for a moment, of the newest archive before it."""
         choice = choices.choose(self.kind.name, archive, at)
         return Planned(choice.archive, partial(_restored, choices, choice), choice)
 
     def drill(self, drill: Drill) -> Outcome:
-        """Read a sample back, and ask what the inventory knows of certain files."""
+        """Read a sample back, and run the checks of `files.verify` in the inventory."""
         return files_drill.drill(drill)
 
 

@@ -1,4 +1,4 @@
-"""What `app.check` and `app.add` say of an app's files before they are saved: what a backup would leave out."""
+"""What `app.check` and `app.add` report about an app's files before a backup: what it would leave out."""
 
 from collections.abc import Iterator
 
@@ -17,9 +17,9 @@ RIGHTS = "give the login the right to read it, or name it under `files.exclude`"
 
 
 def findings(session: Session, app: App) -> Iterator[Finding]:
-    """Look at the paths on the host, as the user that reads them, and open every file for a while.
+    """Examine the paths on the host as the user that reads them, opening every file until a time limit.
 
-    Yield level, text and remedy; `error` is what would make the next backup incomplete, suspect or failed. Raises
+    Yield level, text and remedy; `error` marks what would make the next backup incomplete, suspect or failed. Raises
     AppError, and what `Host.run` raises.
     """
     assert app.files is not None
@@ -76,7 +76,7 @@ def _less(files: Files, found: Walked) -> Iterator[Finding]:
 
 
 def _can_match(pattern: str, roots: list[str]) -> bool:
-    """Tell whether a pattern could match anything below the paths: by what stands before its first wildcard."""
+    """Return whether a pattern could match anything below the paths, judged by the part before its first wildcard."""
     style, text = split(pattern)
     if style == "re":
         return True

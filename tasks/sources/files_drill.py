@@ -1,4 +1,4 @@
-"""The drill of an archive of files: a sample is read back, and what the inventory knows of certain files is asked."""
+"""The drill of an archive of files: read a sample back, and check known files as the inventory says."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,14 +14,14 @@ from tasks.run.session import Session
 from tasks.sources.base import FOLDER, Drill
 from tasks.sources.kinds import FILES
 
-SHARE_DAYS = 90  # for how long a file that was read counts as read
-DRILLS = 400  # records of drills that are read: more than one a day in that time
+SHARE_DAYS = 90  # for how many days a file that was read counts as read
+DRILLS = 400  # records of drills to read: more than one a day over SHARE_DAYS
 
 
 def drill(asked: Drill) -> Outcome:
     """Return the outcome of a drill that succeeded. Raises CloudbackupError.
 
-    What another host would drill is read here: it gets neither passphrase nor key.
+    With `elsewhere`, the files are still read here: the other host gets neither passphrase nor key.
     """
     session, app, repository = asked.choices.session, asked.choices.app, asked.choices.repository
     assert app.files is not None
@@ -60,7 +60,7 @@ def drill(asked: Drill) -> Outcome:
 
 
 def _read_before(session: Session, app: App) -> tuple[list[Window], datetime | None]:
-    """Return what drills of the last months read, oldest first, and the time of the archive that was proven last."""
+    """Return the windows that recent drills read, oldest first, and the time of the archive that was proven last."""
     try:
         records = session.storage_of(app).read_records(app, DRILLS, (f"verify-{FILES.name}", "verify")).all
     except AppError:
@@ -73,7 +73,7 @@ def _read_before(session: Session, app: App) -> tuple[list[Window], datetime | N
 
 
 def _window(record: Record) -> list[Window]:
-    """Return the part of all files that a drill read, as its record tells; none where it does not."""
+    """Return the window of files that a drill read, from its record; empty if the record has none."""
     values = record.details.get("window")
     if isinstance(values, list) and len(values) == 2 and all(type(each) is int and each >= 0 for each in values):
         return [(values[0], values[1])]

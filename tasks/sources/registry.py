@@ -26,12 +26,12 @@ CONTINUING: Mapping[str, Continuing] = {name: each for name, each in SOURCES.ite
 def needed(
     source: str, kept: Iterable[Archive], own: Iterable[Archive], since: datetime | None = None
 ) -> Collection[str]:
-    """Return the names of those archives of logs that are needed, as `Continuing.needed` has it."""
+    """Return the names of the log archives that are still needed; see `Continuing.needed`."""
     return CONTINUING[source].needed(kept, own, since)
 
 
 def source_of(choices: Choices, archive: str, asked: Sequence[str]) -> str:
-    """Return what a named archive holds: by its name, or else by what is in it. `asked` are the sources asked for.
+    """Return the source of a named archive, from its name or else from its contents. `asked` are the requested sources.
 
     Raises UsageError.
     """
@@ -45,7 +45,7 @@ def source_of(choices: Choices, archive: str, asked: Sequence[str]) -> str:
 
 
 def _by_content(choices: Choices, archive: Archive) -> str:
-    """Return the source whose one file an archive holds, or else the one that saves paths."""
+    """Return the source whose single file the archive holds, otherwise the source that saves paths."""
     paths = next(name for name, each in RESTORABLE.items() if each.file is None)
     files = {name: each.file for name, each in RESTORABLE.items() if each.file}
     return next((name for name, file in files.items() if size(choices.repository, archive.name, (file,))[1]), paths)

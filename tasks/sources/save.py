@@ -1,4 +1,4 @@
-"""Saving one source of one app: its content asked of the source, handed to borg, and judged."""
+"""Saving one source of one app: get the content from the source, pass it to borg, judge the archive."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,13 +24,13 @@ OnProgress = Callable[[Progress], None]
 
 
 def script(session: Session, app: App, source: str, time: datetime) -> Script | None:
-    """Return the script that `save` would run, None when there is nothing new to save. Raises CloudbackupError."""
+    """Return the script that `save` would run; None if there is nothing new to save. Raises CloudbackupError."""
     ready = SOURCES[source].content(session, app, str(ArchiveName(app.name, source, time)))
     return None if isinstance(ready, Unchanged) else create_script(session.repository(app, Side.HOST), ready.options)
 
 
 def save(session: Session, app: App, source: str, time: datetime, on_progress: OnProgress) -> Outcome:
-    """Make an archive of one source and return how it went. Raises CloudbackupError; then there is no archive."""
+    """Create an archive of one source and return the outcome. Raises CloudbackupError if no archive was made."""
     ready = SOURCES[source].content(session, app, str(ArchiveName(app.name, source, time)))
     if isinstance(ready, Unchanged):
         seconds = (datetime.now(UTC) - time).total_seconds()
@@ -59,13 +59,13 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
 
 
 def told(verdict: Verdict) -> tuple[str, ...]:
-    """Return a verdict for a person, a line each, the sum first; empty when it is ok."""
+    """Return a verdict for people, one line each, the summary first; empty if it is ok."""
     left_out = [f"{verdict.left_out:,} left out: {some(verdict.first)}"] if verdict.left_out else []
     return (*left_out, *verdict.suspect)
 
 
 def _details(options: Options, created: Created) -> dict[str, Any]:
-    """Return what a record keeps of an archive beyond its size."""
+    """Return the details of an archive for its record, apart from its size."""
     compressed = None if options.compression.split(",")[-1] == "none" else created.compressed
     values: dict[str, Any] = {COMPRESSED: compressed}
     if isinstance(options, FilesOptions):
