@@ -1,7 +1,7 @@
-"""`app.add`: from a host with data to a backed up app with a proven backup. Each step is done where it is missing.
+"""`app.add`: takes a host with data to an app with a proven backup. Each step runs only if it is still missing.
 
-The app's file comes first: from then on the report and `app.check` tell what is not there yet, and the same command,
-run again wherever it was killed, makes it.
+The app's file is written first: from then on the report and `app.check` show what is missing, and the same command, run
+again wherever it was killed, completes it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -39,11 +39,11 @@ Say = Callable[[str], None]
 
 
 def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
-    """Add an app, or mend what is missing of one that is there.
+    """Add an app, or complete an existing one.
 
-    `trusts(host, fingerprint)` tells whether a host key is the right one, `agrees` whether an access of the app's key
-    to another repository may be replaced. Raises CloudbackupError, which says what was done before; UsageError when
-    nothing was.
+    `trusts(host, fingerprint)` returns whether a host key is the right one, `agrees` whether the access of the app's
+    key to another repository may be replaced. Raises UsageError if nothing was done, otherwise CloudbackupError, which
+    says what was done before.
     """
     place = Path(folder)
     if (place / MAIN).exists():
@@ -54,7 +54,7 @@ def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say, agrees: Ask = ref
 
 
 class _Adding:
-    """The steps, in the order in which nothing is made before what it needs is known to be there."""
+    """The steps, in an order in which nothing is made before what it needs is known to exist."""
 
     def __init__(self, folder: Path, wanted: Wanted, answers: tuple[Trusts, Ask], say: Say) -> None:
         self.folder = folder
@@ -63,8 +63,8 @@ class _Adding:
         self.say = say
         self.done: list[str] = []
         self.host_key = ""
-        self.pins: list[str] = []  # those that tell of host keys of storages
-        self.written = ""  # the line that tells of the app's file
+        self.pins: list[str] = []  # lines about pinned host keys of storages
+        self.written = ""  # the line about the app's file
 
     @property
     def file(self) -> Path:
@@ -104,7 +104,7 @@ class _Adding:
         return draft(inventory, self.wanted.app, self.wanted.values(named, self.host_key)), inventory
 
     def _check(self, inventory: Inventory, app: App) -> None:
-        """Look at the host, and let its key be trusted where it is unknown. Changes nothing."""
+        """Check the host, and ask to trust its key if it is unknown. Changes nothing."""
         if app.name not in inventory.apps:
             new_passphrase.refuse_place(inventory.secrets, app.name)
         with Session(inventory) as session:
@@ -125,7 +125,7 @@ class _Adding:
     def _host(self, session: Session, app: App) -> None:
         found = list(host_checks(session, app))
         new = app.name not in session.inventory.apps
-        # Of a new app, a path that is not there is a mistake in typing; of a known one, it is to be restored perhaps.
+        # For a new app, a missing path is a typing error; for a known one, it may be about to be restored.
         wrong = [
             each
             for each in found
@@ -152,7 +152,7 @@ class _Adding:
         if new_passphrase.present(app.passphrase, app.name):
             return
         if new_passphrase.place(store, app.name) != app.passphrase:
-            session.passphrase(app)  # raises, and says why it cannot be had
+            session.passphrase(app)  # raises, with the reason, if it cannot be read
         new_passphrase.make(
             store, app.name, repository_there=any(_has_repository(session, copy) for copy in app.copies)
         )
@@ -173,7 +173,7 @@ class _Adding:
             self._did(f"{app.name}: repository {repository.url} made ({made.encryption}), its key in {made.escrow.key}")
 
     def _prove(self, session: Session, app: App) -> None:
-        """Make the first backup of each source, and drill what was never drilled."""
+        """Make the first backup of each source, and drill every source that was never drilled."""
         report = gather(session, app.copies)
         unlisted = [row for row in report.apps if row.archives is None]
         if unlisted:
@@ -196,7 +196,7 @@ class _Adding:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Let an error that comes in the middle say that what was done stays, and how to go on."""
+        """Add to an error that comes midway: what was done stays, and how to continue."""
         try:
             yield
         except InterruptedRunError as error:
@@ -212,8 +212,8 @@ class _Adding:
             raise
 
     def _take_back(self) -> None:
-        """Remove the app's file again where nothing else was made: what was typed may be what was wrong."""
-        if self.written and set(self.done) <= {self.written, *self.pins}:  # written now: a person's file stays
+        """Remove the app's new file if nothing else was made: the error may be in what was typed."""
+        if self.written and set(self.done) <= {self.written, *self.pins}:  # written in this run: an existing file stays
             self.file.unlink(missing_ok=True)
             self.done, self.written = list(self.pins), ""
 
@@ -229,7 +229,7 @@ def _has_repository(session: Session, app: App) -> bool:
 
 
 def _sources(rows: Iterable[Row]) -> list[str]:
-    """Return the sources of some rows, each once: of several copies of an app too."""
+    """Return the sources of some rows, each once, also if the app has several copies."""
     return list(dict.fromkeys(row.source for row in rows))
 
 

@@ -10,7 +10,7 @@ from tasks.storage.registry import load
 
 
 def table(folder: str, names: Sequence[str]) -> str:
-    """Return a line for each app. Raises UsageError."""
+    """Return a table with one line per app. Raises UsageError."""
     rows = [_row(app) for app in load(Path(folder)).select(names)]
     return tabulate(rows, headers=("app", "host", "storage", "sources", "late after", "files"), tablefmt="plain")
 

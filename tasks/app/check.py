@@ -1,4 +1,4 @@
-"""`app.check`: several apps at a time, a line for each check."""
+"""`app.check`: several apps at a time, one line per check."""
 
 import sys
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ COLOURS = {"ok": 32, "warning": 33, "error": 31}
 
 
 def run(folder: str, names: Sequence[str]) -> int:
-    """Print all checks; return 0, 3 when some apps have an error, 4 when all have. Raises UsageError."""
+    """Print all checks; return 0, 3 if some apps have an error, 4 if all have. Raises UsageError."""
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
         found = over_apps(session, apps, 4, lambda app: list(checks(session, app)), _unforeseen)

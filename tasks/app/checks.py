@@ -1,4 +1,4 @@
-"""What must be true before an app can be backed up and restored: one check for each, in the order of dependence."""
+"""The preconditions of backup and restore of an app: one check each, in the order of their dependence."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,12 +24,12 @@ from tasks.sources.registry import SOURCES
 from tasks.storage.repository import Side
 from tasks.units import size
 
-SPARE = 0.1  # share of a storage below which its free space is a warning
+SPARE = 0.1  # free share of a storage below which it gets a warning
 QUICK = How(lock_wait=10, timeout=60)
 
 
 def checks(session: Session, app: App) -> Iterator[Check]:
-    """Yield the checks of one app. Nothing is raised but an interruption, nothing is changed."""
+    """Yield the checks of one app. Raises only InterruptedRunError, changes nothing."""
     try:
         with foreseen(app.name):
             session.passphrase(app)
@@ -53,23 +53,23 @@ def checks(session: Session, app: App) -> Iterator[Check]:
     )
     yield from opened
     if any(check.level == "warning" for check in opened):
-        return  # another run has it
+        return  # another run holds the lock
     yield from _tried(app, "repository", lambda: _repository(session, app, Side.OPERATOR, "from here"))
     yield from _tried(app, "records", lambda: _recorded(session, app))
     yield from _tried(app, "key", lambda: _escrow(session, app))
 
 
 def _begun(session: Session, app: App) -> Iterator[Check]:
-    """Yield what was announced and has not ended: also where nothing came of it yet that could be looked at."""
-    with suppress(CloudbackupError):  # a storage that cannot be looked at is told of below
+    """Yield changes that were announced and have not ended, even if they have left no other trace yet."""
+    with suppress(CloudbackupError):  # an unreachable storage is reported below
         for doubt in unfinished(ledger(session.storage_of(app).read_history(app)), datetime.now(UTC)):
             yield Check(app.name, "records", "error", doubt.text, guard.remedy(app, (doubt,)))
 
 
 def is_set_up(session: Session, app: App) -> bool:
-    """Tell whether anything of the app was ever made: its repository, a copy of its key, a record.
+    """Return whether anything of the app was ever made: its repository, a copy of its key, a record.
 
-    A repository that is gone is another matter than one that never was.
+    A repository that is gone is a different fault from one that never existed. True if unknown.
     """
     storage = session.storage_of(app)
     if escrow_path(session.inventory.escrow, app.storage, app.name).exists():
@@ -78,17 +78,17 @@ def is_set_up(session: Session, app: App) -> bool:
         return storage.files(app).exists(f"{storage.path(app)}/config") or any(
             each.action not in ANNOUNCED for each in storage.read_records(app, 1).all
         )
-    return True  # unknown: the other checks say why
+    return True  # unknown: the other checks report the reason
 
 
 def way_to_storage(session: Session, app: App) -> Iterator[Check]:
-    """Yield an error where the app's host cannot reach its storage over the network; nothing where it can."""
+    """Raise an error if the app's host cannot reach its storage over the network; yields nothing."""
     session.storage_of(app).refuse_unreachable(session.host(app))
     yield from ()
 
 
 def host_checks(session: Session, app: App) -> Iterator[Check]:
-    """Yield the checks of an app's host and what is to be saved there. Raises HostError, InterruptedRunError."""
+    """Yield the checks of an app's host and of the data to save. Raises HostError, InterruptedRunError."""
     facts = session.host(app).facts()
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
     tools = session.host(app).tools()
@@ -122,7 +122,7 @@ def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:
 
 
 def _own_key(session: Session, app: App, path: str, account: str) -> Check:
-    """Look for the key with which the host logs in to a storage where only a person can let it in."""
+    """Check the key with which the host logs in to a storage that only a person can authorize it on."""
     if session.host(app).run(Script(quote(("test", "-f", path))), timeout=60).ok:
         return Check(app.name, "key", "ok", path)
     remedy = f"make it there, `ssh-keygen -t ed25519 -N '' -f {path}`, and let {path}.pub log in to {account}"
@@ -130,7 +130,7 @@ def _own_key(session: Session, app: App, path: str, account: str) -> Check:
 
 
 def _sources(session: Session, app: App) -> Iterator[Check]:
-    """Ask each source what it needs; of logs nothing where what they continue is not well: that is said already."""
+    """Run each source's checks; for logs, none if what they continue has an error, which is reported already."""
     wrong: set[str | None] = set()
     for name in app.sources:
         if SOURCES[name].kind.continues in wrong:
@@ -179,10 +179,10 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
 
 
 def _recorded(session: Session, app: App) -> Iterator[Check]:
-    """Hold the repository against what the records say of it."""
+    """Compare the repository with the records."""
     found = guard.look(session, app, session.repository(app, Side.OPERATOR), QUICK, patience=guard.AT_ONCE)
     for doubt in found.doubts if found.records.all else ():
-        if doubt.kind not in ("unfinished", "removal"):  # told already
+        if doubt.kind not in ("unfinished", "removal"):  # these are reported already
             remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
             yield Check(app.name, "records", "error", doubt.text, remedy)
     if not found.doubts:

@@ -1,4 +1,4 @@
-"""One line of `app.check`."""
+"""A line of `app.check`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, what was found, and what to do where it is not well."""
+    """What was checked, its level, what was found, and the remedy if something is wrong."""
 
     app: str
     name: str

@@ -13,14 +13,14 @@ from tasks.errors import UsageError
 from tasks.inventory.models import App
 from tasks.storage.registry import load
 
-USER = 10001  # of the image
+USER = 10001  # the image's user id
 SCRATCH = "/scratch"
 VALUED = ("-n", "--namespace", "-c", "--container", "--context", "--kubeconfig", "-s", "--server")  # kubectl's options
 
 
 @dataclass(frozen=True)
 class Options:
-    """`volumes` are "CLAIM:PATH"; `user` is the number of the user that the pods run as."""
+    """`volumes` are "CLAIM:PATH"; `user` is the numeric user id of the pods."""
 
     app: str
     image: str = "cloudbackup"
@@ -30,7 +30,7 @@ class Options:
 
 
 def stream(folder: str, options: Options) -> str:
-    """Return a YAML stream: a header that tells which Secrets to make, then all objects. Raises UsageError."""
+    """Return a YAML stream: a header that lists the Secrets to create, then all objects. Raises UsageError."""
     inventory = load(Path(folder))
     app = inventory.app(options.app)
     pod = database_pod(app)
@@ -49,14 +49,14 @@ def stream(folder: str, options: Options) -> str:
 
 
 def _yaml(values: Mapping[str, Any]) -> str:
-    """Return YAML that means the same to readers of YAML 1.1 and 1.2, a text of several lines as one block."""
+    """Return YAML that YAML 1.1 and 1.2 parsers read alike; a text of several lines becomes one block."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        # A text that looks like a number to one of them is quoted; PyYAML knows those of 1.1 only.
+        # Text that looks like a number in either version is quoted; PyYAML only knows the numbers of 1.1.
         style = "|" if "\n" in value else '"' if re.match(r"[-+.]?[0-9]", value) else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -65,7 +65,9 @@ def _yaml(values: Mapping[str, Any]) -> str:
 
 
 def database_pod(app: App) -> str | None:
-    """Return the pod that `exec` enters by kubectl, None when it does not. Raises UsageError when it names no pod."""
+    """Return the pod that `exec` enters with kubectl; None if it does not use kubectl. Raises UsageError if no pod
+    is named.
+    """
     if not app.is_local or not app.mariadb or app.mariadb.exec[:1] != ("kubectl",):
         return None
     words = iter(app.mariadb.exec[1:])
@@ -83,9 +85,9 @@ def database_pod(app: App) -> str | None:
 
 
 def _mounts(app: App, directory: str | None, given: Sequence[str], user: int) -> list[Mount]:
-    """Return the claims to mount; `directory` is the storage's, where it has one.
+    """Return the claims to mount; `directory` is the storage's directory, if it has one.
 
-    Raises UsageError when what the inventory names as local is in none of them.
+    Raises UsageError if a local path of the inventory is in none of them.
     """
     mounts = []
     for text in given:
@@ -148,13 +150,13 @@ def _account(plan: Plan) -> Values:
 
 
 def _rights(plan: Plan, pod: str | None) -> list[Values]:
-    """Return the right to enter one pod, where it is needed."""
+    """Return the permission to exec into one pod, if it is needed."""
     if pod is None:
         return []
     group, metadata = "rbac.authorization.k8s.io", {"name": plan.name, "labels": dict(plan.labels)}
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "resourceNames": [pod], "verbs": ["get"]},
-        # kubectl 1.30 and later asks by WebSocket, a GET; before, and as of Kubernetes 1.35, it is create.
+        # kubectl 1.30 and later uses WebSocket, a GET; before that, and from Kubernetes 1.35 on, it is create.
         {"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": [pod], "verbs": ["create", "get"]},
     ]
     return [
@@ -171,10 +173,10 @@ def _rights(plan: Plan, pod: str | None) -> list[Values]:
 
 def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
     scratch = SCRATCH if app.is_local and app.mariadb else ""
-    # A pod may make no namespaces: Landlock and seccomp confine a restored server, and where the node has neither
-    # its own container alone.
+    # A pod may not create namespaces: a restored server is confined by Landlock and seccomp, or, if the node has
+    # neither, by its container alone.
     drill = ["verify", "--app", app.name, *(["--scratch", scratch, "--trust-archive"] if scratch else [])]
-    # A drill reads the storage alone. It is never root, who would want to become another user for the private server.
+    # A drill only reads the storage. It never runs as root, which would have to switch users for the private server.
     driller = replace(plan, user=plan.user or USER, mounts=[mount for mount in plan.mounts if mount.writable])
     return [
         cron_job(plan, plan.name, options.schedule, ["backup", "--app", app.name]),

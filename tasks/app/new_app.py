@@ -1,4 +1,4 @@
-"""What a person wants of a new app, and the file that says it."""
+"""The options of a new app, and the inventory file made from them."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ DATABASE = "# reached by the option files of the login on the host, such as ~/.m
 
 @dataclass(frozen=True)
 class Wanted:
-    """The options of `app.add`; empty is what was not given."""
+    """The options of `app.add`; empty if not given."""
 
     app: str
     host: str = ""
@@ -35,7 +35,7 @@ class Wanted:
     key: str = ""
 
     def values(self, passphrase: Mapping[str, Data], host_key: str = "") -> dict[str, Data]:
-        """Return the app's file as data. `passphrase` is a secret's reference, `host_key` the host's pinned key."""
+        """Return the app's file as data. `passphrase` is a reference to a secret, `host_key` the host's pinned key."""
         ssh: dict[str, Data] = {"port": self.ssh_port, "key": self.key, "host_key": host_key}
         files: dict[str, Data] = {"paths": list(self.files), "exclude": list(self.exclude), "mounts": self.mounts}
         database: dict[str, Data] = {"defaults_file": self.defaults_file, "binlog": self.binlog}
@@ -55,7 +55,7 @@ def _given(values: dict[str, Data]) -> dict[str, Data]:
 
 
 def text(values: dict[str, Data], file: Path) -> str:
-    """Return the YAML of an app's file; one in this checkout names the schema that editors check it with."""
+    """Return the YAML of an app's file; in this checkout it names the schema that editors validate it with."""
     written = HEAD + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)
     written = written.replace("\nmariadb: {}", f"\n{DATABASE}mariadb: {{}}")
     if SCHEMA.parents[3] in file.parents:
@@ -64,7 +64,7 @@ def text(values: dict[str, Data], file: Path) -> str:
 
 
 def refuse_contradiction(wanted: Wanted, app: App, file: Path) -> None:
-    """Raise UsageError when an app that is there says otherwise: `app.add` changes no file of a person's."""
+    """Raise UsageError if the options contradict the existing app: `app.add` never changes an existing file."""
     different = list(_different(wanted, app))
     if different:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The options of the tasks `app.*`."""
+"""Options of the tasks `app.*`."""
 
 from dataclasses import dataclass
 

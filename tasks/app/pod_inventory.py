@@ -1,4 +1,4 @@
-"""An app's inventory as a pod can read it: each secret in a file of a Kubernetes Secret, every server's key pinned."""
+"""An app's inventory as a pod reads it: each secret in a file of a Kubernetes Secret, every server's key pinned."""
 
 import re
 import shlex
@@ -12,15 +12,15 @@ from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import MAIN
 from tasks.inventory.models import App
 
-HOME = "/home/cloudbackup"  # of the image's user
-# In capitals are the names of keys that no app can have as its name.
-SSH, SECRETS = "~/.ssh", "~/cloudbackup/secrets"  # where the pods have the two Secrets
+HOME = "/home/cloudbackup"  # home of the image's user
+# Keys in capitals cannot collide with app names.
+SSH, SECRETS = "~/.ssh", "~/cloudbackup/secrets"  # where the pods mount the two Secrets
 _REFERENCE = {"env", "file", "command"}
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The two files of the inventory as data, and what each of the two Secrets must hold.
+    """The two files of the inventory as data, and the contents of the two Secrets.
 
     `ssh` and `secrets` map a Secret's key to the argument of `kubectl create secret generic` that fills it.
     """
@@ -32,7 +32,7 @@ class Moved:
 
 
 def moved(inventory: Inventory, app: App) -> Moved:
-    """Return the app's part of the inventory for a pod. Raises UsageError, which names all that a pod lacks."""
+    """Return the app's part of the inventory for a pod. Raises UsageError, which names everything that a pod lacks."""
     main, own = _read(inventory, app)
     ssh: dict[str, str] = {}
     secrets: dict[str, str] = {}
@@ -65,11 +65,11 @@ def moved(inventory: Inventory, app: App) -> Moved:
 
 
 def _read(inventory: Inventory, app: App) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return both files' data: of the first only what this app needs, and nothing that names the operator's folders."""
+    """Return both files' data: only what this app needs of the first, and no folder of the operator's."""
     main: Any = document.read(inventory.folder / MAIN).data
     own: Any = document.read(inventory.folder / f"apps/{app.name}.yml").data
     storage = main["storages"][app.storage]
-    storage.pop("token", None)  # for Hetzner's API, of which no job here has need
+    storage.pop("token", None)  # for Hetzner's API, which no job here uses
     kept = {"storages": {app.storage: storage}, "defaults": {**main.get("defaults", {}), "storage": app.storage}}
     if "notify" in main:
         kept["notify"] = main["notify"]
@@ -77,7 +77,7 @@ def _read(inventory: Inventory, app: App) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _move_secrets(values: dict[str, Any], name: str, secrets: dict[str, str]) -> None:
-    """Let each reference to a secret name a file of the pod's."""
+    """Make each reference to a secret point to a file in the pod."""
     for key, value in values.items():
         if isinstance(value, list):
             for number, each in enumerate(value, 1):
@@ -103,15 +103,15 @@ def _source(file: str, reference: Mapping[str, Any]) -> str:
 
 
 def _from_file(name: str, path: str) -> str:
-    """Return the argument in which bash finds the operator's home."""
+    """Return the argument, with the operator's home left for bash to expand."""
     where = f'"$HOME"{shlex.quote(path[1:])}' if path.startswith("~/") else shlex.quote(path)
     return f"--from-file={name}={where}"
 
 
 def object_name(app: str) -> str:
-    """Return the app's name as Kubernetes takes one: `a-z`, `0-9` and `-`, short enough for what is added to it.
+    """Return the app's name as a Kubernetes name: `a-z`, `0-9` and `-`, short enough for the suffixes.
 
-    A name that had to be changed gets a few letters of its digest, so that no two apps share one.
+    A name that had to be changed gets a few characters of its digest, so that it stays unique.
     """
     import hashlib
 

@@ -1,4 +1,4 @@
-"""What a pod of Kubernetes is made of: cloudbackup's image with an inventory, secrets and volumes, and few rights."""
+"""The parts of a Kubernetes pod: cloudbackup's image with an inventory, secrets and volumes, and few permissions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any
 from tasks.app.pod_inventory import HOME
 
 Values = dict[str, Any]
-GRACE = 60  # seconds in which a stopped run ends what it started
-LONGEST = 6 * 3600  # seconds after which a run is ended
+GRACE = 60  # seconds for a stopped run to terminate its processes
+LONGEST = 6 * 3600  # seconds before a run is terminated
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A claim of the namespace, mounted in the pod as `path`."""
+    """A PersistentVolumeClaim of the namespace, mounted in the pod at `path`."""
 
     claim: str
     path: str
@@ -22,7 +22,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all pods of one app share. `name` is the prefix of all objects, `user` the number of the pod's user."""
+    """What all pods of one app share. `name` is the prefix of all objects, `user` the numeric user id of the pod."""
 
     name: str
     app: str
@@ -34,7 +34,7 @@ class Plan:
 
 
 def cron_job(plan: Plan, name: str, schedule: str, arguments: Sequence[str], scratch: str = "") -> Values:
-    """Return a CronJob that runs one task. `scratch` is a folder of the pod that may grow large."""
+    """Return a CronJob that runs one task. `scratch` is a folder in the pod that may grow large."""
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -52,7 +52,7 @@ def cron_job(plan: Plan, name: str, schedule: str, arguments: Sequence[str], scr
 
 
 def _job(plan: Plan, arguments: Sequence[str], scratch: str) -> Values:
-    # A wrong inventory (2) and a refusal (5) will be the same the next time.
+    # A wrong inventory (2) and a refusal (5) would only repeat.
     hopeless = {"containerName": "cloudbackup", "operator": "In", "values": [2, 5]}
     return {
         "backoffLimit": 1,
@@ -67,7 +67,7 @@ def _pod(plan: Plan, arguments: Sequence[str], scratch: str) -> Values:
     capabilities: Values = {"drop": ["ALL"]}
     who: Values = {"runAsNonRoot": True, "runAsUser": plan.user}
     if plan.user == 0:
-        # To read what belongs to others; and ssh, as root, sets its groups before it looks at a pinned host key.
+        # To read other users' files; and ssh, as root, sets its groups before it checks a pinned host key.
         capabilities["add"] = ["DAC_READ_SEARCH", "SETGID"]
         who = {"runAsUser": 0}
     return {
@@ -96,8 +96,8 @@ def _pod(plan: Plan, arguments: Sequence[str], scratch: str) -> Values:
 
 
 def _volumes(plan: Plan, scratch: str) -> tuple[list[Values], list[Values]]:
-    """Return the pod's volumes and where its container has them."""
-    # ssh takes a private key that its own user owns only when nobody else may read it.
+    """Return the pod's volumes and the mounts of its container."""
+    # ssh accepts a private key owned by its user only if nobody else can read it.
     mode = 0o400 if plan.user == 0 else 0o444
     volumes: list[Values] = [{"name": "home", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
     mounts: list[Values] = [{"name": "home", "mountPath": HOME}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
@@ -111,7 +111,7 @@ def _volumes(plan: Plan, scratch: str) -> tuple[list[Values], list[Values]]:
         volumes.append({"name": name, "secret": {"secretName": f"{plan.name}-{name}", "defaultMode": mode}})
         mounts.append({"name": name, "mountPath": place, "readOnly": True})
     for number, mount in enumerate(plan.mounts):
-        # Read-only as a claim too: then nothing changes the owners of the app's files when the pod starts.
+        # The claim is read-only too, so that starting the pod does not change the owners of the app's files.
         claim = {"claimName": mount.claim, **({} if mount.writable else {"readOnly": True})}
         volumes.append({"name": f"data-{number}", "persistentVolumeClaim": claim})
         read_only = {} if mount.writable else {"readOnly": True}

@@ -1,4 +1,4 @@
-"""The programs that a host must have, and from which version on: one line for each (docs/requirements.md)."""
+"""The programs that a host needs, with their minimum versions: one line each (docs/requirements.md)."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from tasks.app.finding import Check
 from tasks.inventory.models import App
 from tasks.remote.facts import Facts, Tools
 
-BORG, BORG_BEFORE = (1, 2), (2, 0)  # borg 2 has repositories of another format
+BORG, BORG_BEFORE = (1, 2), (2, 0)  # borg 2 has another repository format
 PYTHON = (3, 8)
 BASH = (4, 4)
 OPENSSH = (7, 4)
@@ -15,20 +15,20 @@ Version = tuple[int, int]
 
 
 def version(text: str | None) -> Version | None:
-    """Return the first two numbers of a version such as "9.2p1"; None where there are none."""
+    """Return the first two numbers of a version such as "9.2p1"; None if there are none."""
     found = re.match(r"([0-9]{1,4})\.([0-9]{1,6})", text or "", re.ASCII)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def shown(least: Version) -> str:
-    """Return a version as a person writes it."""
+    """Format a version for people."""
     return ".".join(map(str, least))
 
 
 def programs(app: App, facts: Facts, tools: Tools, *, over_ssh: bool) -> Iterator[Check]:
-    """Yield a line for python3 and borg, and for a home and a bash that will not do.
+    """Yield a line for python3 and for borg, and one for an unusable home or bash.
 
-    And one for ssh, where borg reaches the storage `over_ssh`.
+    Also one for ssh, if borg reaches the storage `over_ssh`.
     """
     if facts.home_closed:
         what = f"{facts.home} on {app.host} may not be written by {facts.user}, and borg keeps its cache there"

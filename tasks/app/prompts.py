@@ -1,4 +1,4 @@
-"""What `app.add` asks at a terminal, for whatever its options left open."""
+"""What `app.add` asks at a terminal for options that were not given."""
 
 import sys
 from collections.abc import Callable, Collection
@@ -13,9 +13,9 @@ OPTIONS = "give --app NAME --host [USER@]HOST, and --files PATH (repeat it), --m
 
 
 def completed(wanted: Wanted, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> Wanted:
-    """Return what is wanted, whole. `apps` and `storages` are the names that the inventory has.
+    """Return the options, completed. `apps` and `storages` are the names in the inventory.
 
-    Without a terminal nothing waits: UsageError names the options to give.
+    Without a terminal nothing is asked: UsageError names the missing options.
     """
     if wanted.app in apps:
         return wanted

@@ -1,7 +1,7 @@
-"""`app.remove`: an app leaves the inventory and its host loses its key. Nothing that was saved is touched.
+"""`app.remove`: takes an app out of the inventory and revokes its host's key. No archive is touched.
 
-Where a key is to go, that is announced beforehand among the app's records, and the moving of its file comes last. The
-announcement stays, for whoever has the app in another inventory, until the app is taken into use again.
+If a key is to be revoked, that is first announced in the app's records; the app's file is moved last. The announcement
+stays, for operators who have the app in another inventory, until the app is taken into use again.
 """
 
 import shlex
@@ -27,10 +27,10 @@ BORGS = ("BORG_REPO", "BORG_RSH", "BORG_REMOTE_PATH")
 
 
 def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
-    """Take an app out, keeping its archives, passphrase and escrow copy, and say how each is deleted.
+    """Take an app out, keeping its archives, passphrase and escrow copy, and print how to delete each.
 
-    Raises UsageError for an app that is not there, HostError and FilesError when its key cannot be taken away; then the
-    app stays in the inventory. A host that is gone is no hindrance.
+    Raises UsageError for an unknown app, HostError and FilesError if its key cannot be revoked; the app then stays in
+    the inventory. A host that is gone does not prevent it.
     """
     with Session(load(Path(folder))) as session:
         app = session.inventory.app(name)
@@ -56,7 +56,7 @@ def run(folder: str, name: str, ask: Callable[[str], bool], say: Say) -> None:
 
 
 def _moved(folder: Path, name: str) -> Path:
-    """Move an app's file out of `apps`; one that was moved before is kept beside it."""
+    """Move an app's file out of `apps`; a file that was moved earlier is kept next to it."""
     place = folder / "removed" / f"{name}.yml"
     count = 1
     while place.exists():
@@ -71,7 +71,7 @@ def _moved(folder: Path, name: str) -> Path:
 
 
 def _deleting(session: Session, app: App) -> Iterator[str]:
-    """Yield how the archives are deleted. A host that is gone takes what only it reached along, and stops nobody."""
+    """Yield how to delete the archives. If the host is gone, so is what only it could reach."""
     try:
         repository = session.repository(app, Side.OPERATOR)
     except HostError as error:
@@ -86,7 +86,7 @@ def _deleting(session: Session, app: App) -> Iterator[str]:
 
 
 def _published(storage: Storage, app: App) -> Iterator[str]:
-    """Yield where else the archives are: borg on the host deletes nothing of the copy that was published."""
+    """Yield where published copies are: borg on the host does not delete those."""
     place = storage.published_at(app)
     if place is not None:
         yield f"  and then the published copy, which borg does not reach: all below {place} in {storage.name}"

@@ -1,7 +1,7 @@
-"""JSON Schemas of both files, made from the models, so that editors complete and check an inventory.
+"""JSON Schemas of both inventory files, generated from the models, for completion and validation in editors.
 
-`python -m tasks.app.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first
-line: `# yaml-language-server: $schema=<path or address of the schema>`.
+`python -m tasks.app.schema` writes them into `tasks/inventory/schema/`. A file names its schema in its first line: `#
+yaml-language-server: $schema=<path or address of the schema>`.
 """
 
 import json
@@ -22,7 +22,9 @@ MODELS: dict[str, type[BaseModel]] = {"cloudbackup": cloudbackup_file(CONFIGS), 
 
 
 class _Generator(GenerateJsonSchema):
-    """What a person may write: an optional key is left out, never null, and defaults stand in the file's own form."""
+    """Describes what may be written: an optional key is left out, never null; defaults have the form they have in a
+    file.
+    """
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -51,7 +53,7 @@ def _duration(span: timedelta) -> str:
 
 
 def texts() -> dict[str, str]:
-    """Return each schema's JSON text by its file's name."""
+    """Return the JSON text of each schema, by file name."""
     return {f"{name}.schema.json": _text(model) for name, model in MODELS.items()}
 
 
@@ -62,7 +64,7 @@ def _text(model: type[BaseModel]) -> str:
 
 
 def main() -> None:
-    """Write the schemas' files."""
+    """Write the schema files."""
     FOLDER.mkdir(exist_ok=True)
     for name, text in texts().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The backup of one app: its commands around, one source after the other, what was lost on the way tried again."""
+"""The backup of one app: its `before` and `after` commands, its sources one by one, and retries of transient faults."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -39,16 +39,16 @@ class AppBackup:
         self.alone = logs_alone(chosen)
         self.waiting = list(chosen)
         self.retries = session.inventory.defaults.retries
-        self.faults: dict[str, tuple[str, ...]] = {}  # what each source met in the tries before
+        self.faults: dict[str, tuple[str, ...]] = {}  # transient faults of earlier attempts, by source
         self.tried: list[Outcome] = []
-        self.doubts: set[str] = set()  # what was said to look wrong in the repository
-        self.clocks: tuple[str, ...] = ()  # what is to be said of the clocks, once
+        self.doubts: set[str] = set()  # repository anomalies already reported
+        self.clocks: tuple[str, ...] = ()  # remarks about the clocks, reported once
 
     def save(self) -> list[Outcome]:
-        """Return an outcome for each source; no fault is raised but an interruption.
+        """Return one outcome per source; raises only InterruptedRunError.
 
-        What failed for a cause that may pass is tried again, with longer and longer pauses, as often as the inventory
-        says: with the commands around the backup, for a lost connection has run those after it.
+        A source that failed with a transient fault is retried with growing pauses, as often as the inventory says. The
+        commands around the backup run again too, because a lost connection has already run the `after` commands.
         """
         wait = self.session.inventory.defaults.retry_wait
         self._try()
@@ -60,7 +60,9 @@ class AppBackup:
         return self.tried
 
     def _around(self) -> AbstractContextManager[None]:
-        """Return what runs `before` and `after`. Not for logs alone: nobody stops an app every five minutes."""
+        """Return the `before` and `after` commands; none if only logs are saved, since no app is stopped every five
+        minutes.
+        """
         return nullcontext() if self.alone else around(self.app, self.session.host(self.app))
 
     def _try(self) -> None:
@@ -79,14 +81,14 @@ class AppBackup:
             self._lost(todo, error, began)
 
     def _put_off(self, todo: list[str], outcome: Outcome, began: datetime) -> None:
-        """Put all further sources off after a lost connection: it may have run the commands after the backup."""
+        """Defer all remaining sources after a lost connection: the `after` commands may have run already."""
         if outcome.met is not None:
             outcome = Outcome.fault(self.app.name, outcome.source, began, outcome.met)
         while todo and outcome.transient:
             self._note(replace(outcome, source=todo.pop(0)))
 
     def _note(self, outcome: Outcome) -> None:
-        """Keep a fault that may pass for the next try, while there is one; everything else is how the source ended."""
+        """Keep a transient fault for the next attempt, if there is one; otherwise the outcome is final."""
         before = self.faults.get(outcome.source, ())
         if outcome.transient and self.retries and not (outcome.once and before):
             self.faults[outcome.source] = (*before, outcome.said[0])
@@ -95,7 +97,9 @@ class AppBackup:
         self._ended(replace(outcome, details={**outcome.details, RETRIED: before}) if before else outcome)
 
     def _ended(self, outcome: Outcome) -> None:
-        """Record it at once: until then the archive is one that nobody knows, and another operator refuses to prune."""
+        """Record the outcome at once: until then the archive is unknown, and another operator's prune refuses to
+        run.
+        """
         outcome = self._seen_to(outcome, lambda one: confirmed(self.session, self.app, [one])[0])
         outcome = self._seen_to(outcome, lambda one: commented(self.session, self.app, one))
         outcome = self._seen_to(outcome, lambda one: recorded(self.session, self.app, [one])[0])
@@ -106,7 +110,7 @@ class AppBackup:
         self.view.done(outcome)
 
     def _seen_to(self, outcome: Outcome, step: Callable[[Outcome], Outcome]) -> Outcome:
-        """Return what a step after the backup makes of its outcome; what nobody foresaw there undoes no archive."""
+        """Return the outcome after a step that follows the backup; an unforeseen fault there only adds a warning."""
         try:
             with foreseen(self.app.name):
                 return step(outcome)
@@ -130,7 +134,7 @@ class AppBackup:
         try:
             return sources_save.save(self.session, self.app, source, began, self._listener(source))
         except UnencryptedError:
-            with suppress(CloudbackupError):  # so that the next backup knows it before it sends anything
+            with suppress(CloudbackupError):  # so that the next backup knows it before sending anything
                 looked_anew(self.session, self.app, LOOK, {})
             raise
         except BorgError as error:
@@ -139,9 +143,9 @@ class AppBackup:
             raise
 
     def _refuse_unencrypted(self) -> None:
-        """Raise AppError where a listing of before showed a repository that is not encrypted, and it still is none.
+        """Raise AppError if the last known listing showed an unencrypted repository, and it is still not encrypted.
 
-        Where none is kept, borg's own account of the new archive tells it, after the sending.
+        If no listing is cached, borg's answer about the new archive shows it, after the data was sent.
         """
         kept = known_listing(self.session, self.app)
         if kept is None or encryption.is_encrypted(kept.encryption):
@@ -161,7 +165,7 @@ class AppBackup:
         return listen
 
     def _lost(self, todo: list[str], error: CloudbackupError, began: datetime) -> None:
-        """Note a fault around the sources: before them, none was saved; after them, it stands on a line of its own."""
+        """Note a fault of the commands: before the sources, none was saved; after them, it gets a line of its own."""
         for source in todo:
             self._note(Outcome.fault(self.app.name, source, began, error))
         if not self.waiting and not todo:

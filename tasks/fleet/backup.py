@@ -1,4 +1,4 @@
-"""`backup`: every source of every app, each tried whatever became of the others."""
+"""`backup`: every source of every app; a failure of one does not stop the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ from tasks.storage.registry import load
 
 @dataclass(frozen=True)
 class Options:
-    """What to back up: the named apps (none means all), of these the part I/N, and the named sources (none: all).
+    """What to back up: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
-    `telling` is how much is shown meanwhile.
+    `telling` is how much is printed during the run.
     """
 
     apps: Sequence[str] = ()
@@ -35,7 +35,7 @@ class Options:
 
 
 def run(folder: str, options: Options) -> int:
-    """Back up, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    """Back up, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
@@ -51,7 +51,9 @@ def run(folder: str, options: Options) -> int:
 
 
 def show(folder: str, options: Options) -> None:
-    """Print what a backup would run, secrets hidden. Asks the hosts, changes nothing. Raises CloudbackupError."""
+    """Print what a backup would run, with secrets hidden. Queries the hosts, changes nothing. Raises
+    CloudbackupError.
+    """
     with Session(load(Path(folder))) as session:
         for app in _selected(session, options):
             alone = logs_alone(_sources(app, options))
@@ -69,7 +71,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
             raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(SOURCES)}")
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
+    if not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")
     return chosen
 

@@ -1,4 +1,4 @@
-"""`check`: is each repository whole, and what our records say? Repairs nothing."""
+"""`check`: is each repository intact, and does it match the records? Repairs nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ from tasks.run.view import Telling, View
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 
-WHOLE = ""  # the source of what is done to a whole repository
+WHOLE = ""  # the source of an outcome about the whole repository
 WHOLE_CHECK = CheckOptions()
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to check: the named apps (none: all), of these the part I/N, how deep, and how much is told meanwhile."""
+    """What to check: the named apps (none: all), of these the part I/N, how thoroughly, and how much is printed."""
 
     apps: Sequence[str] = ()
     part: str | None = None
@@ -38,8 +38,8 @@ class Options:
 
 
 def run(folder: str, options: Options) -> int:
-    """Check, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
-    check_words(options.depth)  # refuses what excludes each other, before anything is reached
+    """Check, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    check_words(options.depth)  # refuses contradictory options before anything is contacted
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(options.apps, options.part)
         scope = Scope(apps, not options.apps and not options.part)

@@ -1,4 +1,4 @@
-"""An archive that is incomplete or suspect says so itself: in its comment, for whoever has no records."""
+"""The verdict in the archive's own comment, so that an incomplete or suspect archive shows it without the records."""
 
 from dataclasses import replace
 
@@ -15,10 +15,10 @@ from tasks.storage.repository import Side
 
 
 def commented(session: Session, app: App, outcome: Outcome) -> Outcome:
-    """Return the outcome of a backup with the id that its archive has once its comment tells the verdict.
+    """Write the verdict into the archive's comment; return the outcome with the archive's new id.
 
-    An archive whose verdict is ok stays as it is. The repository is listed again afterwards, for a record must hold
-    what is there now. A comment that cannot be written is said, and undoes nothing.
+    An archive whose verdict is ok is not changed. Afterwards the repository is listed again, since a record must hold
+    the current id. If the comment cannot be written, the outcome says so; nothing is undone.
     """
     verdict = verdict_of(Record(app.name, "backup", outcome.began, outcome.status, details=outcome.details))
     if outcome.archive is None or outcome.failed or verdict.status == "ok":
@@ -35,7 +35,7 @@ def commented(session: Session, app: App, outcome: Outcome) -> Outcome:
 
 
 def _id(session: Session, app: App, outcome: Outcome) -> str | None:
-    """Return the archive's id after a try that may have changed it."""
+    """Return the archive's id after an attempt that may have changed it."""
     try:
         found = look_up(session.repository(app, Side.OPERATOR), app.name, outcome.source, outcome.archive or "")
     except CloudbackupError:

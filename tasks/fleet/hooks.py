@@ -1,4 +1,6 @@
-"""An app's `before` and `after` commands around a backup; `after` runs whatever happens, a lost operator included."""
+"""An app's `before` and `after` commands around a backup; `after` always runs, even if the operator's machine is
+lost.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +12,21 @@ from tasks.remote.running import Running
 from tasks.remote.script import Script, quote
 
 READY = "cloudbackup: the commands before the backup have run"
-LIMIT = 3600.0  # seconds for all commands before, and as many for those after
+LIMIT = 3600.0  # seconds for all `before` commands, and the same for all `after` commands
 
 
 def around_script(app: App) -> Script:
-    """Return the script that runs `before`, waits until it is told to end, and then runs `after`.
+    """Return the script that runs `before`, waits until it is terminated, and then runs `after`.
 
-    It lives beside the backup, on a channel of its own. Its lifeline is what ends it: so a closed laptop or a cut
-    connection runs `after` as well, and no app is left in its maintenance mode.
+    It runs alongside the backup on a channel of its own, and ends with its lifeline: so `after` also runs when a laptop
+    is closed or the connection drops, and no app stays in maintenance mode.
     """
     failed = quote(("printf", "failed: %s\\n"))
     after = [f"{quote(words)} || {{ code=1; {failed} {quote((quote(words),))} >&2; }}" for words in app.after]
     before = [f"{quote(words)} || {{ {failed} {quote((quote(words),))} >&2; exit 1; }}" for words in app.before]
     body = [
         "cleanup() {",
-        'code=$?; if [ "$code" = 143 ]; then code=0; fi',  # to be ended is how it ends well
+        'code=$?; if [ "$code" = 143 ]; then code=0; fi',  # terminated is how it normally ends
         *after,
         'exit "$code"',
         "}",
@@ -38,7 +40,7 @@ def around_script(app: App) -> Script:
 
 @contextmanager
 def around(app: App, host: Host) -> Iterator[None]:
-    """Run `before`, the block, `after`. Raises AppError when a command of either fails; `after` runs all of its."""
+    """Run `before`, the block, `after`. Raises AppError if any command fails; the other `after` commands still run."""
     if not app.before and not app.after:
         yield
         return
@@ -59,6 +61,6 @@ def around(app: App, host: Host) -> Iterator[None]:
 
 
 def _ended(running: Running, script: Script, host: Host) -> str:
-    """Wait for the end; return the last line of what failed, empty when all went well."""
+    """Wait for the end; return the last line of the failed command, empty if all succeeded."""
     output = running.wait(LIMIT, script.grace, host.cancelled)
     return "" if output.ok else (output.error_text.strip().splitlines() or ["failed"])[-1]

@@ -1,11 +1,11 @@
-"""The options of the tasks over all apps."""
+"""Options of the tasks that work on all apps."""
 
 from dataclasses import dataclass
 
 from tasks.cli import flag, option
 from tasks.options import PARALLEL_HELP, Checks, Fleet, OneApp, Prune
 
-SLOW = 4  # apps at a time of what is hard on a storage
+SLOW = 4  # apps at a time, for tasks that put a heavy load on a storage
 WALLS_HELP = "drill or restore a database also where no walls can be built: with the rights that you have there"
 
 

@@ -1,4 +1,4 @@
-"""`prune`: drop what `keep` lets go and free its space, over all apps, behind the guard."""
+"""`prune`: drop archives that `keep` does not keep and free their space, for all apps, if the guard allows it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from tasks.sources.registry import needed
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 
-WHOLE = ""  # the source of what is done to a whole repository
+WHOLE = ""  # the source of an outcome about the whole repository
 Ask = Callable[[str], bool]
 
 
@@ -31,7 +31,7 @@ Ask = Callable[[str], bool]
 class Options:
     """What to prune: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
-    `telling` is how much is told: quietly, what goes is not, unless nothing but that is wanted (`dry_run`).
+    `telling` is how much is printed: `quiet` leaves out what will be removed, except with `dry_run`.
     """
 
     apps: Sequence[str] = ()
@@ -44,7 +44,7 @@ class Options:
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
-    """Show what goes, ask, prune and compact, write records; return the exit code.
+    """Show what will be removed, ask, prune and compact, write records; return the exit code.
 
     Raises UsageError, InterruptedRunError.
     """
@@ -75,7 +75,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 def _planning(
     session: Session, options: Options, view: View
 ) -> tuple[Callable[[App], "_Job"], Callable[[App, CloudbackupError], "_Job"]]:
-    """Return what plans an app's pruning, and what makes a job of a plan that met what nobody foresaw."""
+    """Return a function that plans an app's pruning, and one that makes a job of a plan with an unforeseen fault."""
     begin = partial(_Job, session, options, view)
     return lambda app: begin(app).planned(), lambda app, error: begin(app).lost(error)
 
@@ -114,7 +114,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
 
 
 class _Job:
-    """The pruning of one app: first what is to go, then, perhaps, that it goes."""
+    """The pruning of one app: first the plan, then, if a person agrees, the removal."""
 
     def __init__(self, session: Session, options: Options, view: View, app: App) -> None:
         self.session = session
@@ -122,16 +122,16 @@ class _Job:
         self.options = options
         self.view = view
         self.intention: Intention | None = None
-        self.outcome: Outcome | None = None  # of a plan that failed or was refused
-        self.clocks: tuple[str, ...] = ()  # what is to be said of the clocks
+        self.outcome: Outcome | None = None  # set if the plan failed or was refused
+        self.clocks: tuple[str, ...] = ()  # remarks about the clocks
 
     @property
     def count(self) -> int:
-        """How many archives are to go."""
+        """The number of archives to remove."""
         return len(self.intention.removed) if self.intention else 0
 
     def planned(self) -> "_Job":
-        """Find out what is to go. No fault is raised but an interruption."""
+        """Plan the removal. Raises only InterruptedRunError."""
         self.view.step(self.app.name, WHOLE, "is looked at")
         outcome = patient(self.session, self.app, WHOLE, self._plan, self.view)
         if outcome.failed:
@@ -140,12 +140,12 @@ class _Job:
         return self
 
     def lost(self, error: CloudbackupError) -> "_Job":
-        """Return the job of an app whose plan met what nobody foresaw."""
+        """Return the job of an app whose plan had an unforeseen fault."""
         self.outcome = faulted(self.app, [WHOLE], error, self.view.done)[0]
         return self
 
     def tell(self) -> None:
-        """Print what is to go, quietly only what speaks against it."""
+        """Print what will be removed; if quiet, only the objections."""
         quiet = self.options.telling.quiet and not self.options.dry_run
         for line in removal.told(self.intention, quiet=quiet) if self.intention else ():
             print(line)
@@ -154,7 +154,7 @@ class _Job:
             print(*nothing.said, sep="\n")
 
     def nothing(self) -> Outcome:
-        """Return the outcome of an app of which nothing went: a warning, where a person forced that in vain."""
+        """Return the outcome if nothing was removed: a warning if a person used `--force` to no effect."""
         outcome = Outcome(self.app.name, WHOLE, "ok", datetime.now(UTC), 0)
         if self.intention is not None and self.intention.refused is not None:
             return Outcome.fault(self.app.name, WHOLE, outcome.began, self.intention.refused)
@@ -163,7 +163,7 @@ class _Job:
         return outcome.no_better_than("warning", removal.not_accepted(self.app))
 
     def carry_out(self, view: View) -> Outcome:
-        """Remove and compact. No fault is raised but an interruption."""
+        """Remove and compact. Raises only InterruptedRunError."""
         view.step(self.app.name, WHOLE, "starts")
         outcome = patient(self.session, self.app, WHOLE, lambda began: self._removed(view, began), view)
         told = () if outcome.failed else outcome.said

@@ -1,4 +1,4 @@
-"""After an action: what the repository really lists, and a record of what was done."""
+"""After an action: compare the outcome with the repository's listing, and write a record."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,17 +16,17 @@ from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.sources.kinds import is_log
 
-DOUBTS = "doubts"  # in the details: what looked wrong in the repository, a sentence each
+DOUBTS = "doubts"  # key in the details: repository anomalies, one sentence each
 
 
 def confirmed(session: Session, app: App, outcomes: Sequence[Outcome], *, judged: bool = False) -> list[Outcome]:
-    """Return the outcomes held against a listing of the repository: a new archive that is not there was not saved.
+    """Compare outcomes with a listing of the repository: a new archive that is not listed was not saved.
 
-    They are held against the archives before them as well, unless they were `judged`.
+    They are also compared with the archives before them, unless `judged`.
 
-    The listing is the operator's own, so that a host cannot vouch for itself. Where it cannot be had the outcome is a
-    warning: the host's borg said that the archive is whole. What else looks wrong in the repository is kept in the
-    details, as `doubts`.
+    The operator lists the repository, so that a host cannot vouch for itself. If it cannot be listed, the outcome
+    becomes a warning, because only the host's borg said that the archive is complete. Other anomalies of the repository
+    go into the details, as `doubts`.
     """
     if not any(outcome.archive for outcome in outcomes):
         return list(outcomes)
@@ -42,7 +42,7 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome], *, judged
 
 
 def likened(outcome: Outcome, records: Records) -> Outcome:
-    """Return the outcome as suspect, and why, when its archive is unlike the good ones of its source before it."""
+    """Return the outcome, as suspect with the reasons if its archive is unlike earlier good ones of its source."""
     if outcome.failed or not outcome.archive:
         return outcome
     odd = unlike(record_of(outcome, "backup"), records)
@@ -58,7 +58,7 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
     details["config_sha256"] = state.config_sha256
     if found.doubts:
         details[DOUBTS] = [doubt.text for doubt in found.doubts]
-    if not is_log(outcome.source):  # they come every few minutes, and each record would hold the ids of all of them
+    if not is_log(outcome.source):  # logs come every few minutes, and each of their records would hold the ids of all
         details["archive_ids"] = ids
     if not encryption.is_encrypted(found.listing.encryption):
         said = (encryption.fault(outcome.app, found.listing.encryption).removeprefix(f"{outcome.app}: "),)
@@ -70,14 +70,15 @@ def _compared(outcome: Outcome, found: Anew) -> Outcome:
 
 
 def _doubted(outcome: Outcome, why: str) -> Outcome:
-    """Return the outcome with the warning first: the record keeps one line."""
+    """Return the outcome with the warning first, since the record keeps one line."""
     return outcome if outcome.failed else replace(outcome.no_better_than("warning"), said=(why, *outcome.said))
 
 
 def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
-    """Return the outcome with a warning of what looks wrong in the repository, of which `told` was said before.
+    """Return the outcome with a warning about repository anomalies that are not yet in `told`; adds them to `told`.
 
-    Not in the record's error, which stands in the report while the archive is the newest, also when all is mended.
+    The warning stays out of the record's error: the report shows that as long as the archive is the newest, even after
+    everything is repaired.
     """
     new = [text for text in outcome.details.get(DOUBTS, ()) if text not in told]
     if not new:
@@ -88,7 +89,7 @@ def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
 
 
 def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:
-    """Write a record of each outcome. One that cannot be written does not undo a backup, but is said."""
+    """Write a record of each outcome. If that fails, the outcome gets a warning; the backup stands."""
     storage = app.storage if app.label != app.name else ""
     return [replace(_recorded(session, app, outcome, action), storage=storage) for outcome in outcomes]
 
@@ -107,7 +108,7 @@ def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outc
 
 
 def record_of(outcome: Outcome, action: str) -> Record:
-    """Return the record of an outcome."""
+    """Convert an outcome to a record."""
     details = dict(outcome.details)
     return Record(
         app=outcome.app,

@@ -1,4 +1,4 @@
-"""`restore`: one app's data back, into a folder or into place. Nothing is overwritten; the old data is kept."""
+"""`restore`: bring one app's data back, into a folder or in place. Nothing is overwritten; the old data is kept."""
 
 import posixpath
 from collections.abc import Callable, Sequence
@@ -30,8 +30,8 @@ Ask = Callable[[str], bool]
 class Options:
     """What to restore: `archive` is a name or `latest`; no `target` means in place; `to` is `local` or None.
 
-    `at` is a moment as a person writes it: the database as it was then, the files as saved last before it. `storage` is
-    the copy to take; None means the first, in the order of the inventory, that can be had.
+    `at` is a time as typed: the database is restored as of then, files from the last backup before it. `storage` is the
+    copy to use; None takes the first one available, in the order of the inventory.
     """
 
     app: str
@@ -41,12 +41,12 @@ class Options:
     to: str | None = None
     at: str | None = None
     storage: str | None = None
-    trusted: bool = False  # devices and setuid bits come to another machine; a database's archive needs no walls
+    trusted: bool = False  # restore devices and setuid bits on another machine; need no walls for a database
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One source's restore, with everything checked that can be checked before anything changes."""
+    """The restore of one source; all that can be checked is checked before anything changes."""
 
     choices: Choices
     source: str
@@ -66,14 +66,15 @@ class _Job:
 
     @property
     def known(self) -> bool:
-        """Whether a record knows the archive."""
+        """Whether the archive has a record."""
         return self.planned.choice is None or self.planned.choice.known
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
-    """Restore, show it, write records; return the exit code. `ask` is asked before anything in place is replaced.
+    """Restore, print the outcome, write records; return the exit code. `ask` must agree before data in place is
+    replaced.
 
-    Raises UsageError, AppError, InterruptedRunError; then nothing was changed.
+    Raises UsageError, AppError, InterruptedRunError; nothing has changed then.
     """
     with Session(load(Path(folder))) as session:
         jobs = _first_jobs(session, options)
@@ -92,7 +93,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 
 
 def _first_jobs(session: Session, options: Options) -> list[_Job]:
-    """Return the restores of all sources from the first copy of the app that has what is wanted."""
+    """Return the restores of all sources from the first copy of the app that has the requested archives."""
     copies = session.inventory.copies(options.app, options.storage)
     faults: list[CloudbackupError] = []
     for copy in copies:
@@ -153,7 +154,7 @@ def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
 
 
 def _target(options: Options, source: str, count: int) -> str | None:
-    """Return the folder for one source: the target itself, or one in it for each of several sources."""
+    """Return the folder for one source: the target itself, or a subfolder of it if there are several sources."""
     if options.target is None:
         return None
     if options.to == "local":
@@ -166,7 +167,7 @@ def _target(options: Options, source: str, count: int) -> str | None:
 
 
 def _question(jobs: Sequence[_Job]) -> str:
-    """Return what a person must agree to; empty where nothing is replaced and the archives are known."""
+    """Return what a person must agree to; empty if nothing is replaced and every archive has a record."""
     app, place = jobs[0].app, "in place" if jobs[0].target is None else f"in {jobs[0].target}"
     unknown = [f"No record knows {job.archive}." for job in jobs if not job.known]
     if jobs[0].target is not None and not unknown:
@@ -212,6 +213,6 @@ def _restored(job: _Job, began: datetime, step: Step) -> Outcome:
 
 
 def _with_choice(outcome: Outcome, choice: Choice) -> Outcome:
-    """Return the outcome no better than the archive is."""
+    """Return the outcome, lowered to the state of the archive: incomplete, or with warnings."""
     status: Status = "incomplete" if choice.verdict.left_out else "warning" if choice.said else "ok"
     return outcome.no_better_than(status, *choice.said)

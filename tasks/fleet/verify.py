@@ -1,4 +1,4 @@
-"""`verify`: restore drills over all apps. An archive counts as proven only after it was read back and examined."""
+"""`verify`: restore drills of all apps. An archive counts as proven only once it was read back and examined."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -28,17 +28,17 @@ from tasks.sources.registry import RESTORABLE, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository
 
-SAMPLE = 20  # files of an archive that are read unless told otherwise
+SAMPLE = 20  # files of an archive to read by default
 
 
 @dataclass(frozen=True)
 class Options:
     """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
-    `archive` is a name or `latest`; `to` is `local`, an app on whose host to drill, or None; `sample` counts files,
-    None means all of them; `share` is the least part of all files to read, from 0 to 1; `folder` is where what is
-    restored lies meanwhile. `telling` is how much is shown.
-    `trust`: what comes out of an archive may be judged without walls.
+    `archive` is a name or `latest`; `to` is `local`, the app whose host runs the drill, or None; `sample` is a number
+    of files, None for all; `share` is the minimum part of all files to read, from 0 to 1; `folder` holds restored data
+    during the drill. `telling` is how much is printed. `trust`: the contents of an archive may be examined without
+    walls.
     """
 
     apps: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Options:
 
 
 def sample(text: str) -> tuple[int, float]:
-    """Return what `--sample` says: how many files to read at least, and which part of all. Raises UsageError."""
+    """Parse `--sample`: the minimum number of files to read, and the minimum share of all files. Raises UsageError."""
     number, percent, rest = text.strip().partition("%")
     if not text:
         return SAMPLE, 0.0
@@ -67,7 +67,7 @@ def sample(text: str) -> tuple[int, float]:
 
 
 def run(folder: str, options: Options) -> int:
-    """Drill, show it, write records; return the exit code. Raises UsageError, InterruptedRunError."""
+    """Drill, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         options = _checked(options, session.inventory.apps)
         elsewhere = _elsewhere(session, options.to)
@@ -78,7 +78,7 @@ def run(folder: str, options: Options) -> int:
                 chosen = partial(_sources, options=options)
                 drill = partial(_drilled, session, options, view, elsewhere)
                 work, fault = notices.each(drill, chosen, view.done)
-                # Each drill on another host takes two of the channels of one connection.
+                # A drill on another host uses two of the channels of one connection.
                 at_once = min(options.parallel, CHANNELS // 2) if elsewhere else options.parallel
                 worked = over_apps(session, apps, at_once, work, fault)
                 outcomes = [outcome for each in worked for outcome in each]
@@ -92,7 +92,7 @@ def _drilled(session: Session, options: Options, view: View, elsewhere: Host | N
 
 
 def _checked(options: Options, apps: Collection[str]) -> Options:
-    """Return the options, completed. Raises UsageError."""
+    """Return the options with defaults filled in. Raises UsageError."""
     for source in options.sources:
         if source not in RESTORABLE:
             raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(RESTORABLE)}")
@@ -102,7 +102,7 @@ def _checked(options: Options, apps: Collection[str]) -> Options:
 
 
 def _elsewhere(session: Session, to: str | None) -> Host | None:
-    """Return the host that is to drill for all apps, None for each app's own. Raises UsageError."""
+    """Return the host that drills for all apps; None for each app's own host. Raises UsageError."""
     if to is None or to == "local":
         return session.operator if to else None
     named = next((app for app in session.inventory.apps.values() if to in (app.name, app.host)), None)
@@ -122,7 +122,7 @@ def _folder(options: Options) -> str:
 
 
 def _named(options: Options, apps: Collection[str]) -> Options:
-    """Return the options with what a named archive says of app and source. Raises UsageError."""
+    """Return the options with app and source taken from the name of the archive. Raises UsageError."""
     if options.archive == LATEST:
         return options
     named = archive_name.parse(options.archive)
@@ -130,7 +130,7 @@ def _named(options: Options, apps: Collection[str]) -> Options:
         if len(options.apps) != 1:
             raise UsageError(f"the name {options.archive} does not say of which app it is", "give --app with it")
         return options
-    # An app that was renamed has archives by its former name.
+    # A renamed app has archives under its former name.
     others = len(options.apps) > 1 or (named.app in apps and set(options.apps) - {named.app})
     if others or set(options.sources) - {named.source}:
         raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
@@ -140,7 +140,7 @@ def _named(options: Options, apps: Collection[str]) -> Options:
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if not chosen and not options.part:  # a part may be empty, of a fleet smaller than the number of parts
+    if not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources or RESTORABLE)}")
     return chosen
 
@@ -162,40 +162,40 @@ class _App:
 
     @cached_property
     def repository(self) -> Repository:
-        """Return the repository from where borg runs: another host gets neither passphrase nor key, so not there."""
+        """Return the repository as borg reaches it; not from another host, which gets neither passphrase nor key."""
         return self._opened.enter_context(self.session.to_drill(self.app, here=self.elsewhere is not None))
 
     def drill(self) -> list[Outcome]:
-        """Return an outcome for each source; no fault is raised but an interruption."""
+        """Return one outcome per source; raises only InterruptedRunError."""
         with self._opened:
             return [self._source(source) for source in self._sources()]
 
     def _sources(self) -> list[str]:
-        """Return what to drill: of an archive with a name of a person's own, what is in it."""
+        """Return the sources to drill; for an archive with a name of a person's own, judged by its contents."""
         mine, wanted = _sources(self.app, self.options), self.options.archive
         if wanted == LATEST or archive_name.parse(wanted) or len(mine) == 1:
             return mine
         try:
             return [source_of(self.choices, wanted, self.options.sources)]
         except CloudbackupError:
-            return mine[:1]  # and the drill tells what is wrong
+            return mine[:1]  # the drill reports what is wrong
 
     @cached_property
     def choices(self) -> Choices:
-        """Return the archives to choose among."""
+        """Return the archives to choose from."""
         return Choices(self.session, self.app, self.repository)
 
     def _source(self, source: str) -> Outcome:
         self.view.step(self.app.name, source, "starts")
         outcome = patient(self.session, self.app, source, lambda began: self._proven(source, began), self.view)
-        # What the inventory is to blame for, or a host that allows no walls, says nothing of a backup.
+        # A mistake in the inventory, or a host that allows no walls, says nothing about a backup.
         if outcome.code not in (UsageError.exit_code, RefusedError.exit_code):
             outcome = self._recorded(outcome)
         self.view.done(outcome)
         return outcome
 
     def _recorded(self, outcome: Outcome) -> Outcome:
-        """Write the record. What a person is told of a success is no error, and stays out of it."""
+        """Write the record. Remarks about a success are not errors and stay out of it."""
         told = () if outcome.failed else outcome.said
         done = recorded(
             self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "verify"
@@ -220,7 +220,7 @@ class _App:
             trust=self.options.trust,
         )
         outcome = patient(self.session, self.app, source, lambda _: RESTORABLE[source].drill(drill), self.view)
-        if not choice.known:  # without the id the record proves nothing
+        if not choice.known:  # without the archive's id the record proves nothing
             details = {**outcome.details, "unknown_archive": choice.archive.name}
             return replace(outcome, details=details).no_better_than("warning", *choice.said)
         said = () if outcome.failed else choice.said
