@@ -1,10 +1,10 @@
-"""`report.accept`: a person takes archives as right in spite of what stands against them, and says why.
+"""`report.accept`: a person accepts archives despite objections, and gives a reason.
 
-Several archives are several records: that is announced beforehand beside each repository, so that whoever was killed
-between two of them is told of, and the same command ends it.
+Several archives take several records. The change is announced beside each repository first, so that a run killed
+between two records is reported, and the same command completes it.
 
-What may be accepted is what a person can judge by looking: a verdict, an archive that no record tells of, a restore
-drill that failed. What is missing, or was overwritten, no word of theirs brings back.
+A person may accept what can be judged by looking: a verdict, an archive without a record, a failed restore drill. What
+is missing or was overwritten cannot be accepted.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """Of which app, of which of its sources and storages (empty: all), and why."""
+    """The app, its sources and storages (empty: all), and the reason."""
 
     app: str
     reason: str
@@ -44,7 +44,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Accepting:
-    """An archive of one copy of an app that is to be accepted, and what stands against it."""
+    """An archive of one copy of an app that can be accepted, and the objections to it."""
 
     app: App
     source: str
@@ -53,7 +53,7 @@ class Accepting:
 
     @property
     def lines(self) -> Iterator[str]:
-        """What a person is shown before they are asked."""
+        """The lines shown to a person before the question."""
         yield f"{self.app.label}  {self.source}  {printable(self.archive.name)}"
         yield from (INDENT + printable(each) for each in self.against)
 
@@ -100,7 +100,7 @@ def _known(session: Session, app: App) -> Ledger:
 
 
 def _end(session: Session, app: App, begun: Sequence[str]) -> None:
-    """Write down that what was announced has ended; a record of no archive accepts none."""
+    """Record that what was announced has ended; a record without an archive accepts none."""
     if begun:
         now, who = datetime.now(UTC), operator_name()
         session.write_record(app, Record(app.name, ACCEPT, now, "ok", operator=who, details={ENDS: list(begun)}))
@@ -115,7 +115,7 @@ def _sources(app: App, options: Options) -> Sequence[Expected]:
 
 
 def _found(session: Session, app: App, sources: Sequence[Expected]) -> Iterator[Accepting]:
-    """Yield what could be accepted of one copy of an app, by a listing and records of just now."""
+    """Yield what can be accepted of one copy of an app, from a fresh listing and fresh records."""
     now = datetime.now(UTC)
     listing = archives(session.repository(app, Side.OPERATOR))
     storage = session.storage_of(app)
@@ -144,7 +144,7 @@ def _of_source(
 
 
 def record_of(each: Accepting, reason: str) -> Record:
-    """Return the record by which an archive is accepted."""
+    """Return the record that accepts an archive."""
     return Record(
         each.app.name,
         ACCEPT,

@@ -1,6 +1,6 @@
-"""The comments of newest archives of which no record tells: their verdict stands there as well.
+"""Comments of the newest archives that have no record: the comment holds the verdict as well.
 
-Listing a comment costs a look into the archive, so it is asked of these alone.
+Listing a comment makes borg read the archive's metadata, so only these archives are queried.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def with_comments(
 ) -> dict[Key, Evidence]:
     """Return the evidence with the comments of newest archives whose verdict is not known otherwise.
 
-    One that cannot be listed is left out: its verdict stays unknown.
+    If a comment cannot be listed, it is left out, and the verdict stays unknown.
     """
     wanted = {
         each: [(source.source, name) for source in expected(app) if (name := unjudged(source, found[each], now))]
@@ -36,7 +36,7 @@ def with_comments(
 
 
 def _comments(session: Session, app: App, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return by id the comments of archives, each given as its source and name."""
+    """Return comments by archive id; archives are given as (source, name)."""
     try:
         repository = session.repository(app, Side.OPERATOR)
         listed = [look_up(repository, app.name, source, name, PATIENCE) for source, name in wanted]

@@ -1,4 +1,4 @@
-"""The report for spreadsheets: CSV (RFC 4180) of all apps, with the JSON's fields as columns."""
+"""The report for spreadsheets: CSV (RFC 4180) of all apps; the columns are the fields of the JSON report."""
 
 import csv
 import io
@@ -9,9 +9,8 @@ from tasks.report.formats import Look
 from tasks.report.rows import Acceptance, LeftOut, Report, Row
 from tasks.report.table import printable
 
-# A spreadsheet takes a cell that begins so for a formula, quoted or not; an apostrophe makes it text
-# (https://owasp.org/www-community/attacks/CSV_Injection). The full-width ones are what East
-# Asian keyboards type.
+# Spreadsheets take a cell that begins with one of these as a formula, quoted or not; an apostrophe makes it text
+# (https://owasp.org/www-community/attacks/CSV_Injection). The full-width ones are typed on East Asian keyboards.
 FORMULA = (
     *"=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}",
     "\t",
@@ -20,9 +19,9 @@ FORMULA = (
 
 
 def write(report: Report, _look: Look) -> str:
-    """Return a header and a row for each app and source. Times are UTC, sizes bytes, what is not known is empty.
+    """Return a header and one row per app and source. Times are UTC, sizes bytes, unknown values empty.
 
-    `incomplete` is the number of what was left out, `verdict_accepted` says who, when and why in one text.
+    `incomplete` is the number of paths left out; `verdict_accepted` is one text with who, when and why.
     """
     names = [field.name for field in fields(Row)]
     text = io.StringIO()
@@ -46,4 +45,4 @@ def _cell(value: object) -> object:
 
 
 def _time(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"  # spreadsheets know this form as a time
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"  # spreadsheets recognize this format as a time

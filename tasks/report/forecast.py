@@ -1,13 +1,13 @@
-"""When a storage of the report will be full, if nothing were pruned."""
+"""When each storage in the report will be full if nothing is pruned."""
 
 from tasks.records.growth import days_until_full
 from tasks.report.rows import Report, StorageRow
 
-CENTURIES = 36500  # days beyond which a forecast says nothing
+CENTURIES = 36500  # days beyond which there is no forecast
 
 
 def days_left(row: StorageRow, report: Report) -> int | None:
-    """Return in how many days the storage is full at its backups' growth; None when it is not known, or never."""
+    """Return the days until the storage is full at the growth of its backups; None if unknown or never."""
     if not row.size or row.used is None:
         return None
     days = days_until_full(max(row.size - row.used, 0), report.growth.get(row.storage))
@@ -15,5 +15,5 @@ def days_left(row: StorageRow, report: Report) -> int | None:
 
 
 def told(days: int) -> str:
-    """Return a forecast for a person."""
+    """Return the forecast in words."""
     return f"full in about {days} day{'' if days == 1 else 's'}"

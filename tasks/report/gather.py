@@ -1,4 +1,6 @@
-"""What storages and repositories say, gathered for the report. Nothing here raises for what could not be learnt."""
+"""Gathers what storages and repositories say for the report. What cannot be read becomes part of the report, not an
+error.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,14 +25,13 @@ from tasks.report.rows import Expected, Report, Row, StorageRow, expected
 from tasks.run.parallel import spread
 from tasks.run.session import Session
 
-LOOKS = 16  # storages, and hosts that have a directory for one, looked at together
+LOOKS = 16  # storages, and hosts with a directory as storage, that are queried at a time
 
 
 def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest: int = NEWEST) -> Report:
     """Return the report on `apps` and the storages that hold them.
 
-    `fresh` believes nothing that was kept of an earlier one; `newest` records of each kind are read. Raises
-    InterruptedRunError alone.
+    `fresh` ignores the cache; `newest` records of each kind are read. Raises only InterruptedRunError.
     """
     cache = Cache(session.inventory, fresh=fresh)
     names = sorted({app.storage for app in apps})
@@ -61,7 +62,7 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
 
 
 def _judged(source: Expected, evidence: Evidence, now: datetime) -> Row:
-    """Return a source's row. What nobody foresaw is that row's fault: the others must be seen."""
+    """Return a source's row. An unforeseen fault only affects that row, so that the others are still shown."""
     try:
         with foreseen(source.app):
             return judge(source, evidence, now)
@@ -71,7 +72,7 @@ def _judged(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
 
 def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) -> dict[str, float]:
-    """Return how many bytes a day backups add, by storage: of an app with several, each copy's records are its own."""
+    """Return the growth by backups in bytes a day, by storage; each copy of an app has its own records."""
     found: dict[str, float] = {}
     for app, each in zip(apps, evidence, strict=True):
         with suppress(CloudbackupError), foreseen(app.name):
@@ -82,9 +83,9 @@ def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) ->
 
 
 def _past(one: Found, told: Evidence, newest: int) -> list[Record]:
-    """Return a repository's records, oldest first; where more than the newest are wanted, of the backups of each day.
+    """Return a repository's records, oldest first; if more than NEWEST are requested, also those of each day's backups.
 
-    Those that come every few minutes are too many to be read: of older ones their files' names tell enough.
+    Logs come every few minutes, too many records to read: for older ones their file names hold enough.
     """
     read = sound(told.records)
     if newest <= NEWEST or one.seen is None or isinstance(one.seen.records, CloudbackupError):
@@ -95,7 +96,7 @@ def _past(one: Found, told: Evidence, newest: int) -> list[Record]:
 
 
 def _key_fault(folder: Path, one: Found) -> str | None:
-    """Return what is wrong with the escrow copy of a repository's key, as far as the repository could be looked at."""
+    """Return what is wrong with the escrow copy of a repository's key, as far as the repository could be read."""
     repository_id = one.listing.repository_id if one.listing else None
     key = one.state.key_sha256 if one.state else None
     try:
@@ -122,7 +123,7 @@ def _evidence(one: Found) -> Evidence:
 
 
 def _unencrypted(one: Found) -> str:
-    """Return what is to be said of a repository that is not encrypted."""
+    """Return the error for an unencrypted repository; empty if it is encrypted or unknown."""
     if one.listing is None or encryption.is_encrypted(one.listing.encryption):
         return ""
     what = encryption.fault(one.app.name, one.listing.encryption).removeprefix(f"{one.app.name}: ")

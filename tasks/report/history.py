@@ -1,4 +1,4 @@
-"""`report.history`: what was done to apps, by whom, and how it went: their records as a table."""
+"""`report.history`: a table of the apps' records: what was done, by whom, and the outcome."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,14 +36,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Told:
-    """A record, and what people call the copy of the app that it is about: a record does not say where it lies."""
+    """A record with the label of the app's copy that it belongs to; a record does not name its storage."""
 
     label: str
     record: Record
 
 
 def run(folder: str, options: Options) -> int:
-    """Print the records, oldest first; return 3 when those of some app could not be read. Raises UsageError."""
+    """Print the records, oldest first; return 3 if an app's records could not be read. Raises UsageError."""
     if options.limit < 1:
         raise UsageError(f"--limit {options.limit} shows nothing", "give a number from 1 on")
     with Session(load(Path(folder))) as session:
@@ -64,7 +64,7 @@ def run(folder: str, options: Options) -> int:
 
 
 def chosen(records: Sequence[Told], options: Options) -> list[Told]:
-    """Return the wanted records, oldest first. What was only announced is left out, unless asked for."""
+    """Return the selected records, oldest first. Mere announcements are left out unless `action` asks for them."""
     wanted = [
         told
         for told in records
@@ -76,7 +76,7 @@ def chosen(records: Sequence[Told], options: Options) -> list[Told]:
 
 
 def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
-    """Yield a table's lines, below each record what went wrong, was forced, or why it was accepted."""
+    """Yield the lines of a table; below each record its error, what was forced, or why it was accepted."""
     from tabulate import tabulate
 
     if not records:

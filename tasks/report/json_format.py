@@ -1,4 +1,4 @@
-"""The report for machines: JSON, version 1. Times are UTC, sizes bytes, what is not known is null."""
+"""The report for machines: JSON, version 1. Times are UTC, sizes bytes, unknown values null."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ VERSION = 1
 
 
 def write(report: Report, _look: Look) -> str:
-    """Return the report as JSON, the same whoever looks at it."""
+    """Return the report as JSON, independent of the reader's zone and colours."""
     values = {
         "version": VERSION,
         "generated": utc(report.generated),

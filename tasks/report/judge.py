@@ -1,4 +1,4 @@
-"""From what was found to what it means. The listing is the truth about archives, records tell what it cannot."""
+"""Turns evidence into rows of the report. The listing decides which archives exist; records add the rest."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,17 +25,17 @@ from tasks.sources.registry import CONTINUING
 from tasks.times import age, day
 
 LARGEST = 2**63
-NAMED = 3  # of what was left out, so many stand in a row's line
-LISTED = 20  # and so many in its list
+NAMED = 3  # names of left-out paths shown in a row's line
+LISTED = 20  # and in its list
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found of one app: its archives and records, of all sources; None, and why, for what could not be had.
+    """What was found of one app: archives and records of all sources; None, with the error, if they could not be read.
 
-    `doubts` is what looks wrong in the repository. `begun` are names of archives that were announced and have no record
-    yet. `comments` are those of archives of which no record tells, by id. `unencrypted` says that the repository is not
-    encrypted, where it is not.
+    `doubts` are the repository's anomalies. `begun` are the names of archives that were announced and have no record
+    yet. `comments` are those of archives without a record, by id. `unencrypted` is the error for an unencrypted
+    repository, empty if it is encrypted.
     """
 
     archives: Sequence[Archive] | None
@@ -49,15 +49,15 @@ class Evidence:
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
-    """Return the row of one source. `rows.WORST_FIRST` has the statuses; the first that fits holds.
+    """Return the row of one source. The statuses are those of `rows.WORST_FIRST`; the first that applies is used.
 
-    failed: the newest backup's record is a failure, newer than the newest archive; or so is the newest restore drill's,
-    for a backup that could not be restored is none; or so is the newest check's; or the repository does not look as our
-    records say, or is not encrypted. missing: there is no archive. incomplete, suspect: the newest archive's verdict.
-    late: the newest good archive is older than `source.max_age`. unknown: the listing could not be had, or every
-    archive is dated in the future, or nothing tells whether the newest archive is whole. ok: none of these. Everything
-    odd stands in `error`, whatever the status. A look that found nothing new to save counts as an archive: all was
-    saved then.
+    failed: the newest backup failed and is newer than the newest archive; or the newest restore drill failed (a backup
+    that cannot be restored is worthless); or the newest check failed; or the repository contradicts our records, or is
+    not encrypted. missing: there is no archive. incomplete, suspect: the newest archive's verdict. late: the newest
+    good archive is older than `source.max_age`. unknown: the repository could not be listed, or every archive is dated
+    in the future, or neither record nor comment shows whether the newest archive is complete. ok: none of these. Every
+    remark goes into `error`, whatever the status. A run that found nothing new to save counts as an archive, since
+    everything was saved at that time.
     """
     history = _History(source, evidence.records, now)
     row = Row(
@@ -105,7 +105,7 @@ def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
 
 def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
-    """Return the name of a source's newest archive when no record tells of it; None where a doubt says it already."""
+    """Return the name of a source's newest archive if it has no record; None if an anomaly already says so."""
     if evidence.archives is None or any(doubt.about(source.source) for doubt in evidence.doubts):
         return None
     present = _dated(_own(source, evidence.archives), now)
@@ -114,9 +114,9 @@ def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
 
 
 def against(source: Expected, evidence: Evidence, now: datetime) -> dict[Archive, list[str]]:
-    """Return what stands against a source's archives that a person may accept: a verdict, a restore drill that failed.
+    """Return the objections to a source's archives that a person may accept: a verdict, a failed restore drill.
 
-    Of verdicts the newest archive's alone matters.
+    Of the verdicts, only the newest archive's matters.
     """
     history, own = _History(source, evidence.records, now), _own(source, evidence.archives or ())
     found: dict[Archive, list[str]] = {}
@@ -136,7 +136,7 @@ def _dated(own: Sequence[Archive], now: datetime) -> list[Archive]:
 
 
 def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None, str]:
-    """Return up to when a source can be recovered by logs, and for the row of these why not further."""
+    """Return the moment up to which logs can recover a source, and, for the logs' own row, why not further."""
     if source.logs is None or evidence.archives is None:
         return None, ""
     listed = frozenset(archive.id for archive in evidence.archives)
@@ -145,19 +145,19 @@ def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None,
 
 
 def _line(notes: list[str]) -> str | None:
-    """Return the notes on one line, without those that another one says as well."""
+    """Join the notes on one line, leaving out any that another note contains."""
     lines = list(dict.fromkeys(" ".join(note.split()) for note in notes))
     return "; ".join(line for line in lines if not any(line in other for other in lines if other != line)) or None
 
 
 def _own(source: Expected, archives: Sequence[Archive]) -> list[Archive]:
-    """Return the source's archives: checkpoints and names that people gave are none."""
+    """Return the source's own archives, without checkpoints and names given by people."""
     named = ((archive, archive_name.parse(archive.name)) for archive in archives)
     return [archive for archive, name in named if name and (name.app, name.source) == (source.app, source.source)]
 
 
 def sound(records: Records | None) -> list[Record]:
-    """Return the records whose fields hold what they should, oldest first: files in a storage may hold anything."""
+    """Return the records whose fields have valid values, oldest first: files in a storage may contain anything."""
     return [record for record in records.all if _sound(record)] if records else []
 
 
@@ -172,14 +172,15 @@ def _sound(record: Record) -> bool:
 
 
 def _made(record: Record, archive: Archive) -> bool:
-    """Return whether a record tells of that very archive: by its id where known, for a name can be taken again."""
+    """Return whether a record belongs to exactly this archive: by its id if known, since a name can be reused."""
     return record.archive_id == archive.id if record.archive_id else record.archive == archive.name
 
 
 class _History:
     """The records of one source, oldest first.
 
-    One of the future, by a clock that was wrong, is the newest of nothing: it only tells of the archive that it names.
+    A record dated in the future, from a wrong clock, never counts as the newest; it only describes the archive it
+    names.
     """
 
     def __init__(self, source: Expected, records: Records | None, now: datetime) -> None:
@@ -208,7 +209,7 @@ class _History:
         return next((record for record in reversed(self.saved) if _made(record, archive)), None)
 
     def failures(self, newest: Archive | None) -> list[Record]:
-        """Return the failures that came after the newest archive and after any success, oldest first."""
+        """Return the failures after the newest archive and after the last success, oldest first."""
         record = self.of(newest) if newest else None
         saved = record.time if record else newest.start if newest else None
         saved = max(filter(None, [saved, self.looked]), default=None)
@@ -221,7 +222,7 @@ class _History:
 
 
 def _settles(accept: Record, drill: Record) -> bool:
-    """Tell whether a person took an archive as right after that drill of it."""
+    """Return whether a person accepted the archive after that drill of it."""
     return accept.time >= drill.time and accept.archive_id is not None and accept.archive_id == drill.archive_id
 
 
@@ -258,7 +259,7 @@ def _newest(row: Row, newest: Archive, record: Record | None, verdict: Verdict |
 
 
 def _judged(verdict: Verdict | None) -> dict[str, Any]:
-    """Return a verdict as a row's fields; none when it is not known."""
+    """Return a verdict as fields of a row; no fields if it is unknown."""
     if verdict is None:
         return {}
     return {
@@ -275,10 +276,10 @@ def _acceptance(accepted: Accepted | None) -> Acceptance | None:
 
 
 class _Verdicts:
-    """The verdicts of one source's archives, and the archive that counts as the newest one.
+    """The verdicts of one source's archives, and the archive that counts as the newest.
 
-    An archive that was announced and has no record yet does not: its backup has just ended, or nobody wrote down how.
-    Where there is no other, it is the newest one, and unknown.
+    An archive that was announced and has no record yet does not count: its backup has just ended, or its outcome was
+    never recorded. If there is no other, it is the newest, with an unknown verdict.
     """
 
     def __init__(self, evidence: Evidence, history: "_History", archives: Sequence[Archive]) -> None:
@@ -292,7 +293,7 @@ class _Verdicts:
         self.good = next((each.start for each in ordered if (found := self._of(each)) and found.good), None)
 
     def _of(self, archive: Archive) -> Verdict | None:
-        """Return an archive's verdict, None when nothing tells it."""
+        """Return an archive's verdict; None if neither record nor comment has one."""
         if archive.id in self._known:
             return self._known[archive.id]
         if record := self._history.of(archive):
@@ -302,7 +303,7 @@ class _Verdicts:
 
     @property
     def status(self) -> Status | None:
-        """What the newest archive's verdict makes of the row; None when nothing stands against it."""
+        """The row's status by the newest archive's verdict; None if the verdict is good."""
         if self.newest is None:
             return None
         if self.verdict is None:
@@ -310,7 +311,7 @@ class _Verdicts:
         return None if self.verdict.good or self.verdict.status == "ok" else self.verdict.status
 
     def notes(self, doubts: Sequence[str], now: datetime) -> list[str]:
-        """Return what is to be said of the newest archive's verdict, besides what `doubts` say."""
+        """Return remarks on the newest archive's verdict, apart from what `doubts` already say."""
         verdict = self.verdict
         if self.newest is None:
             return []
@@ -328,7 +329,7 @@ class _Verdicts:
 
 
 def _said(verdict: Verdict) -> str:
-    """Return a verdict in words; empty when it is ok."""
+    """Return a verdict in words; empty if it is ok."""
     parts = list(verdict.suspect)
     if verdict.left_out:
         more = verdict.left_out - len(verdict.first[:NAMED])

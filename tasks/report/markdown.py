@@ -1,4 +1,4 @@
-"""The report for job summaries, merge requests and wikis: Markdown as GitHub and GitLab show it (GFM)."""
+"""The report for job summaries, merge requests and wikis: Markdown as GitHub and GitLab render it (GFM)."""
 
 import re
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from tasks.report.formats import Look
 from tasks.report.rows import Report
 from tasks.report.table import RIGHT, columns, printable, space
 
-# What starts something inside a line: GFM takes it for itself after a backslash (section 2.4), in table cells as well.
-# Also $ (formulas), @ (mentions) and :// (links), which GitHub and GitLab look for.
+# Characters with an inline meaning, which GFM takes literally after a backslash (section 2.4), in table cells too. Also
+# $ (formulas), @ (mentions) and :// (links), which GitHub and GitLab interpret.
 ACTIVE = re.compile(r"([\\`*_\[\]<>|~&#$@]|:(?=//))")
 
 
 def write(report: Report, look: Look) -> str:
-    """Return what is wrong, with its reason, then the table, then the storages."""
+    """Return the problems with their reasons, then the table, then the storages."""
     return "\n".join([*_wrong(report), *_table(report, look), *_storages(report)]).strip("\n")
 
 
@@ -44,5 +44,5 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is: on one line, with nothing in it that it would act upon."""
+    """Return text that Markdown shows literally, on one line."""
     return ACTIVE.sub(r"\\\1", printable(text))

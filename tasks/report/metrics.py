@@ -1,6 +1,6 @@
 """The report for Prometheus, in its text format; docs/report.md explains each metric.
 
-What is not known has no sample, so no rule takes it for a zero.
+An unknown value has no sample, so that no rule takes it for a zero.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -56,7 +56,7 @@ OF_STORAGES: tuple[tuple[str, str, Callable[[StorageRow], Value]], ...] = (
 
 
 def write(report: Report, _look: Look) -> str:
-    """Return all metrics as a file for the node exporter's textfile collector."""
+    """Return all metrics as text for the node exporter's textfile collector."""
     from prometheus_client import generate_latest
 
     registry = CollectorRegistry()
@@ -65,7 +65,7 @@ def write(report: Report, _look: Look) -> str:
 
 
 class ReportCollector(Collector):
-    """Metrics of the report that `current` returns, ages as of `clock`; none while there is no report."""
+    """Metrics of the report that `current` returns, with ages as of `clock`; no metrics before the first report."""
 
     def __init__(
         self, current: Callable[[], Report | None], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -74,7 +74,7 @@ class ReportCollector(Collector):
         self._clock = clock
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return nothing: what is measured is asked for at each scrape alone."""
+        """Return nothing: metrics are computed at scrape time only."""
         return ()
 
     def collect(self) -> Iterator[GaugeMetricFamily | StateSetMetricFamily]:

@@ -1,4 +1,4 @@
-"""Which form of an answer whoever asks can read, by their Accept headers (RFC 9110, 12)."""
+"""Content negotiation by Accept and Accept-Encoding headers (RFC 9110, section 12)."""
 
 import re
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
-MOST = 64  # alternatives that are read of a header
+MOST = 64  # alternatives of a header that are read
 OPEN_METRICS = "application/openmetrics-text"
 
 
 def alternatives(header: str) -> list[tuple[str, str]]:
-    """Return the alternatives of a header, the best first: each by its name, and as it was written.
+    """Return a header's alternatives, best first, as (name, original text).
 
-    Those that are not taken (`q=0`) are left out; a weight that cannot be read counts as 1.
+    Refused ones (`q=0`) are left out; an invalid weight counts as 1.
     """
     return [(name, text) for weight, name, text in sorted(_read(header), key=lambda each: -each[0]) if weight]
 
@@ -27,13 +27,13 @@ def _read(header: str) -> Iterator[tuple[float, str, str]]:
 
 
 def takes_gzip(header: str) -> bool:
-    """Tell whether an Accept-Encoding header takes gzip. What is said of gzip itself goes before `*`."""
+    """Return whether an Accept-Encoding header allows gzip; `gzip` takes precedence over `*`."""
     said = {name: weight for weight, name, _ in _read(header)}
     return said.get("gzip", said.get("x-gzip", said.get("*", 0.0))) > 0
 
 
 def metrics(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
-    """Return content type and text; what an Accept header that cannot be read gets is plain text."""
+    """Return content type and text; an invalid Accept header gets plain text."""
     for name, text in alternatives(accept):
         if name == OPEN_METRICS:
             try:

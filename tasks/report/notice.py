@@ -1,4 +1,4 @@
-"""The report's summary for those whom the inventory names: what is wrong, and how full the storages are."""
+"""The report's summary for the recipients in the inventory: what is wrong, and how full the storages are."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from tasks.report.table import printable, space
 
 
 def tell(report: Report, inventory: Inventory) -> None:
-    """Tell those of all apps. What went wrong with that is said on standard error, never raised."""
+    """Notify the recipients of all apps. Faults in sending go to standard error and are never raised."""
     failed = any(row.status != "ok" for row in report.apps)
     whole = {row.app for row in report.apps} == set(inventory.apps)
     news = News("report", f"report: {verdict(report)}", _body(report), failed, whole)
@@ -18,7 +18,7 @@ def tell(report: Report, inventory: Inventory) -> None:
 
 
 def _label(row: Row, several: Collection[tuple[str, str]]) -> str:
-    """Return the app's name, with the storage where it has several."""
+    """Return the app's name, followed by the storage if it has several."""
     return f"{row.app} on {row.storage}" if (row.app, row.source) in several else row.app
 
 

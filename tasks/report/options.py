@@ -1,4 +1,4 @@
-"""The options of the tasks `report.*`."""
+"""Options of the tasks `report.*`."""
 
 from dataclasses import dataclass
 

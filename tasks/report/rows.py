@@ -1,4 +1,4 @@
-"""The report's content: one row for each app and configured source, always, and one for each storage."""
+"""The report's content: always one row per app and configured source, and one per storage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +15,10 @@ WORST_FIRST: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class Expected:
-    """What should be there: a source of an app, whose newest archive is late when it is older than `max_age`.
+    """A configured source of an app; its newest archive is late if it is older than `max_age`.
 
-    `logs` is the app's source of logs: it itself, or what continues it, so that it can be brought to any moment.
+    `logs` is the source of logs: this source itself, or the one that continues it, so that it can be recovered to any
+    moment.
     """
 
     app: str
@@ -30,7 +31,9 @@ class Expected:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the inventory names and the newest archive lacks: how many, and the first of them as `path: reason`."""
+    """What the inventory names and the newest archive lacks: how many paths, and the first of them as `path:
+    reason`.
+    """
 
     count: int
     first: tuple[str, ...] = ()
@@ -38,7 +41,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Who took the newest archive as right in spite of its verdict, when (UTC) and why."""
+    """Who accepted the newest archive despite its verdict, when (UTC), and why."""
 
     by: str | None
     time: datetime
@@ -47,14 +50,14 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one source of one app; None is what could not be learnt, or what never was.
+    """What is known of one source of one app; None if unknown or never.
 
-    `archive` is the newest archive and `last` when it began; `size` what it holds and `stored` what it added to the
-    repository, in bytes. `archives` counts the source's whole archives. `proven` is when a restore drill last
-    succeeded. `recoverable_until` is for databases whose binary logs are archived. `error` is one line. `last_good` is
-    when the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are the newest archive's verdict
-    (tasks/records/verdict.py). `read_share` is which part of the files drills read in 90 days, 0 to 1. The fields are
-    those of the JSON report, by their names.
+    `archive` is the newest archive and `last` the time it began; `size` is what it holds and `stored` what it added to
+    the repository, in bytes. `archives` counts the source's complete archives. `proven` is the time of the last
+    successful restore drill. `recoverable_until` is for databases with archived binary logs. `error` is one line.
+    `last_good` is the time at which the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are
+    the newest archive's verdict (tasks/records/verdict.py). `read_share` is the part of the files that drills read
+    within 90 days, 0 to 1. The fields have the names of those in the JSON report.
     """
 
     app: str
@@ -81,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True)
 class StorageRow:
-    """The space of one storage in bytes; None and `error` when it could not be learnt, or another remark on it."""
+    """The space of one storage in bytes; None if unknown. `error` is why, or another remark about it."""
 
     storage: str
     kind: str
@@ -92,11 +95,11 @@ class StorageRow:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it, as of the moment `generated`.
+    """The whole report, as of the moment `generated`.
 
-    Beside the rows stands what some formats show: what the inventory wants; by storage and app the records of each
-    repository (oldest first), and whether the escrow folder holds a good copy of its key, none on a machine without it.
-    `growth` is how many bytes a day the backups add to a storage, where they tell.
+    Besides the rows it holds what some formats show: the sources in the inventory; by storage and app, the records of
+    each repository (oldest first), and whether the escrow folder holds a good copy of its key (empty on a machine
+    without that folder). `growth` is what backups add to a storage in bytes a day, if known.
     """
 
     generated: datetime
@@ -109,17 +112,17 @@ class Report:
 
     @property
     def worst_first(self) -> tuple[Row, ...]:
-        """The rows as a person reads them: those that need a look first, otherwise as in the inventory."""
+        """The rows for people: problems first, otherwise in the order of the inventory."""
         return tuple(sorted(self.apps, key=lambda row: WORST_FIRST.index(row.status)))
 
     @property
     def with_copies(self) -> bool:
-        """Whether some app has several storages, so that a row says which one it is about."""
+        """Whether an app has several storages, so that rows name theirs."""
         return len({(row.app, row.source) for row in self.apps}) < len(self.apps)
 
 
 def expected(app: App) -> tuple[Expected, ...]:
-    """Return what should be there of an app, in the order of its sources."""
+    """Return the rows to expect of an app, in the order of its sources."""
     return tuple(
         Expected(app.name, app.host, app.storage, source, app.max_age, logs_of(source, app.sources))
         for source in app.sources
@@ -127,7 +130,7 @@ def expected(app: App) -> tuple[Expected, ...]:
 
 
 def verdict(report: Report) -> str:
-    """Return the whole report in one sentence."""
+    """Summarize the report in one sentence."""
     count, bad = len(report.apps), sum(1 for row in report.apps if row.status != "ok")
     if not count:
         return "No app is configured"
@@ -137,5 +140,5 @@ def verdict(report: Report) -> str:
 
 
 def exit_code(report: Report, *, strict: bool) -> int:
-    """Return 3 when `strict` and any source is not ok, else 0: a report that says what is wrong is a good report."""
+    """Return 3 if `strict` and any source is not ok, else 0: a report that shows a problem has succeeded."""
     return 3 if strict and any(row.status != "ok" for row in report.apps) else 0

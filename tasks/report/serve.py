@@ -1,4 +1,4 @@
-"""`report.serve`: gathers at an interval, and answers from what was gathered last; no question starts anything."""
+"""`report.serve`: gathers at an interval and serves the latest result; requests never start anything."""
 
 import shlex
 import sys
@@ -19,14 +19,14 @@ from tasks.run.parallel import terminable
 from tasks.run.session import Session
 from tasks.storage.registry import load
 
-SHORTEST = 1.0  # seconds between two reports: each asks the storages
+SHORTEST = 1.0  # minimum seconds between two reports, since each queries the storages
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where to listen, and how many seconds pass from the end of one report to the start of the next.
+    """Where to listen, and the seconds from the end of one report to the start of the next.
 
-    `names` are further ones under which it may be asked for; `password` is where one is (env:NAME, file:PATH or
+    `names` are additional host names that may be requested; `password` is a reference to one (env:NAME, file:PATH or
     command:WORDS), empty for none; `certificate` and `key` are files for TLS, empty for none.
     """
 
@@ -39,7 +39,7 @@ class Options:
     key: str = ""
 
     def access(self) -> Access:
-        """Return who may ask. Raises UsageError."""
+        """Return who may connect. Raises UsageError."""
         if self.key and not self.certificate:
             raise UsageError("--key alone is not enough for TLS", "give --certificate as well")
         certificate, key = (Path(file).expanduser() if file else None for file in (self.certificate, self.key))
@@ -47,9 +47,10 @@ class Options:
 
 
 def run(folder: str, options: Options) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises UsageError for wrong options, and for an inventory that is wrong now.
+    """Serve until SIGTERM or Ctrl-C. Raises UsageError for invalid options, and for an inventory that is invalid at the
+    start.
 
-    Reports are made in this thread, because the loop over apps hears signals; a web server answers in others.
+    Reports are made in this thread, because the loop over apps handles signals; a web server answers in others.
     """
     if options.interval < SHORTEST:
         raise UsageError(f"--interval {options.interval:g} is too short", f"give at least {SHORTEST:g} seconds")
@@ -82,20 +83,20 @@ def _password(text: str) -> Secret | None:
 
 
 def _gathered(folder: str) -> Report:
-    """Return the report on the inventory as it is now: a new app needs no restart."""
+    """Return the report on the inventory as it is now, so that a new app needs no restart."""
     with Session(load(Path(folder))) as session:
         return gather(session, session.inventory.select(), newest=records_wanted(PAGE))
 
 
 def _round(board: Board, make: Callable[[], Report]) -> None:
-    """Put a new report on the board; when there can be none the old one stays there, and the metrics say so."""
+    """Publish a new report; if that fails, the old one stays, and the metrics show the failure."""
     began = time.monotonic()
     try:
         board.put(make(), time.monotonic() - began)
     except CloudbackupError as error:
         _say(f"no new report: {error}")
         board.failed()
-    except Exception:  # a fault of ours must not end what others watch by
+    except Exception:  # a bug here must not stop the monitoring
         traceback.print_exc()
         board.failed()
 

@@ -1,4 +1,4 @@
-"""`report`: gather, write, tell by the exit code."""
+"""`report`: gather, write, set the exit code."""
 
 import sys
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from tasks.units import wants_colour
 class Options:
     """Which apps (none means all), in which format, into which file (empty: the terminal).
 
-    `fresh` lists every repository anew; `strict` is for `rows.exit_code`; `notify` tells those whom the inventory names
-    as well.
+    `fresh` lists every repository again; `strict` is for `rows.exit_code`; `notify` also notifies the recipients in the
+    inventory.
     """
 
     apps: Sequence[str] = ()
@@ -33,9 +33,9 @@ class Options:
 
 
 def run(folder: str, options: Options) -> int:
-    """Show the report, or write it to a file; return the exit code.
+    """Print the report, or write it to a file; return the exit code.
 
-    Raises UsageError, AppError when the file cannot be written.
+    Raises UsageError; AppError if the file cannot be written.
     """
     require(options.format)
     inventory, newest = load(Path(folder)), records_wanted(options.format)
@@ -46,7 +46,7 @@ def run(folder: str, options: Options) -> int:
     if options.output:
         write_whole(Path(options.output).expanduser(), text, "the report")
     else:
-        (own(sys.stdout) if look.colour else sys.stdout).write(text)  # the table has made its cells printable
+        (own(sys.stdout) if look.colour else sys.stdout).write(text)  # the table's cells are already printable
     if options.notify:
         tell(report, inventory)
     return exit_code(report, strict=options.strict)

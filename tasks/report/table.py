@@ -1,4 +1,4 @@
-"""The report for people: one line for each app and source, what is wrong with it below."""
+"""The report for people: one line per app and source, with its problems below."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ INDENT = " " * 6
 
 
 def write(report: Report, look: Look) -> str:
-    """Return the report as lines for a terminal or a log."""
+    """Format the report as lines for a terminal or a log."""
     return "\n".join([*_table(report, look), *(space(row, report) for row in report.storages)])
 
 
@@ -48,9 +48,9 @@ def _table(report: Report, look: Look) -> Iterator[str]:
 
 
 def columns(report: Report, look: Look) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the headers and a row of texts for each source, worst first.
+    """Return the headers, and one row of texts per source, worst first.
 
-    The last column stands only where an app has it, and so does the storage: where an app has several.
+    The last column only appears if an app uses it, and the storage only if an app has several.
     """
     width = len(HEADERS) if any(row.recoverable_until for row in report.apps) else len(HEADERS) - 1
     headers, lines = HEADERS[:width], [_cells(row, report, look)[:width] for row in report.worst_first]
@@ -82,7 +82,7 @@ def _cells(row: Row, report: Report, look: Look) -> tuple[str, ...]:
 
 
 def space(row: StorageRow, report: Report) -> str:
-    """Return the line of a storage: how much of it is used, and when it will be full if nothing were pruned."""
+    """Return the line of a storage: how much is used, and when it will be full if nothing is pruned."""
     if row.used is None:
         return f"{row.storage}: space unknown: {printable(row.error or 'it could not be asked')}"
     text = f"{row.storage}: {units.size(row.used)} used"
@@ -94,5 +94,5 @@ def space(row: StorageRow, report: Report) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text as one line without control characters: hosts write it, and terminals obey them."""
+    """Return the text as one line without control characters: hosts write it, and terminals would interpret them."""
     return one_line(text)

@@ -1,4 +1,4 @@
-"""The web server of `report.serve`: the page, the metrics, and whether it lives. It only reads what lies ready."""
+"""The web server of `report.serve`: the page, the metrics and a health check. It only reads what is ready."""
 
 import base64
 import gzip
@@ -28,15 +28,15 @@ from tasks.report.rows import Report
 
 PAGE = "html"
 TEXT = "text/plain; charset=utf-8"
-PATIENCE = 10.0  # seconds for a piece of a question to come
-WORTH = 1024  # bytes from which on an answer is packed
-HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")  # RFC 9110, 7.2
+PATIENCE = 10.0  # seconds to wait for the next part of a request
+WORTH = 1024  # bytes from which an answer is compressed
+HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")  # RFC 9110, section 7.2
 Answered = tuple[HTTPStatus, str, bytes]
 
 
 @dataclass(frozen=True)
 class _Notice:
-    """What hangs on the board. Never changed: a reader sees all of one notice."""
+    """The current state of the board. Immutable, so that a reader always sees one consistent state."""
 
     report: Report | None = None
     page: bytes = b""
@@ -45,7 +45,7 @@ class _Notice:
 
 
 class Board:
-    """The newest report, for many readers: put there by one thread, read by others."""
+    """The newest report: written by one thread, read by others."""
 
     def __init__(self) -> None:
         self._notice = _Notice()
@@ -54,23 +54,23 @@ class Board:
         self.registry.register(_Gathering(lambda: self._notice))
 
     def put(self, report: Report, seconds: float) -> None:
-        """Show a new report, which took so long to make."""
+        """Publish a new report that took `seconds` to make."""
         page = formats.write(report, PAGE, formats.Look()).encode()
         self._notice = _Notice(report, page, seconds, success=True)
 
     def failed(self) -> None:
-        """Note that no new report could be made; the old one stays."""
+        """Note that making a new report failed; the old one stays."""
         old = self._notice
         self._notice = _Notice(old.report, old.page, old.seconds, success=False)
 
     @property
     def page(self) -> bytes | None:
-        """The report as a page; None before the first one."""
+        """The report as an HTML page; None before the first one."""
         return self._notice.page if self._notice.report else None
 
 
 class _Gathering(Collector):
-    """How the making of reports goes."""
+    """Metrics about the making of reports."""
 
     def __init__(self, notice: Callable[[], _Notice]) -> None:
         self._notice = notice
@@ -87,7 +87,7 @@ class _Gathering(Collector):
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask: under which names (beside IP addresses, localhost and the one listened on), and with what password.
+    """Who may connect: the host names (besides IP addresses, localhost and the one listened on), and the password.
 
     `certificate` and `key` are files for TLS.
     """
@@ -98,21 +98,21 @@ class Access:
     key: Path | None = None
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return what TLS needs; None without a certificate. Raises UsageError."""
+        """Return the TLS context; None without a certificate. Raises UsageError."""
         if self.certificate is None:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.certificate, self.key)
-        except OSError as error:  # ssl.SSLError is one
+        except OSError as error:  # includes ssl.SSLError
             raise UsageError(f"{self.certificate}: no certificate and key for TLS: {error}", "give PEM files") from None
         return context
 
     def knows(self, host: str) -> bool:
-        """Tell whether a page may be asked for under this name.
+        """Return whether a page may be requested under this host name.
 
-        A browser sends the name that its user asked for. Somebody else's name that was pointed here (DNS rebinding) is
-        refused; an address is nobody's trick.
+        A browser sends the name that its user entered. A foreign name that resolves to this server (DNS rebinding) is
+        refused; an IP address cannot be rebound.
         """
         found = HOST.fullmatch(host.strip().lower())
         name = (found["address"] or found["name"].rstrip(".")) if found else ""
@@ -125,7 +125,7 @@ class Access:
         return True
 
     def admits(self, authorization: str) -> bool:
-        """Tell whether an Authorization header has the password; any user will do."""
+        """Return whether an Authorization header has the password; any user name is accepted."""
         if self.password is None:
             return True
         kind, _, value = authorization.partition(" ")
@@ -140,7 +140,7 @@ OPEN = Access()
 
 
 class Web:
-    """Use as a context manager: listens meanwhile. `address` is where. Raises UsageError when it cannot listen."""
+    """Listens while used as a context manager. `address` is where. Raises UsageError if it cannot listen."""
 
     def __init__(self, host: str, port: int, board: Board, access: Access = OPEN) -> None:
         if not 0 <= port <= 65535:
@@ -171,7 +171,7 @@ def _handler(board: Board, access: Access) -> type[BaseHTTPRequestHandler]:
         sys_version = ""
         timeout = PATIENCE
 
-        def do_GET(self) -> None:  # the base class calls it so
+        def do_GET(self) -> None:  # the name that the base class calls
             assert isinstance(self.server, web_server.Server)
             self.server.heard(self.connection)
             status, kind, body = _admitted(board, access, self.path, self.headers, self.request_version)
@@ -195,17 +195,17 @@ def _handler(board: Board, access: Access) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Say nothing of each question."""
+            """Do not log requests."""
 
     return Handler
 
 
 def _admitted(board: Board, access: Access, asked: str, headers: Message, version: str) -> Answered:
-    """Return status, content type and body for what was asked, if whoever asks may have it."""
+    """Return status, content type and body for a request, if the client is admitted."""
     hosts = [host.strip() for host in headers.get_all("Host", [])]
     if len(hosts) > 1 or (version >= "HTTP/1.1" and not any(hosts)):
         return HTTPStatus.BAD_REQUEST, TEXT, b"one Host is needed\n"
-    absolute = re.fullmatch(r"https?://([^/?#]*)([^?#]*).*", asked, re.IGNORECASE | re.DOTALL)  # as proxies ask
+    absolute = re.fullmatch(r"https?://([^/?#]*)([^?#]*).*", asked, re.IGNORECASE | re.DOTALL)  # absolute, for proxies
     host, path = (absolute[1], absolute[2] or "/") if absolute else ((hosts or [""])[0], asked.partition("?")[0])
     if not access.knows(host or "localhost"):
         return HTTPStatus.MISDIRECTED_REQUEST, TEXT, b"not served under this name: see report.serve --name\n"

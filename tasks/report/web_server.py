@@ -1,4 +1,4 @@
-"""A web server that a flood, or many who say nothing, cannot take all memory of, nor keep others from."""
+"""A web server with limits, so that floods or silent connections can neither exhaust memory nor lock others out."""
 
 import socket
 import ssl
@@ -8,12 +8,12 @@ from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
-LONGEST = 60.0  # seconds for a question and its answer
-AT_ONCE = 32  # questions
+LONGEST = 60.0  # seconds for a request and its answer
+AT_ONCE = 32  # requests at a time
 
 
 class Server(ThreadingHTTPServer):
-    """A server whose questions are bounded in number and time; `tls` is what TLS needs, None for plain HTTP."""
+    """A server whose requests are limited in number and time; `tls` is the TLS context, None for plain HTTP."""
 
     daemon_threads = True
     block_on_close = False
@@ -22,23 +22,23 @@ class Server(ThreadingHTTPServer):
     places: threading.BoundedSemaphore
 
     def server_bind(self) -> None:
-        """Bind alone: HTTPServer also asks the name service for its own name, which can take long."""
+        """Only bind: HTTPServer also resolves its own name, which can take long."""
         TCPServer.server_bind(self)
         self.places = threading.BoundedSemaphore(AT_ONCE)
-        self._silent: dict[Any, None] = {}  # connections whose question has not come, the oldest first
+        self._silent: dict[Any, None] = {}  # connections that have not sent a request yet, oldest first
         self._lock = threading.Lock()
 
     def get_request(self) -> tuple[Any, Any]:
-        """Take a connection; what TLS has to say is said in its own thread."""
+        """Accept a connection; its TLS handshake runs in its own thread."""
         connection, address = super().get_request()
         if self.tls is not None:
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread. While all places are taken nobody is answered, or a flood would take all memory.
+        """Answer in a thread. While all places are taken, no request is answered, or a flood would exhaust memory.
 
-        Whoever holds a place without asking anything loses it to the next one.
+        A connection that holds a place without sending a request loses it to the next one.
         """
         if not self.places.acquire(blocking=False):
             self._end_oldest()
@@ -54,7 +54,7 @@ class Server(ThreadingHTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer; who is slower than LONGEST is cut off, whatever comes meanwhile."""
+        """Answer; a request that takes longer than LONGEST is cut off."""
         timer = threading.Timer(LONGEST, _cut, (request,))
         timer.daemon = True
         timer.start()
@@ -66,7 +66,7 @@ class Server(ThreadingHTTPServer):
             self.places.release()
 
     def heard(self, request: Any) -> None:
-        """Take note that a question has come whole."""
+        """Note that a request has arrived completely."""
         with self._lock:
             self._silent.pop(request, None)
 
@@ -78,11 +78,11 @@ class Server(ThreadingHTTPServer):
                 _cut(oldest)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a question that broke off."""
+        """Do not log broken connections."""
 
 
 def of(family: socket.AddressFamily, tls: ssl.SSLContext | None) -> type[Server]:
-    """Return the class of servers for this kind of address."""
+    """Return the server class for this address family."""
     return type("Listening", (Server,), {"address_family": family, "tls": tls})
 
 

@@ -1,7 +1,7 @@
-"""The report as a page: one file that needs no network and no JavaScript, for screens of any width and for paper.
+"""The report as an HTML page: one file without network access or JavaScript, for any screen width and for paper.
 
-What hosts and storages wrote stands in it as text, never as markup: Jinja2 escapes every value, and the page's own
-policy lets no style and no script run but the two that stand in it, named by their hashes.
+Text from hosts and storages appears as text, never as markup: Jinja2 escapes every value, and the page's
+Content-Security-Policy only allows its own style and script, named by their hashes.
 """
 
 import base64
@@ -17,14 +17,14 @@ from tasks.report.table import printable
 from tasks.version import VERSION
 
 FOLDER = Path(__file__).parent
-# frame-ancestors would belong here, but a page cannot say that of itself: `report.serve` sends it as a header.
+# frame-ancestors is missing because a page cannot set it for itself: `report.serve` sends it as a header.
 POLICY = (
     "default-src 'none'; style-src {style}; script-src {script}; img-src data:; base-uri 'none'; form-action 'none'"
 )
 
 
 def write(report: Report, look: Look) -> str:
-    """Return the page. Times are in `look.zone`."""
+    """Return the page as HTML. Times are in `look.zone`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -44,7 +44,7 @@ def write(report: Report, look: Look) -> str:
 
 
 def _own(name: str) -> Markup:
-    """Return a file of ours, which may stand in the page as it is."""
+    """Return a file of this package, which needs no escaping."""
     return Markup("\n" + (FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
@@ -53,5 +53,5 @@ def _hash(text: str) -> str:
 
 
 def _printable(value: object) -> object:
-    """Return texts without what steers their display, such as marks that turn the direction of writing."""
+    """Return texts without characters that control their display, such as bidirectional marks."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""Drawings of a repository's history: what they show, and where their lines run. Sizes are the drawing's units."""
+"""Charts of a repository's history: their content and SVG paths. Lengths are in SVG units."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -9,20 +9,22 @@ from tasks import units
 from tasks.records.record import UNCHANGED, Record
 from tasks.times import MONTHS
 
-WIDTH, HEIGHT = 320.0, 96.0  # of a growth chart's area
-WEEKS = 18  # of a calendar
-PITCH, CELL = 13, 11  # of a calendar's days
+WIDTH, HEIGHT = 320.0, 96.0  # of the plot area of a growth chart
+WEEKS = 18  # shown in a calendar
+PITCH, CELL = 13, 11  # distance and size of a calendar's days
 DAYS = 7
 SAVING = ("backup", UNCHANGED)
-ACTIONS = (*SAVING, "verify", "check", "prune")  # whose failures are shown; a restore's says nothing of backups
-MARKED = ("failed", "partly", "warned")  # kinds of days of which there is more to tell
-LACKING = ("failed", "incomplete")  # outcomes of a backup that has not all of a source
+ACTIONS = (*SAVING, "verify", "check", "prune")  # whose failures are shown; a failed restore says nothing about backups
+MARKED = ("failed", "partly", "warned")  # kinds of days that have details
+LACKING = ("failed", "incomplete")  # outcomes of a backup that lacks part of a source
 MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
 class Line:
-    """The sizes of one source over time. `line` and `area` are SVG paths; `last` is where the newest point lies."""
+    """The sizes of one source over time. `line` and `area` are SVG paths; `last` is the position of the newest
+    point.
+    """
 
     source: str
     line: str
@@ -34,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Growth:
-    """What an app's archives hold, over time."""
+    """The size of an app's archives over time."""
 
     lines: tuple[Line, ...]
     top: str
@@ -45,7 +47,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Day:
-    """A day of which there is more to tell: its kind, where it is drawn, and what a pointer over it shows."""
+    """A day with details: its kind, its position, and its tooltip."""
 
     kind: str
     x: int
@@ -55,10 +57,10 @@ class Day:
 
 @dataclass(frozen=True)
 class Calendar:
-    """The days of the last weeks, a column each week, Monday first. `saved` and `empty` are SVG paths of days.
+    """The days of the last weeks, one column per week, Monday first. `saved` and `empty` are SVG paths of days.
 
-    A day is `failed` when anything failed, `partly` when not every source was saved whole, `warned` when all were, and
-    one with something to look at, `saved` when all were, and `empty` when nothing was done.
+    A day is `failed` if anything failed, `partly` if not every source was saved completely, `warned` if all were but
+    one has a warning, `saved` if all were, and `empty` if nothing was done.
     """
 
     width: int
@@ -71,7 +73,7 @@ class Calendar:
 
 
 def growth(records: Iterable[Record], zone: tzinfo | None) -> Growth | None:
-    """Return the chart of an app's backups, or None when no record tells a size."""
+    """Return the chart of an app's backups; None if no record has a size."""
     points: dict[str, list[tuple[datetime, int]]] = {}
     for record in records:
         if record.action == "backup" and record.outcome != "failed" and record.size is not None and record.source:
@@ -104,7 +106,7 @@ def _line(source: str, points: Sequence[tuple[datetime, int]], places: Sequence[
 
 
 def calendar(records: Iterable[Record], sources: Collection[str], today: date, zone: tzinfo | None) -> Calendar:
-    """Return the calendar of what was done to a repository's backups of all `sources`, up to `today` in `zone`."""
+    """Return the calendar of a repository's backups of all `sources`, up to `today` in `zone`."""
     start = today - timedelta(days=today.weekday() + DAYS * (WEEKS - 1))
     days = [start + timedelta(days=number) for number in range((today - start).days + 1)]
     done: dict[date, list[Record]] = {}
@@ -162,7 +164,7 @@ def _corner(day: date, start: date) -> tuple[int, int]:
 
 
 def _months(start: date) -> Iterable[tuple[int, str]]:
-    """Yield where a month's name stands: above the first week that begins in it."""
+    """Yield the positions of the months' names, each above the first week that begins in the month."""
     for week in range(WEEKS):
         monday = start + timedelta(weeks=week)
         if monday.day <= DAYS:

@@ -1,4 +1,4 @@
-"""What the page shows, in words and figures: the template only puts it in its place."""
+"""The page's content, in words and figures; the template only arranges it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ SIGNS: dict[Status, str] = {
     "unknown": "?",
     "ok": "✓",
 }
-DAYS = (  # kinds of days in a calendar, and what they mean
+DAYS = (  # kinds of days in a calendar, with their meaning
     ("saved", "every source saved"),
     ("warned", "with something to look at"),
     ("partly", "some only, or incomplete"),
     ("failed", "something failed"),
     ("empty", "no backup recorded"),
 )
-FRESH_PROOF = timedelta(days=35)  # a monthly drill, and some days
+FRESH_PROOF = timedelta(days=35)  # a monthly drill, with some days to spare
 HISTORY = timedelta(days=400)
 CLOCKS_DIFFER = timedelta(days=1)
 FULL_SOON = 30  # days
@@ -37,7 +37,7 @@ NEARLY_FULL = 0.85
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, what it is sorted by, and its kind: `num` stands right."""
+    """A text, its sort key, and its kind: `num` is right-aligned."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table; `card` is the history that it belongs to."""
+    """A row of the table; `card` identifies its history."""
 
     row: Row
     card: str
@@ -61,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Space:
-    """A storage, how full it is in per cent, and what is to be said of it."""
+    """A storage, its used space in per cent, and a remark."""
 
     row: StorageRow
     percent: float | None
@@ -72,7 +72,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Card:
-    """The history of one repository: `label` names it as a person does, `name` is what the rows call it."""
+    """The history of one repository: `label` is for people, `name` is the identifier that the rows refer to."""
 
     name: str
     label: str
@@ -85,7 +85,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the bar over all sources, in per cent from its left end."""
+    """A segment of the bar over all sources, in per cent from the left."""
 
     status: str
     sign: str
@@ -115,7 +115,7 @@ class View:
 
 
 def view(report: Report, look: Look) -> View:
-    """Return the page's content."""
+    """Convert a report to the page's content."""
     now = report.generated
     lines = tuple(_line(row, report, look.zone) for row in report.worst_first)
     return View(
@@ -137,7 +137,7 @@ def view(report: Report, look: Look) -> View:
 
 
 def _level(rows: Sequence[Row]) -> str:
-    """Return `ok`, `late` or `failed`, the worst that there is. Nothing configured is nothing saved, and not well."""
+    """Return the worst of `ok`, `late` and `failed`. An empty inventory saves nothing, so it is not ok."""
     states = {row.status for row in rows}
     if states == {"ok"}:
         return "ok"
@@ -202,7 +202,7 @@ def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
 
 
 def _card(row: Row, report: Report) -> str:
-    """Return what tells a repository's card from all others; no name in the inventory holds an @."""
+    """Return a unique identifier of a repository's card; names in the inventory never contain an @."""
     return f"{row.app}@{row.storage}" if _has_copies(row.app, report) else row.app
 
 
