@@ -1,9 +1,9 @@
 """Borg's own verbs on the repositories of apps.
 
-    a verb's words -> runner (environment, script, host) -> messages, failures -> a frozen result
+    a verb's words -> client.runner (environment, script, host) -> client.messages, client.errors -> a frozen result
 
-One module for each verb; `runner` runs them all, `failures` puts borg's errors into a person's words, `versions` knows
-where borg 1.2 and 1.4 differ. `in_place` is the part of a restore that runs on the host.
+`client` has one module for each verb; `client.runner` runs them all, `client.errors` translates borg's errors for
+people, `client.versions` lists the differences between borg 1.2 and 1.4. `host` has the programs that run on hosts.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
-"""What is said beforehand, in a record, of a change in which more than one place takes part, until its end is recorded.
+"""Announcements: records, written beforehand, of changes that involve more than one place, until their end is recorded.
 
-Whoever is killed on the way leaves it: the report, `app.check` and the guard tell of it, and the same command ends it.
+A run that is killed midway leaves its announcement: the report, `app.check` and the guard show it, and the same command
+completes the change.
 """
 
 import secrets
@@ -26,20 +27,20 @@ ANNOUNCED: Mapping[str, str] = {
 
 
 def announced(app: str, of: str, token: str, **details: object) -> Record:
-    """Return the record that says what is going to be done; `token` is what the record of its end names in ENDS."""
+    """Return the record that announces a change; `token` is what the closing record names in ENDS."""
     told = {"of": of, TOKEN: token, **details}
     return Record(app, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=told)
 
 
 def announce(storage: Storage, app: App, of: str, **details: object) -> str:
-    """Write down what is going to be done, and return the token that the record of its end names. Raises AppError."""
+    """Announce a change, and return the token for the closing record. Raises AppError."""
     token = secrets.token_hex(8)
     storage.write_record(app, announced(app.name, of, token, **details))
     return token
 
 
 def unended(known: Ledger, *of: str) -> list[str]:
-    """Return the tokens of such changes that were announced, and that nobody has ended."""
+    """Return the tokens of such changes that were announced and have not ended."""
     return [
         str(each.details[TOKEN]) for each in known.unfinished if each.details.get("of") in of if TOKEN in each.details
     ]

@@ -1,7 +1,7 @@
-"""What looks wrong in a repository: its archives and state, held against what our records know.
+"""What looks wrong in a repository: its archives and state compared with the records.
 
-A host's own key can do nothing to a repository that does not show here: archives removed, renamed, put in another
-one's place, added, dated elsewhere; the key replaced; single objects overwritten (tried, borg 1.2.4 and 1.4.5).
+Whatever a host's own key can do to a repository shows here: archives removed, renamed, replaced, added or redated; the
+key replaced; single objects overwritten (tried, borg 1.2.4 and 1.4.5).
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,17 +15,18 @@ from tasks.records.ledger import TOKEN, Ledger
 from tasks.storage.state import State
 
 # How far an app host's clock may be off before its archives look forged: an hour, as after a missed change to summer
-# time, and what passes between the time in an archive's name and borg's own start.
+# time, plus the time between the name being made and borg's own start.
 CLOCKS_APART = timedelta(minutes=90)
-SHOWN = 3  # names in one sentence
-AT_WORK = timedelta(hours=1)  # for so long a removal that has not ended may be at work
+SHOWN = 3  # names listed in one sentence
+AT_WORK = timedelta(hours=1)  # for this long an unfinished removal may still be running
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing that looks wrong. `sources` names those that it is about; none means the whole repository.
+    """One anomaly. `sources` are the sources it concerns; none means the whole repository.
 
-    `kind` is which of the kinds in `refusals.py` it is of, `items` what it names: who was told of more was told of it.
+    `kind` is one of the kinds in `refusals.py`. `items` are the objects it names: a person who was shown a larger set
+    has been shown this one.
     """
 
     text: str
@@ -34,16 +35,16 @@ class Doubt:
     items: frozenset[str] = frozenset()
 
     def about(self, source: str) -> bool:
-        """Tell whether it concerns a source."""
+        """Return whether it concerns a source."""
         return not self.sources or source in self.sources
 
     def within(self, told: "Doubt") -> bool:
-        """Tell whether who was told of another one was told of this."""
+        """Return whether a person who was shown the other anomaly was thereby shown this one."""
         return self.kind == told.kind and (self.text == told.text or (bool(self.items) and self.items <= told.items))
 
 
 def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledger, now: datetime) -> list[Doubt]:
-    """Return what looks wrong. `archives` and `state` are None where they could not be had; then nothing is said."""
+    """Return the anomalies. `archives` and `state` are None if they could not be read; they are not judged then."""
     found = list(unfinished(known, now))
     if state is not None:
         found += [*_config(state, known), *_objects(state, known)]
@@ -54,15 +55,15 @@ def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledge
 
 
 def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
-    """Return the archives that no record tells of, not by its id nor, where that is not known, as begun."""
+    """Return the archives without a record: neither by id nor, if that is not known yet, by an announced name."""
     return [archive for archive in archives if archive.id not in known.made and archive.name not in known.begun]
 
 
 def unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
-    """Yield what was announced and has not ended. A removal may be at work just now; a person sees it for an hour."""
+    """Yield changes that were announced and have not ended. A removal may be running: it shows only after an hour."""
     for record in known.unfinished:
         if TOKEN not in record.details:
-            continue  # of an earlier version, which named no end
+            continue  # written by an earlier version, which named no end
         what, who = str(record.details.get("of", "")), record.operator or "somebody"
         begun = f"{ANNOUNCED.get(what, f'{what} of archives')} by {who}, begun {record.time:%Y-%m-%d %H:%M} UTC"
         if what in ANNOUNCED:
@@ -73,13 +74,13 @@ def unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
 
 def _config(state: State, known: Ledger) -> Iterable[Doubt]:
     if any(record.details.get("of") == "change-passphrase" for record in known.unfinished):
-        return  # told of above
+        return  # reported above
     if known.config_sha256 and state.config_sha256 and state.config_sha256 != known.config_sha256:
         yield Doubt("the repository's key was changed: its `config` is not the recorded one", kind="key")
 
 
 def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
-    """Compare what lives now of what lived after each recorded transaction; the largest difference tells it all."""
+    """Compare the objects live after each recorded transaction with those live now; report the largest difference."""
     if not known.counts:
         return
     if state.transaction is not None and state.transaction < max(known.counts):
@@ -101,7 +102,7 @@ def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
 
 
 def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
-    there = {archive.name for archive in strangers(archives, known)}  # whose place is taken is told of below
+    there = {archive.name for archive in strangers(archives, known)}  # reused names are reported below
     gone = known.expected - {archive.id for archive in archives}
     gone -= {each for each in gone if known.made.get(each) in there}
     names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)
@@ -137,7 +138,7 @@ def _misdated(archive: Archive) -> bool:
 
 
 def _sources(names: Iterable[str]) -> frozenset[str]:
-    """Return the sources of some archives; of a name that is none of ours, no source, which means all."""
+    """Return the sources of some archives; empty, which means all, if a name is not one of ours."""
     parsed = [archive_name.parse(name) for name in names]
     return frozenset(each.source for each in parsed if each) if all(parsed) else frozenset()
 

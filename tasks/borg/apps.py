@@ -1,4 +1,4 @@
-"""Going through apps for a verb: each is tried whatever became of the others."""
+"""Runs a verb for several apps; a failure of one does not stop the others."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,20 +16,20 @@ from tasks.terminal import whole_line
 
 
 class SomeFailedError(CloudbackupError):
-    """Some of several apps failed; each has been told already."""
+    """Some of several apps failed; each fault has been printed already."""
 
     exit_code: ClassVar[int] = 3
 
 
 class AllFailedError(CloudbackupError):
-    """All of several apps failed; each has been told already."""
+    """All of several apps failed; each fault has been printed already."""
 
     exit_code: ClassVar[int] = 4
 
 
 @dataclass(frozen=True)
 class Opened:
-    """An app, its repository as one side sees it, and the run that both belong to."""
+    """An app, its repository as one side accesses it, and the session of both."""
 
     session: Session
     app: App
@@ -40,11 +40,11 @@ Act = Callable[[Opened], Iterable[str]]
 
 
 def one(folder: str, name: str, storage: str, act: Act) -> None:
-    """Print what `act` returns for one repository of an app, by the operator's side: the one in `storage`, or the only
-    one.
+    """Print what `act` returns for one repository of an app, with the operator's side: the one in `storage`, or the
+    only one.
 
-    Transactions and archives are of one repository: the same number means something else in another one. Raises
-    UsageError where an app has several and none is named, and what `act` raises.
+    Transactions and archives belong to one repository: the same number means something else in another. Raises
+    UsageError if an app has several and none is named, and what `act` raises.
     """
     with Session(load(Path(folder))) as session:
         copies = session.inventory.copies(name, storage or None)
@@ -56,10 +56,10 @@ def one(folder: str, name: str, storage: str, act: Act) -> None:
 
 
 def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
-    """Print what `act` returns for each named app, or for all when none is named.
+    """Print what `act` returns for each named app, or for all if none is named.
 
-    Raises the fault itself when there is one app only, otherwise SomeFailedError, AllFailedError, or the fault that
-    all share, UsageError or RefusedError, in the end.
+    With a single app its own error is raised; otherwise, at the end, SomeFailedError, AllFailedError, or, if all apps
+    failed with it, UsageError or RefusedError.
     """
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
@@ -79,7 +79,7 @@ def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR
 
 
 def _end(failed: Sequence[CloudbackupError], of: int) -> CloudbackupError:
-    """Return what ends a run in which some apps failed: 2 or 5 where all failed for wrong usage or were refused."""
+    """Return the final error if some apps failed: exit code 2 or 5 if all had wrong usage or were refused."""
     what = f"{len(failed)} of {of} apps failed"
     for kind in (UsageError, RefusedError):
         if len(failed) == of and all(isinstance(error, kind) for error in failed):

@@ -1,4 +1,4 @@
-"""A new passphrase as a person names it on the command line."""
+"""A new passphrase given on the command line, as a reference."""
 
 import shlex
 from pathlib import Path

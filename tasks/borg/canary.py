@@ -1,8 +1,7 @@
-"""What a drill asks of an app's files beyond checksums: are certain files what is known of them, do commands find them
-sound?
+"""Checks of a drill beyond checksums: do known files have their known content, and do commands accept them?
 
-Checksums tell that an archive gives back what was saved. That what was saved was sound already, as before an intruder
-encrypted it, only somebody who knows the files can tell: `files.verify` in the inventory.
+Checksums show that an archive returns what was saved. Whether that was sound in the first place, or already encrypted
+by an intruder, only somebody who knows the files can say: `files.verify` in the inventory.
 """
 
 import json
@@ -27,7 +26,7 @@ from tasks.storage.repository import Repository
 from tasks.units import many
 
 PROGRAM = Program(canary)
-RESTORED = "CLOUDBACKUP_RESTORED"  # the variable in which a command finds the folder of the restored files
+RESTORED = "CLOUDBACKUP_RESTORED"  # environment variable that names the folder of the restored files
 PREFIX = "cloudbackup-drill-"
 PATIENCE = 600  # seconds for each command
 GRACE = 120.0  # seconds to remove what was restored
@@ -36,7 +35,7 @@ MEND = "look for the last sound archive with `inv verify --archive NAME`, or cor
 
 @dataclass(frozen=True)
 class Judged:
-    """All that was asked was answered well. `files` are known ones, `commands` were run behind `walls`."""
+    """Every check passed. `files` are the known files, `commands` ran behind `walls`."""
 
     files: int
     commands: int
@@ -44,7 +43,7 @@ class Judged:
 
     @property
     def told(self) -> str:
-        """What a person is told of it."""
+        """The result in words."""
         files = f"{many(self.files, 'known file')} as known" if self.files else ""
         walls = f"behind walls ({', '.join(self.walls)})" if self.walls else "without walls (--trust-archive)"
         commands = f"{self.commands} command{'' if self.commands == 1 else 's'} of `verify` content, {walls}"
@@ -53,9 +52,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Place:
-    """The folder below which files are restored; whether a record knows the archive.
+    """The folder below which files are restored; whether the archive has a record.
 
-    `trust`: also where no walls can be built. Devices and setuid bits never come.
+    `trust`: run even if no walls can be built. Devices and setuid bits are never restored.
     """
 
     folder: str
@@ -64,12 +63,12 @@ class Place:
 
     @property
     def restoring(self) -> Trust:
-        """How far the archive is trusted while it is restored."""
+        """How far the archive is trusted during the restore."""
         return Trust(private=True, known=self.known or self.trust)
 
 
 class _Judgement(Answer):
-    """What the program answers: see `host/canary.py`."""
+    """The program's answer: see `host/canary.py`."""
 
     walls: Text
     unwalled: Text
@@ -77,14 +76,14 @@ class _Judgement(Answer):
 
 
 class CanaryError(AppError):
-    """Files came back as they were saved, and are not sound."""
+    """Files were restored as saved, but are not sound."""
 
 
 def judge(repository: Repository, archive: str, asked: VerifyFiles, place: Place) -> Judged:
     """Restore the named files into a folder of their own below the place's, judge them there, and remove them.
 
-    Raises CanaryError with all that is wrong, RefusedError where no walls can be built, AppError where the files cannot
-    be restored whole, BorgError, and what `Host.run` raises.
+    Raises CanaryError with everything that is wrong, RefusedError if no walls can be built, AppError if the files
+    cannot be restored completely, BorgError, and what `Host.run` raises.
     """
     scratch = posixpath.join(place.folder, PREFIX + secrets.token_hex(8))
     paths = roots(repository, archive, tuple(dict.fromkeys((*dict(asked.sha256), *asked.paths))))
@@ -94,7 +93,7 @@ def judge(repository: Repository, archive: str, asked: VerifyFiles, place: Place
     try:
         restored(repository, archive, replace(result, stdout=first.encode()))
     except HostileError as error:
-        raise AppError(error.what, error.remedy) from error  # refusing it would leave the last proof as it is
+        raise AppError(error.what, error.remedy) from error  # as a RefusedError it would leave the last proof in force
     try:
         said = read(_Judgement, second)
     except AnswerError as error:

@@ -1,7 +1,7 @@
-"""The archives and records of many apps with as little asking as is true.
+"""Archives and records of many apps, asking storages only for what has changed.
 
-First one look at all repositories of a storage together (tasks/storage/survey.py); then borg lists those that changed
-since they were listed last, and no others.
+First, one survey of all repositories of a storage (tasks/storage/survey.py); then borg lists only those that have
+changed since their last listing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from tasks.storage.state import State
 from tasks.storage.survey import Choose, Mark, Seen
 
 PARALLEL = 8  # repositories listed at a time
-# A backup that runs holds the lock for all its time: wait for a short one, and say so of a long one.
+# A running backup holds the lock all the time: wait for a short one, and report a long one.
 PATIENCE = How(lock_wait=10, timeout=120)
 
 Key = tuple[str, str]  # storage and app
@@ -36,7 +36,7 @@ Key = tuple[str, str]  # storage and app
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of one app so far. `error` is why its storage could not be looked at."""
+    """What is known of one app so far. `error` is why its storage could not be surveyed."""
 
     app: App
     address: str = ""
@@ -49,41 +49,41 @@ class Found:
 
     @property
     def key(self) -> Key:
-        """What tells it from all others."""
+        """Identifies the app's repository."""
         return key(self.app)
 
     @property
     def mark(self) -> Mark | None:
-        """The repository's mark as it was at the look."""
+        """The repository's mark at the time of the survey."""
         return self.seen.mark if self.seen else None
 
 
 def key(app: App) -> Key:
-    """Return what tells an app's repository from all others."""
+    """Return the key that identifies an app's repository."""
     return app.storage, app.name
 
 
 def groups(session: Session, apps: Sequence[App]) -> list[list[App]]:
-    """Return the apps in groups that one look can see together."""
+    """Return the apps in groups that one survey can cover."""
 
     def place(app: App) -> tuple[str, str]:
         try:
             return app.storage, session.storage_of(app).neighbourhood(app)
-        except CloudbackupError:  # told for each app by the look
+        except CloudbackupError:  # the survey reports it for each app
             return app.storage, ""
 
     return [list(group) for _, group in groupby(sorted(apps, key=place), place)]
 
 
 def _address(storage: Storage, app: App) -> str:
-    """Return what must be the same for a listing to hold: where the repository is, and whence its passphrase comes."""
+    """Return what a cached listing depends on: where the repository is, and where its passphrase comes from."""
     return f"{storage.url(app)} {app.passphrase.model_dump_json(exclude_none=True, warnings=False)}"
 
 
 def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> list[Found]:
-    """Return what one look at a group of apps shows, with the listings that still hold.
+    """Survey a group of apps, and return the result with the cached listings that are still valid.
 
-    Of the records `newest` of each kind are read, and older ones given when they are kept. Raises InterruptedRunError.
+    `newest` records of each kind are read, and older ones added if they are cached. Raises InterruptedRunError.
     """
     try:
         with foreseen():
@@ -94,13 +94,13 @@ def look(session: Session, group: Sequence[App], cache: Cache, newest: int) -> l
             seen = storage.survey(group, known, _choice(known.values(), newest))
             return [_with(one, each) for one, each in zip(found, seen, strict=True)]
     except CloudbackupError as error:
-        if isinstance(error, UnforeseenError) and len(group) > 1:  # of one app, perhaps: it must not hide the others
+        if isinstance(error, UnforeseenError) and len(group) > 1:  # perhaps of one app: it must not hide the others
             return [one for app in group for one in look(session, [app], cache, newest)]
         return [Found(app, error=error) for app in group]
 
 
 def _with(one: Found, seen: Seen) -> Found:
-    """Return what is known after a look: what was kept, where nothing has changed."""
+    """Combine a survey with the cache, as far as nothing has changed."""
     if not one.kept.holds(seen.mark):
         return replace(one, seen=seen)
     return replace(one, seen=seen, listing=one.kept.listing, state=one.kept.state)
@@ -118,10 +118,10 @@ def _choice(known: Iterable[Mapping[str, bytes]], newest: int) -> Choose:
 
 
 def complete(session: Session, looks: Sequence[Sequence[Found]], cache: Cache) -> dict[Key, Found]:
-    """Return all that was found, with the listings that were missing, and keep what is new.
+    """Return everything found, with the missing listings, and cache what is new.
 
-    Where a storage did not answer at all, one app of it is witness for the others: each would wait as long for nothing.
-    Raises InterruptedRunError.
+    If a storage did not answer at all, one app is probed on behalf of the rest, so that they do not all wait for the
+    same timeout. Raises InterruptedRunError.
     """
     found = {one.key: one for group in looks for one in group}
     witness_of = {
@@ -152,7 +152,7 @@ def _list(session: Session, one: Found) -> Found:
     one = replace(one, state=_state(session, one.app))
     try:
         repository = session.repository(one.app, Side.OPERATOR)
-        # Of a storage that was seen just now, a refused connection is one too many: of a backup that runs beside.
+        # If the storage was surveyed just now, a refused connection is one too many, such as beside a running backup.
         patient = one.seen is not None and repository.host is session.operator
         listed = partial(archives, repository, how=PATIENCE)
         return replace(one, listing=session.patiently(listed) if patient else listed())
@@ -161,7 +161,7 @@ def _list(session: Session, one: Found) -> Found:
 
 
 def _state(session: Session, app: App) -> State | None:
-    """Return a repository's state, None when it cannot be read: then nothing is said of it."""
+    """Return a repository's state; None if it cannot be read, so that nothing is said about it."""
     try:
         with foreseen(app.name):
             return session.storage_of(app).state(app)
@@ -170,7 +170,7 @@ def _state(session: Session, app: App) -> State | None:
 
 
 def _keep(session: Session, found: Sequence[Found], cache: Cache) -> None:
-    """Keep what is new. A new listing belongs to a mark only when the mark is still the same after it."""
+    """Cache what is new. A new listing only belongs to a mark that is unchanged after listing."""
     new = [one for one in found if one.mark and one.listing and one.listing is not one.kept.listing]
     after = _marks(session, [one.app for one in new])
     for one in found:
@@ -197,9 +197,9 @@ def _marks(session: Session, apps: Sequence[App]) -> Mapping[Key, Mark | None]:
 
 @dataclass(frozen=True)
 class Anew:
-    """One repository as it is just now; `doubts` is what looks wrong in it, none also where that could not be told.
+    """A fresh view of one repository; `doubts` are its anomalies, empty also if they could not be determined.
 
-    `records` are those that are known, none where that could not be learnt.
+    `records` are the known ones; None if they could not be read.
     """
 
     listing: Listing
@@ -209,10 +209,10 @@ class Anew:
 
 
 def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -> Anew:
-    """List one repository whatever is kept of it, and keep that for the next report. Raises CloudbackupError.
+    """List one repository without the cache, and cache the result for the next report. Raises CloudbackupError.
 
-    `made` are archives that have no record yet, by id, with their names. Nothing looks wrong in a repository that
-    changed meanwhile: another operator works on it, and may write what happened later.
+    `made` maps ids of archives without a record yet to their names. If the repository changed meanwhile, there are no
+    anomalies: another operator is working on it, and may write its records later.
     """
     storage = session.storage_of(app)
     before = _marks(session, [app]).get(key(app))
@@ -225,7 +225,7 @@ def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -
         return Anew(listing, state, records=Records.parse(kept.records))
     found, records = _doubted(seen, listing, state, made), kept.records
     if found and (again := _surveyed(session, app, kept.records)):
-        # What announced an archive may have gone, between the names and the reading, for the archive's own record.
+        # An announcement may have been deleted between listing and reading, in favour of the archive's own record.
         seen, found = again, _doubted(again, listing, state, made)
     if not isinstance(seen.records, AppError):
         records = seen.records
@@ -235,7 +235,7 @@ def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -
 
 
 def _surveyed(session: Session, app: App, known: Mapping[str, bytes]) -> Seen | None:
-    """Return what a look at one app shows; None when its storage cannot be looked at."""
+    """Return the survey of one app; None if its storage cannot be surveyed."""
     try:
         return session.storage_of(app).survey((app,), {app.name: known}, _choice([known], NEWEST))[0]
     except CloudbackupError:
@@ -252,18 +252,18 @@ def _doubted(seen: Seen, listing: Listing, state: State, made: Mapping[str, str]
 
 
 def known_records(session: Session, app: App) -> Records:
-    """Return the records that a report or a backup on this machine has read, without asking for newer ones."""
+    """Return the records cached by a report or backup on this machine, without asking for newer ones."""
     storage = session.storage_of(app)
     return Records.parse(Cache(session.inventory).load(storage.name, app.name, _address(storage, app)).records)
 
 
 def known_listing(session: Session, app: App) -> Listing | None:
-    """Return the listing that a report or a backup on this machine read last, None where none is kept."""
+    """Return the listing last cached by a report or backup on this machine; None if there is none."""
     storage = session.storage_of(app)
     return Cache(session.inventory).load(storage.name, app.name, _address(storage, app)).listing
 
 
 def last_size(session: Session, app: App, source: str) -> int | None:
-    """Return the bytes of the last backup of a source that a report or a backup here knew of; None when none did."""
+    """Return the size in bytes of a source's last backup in the cache; None if there is none."""
     saved = (record for record in reversed(known_records(session, app).all) if record.source == source)
     return next((record.size for record in saved if record.action == "backup" and record.size), None)

@@ -1,8 +1,9 @@
-"""What was learnt of each repository, kept on the operator's machine until the repository's mark is another one.
+"""A cache of each repository's listing and records on the operator's machine, valid until the repository's mark
+changes.
 
-One file for each app and storage, which may be deleted at any time. It is replaced whole, so two operators at once only
-overwrite each other's truth with their own. A file that is broken, of another address or cannot be written counts for
-nothing.
+One file per app and storage, which may be deleted at any time. Files are replaced atomically, so that two operators at
+once only overwrite each other's valid data. A file that is broken or for another address is ignored; so is a failed
+write.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class Kept:
-    """What is known of one repository: what it lists as long as it has that mark, and its records' texts."""
+    """A cache entry: what the repository lists as long as it has that mark, and the texts of its records."""
 
     mark: Mark | None = None
     listing: Listing | None = None
@@ -33,7 +34,7 @@ class Kept:
     records: Mapping[str, bytes] = field(default_factory=dict)
 
     def holds(self, mark: Mark | None) -> bool:
-        """Tell whether archives and state are those of a repository that has this mark now."""
+        """Return whether archives and state are valid for a repository with this mark."""
         return mark is not None and mark == self.mark and self.listing is not None
 
 
@@ -41,14 +42,14 @@ NOTHING = Kept()
 
 
 class Cache:
-    """All that is kept, by storage and app. With `fresh` nothing of it is believed, and everything is written anew."""
+    """The cache, by storage and app. With `fresh` nothing is read from it, and everything is written again."""
 
     def __init__(self, inventory: Inventory, *, fresh: bool = False) -> None:
         self._folder = inventory.cache / "report"
         self._fresh = fresh
 
     def load(self, storage: str, app: str, address: str) -> Kept:
-        """Return what is kept of the repository at that address."""
+        """Return the cache entry of the repository at that address."""
         if self._fresh:
             return NOTHING
         try:
@@ -59,7 +60,7 @@ class Cache:
             return NOTHING
 
     def store(self, storage: str, app: str, address: str, kept: Kept) -> None:
-        """Keep this in place of what was known."""
+        """Replace the cache entry."""
         body = json.dumps({"version": VERSION, "address": address, **_plain(kept)}).encode()
         path = self._path(storage, app)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

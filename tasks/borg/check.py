@@ -1,4 +1,4 @@
-"""`borg check`, and with it the question whether the repository is what our records say."""
+"""`borg check`, together with a comparison of the repository with the records."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from tasks.inventory.models import App
 
 
 def examine(target: Target, options: CheckOptions) -> tuple[Checked, dict[str, Any]]:
-    """Check; return what borg found, and details for the record: what looks wrong otherwise in `doubts`.
+    """Check; return borg's findings, and details for the record: other anomalies are in `doubts`.
 
-    A repository in which nothing looks wrong is vouched for by the record. One whose every object was read and found to
-    be what it should has lost nothing by objects that were written again. Raises RefusedError, BorgError, HostError.
+    If there is no anomaly, the record vouches for the repository. If every object was read and found correct, rewritten
+    objects have lost nothing. Raises RefusedError, BorgError, HostError.
     """
     done = check(target.repository, options, target.how)
     if done.problems:
@@ -30,7 +30,7 @@ def examine(target: Target, options: CheckOptions) -> tuple[Checked, dict[str, A
 
 
 def refuse_damaged(app: App, done: Checked) -> None:
-    """Raise AppError when borg found something."""
+    """Raise AppError if borg found a problem."""
     if done.problems:
         raise AppError(
             f"{app.name}: the repository is damaged: {done.problems[0]}",

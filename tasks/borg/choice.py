@@ -1,6 +1,6 @@
-"""Which archive a restore or a drill takes.
+"""Which archive a restore or a drill uses.
 
-`latest` is the newest archive that a record knows (tasks/borg/known.py). Any archive can be taken by its name.
+`latest` is the newest archive that has a record (tasks/borg/known.py). Any archive can be chosen by name.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from tasks.storage.repository import Repository
 
 @dataclass(frozen=True)
 class Choice:
-    """The archive that was chosen; whether a record knows it, what its backup said of it, and what is to be said."""
+    """The chosen archive; whether it has a record, its backup's verdict, and remarks for people."""
 
     archive: Archive
     known: bool
@@ -29,7 +29,7 @@ class Choice:
 
 
 class Choices:
-    """The archives of an app as `latest` and names choose among them."""
+    """The archives of an app, to be chosen by name or as `latest`."""
 
     def __init__(self, session: Session, app: App, repository: Repository) -> None:
         self.session, self.app, self.repository = session, app, repository
@@ -41,7 +41,7 @@ class Choices:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The ids of the archives that we made, or that a person took as right."""
+        """The ids of the archives that we made or a person accepted."""
         return known_ids(self.records)
 
     @cached_property
@@ -51,7 +51,7 @@ class Choices:
 
     @property
     def known_listing(self) -> Listing:
-        """The archives that a record knows."""
+        """The archives that have a record."""
         return replace(self.listing, archives=tuple(each for each in self.listing.archives if each.id in self.known))
 
     def named(self, wanted: str) -> Archive:
@@ -67,7 +67,7 @@ class Choices:
     def choose(self, source: str, wanted: str = LATEST, before: datetime | None = None) -> Choice:
         """Return the archive named `wanted`, or for `latest` the newest known one, at most from `before`.
 
-        Raises UsageError where there is none, RefusedError where there are unknown ones alone.
+        Raises UsageError if there is none, RefusedError if there are only unknown ones.
         """
         if wanted != LATEST:
             return self._judged(self.named(wanted), source)
@@ -87,7 +87,7 @@ class Choices:
         return Choice(archive, known, verdict, tuple(filter(None, lines)))
 
     def _whole(self, source: str) -> str:
-        """Return which archive is whole."""
+        """Return a line that names the newest complete archive."""
         judged = verdicts(self.records)
         whole = [
             each for each in self.known_listing.of(self.app.name, source) if not judged.get(each.id, Verdict()).left_out

@@ -15,7 +15,7 @@ _CHECKPOINT = re.compile(r"\.checkpoint(\.\d+)?$")  # borg 1.2 and 1.4, `is_chec
 
 @dataclass(frozen=True)
 class ArchiveName:
-    """The parts of an archive's name; `time` is aware, in UTC, and whole seconds."""
+    """The parts of an archive's name; `time` is aware, in UTC, in whole seconds."""
 
     app: str
     source: str
@@ -26,7 +26,7 @@ class ArchiveName:
 
 
 def parse(name: str) -> ArchiveName | None:
-    """Return the parts of `name`, or None when it is not one of ours: a checkpoint, or named by a person."""
+    """Return the parts of `name`; None if it is not one of ours: a checkpoint, or a name given by a person."""
     found = _NAME.fullmatch(name)
     if found is None:
         return None
@@ -38,14 +38,14 @@ def parse(name: str) -> ArchiveName | None:
 
 
 def glob(app: str, source: str) -> str:
-    """Return borg's pattern for one source's archives of one app and their checkpoints, and for no other archive.
+    """Return borg's glob for one source's archives of one app and their checkpoints, and no others.
 
-    The time is spelled out, so that `shop-files-before-upgrade`, made by a person, is never meant.
+    The time is spelled out, so that `shop-files-before-upgrade`, made by a person, never matches.
     """
     day, time = "[0-9]" * 4 + ("-" + "[0-9]" * 2) * 2, "-".join(["[0-9]" * 2] * 3)
     return f"{app}-{source}-{day}T{time}*"
 
 
 def is_checkpoint(name: str) -> bool:
-    """Tell whether an archive is what borg leaves of an unfinished one."""
+    """Return whether an archive is a checkpoint, left by an unfinished `borg create`."""
     return _CHECKPOINT.search(name) is not None

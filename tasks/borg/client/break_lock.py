@@ -1,9 +1,9 @@
-"""`borg break-lock`: remove the lock of a borg that is gone; and who holds it.
+"""`borg break-lock`: remove the lock of a borg that is gone; and find out who holds it.
 
 borg's own message names no holder. The lock's file does: `lock.exclusive/<host id>.<pid>-<thread>`; and `lock.roster`
-lists those that only read, such as a mount, for whose end a backup waits. For a repository behind SSH that is the
-server's `borg serve`, by the server's own name, and not the client (tried, borg 1.2.4): there only the end of that
-process, or somebody who knows who runs backups, tells that a lock is dead.
+lists the readers, such as a mount, that a backup waits for. Behind SSH the holder is the server's `borg serve`, with
+the server's host name, and not the client (tried, borg 1.2.4): there a lock is only known to be dead when that process
+has ended, or from somebody who knows who runs backups.
 """
 
 import posixpath
@@ -21,7 +21,7 @@ from tasks.remote.host import Host
 from tasks.remote.script import Script, Words
 from tasks.storage.repository import Repository
 
-ROLLBACK = "cloudbackup-rollback-"  # begins the name of whoever holds the lock for a rollback
+ROLLBACK = "cloudbackup-rollback-"  # prefix of the holder's name if a rollback holds the lock
 _HOLDER = re.compile(r"(?P<host>.+)\.(?P<pid>\d+)-[0-9a-f]+")
 
 
@@ -36,7 +36,9 @@ class _Roster(Answer):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: borg's host id, and the process there. `reads` where others may read at the same time."""
+    """Who holds a lock: borg's host id, and the process there. `reads`: a shared lock, which other readers may hold
+    too.
+    """
 
     host: str
     pid: int
@@ -47,29 +49,29 @@ class Holder:
 
     @property
     def rollback(self) -> bool:
-        """Whether it is a rollback of ours, which leaves its lock where it is killed."""
+        """Whether it is a rollback of ours; a killed one leaves its lock."""
         return self.host.startswith(ROLLBACK)
 
     def told(self, url: str) -> str:
-        """Return who that is for a person, of the repository at `url`."""
+        """Describe the holder, for the repository at `url`."""
         if self.rollback:
             return f"a rollback (process {self.pid} on {self.host.removeprefix(ROLLBACK)})"
         return f"{self}, the storage's borg serve" if url.startswith("ssh://") else str(self)
 
 
 def break_lock_words() -> Words:
-    """Return borg's words."""
+    """Return borg's arguments."""
     return ("break-lock",)
 
 
 def parse_holder(name: str) -> Holder | None:
-    """Return who made a lock's file, by its name; None for another name."""
+    """Return the holder from the name of a lock's file; None for any other name."""
     found = _HOLDER.fullmatch(name)
     return Holder(found["host"], int(found["pid"])) if found else None
 
 
 def holders(files: Files, folder: str) -> tuple[Holder, ...]:
-    """Return who holds the repository in `folder`, as the storage's files tell; empty when nobody does.
+    """Return who holds the repository in `folder`, from the storage's files; empty if it is free.
 
     Raises FilesError and HostError.
     """
@@ -89,7 +91,7 @@ def _names(files: Files, folder: str) -> list[str]:
 
 
 def _readers(files: Files, roster: str) -> tuple[Holder, ...]:
-    """Return who stands in a roster; nobody where it is missing or no roster (borg too then takes it for empty)."""
+    """Return the holders in a roster; none if it is missing or invalid (borg also treats it as empty then)."""
     try:
         shared = read(_Roster, files.read(roster), LONGEST_ROSTER).shared
         return tuple(Holder(host, pid, reads=True) for host, pid, _thread in shared)
@@ -102,7 +104,7 @@ def _readers(files: Files, roster: str) -> tuple[Holder, ...]:
 
 
 def refuse_rollback(app: str, found: tuple[Holder, ...]) -> None:
-    """Raise RefusedError when a rollback holds the lock: in a repository half taken back, nobody may write."""
+    """Raise RefusedError if a rollback holds the lock: nobody may write to a repository that is half rolled back."""
     if any(holder.rollback for holder in found):
         raise RefusedError(
             f"{app}: a rollback that has not ended holds the lock: who writes now could destroy what it moves",
@@ -111,7 +113,7 @@ def refuse_rollback(app: str, found: tuple[Holder, ...]) -> None:
 
 
 def refuse_alive(repository: Repository, found: tuple[Holder, ...]) -> None:
-    """Raise RefusedError when a holder is a live process of the repository's own host."""
+    """Raise RefusedError if a holder is a live process on the repository's own host."""
     own = repository.environment.get("BORG_HOST_ID")
     for holder in found:
         if holder.host == own and _alive(repository.host, holder.pid):
@@ -122,7 +124,7 @@ def refuse_alive(repository: Repository, found: tuple[Holder, ...]) -> None:
 
 
 def break_lock(repository: Repository, how: How = PLAIN) -> None:
-    """Remove the locks of the repository and of its cache. The caller has asked, and called `refuse_alive`.
+    """Remove the locks of the repository and of its cache. Callers ask first, and call `refuse_alive`.
 
     Raises BorgError and what `Host.run` raises.
     """

@@ -1,4 +1,4 @@
-"""`borg check`: is the repository whole? Never with `--repair`, which frees what it cannot mend."""
+"""`borg check`: is the repository intact? Never with `--repair`, which discards what it cannot repair."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from tasks.storage.repository import Repository
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """How deep to look.
+    """How thoroughly to check.
 
     `verify_data` reads and decrypts every chunk. `max_duration` is in seconds: a partial check of the repository's
-    segments, the next one goes on from there. `last` looks at the newest archives only.
+    segments, which the next one continues. `last` checks only the newest archives.
     """
 
     repository_only: bool = False
@@ -27,7 +27,7 @@ class CheckOptions:
 
 @dataclass(frozen=True)
 class Checked:
-    """`problems` is what borg found, in its words; empty means whole. Time in seconds."""
+    """`problems` are borg's messages; empty means intact. Time in seconds."""
 
     problems: tuple[str, ...]
     seconds: float
@@ -41,7 +41,7 @@ _EXCLUDING: Mapping[str, str] = {
 
 
 def check_words(options: CheckOptions) -> Words:
-    """Return borg's words. Raises UsageError for options that exclude each other."""
+    """Return borg's arguments. Raises UsageError for options that exclude each other."""
     repository_only = options.repository_only or options.max_duration is not None
     for name, reason in _EXCLUDING.items():
         if repository_only and getattr(options, name):
@@ -57,7 +57,7 @@ def check_words(options: CheckOptions) -> Words:
 
 
 def check(repository: Repository, options: CheckOptions, how: How = PLAIN) -> Checked:
-    """Check and return what was found. Raises BorgError when the check itself failed, and what `Host.run` raises."""
+    """Check and return the findings. Raises BorgError if the check itself failed, and what `Host.run` raises."""
     result = run(repository, check_words(options), how)
     if outcome(result.code) is Outcome.OK:
         return Checked((), result.seconds)

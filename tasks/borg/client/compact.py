@@ -1,4 +1,4 @@
-"""`borg compact`: free the space of what was pruned or deleted. From here on nothing brings it back."""
+"""`borg compact`: free the space of what was pruned or deleted. This cannot be undone."""
 
 import re
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ _FREED = re.compile(r"compaction freed about (?P<text>[\d.]+ \w+)")
 
 @dataclass(frozen=True)
 class Compacted:
-    """`freed` is borg's own rounded figure, such as `1.20 GB`; None when it does not tell. Time in seconds."""
+    """`freed` is borg's own rounded figure, such as `1.20 GB`; None if it prints none. Time in seconds."""
 
     freed: str | None
     seconds: float
 
 
 def compact_words() -> Words:
-    """Return borg's words; only the verbose ones tell what was freed."""
+    """Return borg's arguments; borg prints the freed space only with `--verbose`."""
     return ("compact", "--verbose")
 
 
 def compact(repository: Repository, how: How = PLAIN) -> Compacted:
-    """Free space. Run with the operator's side: a key that may only append frees nothing, and borg does not say so.
+    """Free space. Use the operator's side: with an append-only key borg frees nothing, and does not say so.
 
-    The caller asks `guard.may_free` first. Raises BorgError and what `Host.run` raises.
+    Callers ask `guard.may_free` first. Raises BorgError and what `Host.run` raises.
     """
     result = run_writing(repository, script(repository, compact_words(), how), how)
     if repository.publication is not None and repository.side is Side.OPERATOR:

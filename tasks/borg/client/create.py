@@ -1,6 +1,6 @@
 """`borg create`: an archive of files, or of a stream's bytes.
 
-Of files, the paths are looked at first, on the host and by the program that then becomes borg (`host/paths.py`).
+For files, the program that then executes borg first checks the paths on the host (`host/paths.py`).
 """
 
 import re
@@ -25,18 +25,19 @@ from tasks.records.verdict import KEPT, Verdict
 from tasks.remote.script import Environment, Script, Stream, Words
 from tasks.storage.repository import Repository
 
-# A checkpoint keeps what a broken first backup of days has sent: without one the repository forgets it all. The
-# archive of a checkpoint is never listed, and pruned later. borg's default, said because the promise hangs on it.
+# A checkpoint keeps what a first backup of days has sent if it breaks: without one, the repository forgets it all. The
+# archive of a checkpoint is never listed, and is pruned later. This is borg's default, set because the promise depends
+# on it.
 CHECKPOINT_INTERVAL = 1800  # seconds
 
-# borg 1.2 takes a full disk under a local repository for a fault of the file that it reads just then, and leaves the
-# file out with a warning (tried, 1.2.4).
+# When a local repository's disk is full, borg 1.2 takes that for an error of the file that it is reading, and leaves
+# the file out with a warning (tried, 1.2.4).
 _NO_SPACE = re.compile(r"\[Errno (?:28|69|122)\]")
 
 
 @dataclass(frozen=True)
 class FilesOptions:
-    """What to save of a host's files; `archive` is the archive's name. See `Plan` for the fields that are there too."""
+    """What to save of a host's files; `archive` is the archive's name. For the other fields see `Plan`."""
 
     archive: str
     paths: Sequence[str]
@@ -51,7 +52,7 @@ class FilesOptions:
 
     @property
     def plan(self) -> Plan:
-        """What is to be looked at before."""
+        """The paths to check first."""
         return Plan(
             paths=self.paths,
             optional=self.optional,
@@ -63,7 +64,7 @@ class FilesOptions:
 
 
 def files_of(app: App, archive: str) -> FilesOptions:
-    """Return what to save of an app's files under an archive's name. Raises UsageError for an app without any."""
+    """Return what to save of an app's files as the archive `archive`. Raises UsageError if the app has no files."""
     files = app.files
     if files is None:
         raise UsageError(f"{app.name} has no `files`", f"`inv mariadb.backup --app {app.name}` saves its database")
@@ -81,9 +82,9 @@ def files_of(app: App, archive: str) -> FilesOptions:
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What to save of a stream: the bytes that `content` writes become the file `name` in the archive.
+    """What to save of a stream: the output of `content` becomes the file `name` in the archive.
 
-    `chunk_size` is in bytes, a power of two; None leaves borg's content-defined chunks.
+    `chunk_size` is in bytes, a power of two; None keeps borg's content-defined chunks.
     """
 
     archive: str
@@ -102,12 +103,11 @@ WHOLE = Verdict()
 class Created:
     """A new archive. `size` is what it holds and `stored` what it added to the repository, in bytes; times in UTC.
 
-    `compressed` is what all that it holds comes to when compressed, whether it was in the repository before or not.
+    `compressed` is the compressed size of everything it holds, including data that the repository already had.
 
-    `verdict` says what is not in it, `remarks` what is harmless, `warnings` what a person has to look at; `left` are
-    the file systems that stayed out because the inventory says so. `said` is what others than borg wrote to standard
-    error, such as the command that gave a stream. `met` is why borg's own account of it was not heard; then the numbers
-    are None.
+    `verdict` says what is missing from it, `remarks` are harmless, `warnings` need attention; `left` are the file
+    systems left out by the inventory. `said` is what programs other than borg wrote to standard error, such as the
+    command that produced a stream. `met` is why borg's own answer did not arrive; the numbers are None then.
     """
 
     archive: str
@@ -134,27 +134,27 @@ class _Archive(Answer):
 
 
 class _Made(Answer):
-    """What `borg create --json` answers."""
+    """The answer of `borg create --json`."""
 
     archive: _Archive
     encryption: Encryption
 
 
 class UnencryptedError(BorgError):
-    """Borg made an archive, and the repository is not encrypted."""
+    """Borg made an archive, but the repository is not encrypted."""
 
 
 class IncompleteError(BorgError):
-    """Borg made an archive that misses files, and it was removed, or is still there."""
+    """Borg made an archive that lacks files; it was removed, or is still there."""
 
 
 def literal(text: str) -> str:
-    """Return `text` so that borg takes it as it is where it looks for placeholders such as {now}: in comments."""
+    """Escape `text` so that borg takes it literally in a comment, where it expands placeholders such as {now}."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def create_words(options: Options) -> Words:
-    """Return borg's words for a new archive. Raises UsageError for a path that borg would not take as one."""
+    """Return borg's arguments for a new archive. Raises UsageError for a path that borg would not take as one."""
     common = (
         "create",
         "--json",
@@ -174,7 +174,7 @@ def _files_words(options: FilesOptions) -> Words:
     return (
         "--numeric-ids",
         *(() if options.mounts == "cross" else ("--one-file-system",)),
-        # The folder and its tag stay, so that after a restore it is there and still known for a cache.
+        # The folder and its tag are kept, so that a restore recreates it, still tagged as a cache.
         *(("--exclude-caches", "--keep-exclude-tags") if options.exclude_caches else ()),
         *(f"--exclude={pattern}" for pattern in options.exclude),
         f"::{options.archive}",
@@ -191,7 +191,7 @@ def _stream_words(options: StreamOptions) -> Words:
         "--content-from-command",
         f"::{options.archive}",
         "--",
-        *("env", "-u", "BORG_PASSPHRASE"),  # borg 1.2 hands it on, 1.4 does not
+        *("env", "-u", "BORG_PASSPHRASE"),  # borg 1.2 passes it on, 1.4 does not
         *("bash", "-o", "pipefail", "-c", options.content.body),
     )
 
@@ -202,11 +202,11 @@ def create_script(repository: Repository, options: Options, how: How = PLAIN) ->
 
 
 def create(repository: Repository, options: Options, how: How = PLAIN) -> Created:
-    """Make an archive. It gets its name only when it is whole: whatever fails before, nothing of that name is listed.
+    """Make an archive. It gets its name only when it is complete: if anything fails before, no such archive is listed.
 
-    Where a path is not there, or a file cannot be read, the rest is saved, and the verdict is incomplete; that none of
-    the paths is there is an error. Raises ContentError when a stream's command failed, IncompleteError,
-    UnencryptedError, BorgError, and what `Host.run` raises.
+    If a path is missing or a file cannot be read, the rest is saved, and the verdict is incomplete; it is an error if
+    none of the paths exists. Raises ContentError if a stream's command failed, IncompleteError, UnencryptedError,
+    BorgError, and what `Host.run` raises.
     """
     todo = create_script(repository, options, how)
     result = run_writing(repository, todo, how)
@@ -228,13 +228,13 @@ def _incomplete(repository: Repository, archive: str, result: Result, how: How) 
 def _how(options: Options, how: How) -> How:
     if isinstance(options, StreamOptions):
         return replace(how, environment={**how.environment, **options.content.environment})
-    # Each source ages its own files cache: frequent runs of another one would push the entries out (borg's TTL is 20).
+    # Each source ages its own files cache: frequent runs of another source would evict its entries (borg's TTL is 20).
     added: Environment = {**options.plan.environment, "BORG_FILES_CACHE_SUFFIX": options.cache_suffix}
     return replace(how, environment={**how.environment, **added}, wrapper=WORDS)
 
 
 def _judged(made: Created, options: Options, result: Result) -> Created:
-    """Return an archive with what the host and borg said of what is in it."""
+    """Return the archive with what the host and borg reported about its contents."""
     if isinstance(options, StreamOptions):
         return replace(made, warnings=result.warnings)
     found = found_in(result.messages)
@@ -250,7 +250,7 @@ def _judged(made: Created, options: Options, result: Result) -> Created:
 
 
 def _verdict(found: Found, skipped: Skipped) -> Verdict:
-    """Return what is left out: what was seen before borg ran, and what borg could not read."""
+    """Return what is left out: found before borg ran, or unreadable for borg."""
     before = dict(found.left_out)
     more = {path: reason for path, reason in skipped.left_out.items() if path not in before}
     first = [f"{path}: {reason}" for path, reason in [*before.items(), *more.items()][:KEPT]]

@@ -9,7 +9,7 @@ from tasks.storage.repository import Repository
 
 
 def delete_words(names: Sequence[str]) -> Words:
-    """Return borg's words. Raises UsageError without a name: borg would take that for the whole repository."""
+    """Return borg's arguments. Raises UsageError without a name: borg would delete the whole repository."""
     if not names or not all(names):
         raise UsageError("name the archives to delete")
     first, *others = names
@@ -17,7 +17,7 @@ def delete_words(names: Sequence[str]) -> Words:
 
 
 def delete(repository: Repository, names: Sequence[str], how: How = PLAIN) -> Result:
-    """Drop archives from the listing; `compact` frees their space. The caller asks `guard.may_free` first.
+    """Drop archives from the listing; `compact` frees their space. Callers ask `guard.may_free` first.
 
     Raises BorgError, UsageError, and what `Host.run` raises.
     """

@@ -12,7 +12,7 @@ from tasks.storage.repository import Repository
 
 @dataclass(frozen=True)
 class Change:
-    """One path that differs and, in words, how: `added`, `removed`, `modified (+3 B, -2 B)`, `mode`, `owner`."""
+    """One path that differs, and how: `added`, `removed`, `modified (+3 B, -2 B)`, `mode`, `owner`."""
 
     path: str
     changes: tuple[str, ...]
@@ -33,14 +33,14 @@ class _Line(Answer):
 
 
 def diff_words(first: str, second: str, paths: Sequence[str] = ()) -> Words:
-    """Return borg's words; both archives must be of one source, or their chunks do not compare."""
+    """Return borg's arguments; both archives must be of one source, or their chunks do not compare."""
     return ("diff", "--json-lines", f"::{first}", second, "--", *map(inside, paths))
 
 
 def diff(
     repository: Repository, first: str, second: str, paths: Sequence[str] = (), how: How = PLAIN
 ) -> tuple[Change, ...]:
-    """Return what differs, at and below `paths` or in all. Raises BorgError and what `Host.run` raises."""
+    """Return the differences, at and below `paths` or in all. Raises BorgError and what `Host.run` raises."""
     result = run(repository, diff_words(first, second, paths), how)
     return tuple(_change(repository.app, result, line) for line in result.stdout.splitlines() if line.strip())
 

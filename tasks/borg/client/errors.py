@@ -1,8 +1,8 @@
-"""Borg's errors in a person's words: what happened and what to do, for what experience knows.
+"""Known errors of borg, translated for people: what happened and what to do.
 
-The rows stand in order: the first that fits any message of a run is told, so causes stand before what follows from
-them (ssh's "Permission denied" before borg's "Connection closed"). Texts come from borg 1.2.4 and 1.4.5, OpenSSH 9.2
-and reports from Storage Boxes.
+The order of the rows matters: the first that matches any message of a run is used, so causes come before their
+consequences (ssh's "Permission denied" before borg's "Connection closed"). Texts come from borg 1.2.4 and 1.4.5,
+OpenSSH 9.2 and reports about Storage Boxes.
 """
 
 import re
@@ -15,9 +15,9 @@ from tasks.remote.advice import STORAGE
 
 @dataclass(frozen=True)
 class Failure:
-    """One row: fits a message with this msgid (empty: any) whose text the pattern is found in.
+    """One row: matches a message with this msgid (empty: any) whose text contains the pattern.
 
-    `what` may use the pattern's named groups. `transient`: the same may well succeed a little later.
+    `what` may use the pattern's named groups. `transient`: a retry a little later may succeed.
     """
 
     what: str
@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a row says of one run."""
+    """What a row says about one run."""
 
     what: str
     remedy: str
@@ -45,7 +45,7 @@ RUNS_ELSEWHERE = (
 )
 
 FAILURES: tuple[Failure, ...] = (
-    # What runs beside borg
+    # Programs that run beside borg
     Failure(
         "the command that gives the archive's content failed with exit code {code}; no archive was made",
         "its own words tell why",
@@ -88,7 +88,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "the disk with borg's cache is full on the machine where borg runs",
         "make room there: borg's cache lies in ~/.cache/borg",
-        # A traceback through borg's cache that never comes to the repository.
+        # A traceback through borg's cache that never reaches the repository.
         pattern=r"(?s)\A(?!.*/repository\.py)(?=.*\[Errno 28\]).*/cache\.py",
     ),
     Failure(
@@ -99,7 +99,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure("the storage is full", FULL_REMEDY, pattern=r"\[Errno 28\]|No space left on device"),
     Failure("no room for temporary files where borg runs", FULL_REMEDY, pattern=r"No usable temporary directory"),
-    # The way to the storage
+    # The connection to the storage
     Failure(
         "the storage's host key is not the pinned one",
         "if the server was not replaced, somebody may stand in between: compare the fingerprint before you change "
@@ -285,7 +285,7 @@ FAILURES: tuple[Failure, ...] = (
         "the archive {name} is there already",
         "wait a second: names carry the time",
         pattern=r"Archive (?P<name>\S+) already exists",
-        transient=True,  # of another operator, who began in the same second
+        transient=True,  # because of another operator who started in the same second
     ),
     Failure(
         "there is no archive {name}",
@@ -308,7 +308,7 @@ FAILURES: tuple[Failure, ...] = (
         "the host may have run out of memory: `journalctl -k` there tells; run it again",
         pattern=r"line \d+: +\d+ Killed +(?:borg|python3 -I -S -c 'import os)",
     ),
-    # What follows from the rest
+    # Consequences of the above
     Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
 )
 
@@ -317,19 +317,19 @@ LOST = Explanation(
 )
 _LOST = re.compile(
     r"Connection closed by remote host|Connection to remote host is broken|Connection reset by peer"
-    r'|remote\.py", line \d+, in write\n(?s:.*)\nBrokenPipeError'  # borg 1.2.4 says it so: by a traceback
+    r'|remote\.py", line \d+, in write\n(?s:.*)\nBrokenPipeError'  # borg 1.2.4 reports it as a traceback
 )
 
 
 def explain_lost(messages: Sequence[Message], ask: Callable[[], Sequence[Message]]) -> Explanation | None:
-    """Return why the connection was lost, None when it was not; `ask` returns what ssh says of a fresh one."""
+    """Return why the connection was lost; None if it was not. `ask` returns the messages of a fresh ssh connection."""
     if not any(_LOST.search(message.text) for message in messages):
         return None
     return explain(ask()) or LOST
 
 
 def explain(messages: Sequence[Message]) -> Explanation | None:
-    """Return what the first fitting row says of a run that failed, or None when none fits."""
+    """Return the explanation of the first row that matches a failed run; None if none does."""
     serious = [message for message in messages if message.level is not Level.INFO]
     for failure in FAILURES:
         for message in serious:

@@ -1,4 +1,4 @@
-"""`borg extract`: what an archive holds, into a folder or as a stream."""
+"""`borg extract`: the contents of an archive, into a folder or as a stream."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +9,14 @@ from tasks.borg.client.runner import PLAIN, UNLIMITED, BorgError, How, Result, e
 from tasks.remote.script import Script, Stream, Words, quote
 from tasks.storage.repository import Repository
 
-COMMAND = ("extract", "--numeric-ids", "--sparse")  # owners by number, as they were saved
+COMMAND = ("extract", "--numeric-ids", "--sparse")  # numeric owners, as they were saved
 
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What to take out of `archive`: all, or what lies at and below `paths`.
+    """What to extract from `archive`: everything, or only what is at and below `paths`.
 
-    `strip` is how many leading folders of each path are left out. Owners go by number, as they were saved.
+    `strip` is the number of leading folders removed from each path. Owners are numeric, as they were saved.
     """
 
     archive: str
@@ -25,7 +25,7 @@ class ExtractOptions:
 
 
 def extract_words(options: ExtractOptions) -> Words:
-    """Return borg's words; they extract into the working directory."""
+    """Return borg's arguments; borg extracts into the working directory."""
     return (
         *COMMAND,
         *((f"--strip-components={options.strip}",) if options.strip else ()),
@@ -36,9 +36,9 @@ def extract_words(options: ExtractOptions) -> Words:
 
 
 def extract(repository: Repository, options: ExtractOptions, directory: str, how: How = PLAIN) -> Result:
-    """Extract into `directory`, which must be there, over whatever it holds: see `restore` for the careful way.
+    """Extract into the existing `directory`, overwriting what it holds: see `restore` for the careful way.
 
-    Returns with warnings for what could not be set (owners, when not root). Raises BorgError, also when the archive
+    The result has warnings about what could not be set (owners, if not root). Raises BorgError, also if the archive
     holds none of `paths`, and what `Host.run` raises.
     """
     result = run(repository, extract_words(options), replace(how, directory=directory, timeout=UNLIMITED))
@@ -46,7 +46,7 @@ def extract(repository: Repository, options: ExtractOptions, directory: str, how
 
 
 def matched(repository: Repository, result: Result) -> Result:
-    """Return `result` unless borg only warned that the archive does not hold a path that was asked for."""
+    """Return `result`, unless borg only warned that the archive lacks a requested path."""
     missing = [warning for warning in result.warnings if warning.startswith("Include pattern")]
     if missing:
         name = missing[0].partition("'")[2].rpartition("'")[0].removeprefix("pp:")
@@ -55,18 +55,18 @@ def matched(repository: Repository, result: Result) -> Result:
 
 
 def content(repository: Repository, archive: str, name: str, how: How = PLAIN) -> Stream:
-    """Return a stream of the bytes of one file in an archive: what `create` saved of a stream.
+    """Return a stream of the bytes of one file in an archive, as `create` saved it from a stream.
 
-    Its standard error is plain text, for whoever runs it; borg fails, also when there is no such file.
+    Its standard error is plain text; borg fails if there is no such file.
     """
     words = ("borg", lock_option(repository, how), "extract", "--stdout", f"::{archive}", "--", inside(name))
     return Stream(quote(words), environment(repository, how))
 
 
 def size(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> tuple[int, int]:
-    """Return how many bytes and how many files and folders an archive holds at and below `paths`, or in all.
+    """Return the size in bytes and the number of files and folders of an archive at and below `paths`, or in all.
 
-    Added up on the host, so that only two numbers travel. Raises BorgError and what `Host.run` raises.
+    Summed up on the host, so that only two numbers are transferred. Raises BorgError and what `Host.run` raises.
     """
     words = ("borg", "--log-json", lock_option(repository, how), "list", "--format={size}{NL}", f"::{archive}", "--")
     counting = "awk '{ bytes += $1 } END { printf \"%.0f %d\\n\", bytes, NR }'"

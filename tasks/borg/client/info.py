@@ -24,7 +24,7 @@ class RepositoryInfo:
 
 @dataclass(frozen=True)
 class ArchiveInfo:
-    """An archive: `size` is what it holds, `unique` what only it uses now, in bytes; times in UTC."""
+    """An archive: `size` is what it holds, `unique` what no other archive uses now, in bytes; times in UTC."""
 
     name: str
     id: str
@@ -58,7 +58,7 @@ class _Cache(Answer):
 
 
 class _OfRepository(Answer):
-    """What `borg info --json` answers of a repository."""
+    """The answer of `borg info --json` for a repository."""
 
     repository: _Repository
     encryption: _Encryption
@@ -66,7 +66,7 @@ class _OfRepository(Answer):
 
 
 class Stats(Answer):
-    """Sizes of an archive: bytes, and the number of its files."""
+    """Sizes of an archive in bytes, and its number of files."""
 
     original_size: Count
     deduplicated_size: Count
@@ -85,13 +85,13 @@ class _Archive(Answer):
 
 
 class _OfArchive(Answer):
-    """What `borg info --json` answers of an archive."""
+    """The answer of `borg info --json` for an archive."""
 
     archives: list[_Archive]
 
 
 def info_words(archive: str | None = None) -> Words:
-    """Return borg's words for a repository, or for one archive in it."""
+    """Return borg's arguments for a repository, or for one archive in it."""
     return ("info", "--json", *((f"::{archive}",) if archive else ()))
 
 
@@ -112,7 +112,7 @@ def repository_info(repository: Repository, how: How = PLAIN) -> RepositoryInfo:
 
 
 def archive_info(repository: Repository, archive: str, how: How = PLAIN) -> ArchiveInfo:
-    """Return an archive's sizes. Raises BorgError, also when there is no such archive, and what `Host.run` raises."""
+    """Return an archive's sizes. Raises BorgError, also if it does not exist, and what `Host.run` raises."""
     result = run(repository, info_words(archive), how)
     said = next((each for each in result.answer(_OfArchive, repository.app).archives if each.name == archive), None)
     if said is None:

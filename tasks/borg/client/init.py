@@ -1,4 +1,4 @@
-"""`borg init`: make an app's repository, encrypted, and bring its key into safety."""
+"""`borg init`: create an app's encrypted repository, and export its key to the escrow folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ ENCRYPTION = "repokey-blake2"
 
 @dataclass(frozen=True)
 class Initialised:
-    """`created` tells whether the repository is new, `encryption` how it is encrypted, `escrow` where its key lies."""
+    """`created`: whether the repository is new; `encryption`: how it is encrypted; `escrow`: where the copies of its
+    key are.
+    """
 
     created: bool
     repository_id: str
@@ -26,18 +28,18 @@ class Initialised:
 
 
 def init_words() -> Words:
-    """Return borg's words for a new repository."""
+    """Return borg's arguments for a new repository."""
     return ("init", f"--encryption={ENCRYPTION}", "--make-parent-dirs")
 
 
 def init(
     repository: Repository, escrow: Path, how: How = PLAIN, *, announced: Callable[[], None] = unannounced
 ) -> Initialised:
-    """Make the repository, or open the one that is there, and export its key to the folder `escrow`.
+    """Create the repository, or open the existing one, and export its key to the folder `escrow`.
 
-    Run with the operator's side of a repository. Doing it again changes nothing; `announced` is called before the
-    escrow folder changes. Raises BorgError (wrong passphrase, no way to the storage), AppError for a repository without
-    encryption, RefusedError when the escrow folder holds another key of it, and what `Host.run` raises.
+    Use the operator's side of a repository. Running it again changes nothing; `announced` is called before the escrow
+    folder changes. Raises BorgError (wrong passphrase, storage unreachable), AppError for an unencrypted repository,
+    RefusedError if the escrow folder holds another key of it, and what `Host.run` raises.
     """
     created = _make(repository, how)
     listing = archives(repository, how=how)

@@ -1,6 +1,6 @@
-"""`borg key export`: the repository's key into the operator's escrow folder.
+"""`borg key export`: copy the repository's key to the operator's escrow folder.
 
-Without it, a repository whose own copy of the key was damaged or replaced is lost: the passphrase alone opens nothing.
+Without the copy, a repository whose own key was damaged or replaced is lost: the passphrase alone opens nothing.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from tasks.storage.repository import Repository
 
 @dataclass(frozen=True)
 class Escrow:
-    """The copies of one repository's key: one that `borg key import` reads, one to print and type back.
+    """The copies of one repository's key: one for `borg key import`, one to print and type in.
 
     `kept` is where a former, different key was moved.
     """
@@ -29,17 +29,17 @@ class Escrow:
 
 
 def key_export_words(*, paper: bool = False) -> Words:
-    """Return borg's words; both versions print the key to standard output when no file is named."""
+    """Return borg's arguments; both versions print the key to standard output if no file is named."""
     return ("key", "export", *(("--paper",) if paper else ()))
 
 
 def escrow_path(folder: Path, storage: str, app: str) -> Path:
-    """Return where the key of an app's repository lies in the escrow folder."""
+    """Return the path of the key of an app's repository in the escrow folder."""
     return folder / f"{storage}-{app}.key"
 
 
 def exported(repository: Repository, *, paper: bool = False, how: How = PLAIN) -> bytes:
-    """Return the repository's key, still under its passphrase. Raises BorgError and what `Host.run` raises."""
+    """Return the repository's key, still encrypted with its passphrase. Raises BorgError and what `Host.run` raises."""
     result = run(repository, key_export_words(paper=paper), how)
     if not result.stdout.strip():
         raise BorgError(f"{repository.app}: borg gave an empty key", "", result)
@@ -47,7 +47,7 @@ def exported(repository: Repository, *, paper: bool = False, how: How = PLAIN) -
 
 
 def unannounced() -> None:
-    """Say nothing: whoever calls it announced it, or has nobody to tell."""
+    """Announce nothing, for callers that have done so already or need no announcement."""
 
 
 def key_export(
