@@ -1,8 +1,8 @@
-"""A repository that is at another address than before: held against the records, then confirmed to borg on both sides.
+"""A repository at a new address: compared with the records, then confirmed to borg on both sides.
 
-Borg keeps the address of each repository that a machine has seen, and refuses one that moved (BORG_BASE_DIR,
-`security/<id>/location`): somebody may have put another in its place. So what lies there is looked at first by a borg
-that remembers nothing, and only what the records tell of is confirmed.
+Borg remembers the address of each repository that a machine has seen, and refuses one that moved (BORG_BASE_DIR,
+`security/<id>/location`): somebody may have replaced it. So a borg without memory lists it first, and it is confirmed
+only if its archives are the recorded ones.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from tasks.storage.repository import Side
 Ask = Callable[[str], bool]
 ASKED = "BORG_RELOCATED_REPO_ACCESS_IS_OK"
 QUICK = How(lock_wait=30, timeout=300)
-# A folder of the moment in place of the one in which borg remembers addresses, on whichever machine it runs.
+# A temporary folder instead of the one in which borg remembers addresses, on whichever machine it runs.
 FORGETFUL = replace(
     QUICK, first="BORG_BASE_DIR=$(mktemp -d); export BORG_BASE_DIR; trap 'rm -rf \"$BORG_BASE_DIR\"' EXIT"
 )
@@ -29,8 +29,8 @@ CONFIRMING = replace(QUICK, environment={ASKED: "yes"})
 def confirm_address(session: Session, app: App, ask: Ask) -> Iterator[str]:
     """Compare the repository at the inventory's address with the records, ask, and confirm it on both sides.
 
-    Yields what a person is told. Raises RefusedError when the records tell of something else or nothing, or the person
-    says no; BorgError, HostError, FilesError.
+    Yields messages for people. Raises RefusedError if the records do not match or there are none, or if the person
+    declines; BorgError, HostError, FilesError.
     """
     repository = session.repository(app, Side.OPERATOR)
     found = guard.look(session, app, repository, FORGETFUL, patience=guard.AT_ONCE)

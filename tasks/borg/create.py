@@ -1,16 +1,18 @@
-"""Making an archive that the records know of, whatever becomes of a connection or of the operator meanwhile.
+"""Creates an archive that the records know about, even if the connection or the operator is lost midway.
 
-An archive is there from borg's commit on; that it is ours, only a record tells, and that is written later. So two
-things are done. Where borg's end was not heard, the repository is asked for that very archive, and one that is there is
-taken over: borg gives an archive its name when it is whole. Where borg told that it failed, it is believed, whatever is
-listed: a new archive may share a damaged chunk with older ones, which borg finds when it reads its own work. And before
-borg starts, a record of the action `begun` says which name is coming; it is taken back once the archive has its own
-record. An operator who dies in between leaves it, and then an archive of that name is no stranger
-(`doubts.strangers`): the next prune or check vouches for it by its id.
+An archive exists from borg's commit on, but only a record, written later, shows that it is ours. Therefore:
 
-A stolen host wins nothing by a name so left behind. It could have put any bytes into that archive while the backup ran.
-One that it forges later must be dated as its name says, or it is told; it takes no place in `keep` but the one that the
-backup would have taken, and is as unproven as that. A name that has a record of its own excuses nothing.
+If borg's exit was not seen, the repository is asked for exactly this archive, and if it exists it is used: borg names
+an archive only once it is complete. If borg reported a failure, that is believed whatever is listed: a new archive may
+share a damaged chunk with older ones, which borg finds when it reads its own work.
+
+Before borg starts, a record of the action `begun` announces the name; it is deleted once the archive has its own
+record. If the operator dies in between, the announcement stays, and an archive of that name does not count as
+unrecorded (`anomalies.strangers`): the next prune or check vouches for it by its id.
+
+A stolen host gains nothing from such a name. It could have put any bytes into that archive while the backup ran. An
+archive forged later must be dated as its name says, or it is reported; in `keep` it only takes the place that the
+backup would have taken, and it is just as unproven. A name that has a record of its own excuses nothing.
 """
 
 from datetime import UTC, datetime
@@ -27,15 +29,16 @@ from tasks.records.verdict import UNHEARD
 from tasks.run.session import Session
 from tasks.storage.repository import Repository, Side
 
-ASKING = How(lock_wait=20, timeout=60)  # a borg that lost its operator has ended by then, and let go of its lock
+ASKING = How(lock_wait=20, timeout=60)  # by then a borg without its operator has ended and released its lock
 EXISTS = "Archive.AlreadyExists"
-SIGNALLED = 128  # exit codes above it are a shell's for a signal; borg 1.4 gives its own up to 107, and 128 + n as well
+SIGNALLED = 128  # shells exit above it after a signal; borg 1.4 has codes up to 107 of its own, and also 128 + n
 
 
 def make(session: Session, app: App, repository: Repository, options: Options, how: How = PLAIN) -> Created:
-    """Make an archive as `create` does, announced beforehand; one whose end was not heard, but is there, is returned.
+    """Make an archive as `create` does, announced first; if borg's exit was not seen, but the archive exists, return
+    it.
 
-    A storage that cannot take the announcement keeps nothing from being saved. Raises what `create` raises.
+    A storage that cannot take the announcement does not prevent the backup. Raises what `create` raises.
     """
     _announce(session, app, options.archive)
     try:
@@ -44,7 +47,7 @@ def make(session: Session, app: App, repository: Repository, options: Options, h
         if _ours_is_not_there(error):
             session.storage_of(app).withdraw(app, options.archive)
             raise
-        # Of a published repository only what was published is saved: the next backup does that first.
+        # In a published repository only what was published is saved: the next backup does that first.
         asked = _unheard(error) and repository.publication is None
         found = _look(session, app, options.archive) if asked else None
         if found is None:
@@ -64,21 +67,21 @@ def _announce(session: Session, app: App, archive: str) -> None:
     try:
         session.storage_of(app).announce(app, record)
     except CloudbackupError:
-        return  # the record of the backup, later, tells a person
+        return  # the backup's record, later, reports it
 
 
 def _ours_is_not_there(error: CloudbackupError) -> bool:
-    """Tell whether borg itself said that there is no such archive of ours, or that it is not whole."""
+    """Return whether borg itself said that there is no such archive of ours, or that it is not complete."""
     return isinstance(error, ContentError | IncompleteError) or (isinstance(error, BorgError) and error.msgid == EXISTS)
 
 
 def _unheard(error: CloudbackupError) -> bool:
-    """Tell whether borg did not say how it ended: a connection was lost, its time was over, or a signal ended it."""
+    """Return whether borg's exit was not seen: a connection was lost, the time limit passed, or a signal ended it."""
     return not isinstance(error, BorgError) or error.transient or error.result.code > SIGNALLED
 
 
 def _look(session: Session, app: App, name: str) -> Archive | None:
-    """Return the archive of this name; None when there is none, or it cannot be learnt: the announcement stays."""
+    """Return the archive of this name; None if there is none or that is unknown: the announcement stays."""
     try:
         listing = archives(session.repository(app, Side.OPERATOR), how=ASKING)
     except CloudbackupError:
@@ -87,7 +90,7 @@ def _look(session: Session, app: App, name: str) -> Archive | None:
 
 
 def _taken_over(app: App, found: Archive, error: CloudbackupError) -> Created:
-    """Return an archive of which only the listing tells."""
+    """Return the result for an archive that is only known from the listing."""
     what = error.what.removeprefix(f"{app.name}: ")
     return Created(
         archive=found.name,

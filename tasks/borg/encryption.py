@@ -1,15 +1,17 @@
-"""Whether a repository is encrypted. One that is not takes no backup: whoever reads the storage reads every archive."""
+"""Whether a repository is encrypted. Unencrypted ones get no backups: anybody who reads the storage reads every
+archive.
+"""
 
-_ENCRYPTED = ("repokey", "keyfile")  # and their -blake2 forms: all that need a passphrase and hide what they hold
+_ENCRYPTED = ("repokey", "keyfile")  # also their -blake2 forms: all that need a passphrase and encrypt data
 
 
 def is_encrypted(mode: str) -> bool:
-    """Tell whether borg's name of an encryption is one; `none` and `authenticated` are not."""
+    """Return whether borg's encryption mode encrypts; `none` and `authenticated` do not."""
     return mode.startswith(_ENCRYPTED)
 
 
 def remedy(app: str) -> str:
-    """Return what to do with such a repository."""
+    """Return the remedy for an unencrypted repository."""
     return (
         f"whoever can read the storage can read every archive in it: move it away and run `inv borg.init --app {app}`, "
         "which makes an encrypted one; delete what was saved here"
@@ -17,5 +19,5 @@ def remedy(app: str) -> str:
 
 
 def fault(app: str, mode: str) -> str:
-    """Return the sentence on an app's repository that is not encrypted."""
+    """Return the error sentence for an app's unencrypted repository."""
     return f"{app}: the repository is not encrypted ({mode})"

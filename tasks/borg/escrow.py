@@ -1,7 +1,7 @@
-"""Whether the escrow folder's copy of a repository's key is one that would open it. Costs no borg.
+"""Whether the escrow folder's copy of a repository's key would open it. Does not run borg.
 
-`borg key export` writes `BORG_KEY <repository id>` and below it the key as the repository's `config` holds it, in lines
-(tried, borg 1.2.4 and 1.4.5). The key is under its passphrase, so each change of passphrase gives another one.
+`borg key export` writes `BORG_KEY <repository id>`, followed by the key as in the repository's `config`, in lines
+(tried, borg 1.2.4 and 1.4.5). The key is encrypted with its passphrase, so each change of passphrase gives another one.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _FORM = re.compile(rb"BORG_KEY ([0-9a-f]{64})\s+([A-Za-z0-9+/=\s]+)")
 
 
 def read_copy(path: Path) -> bytes | None:
-    """Return the bytes of a copy of a key, None when there is none. Raises AppError when it cannot be read."""
+    """Return the bytes of a key's copy; None if there is none. Raises AppError if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -25,10 +25,10 @@ def read_copy(path: Path) -> bytes | None:
 
 
 def fault(folder: Path, storage: str, app: str, repository_id: str | None, key: str | None) -> str | None:
-    """Return what is wrong with the copy of a repository's key, None when nothing is.
+    """Return what is wrong with the copy of a repository's key; None if nothing is.
 
-    `key` is the digest of the key that the repository holds now (`State.key_sha256`); where it or the repository's id
-    is None, nothing is held against it.
+    `key` is the digest of the repository's current key (`State.key_sha256`); if it or the repository's id is None, the
+    copy is not compared with it.
     """
     path = escrow_path(folder, storage, app)
     try:

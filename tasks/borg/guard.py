@@ -1,6 +1,6 @@
-"""What stands before everything that drops archives or frees their space: does the repository look right?
+"""The guard before everything that drops archives or frees their space: does the repository look right?
 
-While only pruned or deleted, archives can be brought back; a `compact` is final (tried, borg 1.2.4 and 1.4.5).
+Archives that were only pruned or deleted can be brought back; a `compact` is final (tried, borg 1.2.4 and 1.4.5).
 """
 
 import time
@@ -21,12 +21,12 @@ from tasks.storage.repository import Repository
 
 LOOK = 2.0
 YOUNG = timedelta(days=1)
-PASSING = ("Lock", "Connection")  # beginnings of borg's names for faults that say nothing of the repository itself
+PASSING = ("Lock", "Connection")  # prefixes of borg's msgids for faults that say nothing about the repository itself
 
 
 @dataclass(frozen=True)
 class Patience:
-    """For how many seconds the record of what has just ended is waited for: of a backup, and of `removals` too."""
+    """Seconds to wait for the record of what has just ended: of a backup, and with `removals` of a removal."""
 
     seconds: float = 60.0
     removals: bool = False
@@ -43,11 +43,10 @@ def look(
     how: How = PLAIN,
     patience: Patience = PATIENT,
 ) -> Evidence:
-    """Return what is known of an app's repository, `repository` being the operator's side of it.
+    """Return what is known of an app's repository; `repository` is the operator's side of it.
 
-    A backup of another operator that has just ended is given time to write its record. Raises RefusedError when the
-    repository cannot be listed, or the records cannot be read, for a fault that does not pass by itself; BorgError,
-    HostError, FilesError.
+    Waits for the record of another operator's backup that has just ended. Raises RefusedError if the repository cannot
+    be listed or the records cannot be read because of a lasting fault; BorgError, HostError, FilesError.
     """
     waited = 0.0
     while True:
@@ -67,10 +66,10 @@ def may_free(
     force: bool = False,
     told: Collection[Doubt] | None = None,
 ) -> tuple[Doubt, ...]:
-    """Return the reasons for which nothing should be freed: none, or with `force` those that a person set aside.
+    """Return the reasons against freeing anything: empty, or with `force` those that a person overrides.
 
-    `remaining` are the ids of the archives that would be left; all of them unless given. Of what a person was asked
-    about earlier, `told` are the reasons that they saw: `force` sets no others aside. Raises RefusedError.
+    `remaining` are the ids of the archives that would be left; all of them by default. If a person was asked earlier,
+    `told` are the reasons that they were shown: `force` overrides no others. Raises RefusedError.
     """
     reasons = refusals(found, found.ids if remaining is None else remaining)
     if refused := [each for each in reasons if not (force and _may_be_forced(each, told))]:
@@ -88,7 +87,7 @@ def _may_be_forced(reason: Doubt, told: Collection[Doubt] | None) -> bool:
 
 
 def remedy(app: App, refused: Collection[Doubt]) -> str:
-    """Return what a person may do about reasons: what ends them, and what sets all of them aside, if anything does."""
+    """Return the remedy for some reasons: what resolves them, and what overrides all of them, if anything does."""
     kinds = [REFUSALS[kind] for kind in dict.fromkeys(each.kind for each in refused)]
     ways = list(dict.fromkeys(kind.remedy.format(app=app.name) for kind in kinds))
     if all(ACCEPT in kind.ways for kind in kinds):
@@ -99,7 +98,7 @@ def remedy(app: App, refused: Collection[Doubt]) -> str:
 
 
 def _look(session: Session, app: App, repository: Repository, how: How) -> Evidence:
-    """List first, then read the records, then the state: each is at least as new as what it is held against."""
+    """List first, then read the records, then the state: each is at least as new as what it is compared with."""
     storage = session.storage_of(app)
     try:
         listing = archives(repository, how=how)
@@ -121,7 +120,7 @@ def _look(session: Session, app: App, repository: Repository, how: How) -> Evide
 
 
 def _just_ended(archive: Archive, found: Evidence) -> bool:
-    """Tell whether an archive without a record can be of a backup that is about to write it."""
+    """Return whether an archive without a record may belong to a backup that is about to write it."""
     named = archive_name.parse(archive.name)
     return (
         named is not None
@@ -132,7 +131,7 @@ def _just_ended(archive: Archive, found: Evidence) -> bool:
 
 
 def _at_work(found: Evidence) -> bool:
-    """Tell whether somebody announced lately to remove something and has not recorded what came of it."""
+    """Return whether somebody recently announced a removal and has not recorded its result."""
     return any(
         found.now - AT_WORK < record.time and record.details.get("of") in REMOVING
         for record in found.known.unfinished

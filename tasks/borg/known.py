@@ -1,6 +1,6 @@
-"""Which archives the records know, and so which one is `latest`: whoever has a host's key can add one that is newer.
+"""Which archives have a record, and so which one is `latest`: anybody with a host's key can add a newer one.
 
-Any archive can be taken by its name.
+Any archive can be chosen by name.
 """
 
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ UNKNOWN = "no record knows it: somebody with the host's key may have made it, so
 
 @dataclass(frozen=True)
 class Latest:
-    """The newest known archive, and a newer one that no record knows, if there is one."""
+    """The newest archive with a record, and a newer one without, if there is one."""
 
     archive: Archive
     newer: Archive | None = None
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What a person should know."""
+        """Remarks for people."""
         return (f"{self.newer.name} is newer, and {UNKNOWN}; --archive takes it",) if self.newer else ()
 
 
 def known_ids(records: Records) -> frozenset[str]:
-    """Return the ids of the archives that we made, or that a person took as right."""
+    """Return the ids of the archives that we made or a person accepted."""
     accepted = (record.archive_id for record in records.all if record.action == ACCEPT)
     return frozenset({*ledger(records).made, *filter(None, accepted)})
 
 
 def latest(listing: Listing, app: str, source: str, known: frozenset[str], before: datetime | None = None) -> Latest:
-    """Return the newest archive of a source that is known, at most from `before`.
+    """Return the newest known archive of a source, at most from `before`.
 
-    Raises UsageError where there is none, RefusedError where there are unknown ones alone.
+    Raises UsageError if there is none, RefusedError if there are only unknown ones.
     """
     every = sorted(listing.of(app, source), key=lambda archive: archive.start)
     every = [archive for archive in every if before is None or archive.start <= before]

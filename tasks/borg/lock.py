@@ -1,4 +1,4 @@
-"""A repository that borg waited for in vain: who holds it."""
+"""Who holds a repository whose lock borg waited for in vain."""
 
 from tasks.borg.client.break_lock import holders
 from tasks.borg.client.runner import BorgError
@@ -8,12 +8,12 @@ from tasks.run.session import Session
 
 
 def is_locked(error: BorgError) -> bool:
-    """Tell whether borg gave up because another borg held the repository (or its cache) all the time."""
+    """Return whether borg gave up because another borg held the lock of the repository (or its cache) all the time."""
     return error.msgid == "LockTimeout"
 
 
 def named(session: Session, app: App, error: BorgError) -> AppError:
-    """Return the fault of a lock with the name of who holds the repository; as it is where that cannot be told."""
+    """Return the lock error with the holder's name added; unchanged if the holder is unknown."""
     storage = session.storage_of(app)
     try:
         found = holders(*storage.lock_place(app))

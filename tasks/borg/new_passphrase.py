@@ -1,4 +1,4 @@
-"""Passphrases that are made here: where the inventory wants them kept, and how they are read from there again."""
+"""Generated passphrases: where the inventory keeps them, and how they are read back."""
 
 from pathlib import Path
 
@@ -12,7 +12,9 @@ PASS_ABSENT = "is not in the password store"  # noqa: S105  # what `pass show` s
 
 
 def reference(store: SecretStore, app: str) -> dict[str, Data]:
-    """Return how an app's file names a passphrase of this store. Raises UsageError when none can be read from it."""
+    """Return the reference to an app's passphrase in this store. Raises UsageError if the store cannot be read by
+    one.
+    """
     if store.directory is not None:
         path, home = store.directory / app, Path.home()
         return {"file": f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)}
@@ -43,12 +45,12 @@ def refuse_place(store: SecretStore, app: str) -> None:
 
 
 def place(store: SecretStore, app: str) -> SecretReference:
-    """Return `reference` as the inventory reads it."""
+    """Parse `reference` as the inventory does."""
     return SecretReference.model_validate(reference(store, app), strict=False)
 
 
 def present(place: SecretReference, app: str) -> bool:
-    """Tell whether there is a passphrase at a reference. Raises UsageError when that cannot be told."""
+    """Return whether there is a passphrase at a reference. Raises UsageError if that is unknown."""
     if place.file is not None and not place.file.exists():
         return False
     try:
@@ -56,7 +58,7 @@ def present(place: SecretReference, app: str) -> bool:
     except UsageError as error:
         if place.command is None or "failed with exit code" not in error.what:
             raise
-        # `pass insert` without a terminal writes over what is there: only its own word that there is nothing counts
+        # `pass insert` without a terminal overwrites: only pass's own message that there is none counts
         if place.command[0] in ("pass", "gopass") and PASS_ABSENT not in error.remedy:
             raise
         return False
@@ -64,10 +66,10 @@ def present(place: SecretReference, app: str) -> bool:
 
 
 def make(store: SecretStore, app: str, *, repository_there: bool) -> None:
-    """Make a passphrase and keep it, then read it back.
+    """Generate a passphrase, store it, and read it back.
 
-    Raises RefusedError where there is a repository already, which a new passphrase would never open, UsageError,
-    AppError when what the store gives back is something else.
+    Raises RefusedError if there is a repository already, which a new passphrase could never open, UsageError, and
+    AppError if the store returns something else.
     """
     named = place(store, app)
     if repository_there:
@@ -85,10 +87,10 @@ def make(store: SecretStore, app: str, *, repository_there: bool) -> None:
 
 
 def renew(store: SecretStore, app: str, kept_as: str) -> bool:
-    """Make another passphrase for an app in the place of the one there, which is kept under the name `kept_as`.
+    """Replace an app's passphrase by a new one; the old one is kept under the name `kept_as`.
 
-    Tell whether that was done now: what was killed on the way goes on, and where it had ended nothing changes. Raises
-    UsageError and AppError; the former passphrase is then where it was, or under `kept_as`.
+    Returns whether that was done now: a killed run is continued, and if it had finished nothing changes. Raises
+    UsageError and AppError; the old passphrase is then where it was, or under `kept_as`.
     """
     named, kept = place(store, app), place(store, kept_as)
     if not present(kept, kept_as):
@@ -101,7 +103,7 @@ def renew(store: SecretStore, app: str, kept_as: str) -> bool:
 
 
 def _put(store: SecretStore, name: str, secret: Secret) -> None:
-    """Keep a secret, whatever stood in its place, and read it back."""
+    """Store a secret, replacing any other, and read it back."""
     if store.directory is not None:
         fresh = store.directory / f".{name}.new"
         fresh.unlink(missing_ok=True)
@@ -122,7 +124,7 @@ def _read_back(named: SecretReference, app: str, secret: Secret) -> None:
 
 
 def told(named: SecretReference) -> str:
-    """Return in words where a secret is, for a person."""
+    """Describe where a secret is stored."""
     if named.file is not None:
         return str(named.file)
     if named.env is not None:

@@ -1,4 +1,4 @@
-"""The options of the tasks `borg.*`."""
+"""Options of the tasks `borg.*`."""
 
 from dataclasses import dataclass
 

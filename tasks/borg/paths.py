@@ -1,4 +1,4 @@
-"""Looking at the paths of an app on its host, before borg reads them: what `host/paths.py` does there and found."""
+"""Examines an app's paths on its host before borg reads them: runs `host/paths.py` and reads its result."""
 
 import dataclasses
 import json
@@ -18,9 +18,9 @@ from tasks.remote.script import Environment, Script, quote
 
 PROGRAM = Program(paths, (links, mounts, patterns))
 WORDS = quote(PROGRAM.words)  # borg's may follow
-SECONDS = 20  # for a walk; a larger tree is looked at in part
-SHOWN = 3  # of a list in a sentence
-NO_PYTHON = 127  # bash: no such command
+SECONDS = 20  # for a walk; a larger tree is examined only in part
+SHOWN = 3  # entries of a list in a sentence
+NO_PYTHON = 127  # bash: command not found
 Pair = Annotated[tuple[Text, Text], Field(strict=False)]  # JSON has lists alone
 Form = TypeVar("Form", bound=Answer)
 Mounts = Literal["cross", "leave"]
@@ -28,10 +28,10 @@ Mounts = Literal["cross", "leave"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What an app's inventory says of its paths; absolute ones, those that may be absent among `optional` as well.
+    """The paths of an app in the inventory: absolute ones; those that may be absent are in `optional` as well.
 
-    `mounts` is what becomes of file systems that are mounted inside a path: `cross` saves them, `leave` leaves them
-    out, None is undecided. `mounted` are paths at which a file system must be mounted.
+    `mounts` is what happens to file systems mounted inside a path: `cross` saves them, `leave` leaves them out, None is
+    undecided. `mounted` are paths at which a file system must be mounted.
     """
 
     paths: Sequence[str]
@@ -43,16 +43,16 @@ class Plan:
 
     @property
     def environment(self) -> Environment:
-        """What the program on the host needs."""
+        """The environment of the program on the host."""
         plan = {**dataclasses.asdict(self), "seconds": SECONDS}
         return {**PROGRAM.environment, paths.PLAN: json.dumps(plan)}
 
 
 class Found(Answer):
-    """What was found. `left_out` are path and reason, the first of `count`.
+    """The findings. `left_out` are (path, reason), the first of `count`.
 
-    `roots` is what borg saves, `links` says where each path really lies that is or has a link, `left` are file systems
-    that stay out as the plan says.
+    `roots` is what borg saves, `links` maps each path that is or contains a link to its real location, `left` are file
+    systems left out by the plan.
     """
 
     roots: list[Text] = Field(default_factory=list)
@@ -63,9 +63,9 @@ class Found(Answer):
 
 
 class Walked(Found):
-    """What a walk found as well: what cannot be read, the first of `unread_count`, and how much there is.
+    """The findings of a walk as well: what cannot be read, the first of `unread_count`, and how much there is.
 
-    `files` and `size` (bytes) are None when the time was over first.
+    `files` and `size` (bytes) are None if the time limit came first.
     """
 
     unread: list[Pair]
@@ -75,13 +75,13 @@ class Walked(Found):
 
 
 def found_in(messages: Sequence[Message]) -> Found:
-    """Return what the program told among borg's messages; nothing where it told nothing. Raises AppError."""
+    """Return the program's findings among borg's messages; empty if it reported none. Raises AppError."""
     told = next((message.text for message in messages if message.msgid == paths.MSGID), "{}")
     return _answer(Found, told)
 
 
 def walked(host: Host, plan: Plan) -> Walked:
-    """Look at the paths and walk them, as the user that reads them. Raises AppError, and what `Host.run` raises."""
+    """Examine the paths and walk them, as the user that reads them. Raises AppError, and what `Host.run` raises."""
     output = host.run(Script(WORDS, plan.environment), timeout=SECONDS + 60)
     if output.code == NO_PYTHON:
         raise AppError("python3 is not installed on the host", "install it there: `apt install python3`")

@@ -1,6 +1,6 @@
-"""`borg.publish`: a published copy that lost objects becomes whole again, from the repository that its host has.
+"""`borg.publish`: makes a published copy that lost objects complete again, from the repository on its host.
 
-It is announced beforehand, and whoever runs it again ends what was begun.
+It is announced first, and running it again completes what was begun.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ NAMED = 3
 
 
 def publish(opened: Opened, *, dry_run: bool, ask: Callable[[str], bool]) -> Iterator[str]:
-    """Publish again what the copy lost, and whatever is new, and say so.
+    """Publish what the copy lost, and whatever is new; print what was published.
 
-    The host's repository must be at least as new as what was published, hold all archives that the records know, and
-    check whole. Raises UsageError for a storage that borg writes to, RefusedError, AppError, BorgError, HostError.
+    The host's repository must be at least as new as what was published, hold all recorded archives, and pass a check.
+    Raises UsageError for a storage that borg writes to directly, RefusedError, AppError, BorgError, HostError.
     """
     app, publication = opened.app, opened.repository.publication
     if publication is None:
@@ -58,7 +58,7 @@ def _told(loss: Loss) -> str:
 
 
 def _refuse_less(here: Repository, known: Ledger) -> None:
-    """Raise RefusedError when archives that should be there are not in the repository that is to be published."""
+    """Raise RefusedError if recorded archives are missing from the repository to be published."""
     missing = sorted(known.expected - {archive.id for archive in archives(here).archives})
     if missing:
         names = [known.made.get(each) or f"one of id {each[:12]}" for each in missing]

@@ -1,7 +1,7 @@
 """A drill of an archive of files: borg reads them all, or a sample, and writes none.
 
 `borg extract --dry-run` fetches, decrypts and authenticates every chunk of what it would extract, and compares each
-file's size (tried with borg 1.2.4 and 1.4.5: a flipped byte in a segment ends it with code 2).
+file's size (tried with borg 1.2.4 and 1.4.5: a flipped byte in a segment makes it exit with code 2).
 """
 
 import json
@@ -18,13 +18,15 @@ from tasks.units import many
 
 PROGRAM = Program(sample, (entries,))
 SPACE = sample.SPACE
-Window = tuple[int, int]  # a part of the circle of SPACE places on which all files lie: from, length
+Window = tuple[int, int]  # a part of the circle of SPACE positions that holds all files: (from, length)
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What to read: `sample` files (None: all), half of them of those that changed since `since`, the others from
-    `cursor` on, at least the part `share` of all, from 0 to 1.
+    """What to read: `sample` files (None: all).
+
+    Half of them are files that changed since `since`, the others follow `cursor` on the circle; at least the part
+    `share` of all files, from 0 to 1.
     """
 
     sample: int | None = None
@@ -35,9 +37,9 @@ class Aim:
 
 @dataclass(frozen=True)
 class ReadBack:
-    """What was read: `read` of the archive's `files`, which are `size` bytes long. Time in seconds.
+    """What was read: `read` of the archive's `files`, `size` bytes in all. Time in seconds.
 
-    `changed` of them changed since the time of the aim; `window` is the part of all files that was read.
+    `changed` of them changed since `since`; `window` is the part of all files that was read.
     """
 
     files: int
@@ -49,7 +51,7 @@ class ReadBack:
 
 
 class _Read(Answer):
-    """What the program answers: see `host/sample.py`."""
+    """The program's answer: see `host/sample.py`."""
 
     entries: Count
     files: Count
@@ -76,9 +78,9 @@ def read_script(repository: Repository, archive: str, aim: Aim, how: How = PLAIN
 
 
 def read_back(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) -> ReadBack:
-    """Read a sample of an archive's files, or all that it holds.
+    """Read a sample of an archive's files, or everything.
 
-    Raises BorgError when anything cannot be read whole or is not there, and when there is nothing to read. Raises what
+    Raises BorgError if anything is missing or cannot be read completely, or if there is nothing to read, and what
     `Host.run` raises.
     """
     result = run_script(repository, read_script(repository, archive, aim, how), how)
@@ -97,7 +99,7 @@ def read_back(repository: Repository, archive: str, aim: Aim, how: How = PLAIN) 
 
 
 def share(windows: list[Window]) -> float:
-    """Return how much of all files lies in one of the windows, from 0 to 1."""
+    """Return the part of all files that lies in any of the windows, from 0 to 1."""
     pieces = []
     for place, length in windows:
         start, end = place % SPACE, place % SPACE + min(length, SPACE)

@@ -1,4 +1,4 @@
-"""Records of what borg's own verbs did."""
+"""Records of borg's own verbs."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tasks.terminal import whole_line
 
 @dataclass
 class Note:
-    """What the record will say beyond the verb and its time. `wanted` False leaves no record: nothing was done."""
+    """Contents of the record besides the verb and its time. `wanted` False: write none, as nothing was done."""
 
     values: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
@@ -26,11 +26,11 @@ class Note:
     began: datetime | None = None
 
     def answered(self) -> None:
-        """Let the record's time be now: what others did while a question waited came before it."""
+        """Set the record's time to now: whatever others did while a question was open came before it."""
         self.began = datetime.now(UTC)
 
     def add(self, details: dict[str, Any]) -> None:
-        """Take in details, those that a record has fields for among them."""
+        """Add details, including those that a record has fields for."""
         for key, value in details.items():
             known = key in ("archive_ids", "config_sha256", "transaction", "objects")
             (self.values if known else self.details)[key] = value
@@ -38,7 +38,8 @@ class Note:
 
 @contextmanager
 def noted(session: Session, app: App, action: str) -> Iterator[Note]:
-    """Write a record of the block, whatever became of it. One that cannot be written undoes nothing, but is told.
+    """Write a record of the block, whether it succeeded or failed. A failure to write it is reported, and undoes
+    nothing.
 
     Raises ClockError, before anything is done, while the operator's clock is wrong.
     """

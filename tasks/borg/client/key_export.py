@@ -60,9 +60,9 @@ def key_export(
 ) -> Escrow:
     """Write both forms of the key into `folder` (mode 700, files 600) and compare them with a fresh export.
 
-    `announced` is called once it is known that a file there will change, and that it may.
-    A different key that is already there is never overwritten: RefusedError, or, with `replace`, it is moved aside.
-    Raises BorgError, AppError when the folder cannot be written, and what `Host.run` raises.
+    `announced` is called once it is certain that a file there will be changed, and may be. A different key in the
+    folder is never overwritten: RefusedError, or, with `replace`, it is moved aside. Raises BorgError, AppError if the
+    folder cannot be written, and what `Host.run` raises.
     """
     path = escrow_path(folder, repository.storage, repository.app)
     key, paper = exported(repository, how=how), exported(repository, paper=True, how=how)
@@ -78,7 +78,7 @@ def key_export(
             announced()
         if former not in (None, key):
             kept = path.with_suffix(f".{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.key")
-            replace_whole(kept, former, 0o600)  # a copy: at no moment is there none in its place
+            replace_whole(kept, former, 0o600)  # a copy: at every moment there is a key in its place
         replace_whole(escrow.key, key, 0o600)
         replace_whole(escrow.paper, paper, 0o600)
         written = escrow.key.read_bytes()

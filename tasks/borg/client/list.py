@@ -1,4 +1,4 @@
-"""`borg list`: the archives of a repository, or what one archive holds. Reads the manifest, never the chunk index."""
+"""`borg list`: the archives of a repository, or the contents of one. Reads the manifest, never the chunk index."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tasks.storage.repository import Repository, Side
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive as the repository's manifest has it; `start` is in UTC. `comment` is None unless asked for."""
+    """An archive as listed in the repository's manifest; `start` is in UTC. `comment` is None unless requested."""
 
     name: str
     id: str
@@ -24,7 +24,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Listing:
-    """All whole archives of a repository, oldest first, and apart from them what is left of unfinished ones."""
+    """All complete archives of a repository, oldest first, and separately the checkpoints of unfinished ones."""
 
     repository_id: str
     encryption: str
@@ -32,12 +32,12 @@ class Listing:
     checkpoints: tuple[Archive, ...] = ()
 
     def of(self, app: str, source: str) -> tuple[Archive, ...]:
-        """Return the archives of one source of one app, by their names."""
+        """Return the archives of one source of one app, by name."""
         parsed = ((archive, archive_name.parse(archive.name)) for archive in self.archives)
         return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
 
 
-LONGEST = 512 << 20  # bytes of the list of one archive's files: some 300 for each
+LONGEST = 512 << 20  # bytes of the list of one archive's files, at some 300 for each
 
 
 class _Repository(Answer):
@@ -45,7 +45,7 @@ class _Repository(Answer):
 
 
 class Encryption(Answer):
-    """How a repository is encrypted, as borg names it."""
+    """A repository's encryption mode, in borg's words."""
 
     mode: Name
 
@@ -58,7 +58,7 @@ class _Archive(Answer):
 
 
 class _Listed(Answer):
-    """What `borg list --json` answers."""
+    """The answer of `borg list --json`."""
 
     repository: _Repository
     encryption: Encryption
@@ -81,14 +81,14 @@ class Entry:
 
 
 def list_words() -> Words:
-    """Return borg's words for listing all archives."""
+    """Return borg's arguments for listing all archives."""
     return ("list", "--json", "--consider-checkpoints")
 
 
 def one_words(app: str, source: str, wanted: str = "latest") -> Words:
-    """Return borg's words for the archive named `wanted`, or the newest of a source for `latest`, with its comment.
+    """Return borg's arguments for the archive named `wanted`, or for `latest` a source's newest one, with its comment.
 
-    The comment costs one read more of each archive that is listed.
+    The comment costs one more read for each archive listed.
     """
     which = ("--last=1", f"--glob-archives={archive_name.glob(app, source)}")
     return (
@@ -100,19 +100,19 @@ def one_words(app: str, source: str, wanted: str = "latest") -> Words:
 
 
 def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
-    """Return borg's words for listing what an archive holds, at and below `paths` or all."""
+    """Return borg's arguments for listing an archive's contents, at and below `paths` or all."""
     return ("list", "--json-lines", "--format={size}", f"::{archive}", "--", *map(inside, paths))
 
 
 def inside(path: str) -> str:
-    """Return borg's pattern for a path in an archive: it and what is below, whatever characters it has."""
+    """Return borg's pattern for a path in an archive and everything below, whatever characters it contains."""
     return f"pp:{path.lstrip('/')}"
 
 
 def look_up(repository: Repository, app: str, source: str, wanted: str = "latest", how: How = PLAIN) -> Archive | None:
-    """Return the archive named `wanted`, whatever its form, or the newest of a source for `latest`, with its comment.
+    """Return the archive named `wanted`, in whatever form, or for `latest` a source's newest one, with its comment.
 
-    None when there is none. Raises as `archives`.
+    None if there is none. Raises as `archives`.
     """
     listing = _listing(repository, one_words(app, source, wanted), how)
     found = listing.of(app, source) if wanted == "latest" else listing.archives
@@ -126,8 +126,8 @@ def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
 
 def _listing(repository: Repository, words: Words, how: How) -> Listing:
     if repository.publication is not None and repository.side is Side.OPERATOR:
-        repository.publication.confirm()  # what is on the host alone is not saved
-    # borg tests its own cryptography at each start, a fifth of a listing's time; it does wherever borg writes.
+        repository.publication.confirm()  # what is only on the host is not saved
+    # borg runs cryptographic self-tests at each start, a fifth of a listing's time; they stay on wherever borg writes.
     result = run(repository, words, replace(how, environment={"BORG_SELFTEST": "disabled", **how.environment}))
     said = result.answer(_Listed, repository.app)
     found = tuple(Archive(each.name, each.id, each.start, each.comment) for each in said.archives)
@@ -137,7 +137,7 @@ def _listing(repository: Repository, words: Words, how: How) -> Listing:
 
 
 def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
-    """Return what an archive holds. Raises BorgError and what `Host.run` raises."""
+    """Return the contents of an archive. Raises BorgError and what `Host.run` raises."""
     result = run(repository, contents_words(archive, paths), replace(how, most=LONGEST))
     for line in result.stdout.splitlines():
         try:
@@ -148,7 +148,7 @@ def contents(repository: Repository, archive: str, paths: Sequence[str] = (), ho
 
 
 def find(listing: Listing, app: str, source: str, wanted: str = "latest") -> Archive | None:
-    """Return the archive named `wanted`, or the newest of a source for `latest`; None when there is none."""
+    """Return the archive named `wanted`, or for `latest` a source's newest one; None if there is none."""
     if wanted != "latest":
         return next((archive for archive in listing.archives if archive.name == wanted), None)
     return max(listing.of(app, source), key=lambda archive: archive.start, default=None)

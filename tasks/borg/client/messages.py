@@ -1,6 +1,6 @@
-"""What borg writes to standard error under `--log-json`: one JSON object a line, between other programs' lines.
+"""What borg writes to standard error with `--log-json`: one JSON object per line, among lines of other programs.
 
-Documented in borg's `docs/internals/frontends.rst`; the lines of ssh, of a dump and of bash come through as they are.
+Documented in borg's `docs/internals/frontends.rst`; lines of ssh, of a dump and of bash pass through unchanged.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from tasks.answers import Answer, AnswerError, Count, Text, cut, read
 
 
 class Level(Enum):
-    """How much a message matters. OTHER is a line that some other program wrote."""
+    """The severity of a message. OTHER is a line that another program wrote."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -22,7 +22,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Message:
-    """One message. `msgid` is borg's name for an error or question, empty where it gives none."""
+    """One message. `msgid` is borg's name for an error or question; empty if it has none."""
 
     level: Level
     text: str
@@ -31,10 +31,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far borg is.
+    """The progress of borg.
 
-    `size` and `stored` are bytes so far, `files` their number, `path` what is read now; `percent` is known for checks
-    and the like, and then `text` says of what.
+    `size` and `stored` are bytes so far, `files` is their number, `path` the one being read; `percent` is set for
+    checks and the like, and `text` then names the step.
     """
 
     size: int = 0
@@ -46,7 +46,7 @@ class Progress:
 
 
 class _Line(Answer):
-    """A line of borg's, of any type: what another type has is not there."""
+    """One line of borg's, of any type; fields of other types are missing."""
 
     type: Text
     levelname: Text = ""
@@ -67,7 +67,7 @@ _LEVELS = {"CRITICAL": Level.ERROR, "ERROR": Level.ERROR, "WARNING": Level.WARNI
 
 
 def read_line(line: str) -> Message | Progress | None:
-    """Return what a line says; None when it is empty or only marks an end."""
+    """Parse a line; None if it is empty or only marks an end."""
     if not line.strip():
         return None
     said = _said(line)
@@ -85,10 +85,11 @@ def read_line(line: str) -> Message | Progress | None:
 
 
 def _level(said: _Line) -> Level:
-    """Return a message's level. What ssh or a shell on the storage prints, borg passes on as a warning of its own.
+    """Return a message's level. Output of ssh or of a shell on the storage, which borg passes on as a warning, is
+    OTHER.
 
-    It is none (borg 1.2.4 and 1.4.5, `handle_remote_line`: the logger is the root one, "Remote: " stands before it): a
-    greeting of the storage's start files would make every backup one to be looked at.
+    It is not a warning of borg's (1.2.4 and 1.4.5, `handle_remote_line`: the logger is the root one, with "Remote: " in
+    front): otherwise a greeting in the storage's start files would put a warning on every backup.
     """
     if said.name == "root" and said.message.startswith("Remote: "):
         return Level.OTHER
@@ -101,12 +102,12 @@ def read_messages(text: str) -> tuple[Message, ...]:
 
 
 def texts(messages: Iterable[Message], *levels: Level) -> tuple[str, ...]:
-    """Return the texts of the messages of some levels, in order, each once, without empty ones."""
+    """Return the texts of the messages with certain levels, in order, each once, without empty ones."""
     return tuple(dict.fromkeys(message.text for message in messages if message.level in levels and message.text))
 
 
 def _said(line: str) -> _Line | None:
-    # An unfinished line of another program (a password prompt without its line break) may stand before borg's.
+    # An unfinished line of another program (a password prompt without its line break) may precede borg's.
     start = line.find('{"')
     if start < 0:
         return None

@@ -1,6 +1,6 @@
-"""`borg mount`: look into archives as folders, on the operator's machine.
+"""`borg mount`: archives as folders, on the operator's machine.
 
-While it is mounted, borg holds a shared lock on the repository: a backup waits for it, and gives up after its time.
+While mounted, borg holds a shared lock on the repository: a backup waits for it, and gives up after its lock-wait.
 """
 
 from dataclasses import replace
@@ -13,12 +13,12 @@ FUSE = {"BORG_FUSE_IMPL": "pyfuse3,llfuse"}  # borg's own default, borg 1.2 and 
 
 
 def mount_words(mountpoint: str, archive: str | None = None) -> Words:
-    """Return borg's words for one archive, or for all, each a folder."""
+    """Return borg's arguments for one archive, or for all, each as a folder."""
     return ("mount", f"::{archive}" if archive else "::", mountpoint)
 
 
 def umount_words(mountpoint: str) -> Words:
-    """Return borg's words to let go again."""
+    """Return borg's arguments to unmount."""
     return ("umount", mountpoint)
 
 

@@ -1,13 +1,13 @@
 """`borg recreate --comment`: the verdict on an archive, in the archive's own comment.
 
-borg fixes the comment when a backup begins, and the verdict is known at its end: a file that cannot be read is found
-while it runs, an archive unlike its predecessors after it. A second archive that says so would take a place in `keep`,
-and a name is of one form. So the archive is made again from its own list of chunks with a longer comment: no file is
-read and no chunk sent, it keeps its name and times, and takes 3 seconds for 100,000 files (1.2.4, 1.4.5). It gets
-another id, which its record must hold.
+borg sets the comment when a backup begins, but the verdict is only known at its end: an unreadable file is found during
+the run, an archive unlike its predecessors after it. A second archive with the verdict would count in `keep`, and
+archive names have a fixed form. So the archive is recreated from its own list of chunks with a longer comment: no file
+is read and no chunk sent, name and times stay, and it takes 3 seconds for 100,000 files (1.2.4, 1.4.5). The id changes,
+and the record must hold the new one.
 
-The key of a host, which may only append, can do it. borg puts the new archive in the place of the old one in one
-commit: whatever dies before leaves the old one, announced (`making.py`), without the comment.
+A host's append-only key can do this. borg replaces the old archive by the new one in a single commit: if anything dies
+before, the old one is left, announced (`tasks/borg/create.py`), without the comment.
 """
 
 from tasks.borg.client.archive_name import parse
@@ -21,15 +21,15 @@ from tasks.storage.repository import Repository
 
 
 def recreate_words(archive: str, comment: str) -> Words:
-    """Return borg's words for another comment; nothing of the archive's contents changes."""
+    """Return borg's arguments for another comment; the archive's contents do not change."""
     return ("recreate", f"--comment={literal(comment)}", f"::{archive}")
 
 
 def annotate(repository: Repository, archive: str, verdict: Verdict, how: How = PLAIN) -> str:
-    """Add the verdict to an archive's comment, in place of an earlier one; return the archive's id from then on.
+    """Add the verdict to an archive's comment, replacing an earlier one; return the archive's id from then on.
 
-    A verdict of ok takes an earlier one out. With nothing to change, nothing is. Use the host's side, or the
-    operator's. Raises AppError when there is no such archive, BorgError, and what `Host.run` raises.
+    A verdict of ok removes an earlier one. If nothing would change, nothing is done. Use the host's or the operator's
+    side. Raises AppError if there is no such archive, BorgError, and what `Host.run` raises.
     """
     before = _found(repository, archive, how)
     wanted = _with(before.comment or "", verdict)
@@ -48,7 +48,7 @@ def _with(comment: str, verdict: Verdict) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text of one line that every terminal can show and borg can store."""
+    """Return a text as one line that every terminal can display and borg can store."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 

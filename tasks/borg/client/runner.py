@@ -1,4 +1,4 @@
-"""Running borg: words and a repository in, what borg said out. Every verb goes through `run`."""
+"""Runs borg: arguments and a repository in, borg's output out. Every verb goes through `run`."""
 
 import math
 import re
@@ -23,8 +23,8 @@ UNKNOWN = "look at the borg on that host: is it one of the versions that docs/bo
 SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
 OnProgress = Callable[[Progress], None]
 Form = TypeVar("Form")
-# All of it is read at the opening, before borg does anything else: an archive of the same name cannot be there already.
-# Tried (1.2.4, 1.4.5): each file of a cache cut, emptied, zeroed or overwritten, before a create and in its middle.
+# borg reads all of it on opening, before anything else: so an archive of the same name cannot exist yet. Tried (1.2.4,
+# 1.4.5): each file of a cache cut, emptied, zeroed or overwritten, before and during a create.
 _CACHE_DAMAGED = re.compile(
     r'(?s)\A(?!.*/repository\.py).*/cache\.py", line \d+, in (?:_do_open|load|_check_upgrade)\n.*'
     r"\n(?:ValueError|UnicodeDecodeError|binascii\.Error|configparser\.|[\w.]*FileIntegrityError|"
@@ -35,12 +35,12 @@ LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "R
 
 @dataclass(frozen=True)
 class How:
-    """How to run borg, beyond its words.
+    """How to run borg, apart from its arguments.
 
-    `lock_wait` and `timeout` are seconds (None: the repository's own; UNLIMITED: no end), `directory` is the working
+    `lock_wait` and `timeout` are seconds (None: the repository's own; UNLIMITED: no limit), `directory` is the working
     directory on the host, `environment` is added to the repository's, `first` is bash that must succeed before borg
-    starts, `wrapper` is bash that stands before borg's words and runs them, and `on_progress` hears how far borg is
-    (called from another thread).
+    starts, `wrapper` is bash put before borg's command to run it, and `on_progress` receives borg's progress (called
+    from another thread).
     """
 
     lock_wait: int | None = None
@@ -50,16 +50,16 @@ class How:
     first: str = ""
     wrapper: str = ""
     on_progress: OnProgress | None = None
-    most: int = MOST  # bytes that it may write to one stream
+    most: int = MOST  # limit in bytes for each output stream
 
 
 PLAIN = How()
-UNLIMITED = math.inf  # for what must not be ended in the middle: a restore
+UNLIMITED = math.inf  # for what must not be interrupted: a restore
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: standard output, all messages in order, the exit code, seconds."""
+    """The output of a run: standard output, all messages in order, the exit code, seconds."""
 
     stdout: bytes
     messages: tuple[Message, ...]
@@ -73,7 +73,7 @@ class Result:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what borg warned of. borg logs some faults as errors and still ends with a warning's exit code."""
+        """Return borg's warnings. borg logs some faults as errors, yet exits with a warning's code."""
         said = texts(self.messages, Level.WARNING, Level.ERROR)
         return tuple(text for text in said if not HARMLESS.match(text))
 
@@ -83,19 +83,19 @@ class Result:
         return tuple(message.text for message in self.messages if message.level is Level.OTHER)
 
     def answer(self, form: type[Form], app: str) -> Form:
-        """Return standard output as an answer of that form. Raises BorgError when it is none, naming the app."""
+        """Parse standard output as a model. Raises BorgError, naming the app, if it does not match."""
         try:
             return read(form, self.stdout)
         except AnswerError as error:
             raise self.unknown(app, error) from error
 
     def unknown(self, app: str, why: object) -> "BorgError":
-        """Return the error for an answer of another form than borg's."""
+        """Return the error for an answer that does not have borg's format."""
         return BorgError(f"{app}: borg's answer has an unknown form: {why}", UNKNOWN, self)
 
 
 class BorgError(AppError):
-    """Borg failed. `result` is all that it said, `msgid` borg's own name for the error, empty where there is none."""
+    """Borg failed. `result` is its full output, `msgid` borg's own name for the error, empty if there is none."""
 
     def __init__(self, what: str, remedy: str, result: Result, *, transient: bool = False) -> None:
         super().__init__(what, remedy, transient=transient)
@@ -104,21 +104,21 @@ class BorgError(AppError):
 
 
 class ContentError(BorgError):
-    """The command that gives an archive's content failed, so there is no archive. `result.other_lines` tell why."""
+    """The command that produces an archive's content failed, so there is no archive. `result.other_lines` say why."""
 
 
 def environment(repository: Repository, how: How = PLAIN) -> Environment:
-    """Return all that borg gets in its environment."""
+    """Return borg's complete environment."""
     return {**ENVIRONMENT, **repository.environment, **how.environment}
 
 
 def lock_option(repository: Repository, how: How) -> str:
-    """Return how long borg waits for another borg to let go of the repository, as borg's option."""
+    """Return borg's option for how long it waits for the lock."""
     return f"--lock-wait={repository.lock_wait if how.lock_wait is None else how.lock_wait}"
 
 
 def borg_words(repository: Repository, words: Words, how: How = PLAIN) -> Words:
-    """Return a whole borg command for a verb's words."""
+    """Return the complete borg command for a verb's arguments."""
     progress = ("--progress",) if how.on_progress else ()
     return ("borg", "--log-json", *progress, lock_option(repository, how), *words)
 
@@ -131,9 +131,9 @@ def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:
 
 
 def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
-    """Run borg with a verb's words on the repository's host and return what it said.
+    """Run borg with a verb's arguments on the repository's host and return its output.
 
-    A warning is no error: see `Result.warnings`. Raises BorgError, and what `Host.run` raises.
+    A warning is not an error: see `Result.warnings`. Raises BorgError, and what `Host.run` raises.
     """
     return run_script(repository, script(repository, words, how), how)
 
@@ -141,9 +141,9 @@ def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
 def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
     """Run a script whose last command is borg, and interpret it as `run` does.
 
-    When borg cannot read its own cache, the cache is dropped, which borg makes anew, and it runs again: a disk that was
-    full or a machine that lost power leaves such a cache, and every run after it would fail. What borg remembers of the
-    repository's key and age lies elsewhere and stays. What takes longer than it may is ended on its host. Raises
+    If borg cannot read its own cache, the cache is deleted, and borg rebuilds it in a second run: a full disk or a
+    power failure leaves such a cache, and every later run would fail. What borg remembers of the repository's key and
+    age is stored elsewhere and kept. A run that exceeds its time limit is terminated on its host. Raises
     ScriptTimeoutError then.
     """
     try:
@@ -166,10 +166,10 @@ def _once(repository: Repository, todo: Script, how: How) -> Result:
 
 
 def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Result:
-    """Run as `run_script` what changes the repository, and publish the change where the repository is published.
+    """Like `run_script` for what changes the repository; then publish the change if the repository is published.
 
-    Before borg starts, what a run before left unpublished is published; a storage out of reach is told then. A copy
-    that lost objects keeps a host from publishing and not from saving. Raises LostObjectsError in the end then.
+    Before borg starts, whatever an earlier run left unpublished is published; an unreachable storage fails there. A
+    copy that lost objects stops publishing, but not saving: LostObjectsError is raised at the end.
     """
     publication = repository.publication
     if publication is None:
@@ -191,9 +191,9 @@ def run_writing(repository: Repository, todo: Script, how: How = PLAIN) -> Resul
 
 
 def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
-    """Run; when the host lost the repository, bring it back from the published copy and run again.
+    """Run; if the host lost the repository, restore it from the published copy and run again.
 
-    That is a warning of the result: a disk that is not mounted looks the same.
+    The result then has a warning, since a disk that is not mounted looks the same.
     """
     try:
         return run_script(repository, todo, how)
@@ -209,7 +209,7 @@ def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
 
 
 def refilled(repository: Repository, fetched: int) -> str:
-    """Return what a person must know of a repository that was brought back: so many bytes were fetched."""
+    """Return the message about a repository that was restored from its copy, with the bytes fetched."""
     return (
         f"the host had no repository in {repository.url}, so all {size(fetched)} of it were fetched from the published "
         "copy: is the disk there mounted, or who removed it?"
@@ -217,10 +217,10 @@ def refilled(repository: Repository, fetched: int) -> str:
 
 
 def refill(repository: Repository, how: How = PLAIN) -> int | None:
-    """Bring a repository that its host lost back from the published copy, and check it.
+    """Restore a repository that its host lost from the published copy, and check it.
 
-    Returns how many bytes were fetched, None when there was nothing to bring. Raises AppError, BorgError when the check
-    finds anything, and what `Host.run` raises.
+    Returns the bytes fetched; None if there was nothing to restore. Raises AppError, BorgError if the check finds
+    anything, and what `Host.run` raises.
     """
     fetched = repository.publication.refill() if repository.publication is not None else None
     if fetched is not None:
@@ -229,14 +229,14 @@ def refill(repository: Repository, how: How = PLAIN) -> int | None:
 
 
 def checked(repository: Repository, what: str, how: How = PLAIN) -> None:
-    """Let borg check the repository as it lies on its host. Raises BorgError when it finds anything in `what`."""
+    """Run `borg check` on the repository on its host. Raises BorgError, naming `what`, if it finds anything."""
     result = run(repository, ("check",), how)
     if outcome(result.code) is not Outcome.OK:
         raise BorgError(f"{repository.app}: {what} is damaged: {', '.join(result.warnings[:1])}", "", result)
 
 
 def interpret(repository: Repository, output: Output) -> Result:
-    """Return a run's result. Raises BorgError, or ContentError, when borg failed."""
+    """Return a run's result. Raises BorgError or ContentError if borg failed."""
     result = Result(output.stdout, read_messages(output.error_text), output.code, output.seconds)
     if outcome(output.code) is Outcome.ERROR:
         raise _error(repository, result)
@@ -248,7 +248,7 @@ def _listener(on_progress: OnProgress | None) -> Callable[[str], bool] | None:
         return None
 
     def listen(line: str) -> bool:
-        """Hear a line; tell whether it was progress, which in a backup of days is too much to be kept."""
+        """Take in a line; return whether it was progress, of which a backup of days has too much to keep."""
         said = read_line(line)
         if isinstance(said, Progress):
             on_progress(said)

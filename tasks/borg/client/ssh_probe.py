@@ -1,7 +1,7 @@
-"""Why did the connection fail? Borg often does not tell.
+"""Finds out why ssh failed, which borg often does not say.
 
-When ssh fails at once, borg may notice the closed connection before it has read what ssh said, and then says only
-"Connection closed by remote host" (tried, borg 1.2.4 and 1.4.5). So ssh is asked once more, without borg.
+If ssh fails at once, borg may notice the closed connection before it has read ssh's message, and then only says
+"Connection closed by remote host" (tried, borg 1.2.4 and 1.4.5). So ssh is run once more, without borg.
 """
 
 import shlex
@@ -17,7 +17,7 @@ TIMEOUT = 60.0  # seconds
 
 
 def probe_words(repository: Repository) -> Words | None:
-    """Return the ssh command with which borg reaches the storage, asking for no more than borg's version.
+    """Return the ssh command with which borg reaches the storage, asking only for borg's version.
 
     None for a repository that is not behind ssh.
     """
@@ -31,7 +31,9 @@ def probe_words(repository: Repository) -> Words | None:
 
 
 def probe(repository: Repository) -> tuple[Message, ...]:
-    """Return what ssh says of the way to the storage, from where borg runs. Raises what `Host.run` raises."""
+    """Return ssh's messages about the connection to the storage, from where borg runs. Raises what `Host.run`
+    raises.
+    """
     words = probe_words(repository)
     if words is None:
         return ()
@@ -39,7 +41,7 @@ def probe(repository: Repository) -> tuple[Message, ...]:
     if output.ok:
         return ()
     said = read_messages(output.error_text)
-    return tuple(replace(message, text=f"Remote: {message.text}") for message in said)  # as borg words it
+    return tuple(replace(message, text=f"Remote: {message.text}") for message in said)  # in borg's wording
 
 
 def _text(repository: Repository, name: str) -> str:

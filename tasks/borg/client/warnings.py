@@ -1,8 +1,8 @@
-"""What borg's warnings in a backup mean: is a file left out of the archive, or is it harmless?
+"""The meaning of borg's warnings in a backup: was a file left out of the archive, or is it harmless?
 
-One table for both series. 1.4 gives each warning about a file a msgid, the name of a class in its `helpers/errors.py`;
-1.2 gives none, so the texts decide there: they are those of `print_warning` in its `archiver.py`, of
-`stat_update_check` in `archive.py`, and of OSError. A test has both borgs say each of them.
+One table for both series. In 1.4 each warning about a file has a msgid, a class name from its `helpers/errors.py`; 1.2
+has none, so its texts are matched: they come from `print_warning` in its `archiver.py`, from `stat_update_check` in
+`archive.py`, and from OSError. A test makes both borgs print each of them.
 
     what happened                         msgid in 1.4                  text in 1.2.4                        meaning
     changed while it was read             FileChangedWarning            X: file changed while we backed it   harmless
@@ -14,7 +14,7 @@ One table for both series. 1.4 gives each warning about a file a msgid, the name
     another fault of one file             BackupError                   X: ...                               left out
     of a type that borg does not know     none: Unknown file type: X    the same                             left out
 
-A path of the inventory that vanished is left out, not harmless. What stands in no row is for a person to look at.
+A path of the inventory itself that vanished is left out, not harmless. Any other warning needs a person's attention.
 """
 
 import re
@@ -29,7 +29,7 @@ Meaning = Literal["harmless", "left out"]
 
 @dataclass(frozen=True)
 class Row:
-    """A warning of borg's by its msgid, or by its whole text where it has none; the group `path` is the file."""
+    """A warning of borg's, by msgid, or by its full text if it has none; the group `path` is the file."""
 
     msgid: str
     pattern: str
@@ -37,13 +37,13 @@ class Row:
 
 
 VANISHED = "BackupFileNotFoundError"
-# What borg was about when the system refused, `backup_io` in its archive.py and archiver.py.
+# The system call that failed, from `backup_io` in borg's archive.py and archiver.py.
 _ABOUT = r"(?:(?:open_root|dir_open|open|fstat2?|stat|extended stat(?: \(\w+\))?|flags|scandir|readlink|link|read): )"
 _REFUSED = rf"(?P<path>/.*?): {_ABOUT}?\[Errno {{}}\] (?P<reason>[^:]*).*"
 _ANY = _REFUSED.format(r"\d+")
 ROWS = (
     Row("FileChangedWarning", r"(?P<path>/.*): (?P<reason>file changed while we backed it up)", "harmless"),
-    # Only where nothing else is told: a file's own name might hold such words.
+    # Only if nothing else matches: a file's name might contain such words.
     Row(VANISHED, rf"(?!.*\[Errno .*\[Errno ){_REFUSED.format(2)}", "harmless"),
     Row("BackupPermissionError", _ANY, "left out"),
     Row("BackupIOError", _ANY, "left out"),
@@ -56,7 +56,9 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Skipped:
-    """What a run's warnings mean. `left_out` and `harmless` are path and reason, `other` the texts of unknown ones."""
+    """The meaning of a run's warnings. `left_out` and `harmless` are (path, reason), `other` the texts of unknown
+    ones.
+    """
 
     left_out: dict[str, str]
     harmless: dict[str, str]
@@ -64,7 +66,7 @@ class Skipped:
 
 
 def sort(messages: Iterable[Message], paths: Iterable[str]) -> Skipped:
-    """Return what the warnings and errors of a run that made an archive mean; `paths` are those that borg was given."""
+    """Classify the warnings and errors of a run that made an archive; `paths` are those passed to borg."""
     given = frozenset(paths)
     left_out: dict[str, str] = {}
     harmless: dict[str, str] = {}
@@ -81,7 +83,7 @@ def sort(messages: Iterable[Message], paths: Iterable[str]) -> Skipped:
 
 
 def read(message: Message) -> tuple[Row | None, str, str]:
-    """Return the row of a warning, the file and the reason; None for one that stands in no row."""
+    """Return the warning's row, the file and the reason; None if it is in no row."""
     for row in ROWS:
         if message.msgid in ("", row.msgid) and (found := re.fullmatch(row.pattern, message.text, re.DOTALL)):
             return row, found["path"], found["reason"].strip()
