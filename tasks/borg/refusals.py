@@ -1,6 +1,7 @@
-"""What refuses to drop archives or free space, and what a person may set aside: one table, one function, no I/O.
+"""The reasons for refusing to drop archives or free space, and what a person may override: one table, one function, no
+I/O.
 
-`prune`, `borg.prune`, `borg.delete`, `borg.compact` and the deletes of a published copy all ask the same.
+Used by `prune`, `borg.prune`, `borg.delete`, `borg.compact` and the deletes of a published copy.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -27,7 +28,7 @@ DRILL = "prove one by a restore drill: `inv verify --app {app}`"
 
 @dataclass(frozen=True)
 class Refusal:
-    """One kind of reason: what it is, what ends it, and which of FORCE and ACCEPT set it aside."""
+    """One kind of reason: what it is, what resolves it, and which of FORCE and ACCEPT override it."""
 
     what: str
     remedy: str
@@ -72,19 +73,19 @@ class Evidence:
 
     @cached_property
     def past(self) -> list[Record]:
-        """The records in their order, without those of which the clock was wrong."""
+        """The records in order, without those written by a wrong clock."""
         return [each.record for each in in_order(self.records, self.now) if each.sure]
 
     @cached_property
     def ids(self) -> frozenset[str]:
-        """The ids of all archives that are there."""
+        """The ids of all archives in the repository."""
         return frozenset(archive.id for archive in self.listing.archives)
 
     @cached_property
     def good(self) -> frozenset[str]:
-        """The ids of the archives that count: ours or accepted, whole, not found bad by a drill, not of the future.
+        """The ids of good archives: ours or accepted, complete, not failed in a drill, not dated in the future.
 
-        One whose backup has yet to write its record is none of them.
+        An archive whose backup has not written its record yet is not among them.
         """
         known = self.known
         bad = known.not_good | known.failed_drill
@@ -93,9 +94,10 @@ class Evidence:
 
     @cached_property
     def lost(self) -> tuple[str, ...]:
-        """The names of the archives of ours that are not there, taken back ones among them; empty for one not told.
+        """The names of our archives that are gone, including rolled-back ones; empty for an archive without a known
+        name.
 
-        Nameless ones that we removed are none of them: their source is not known, and they are long gone.
+        Nameless archives that we removed are left out: their source is unknown, and they are long gone.
         """
         names = self.known.ours
         return tuple(
@@ -104,7 +106,7 @@ class Evidence:
 
     @cached_property
     def doubts(self) -> list[Doubt]:
-        """What looks wrong in the repository."""
+        """The repository's anomalies."""
         broken = [name for name in self.records.broken if name not in self.known.ignored]
         unread = [Doubt(f"the record {name} cannot be read", kind="records") for name in broken]
         return [*doubts(self.listing.archives, self.state, self.known, self.now), *unread]
@@ -115,7 +117,7 @@ class Evidence:
 
 
 def refusals(found: Evidence, left: Collection[str]) -> list[Doubt]:
-    """Return every reason, each of a kind in REFUSALS, against leaving nothing but the archives with the ids `left`."""
+    """Return every reason against leaving only the archives with the ids `left`; each is of a kind in REFUSALS."""
     reasons = [
         *(doubt for doubt in found.doubts if doubt.kind in REFUSALS),
         *_check(found),
@@ -149,7 +151,7 @@ def _drills(found: Evidence) -> Iterable[Doubt]:
 
 
 def _accepted_since(found: Evidence, drill: Record) -> frozenset[str]:
-    """Return the archives that a person took as right after a drill."""
+    """Return the archives that a person accepted after a drill."""
     return found.known.accepted - found.known.failed_drill if drill.archive_id else frozenset()
 
 
@@ -170,7 +172,7 @@ def _stale(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
         own = (each.start for each in found.of(source) if each.id in left)
         newest = max((*looks, *own), default=None)
         if newest is None and found.of(source):
-            continue  # `_nothing` tells of that
+            continue  # reported by `_nothing`
         if newest is None:
             yield Doubt(f"there is no archive of {source}", about, "stale")
             continue
@@ -195,7 +197,7 @@ def _of(name: str) -> str:
 
 
 def _nothing(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
-    """Never none that is good: where none is, what was dropped already may be the last that can be brought back."""
+    """Never leave a source without a good archive; if it has none now, a dropped one may be the last to bring back."""
     for source in found.app.sources:
         own = {archive.id for archive in found.of(source)}
         lost = [_of(name) for name in found.lost]

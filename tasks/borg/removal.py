@@ -1,4 +1,4 @@
-"""Dropping archives and freeing their space: planned, guarded, told beforehand, and looked at again before it is final.
+"""Dropping archives and freeing their space: planned, guarded, announced, and checked again before it is final.
 
 look -> plan -> may_free -> (a person says yes) -> look and plan again -> a record of the intent -> delete -> look again
 -> compact
@@ -31,13 +31,14 @@ from tasks.storage.repository import Repository
 
 OLD_CHECKPOINT = timedelta(days=1)
 Step = Callable[[str], None]
-# Of a source of logs, the archives that stay of what it continues, and all of its own: which are needed since a time.
+# Arguments: the name of a source of logs, the kept archives of the source that it continues, all archives of the logs,
+# and a time. Returns the names of the logs that are needed since then.
 Chain = Callable[[str, Iterable[Archive], Iterable[Archive], datetime | None], Collection[str]]
 
 
 @dataclass(frozen=True)
 class Target:
-    """The repository that is worked on, by the operator's side of it."""
+    """The repository to work on, through the operator's side of it."""
 
     session: Session
     app: App
@@ -47,23 +48,23 @@ class Target:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to go, and of a prune the plan of each source."""
+    """The archives to remove, and for a prune the plan of each source."""
 
     removed: tuple[Archive, ...] = ()
     plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @property
     def ids(self) -> frozenset[str]:
-        """Return the ids of what is to go."""
+        """Return the ids of the archives to remove."""
         return frozenset(archive.id for archive in self.removed)
 
 
 @dataclass(frozen=True)
 class Intention:
-    """What is to go, as it was found and judged.
+    """A planned removal, with the evidence and the guard's judgement.
 
-    `choose` reckons the same from another look; `reasons` are those against it that a person set aside by `force`.
-    `token` names the announcement of it. `refused` is why it may not be done, of one that was only to be shown.
+    `choose` computes the choice again from new evidence; `reasons` are the objections that a person overrode by
+    `force`. `token` identifies the announcement. `refused` is why it must not be done, for a plan that is only shown.
     """
 
     target: Target
@@ -78,30 +79,30 @@ class Intention:
 
     @property
     def removed(self) -> tuple[Archive, ...]:
-        """What is to go."""
+        """The archives to remove."""
         return self.choice.removed
 
     @property
     def kept(self) -> frozenset[str]:
-        """The ids of what is to stay."""
+        """The ids of the archives to keep."""
         return self.found.ids - self.choice.ids
 
     @property
     def unfinished(self) -> tuple[Record, ...]:
-        """The removals that somebody announced and nobody ended: whoever frees the space now ends them."""
+        """Announced removals that have not ended: freeing the space now ends them."""
         every = self.found.known.unfinished
         return tuple(each for each in every if each.details.get("of") in REMOVING and each.details.get(TOKEN))
 
     @property
     def needed(self) -> bool:
-        """Whether there is anything to do: something goes, or a prune that was killed has its space still to free."""
+        """Whether there is anything to do: archives to remove, or space still to free after a killed prune."""
         freeing = any(each.details.get("of") != "delete" for each in self.unfinished)
         return bool(self.removed) or (self.action == "prune" and freeing)
 
 
 @dataclass(frozen=True)
 class Freed:
-    """What was done: `space` is borg's own figure, None when nothing was compacted; `details` are for the record."""
+    """The result: `space` is borg's own figure, None if nothing was compacted; `details` are for the record."""
 
     removed: tuple[Archive, ...]
     space: str | None
@@ -119,7 +120,7 @@ def look(target: Target, patience: Patience | None = None) -> Evidence:
 def intend_prune(
     target: Target, sources: Sequence[str] = (), *, chain: Chain | None = None, force: bool = False, dry: bool = False
 ) -> Intention:
-    """Return what `keep` lets go of the named sources, all when none is named; `dry` also what is refused.
+    """Plan what `keep` drops of the named sources, all if none is named; with `dry` a refused plan is returned too.
 
     Raises UsageError for an app without `keep`, RefusedError, BorgError, HostError.
     """
@@ -138,11 +139,11 @@ def intend_prune(
 
 
 def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None = None) -> Choice:
-    """Return what `keep` lets go of the named sources, all when none is named.
+    """Return what `keep` drops of the named sources, all if none is named.
 
-    What stays besides: the newest good archive, the newest that a drill proved, one that a backup made whose own record
-    is still to come (it reads it back first), and what `chain` says that kept backups need of the logs that continue
-    them; without it nothing of those goes.
+    Also kept: the newest good archive, the newest one proven by a drill, an archive whose backup has not written its
+    record yet (it reads the archive back first), and the logs that kept backups need according to `chain`; without
+    `chain` no logs are dropped.
     """
     plans: dict[str, Plan] = {}
     for source in found.app.sources:
@@ -164,7 +165,7 @@ def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None =
 
 
 def _with_needed(plan: Plan, needed: Collection[str]) -> Plan:
-    """Return the plan of logs without those that a kept archive of what they continue needs to go forward from."""
+    """Return the plan of logs, keeping those that a kept archive of the continued source needs to move forward."""
     spared = [archive for archive in plan.removed if archive.name in needed]
     return Plan(
         kept=tuple(sorted((*plan.kept, *spared), key=lambda archive: archive.start)),
@@ -174,7 +175,7 @@ def _with_needed(plan: Plan, needed: Collection[str]) -> Plan:
 
 
 def intend_delete(target: Target, names: Sequence[str], *, force: bool = False) -> Intention:
-    """Return what deleting the named archives would do. Raises AppError for a name that is not there, and as above."""
+    """Plan the deletion of the named archives. Raises AppError for an unknown name, otherwise as `intend_prune`."""
     found = look(target)
     by_name = {archive.name: archive for archive in (*found.listing.archives, *found.listing.checkpoints)}
     for name in names:
@@ -187,7 +188,7 @@ def intend_delete(target: Target, names: Sequence[str], *, force: bool = False) 
 
 
 def intend_compact(target: Target, *, force: bool = False) -> Intention:
-    """Return what freeing the space of what is gone already would do. Raises as above."""
+    """Plan freeing the space of what is already dropped. Raises as `intend_prune`."""
     return _intended(target, "compact", lambda _: Choice(), look(target), force=force)
 
 
@@ -200,10 +201,10 @@ def _intended(
 
 
 def renewed(intention: Intention, found: Evidence) -> Choice:
-    """Return what may still go after another look: what was intended, is there, and would be chosen now as well.
+    """Return what may still be removed after another look: what was planned, still exists, and would be chosen again.
 
-    Raises RefusedError when something that was to stay is gone, or when there are other reasons against it than those
-    that a person was told.
+    Raises RefusedError if an archive to be kept is gone, or if there are other objections than those that a person was
+    shown.
     """
     if missing := sorted(intention.kept - found.ids):
         raise RefusedError(
@@ -218,16 +219,16 @@ def renewed(intention: Intention, found: Evidence) -> Choice:
 
 
 def carry_out(intention: Intention, *, compacting: bool, step: Step = lambda _: None) -> Freed:
-    """Do what was intended; `step` hears what is being done.
+    """Carry out a plan; `step` receives a description of each step.
 
-    The repository is looked at again first: a person may have taken their time to say yes. The intent is recorded, so
-    that no other operator takes what is gone for stolen, and before anything is final there is one more look. Raises
-    RefusedError, BorgError, HostError, AppError when no record can be written.
+    First the repository is examined again, since a person may have taken their time to say yes. The intent is recorded,
+    so that other operators do not take the removed archives for stolen, and before anything is final the repository is
+    examined once more. Raises RefusedError, BorgError, HostError, AppError if no record can be written.
     """
     target = intention.target
     if not intention.needed and not compacting:
         return Freed((), None, _details(intention, intention.found))
-    after = look(target, guard.PATIENT if intention.unfinished else None)  # those were waited for
+    after = look(target, guard.PATIENT if intention.unfinished else None)  # their records were waited for earlier
     choice = renewed(intention, after)
     _announce(intention, after, choice)
     if choice.removed:
@@ -241,12 +242,12 @@ def carry_out(intention: Intention, *, compacting: bool, step: Step = lambda _: 
         space = compact(target.repository, target.how).freed or "nothing"
         after = replace(after, state=target.session.storage_of(target.app).state(target.app))
     gone = tuple(archive for archive in intention.removed if archive.id not in after.ids)
-    freed = {} if space is None else {"space": space}  # tells that older points of the repository are gone
+    freed = {} if space is None else {"space": space}  # marks older points of the repository as gone
     return Freed(gone, space, _details(intention, after, gone) | freed)
 
 
 def told(intention: Intention, *, quiet: bool = False) -> Iterator[str]:
-    """Yield what is to go, a line each, and what speaks against it; `quiet` leaves out what is well."""
+    """Yield the archives to remove, one line each, and the objections; `quiet` only the objections."""
     name = intention.target.app.label
     if not quiet:
         for source, each in intention.choice.plans.items():
@@ -261,7 +262,7 @@ def told(intention: Intention, *, quiet: bool = False) -> Iterator[str]:
 
 
 def not_accepted(app: App) -> str:
-    """Return what a person must know who forced something where nothing was to go: that settled nothing."""
+    """Return the message for `--force` with nothing to remove: the objections are not settled."""
     return (
         f"{app.label}: nothing was to go, so nothing was done, and what looks wrong still does; "
         f'`inv report.accept --app {app.name} --reason "..."` takes an archive as right'
@@ -269,7 +270,7 @@ def not_accepted(app: App) -> str:
 
 
 def seen(found: Evidence) -> dict[str, Any]:
-    """Return what a record keeps of a look at the repository."""
+    """Return the part of the evidence that a record keeps."""
     state = found.state
     return {
         "archive_ids": tuple(archive.id for archive in found.listing.archives),
@@ -280,7 +281,7 @@ def seen(found: Evidence) -> dict[str, Any]:
 
 
 def vouched(found: Evidence, without: Collection[str] = ()) -> dict[str, Any]:
-    """Return what makes a record a milestone: all archives that should be there, and what is known of each."""
+    """Return what makes a record a milestone: all archives that should exist, and what is known of each."""
     ids, known = [archive.id for archive in found.listing.archives if archive.id not in without], found.known
     return {
         "known_ids": ids,
@@ -292,13 +293,13 @@ def vouched(found: Evidence, without: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _details(intention: Intention, after: Evidence, gone: Sequence[Archive] = ()) -> dict[str, Any]:
-    """Return the record's details. What a person forced through is from now on how it should be.
+    """Return the record's details. What a person forced becomes the new baseline.
 
-    But for archives that no record tells of: those become good by `report.accept` alone, or a forged one would let our
-    own go. Where no record tells of any, as after a loss of all records, they are all that is known.
+    Except for archives without a record: only `report.accept` makes those good, or a forged one could replace our own.
+    If no archive has a record, as after the loss of all records, they are all that is known.
     """
     found, removed = intention.found, {archive.id for archive in gone}
-    for each in intention.unfinished:  # what those removed whose end is this
+    for each in intention.unfinished:  # what the removals that end here removed
         removed |= set(texts(each.details.get("removing_ids"))) - after.ids
     strange = {each.id for each in strangers(after.listing.archives, found.known)} if found.known.ours else set()
     details = seen(after) | vouched(replace(found, listing=after.listing), removed | strange) | {"recount": True}
@@ -329,7 +330,7 @@ def _announce(intention: Intention, found: Evidence, choice: Choice) -> None:
 
 
 def _as_intended(intention: Intention, choice: Choice, after: Evidence) -> None:
-    """Raise RefusedError unless exactly what should go is gone: nothing is final yet."""
+    """Raise RefusedError unless exactly the planned archives are gone: nothing is final yet."""
     there = {archive.id for archive in (*after.listing.archives, *after.listing.checkpoints)}
     wrong = []
     if missing := sorted(intention.kept - there):
@@ -364,5 +365,7 @@ def _unrecorded(own: Sequence[Archive], found: Evidence) -> set[str]:
 
 
 def _forgotten(checkpoint: Archive, found: Evidence) -> bool:
-    """Tell whether no run will go on from a checkpoint; one whose id is an archive's was renamed by somebody."""
+    """Return whether no run will continue from a checkpoint; if its id is that of an archive, somebody renamed the
+    archive.
+    """
     return found.now - checkpoint.start > OLD_CHECKPOINT and checkpoint.id not in found.known.expected

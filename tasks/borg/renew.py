@@ -1,10 +1,10 @@
-"""`borg.renew`: a new repository for what comes, the old one kept aside, after somebody else had the host's key.
+"""`borg.renew`: a new repository for future backups; the old one is set aside, after somebody else had the host's key.
 
-Who had a repository's key and passphrase can read it for ever, so the data goes on elsewhere: another access key,
-another passphrase, another repository. In this order, each step done where it is not yet: an announcement among the
-records, with the name of the folder that takes the old repository and the keys that count as stolen; the access keys;
-the passphrase; the old repository, its records and its key in escrow, under dated names; the new repository, and the
-record that ends all this. Killed on the way, it shows in the report, and the same command ends it.
+Anybody who had a repository's key and passphrase can read it for ever, so backups need a new access key, a new
+passphrase, and a new repository. The steps, each skipped if already done: an announcement among the records, with the
+name of the folder for the old repository and the keys that count as stolen; the access keys; the passphrase; the old
+repository, its records and its key in escrow are moved to dated names; the new repository, and the record that ends the
+renewal. If it is killed midway, the report shows that, and the same command completes it.
 """
 
 import posixpath
@@ -41,9 +41,9 @@ Say = Callable[[str], None]
 
 
 def run(folder: str, name: str, storage: str, ask: Ask, say: Say) -> None:
-    """Renew an app's repositories, or the one in `storage`, whose passphrase then stays: the others live by it too.
+    """Renew an app's repositories, or only the one in `storage`, whose passphrase then stays, as the others use it too.
 
-    Raises UsageError, RefusedError while another change has not ended or somebody works there, AppError.
+    Raises UsageError, RefusedError while another change has not ended or the repository is in use, AppError.
     """
     with Session(load(Path(folder))) as session:
         every, copies = session.inventory.copies(name), session.inventory.copies(name, storage or None)
@@ -73,7 +73,7 @@ def run(folder: str, name: str, storage: str, ask: Ask, say: Say) -> None:
 
 
 def remove_records(session: Session, app: App, name: str) -> None:
-    """Delete the records of a repository that was set aside under that name, where there are any. Raises FilesError."""
+    """Delete the records of a repository that was set aside under that name, if there are any. Raises FilesError."""
     storage = session.storage_of(app)
     folder = posixpath.join(posixpath.dirname(storage.records_folder(app)), name)
     if storage.files(app).exists(folder):
@@ -92,8 +92,10 @@ def _renew_keys(renewal: Renewal, say: Say) -> None:
 
 
 def _renew_passphrase(wanted: Sequence[Renewal], say: Say, *, again: bool) -> None:
-    """Make a new passphrase, or see that a person put one where the inventory names it. Raises AppError until then."""
-    if not wanted or any(each.moved for each in wanted):  # nothing is moved before
+    """Generate a passphrase, or check that a person put a new one where the inventory names it. Raises AppError
+    until then.
+    """
+    if not wanted or any(each.moved for each in wanted):  # nothing is moved before that
         return
     first = wanted[0]
     app, store = first.app, first.session.inventory.secrets
@@ -117,7 +119,7 @@ def _renew_passphrase(wanted: Sequence[Renewal], say: Say, *, again: bool) -> No
 
 
 def _is_ours(store: SecretStore, app: App) -> bool:
-    """Tell whether the app's passphrase stands where this inventory keeps those that are made."""
+    """Return whether the app's passphrase is in the store in which this inventory keeps generated ones."""
     try:
         return new_passphrase.place(store, app.name) == app.passphrase
     except UsageError:
@@ -157,7 +159,7 @@ def _set_aside(renewal: Renewal, say: Say) -> None:
 
 
 def _move_repository(renewal: Renewal) -> None:
-    """Rename the folder under borg's own lock, so that nobody works in it. Raises RefusedError, FilesError."""
+    """Rename the folder under borg's own lock, so that it is not in use. Raises RefusedError, FilesError."""
     files, folder, holder = renewal.files, renewal.folder, f"cloudbackup-renewal-{renewal.token}.0-0"
     if not renewal.moved:
         lock = posixpath.join(folder, "lock.exclusive")
@@ -172,7 +174,7 @@ def _move_repository(renewal: Renewal) -> None:
 
 
 def _announcement(renewal: Renewal) -> str:
-    """Return the file name of the record that announced this. Raises AppError."""
+    """Return the file name of the record that announced the renewal. Raises AppError."""
     folder = renewal.session.storage_of(renewal.app).records_folder(renewal.app)
     for name in renewal.files.names(folder):
         if kind(name) == INTENT and renewal.token.encode() in renewal.files.read(posixpath.join(folder, name)):
@@ -181,10 +183,10 @@ def _announcement(renewal: Renewal) -> str:
 
 
 def _made(renewal: Renewal) -> Initialised:
-    """Make the new repository, bring its key into escrow, and write the record that ends the renewal."""
+    """Create the new repository, export its key to escrow, and write the record that ends the renewal."""
     app, session, files = renewal.app, renewal.session, renewal.files
     if files.exists(renewal.folder) and newest_transaction(files.names(renewal.folder)) is None:
-        set_aside.remove(files, renewal.folder)  # of a `borg init` that was killed: nothing was ever committed in it
+        set_aside.remove(files, renewal.folder)  # left by a killed `borg init`: nothing was ever committed in it
     with noted(session, app, "init") as note:
         repository = session.repository(app, Side.OPERATOR)
         made = init(repository, session.inventory.escrow)
@@ -195,7 +197,7 @@ def _made(renewal: Renewal) -> Initialised:
 
 
 def _kept(renewal: Renewal) -> Iterator[str]:
-    """Yield how the old archives are read, and how they are deleted one day."""
+    """Yield how to read the old archives, and how to delete them one day."""
     app, session = renewal.app, renewal.session
     repository = session.repository(app, Side.OPERATOR)
     url = session.storage_of(app).url(app.model_copy(update={"name": renewal.aside}))

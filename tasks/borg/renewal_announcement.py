@@ -1,4 +1,4 @@
-"""What a renewal of a repository says beforehand, in a record: where the old repository goes, which keys are stolen."""
+"""The announcement of a renewal, in a record: where the old repository goes, and which keys count as stolen."""
 
 import posixpath
 import re
@@ -21,15 +21,15 @@ from tasks.storage import set_aside
 from tasks.storagebox.install import app_keys
 
 ACTION = "renew"
-ASIDE, OLD_KEYS, NEW_PASSPHRASE = "aside", "old_keys", "new_passphrase"  # in details
+ASIDE, OLD_KEYS, NEW_PASSPHRASE = "aside", "old_keys", "new_passphrase"  # keys in the record's details
 
 
 @dataclass(frozen=True)
 class Renewal:
-    """What is done to the repository of one copy of an app.
+    """The renewal of the repository of one copy of an app.
 
-    `aside` is the name that the old one gets, `token` names the announcement, `old_keys` are the fingerprints of the
-    access keys that count as stolen, `new_passphrase` tells whether there is to be another passphrase.
+    `aside` is the new name of the old repository, `token` identifies the announcement, `old_keys` are the fingerprints
+    of the access keys that count as stolen, `new_passphrase` is whether the passphrase changes.
     """
 
     session: Session
@@ -46,12 +46,12 @@ class Renewal:
 
     @property
     def folder(self) -> str:
-        """The path of the repository, of the old one and then of the new one."""
+        """The path of the repository: of the old one, later of the new one."""
         return self.session.storage_of(self.app).path(self.app)
 
     @property
     def put_aside(self) -> str:
-        """The path of the old repository once it is moved."""
+        """The path of the old repository after it was moved."""
         return posixpath.join(posixpath.dirname(self.folder), self.aside)
 
     @property
@@ -61,7 +61,7 @@ class Renewal:
 
 
 def begun_renewal(session: Session, app: App) -> Record | None:
-    """Return the announcement of a renewal that has not ended. Raises RefusedError where none may begin."""
+    """Return the announcement of a renewal that has not ended. Raises RefusedError if none may begin."""
     storage = session.storage_of(app)
     if storage.published_at(app) is not None:
         raise RefusedError(
@@ -78,7 +78,7 @@ def begun_renewal(session: Session, app: App) -> Record | None:
 
 
 def _is_sound(app: App, begun: Record) -> bool:
-    """Tell whether an announcement names what ours name: on a storage of its own, a host could write any path."""
+    """Return whether an announcement only names what ours would: a host could write any path to its own storage."""
     aside = re.escape(app.name + set_aside.UNTIL) + r"[0-9T-]{19}"
     return bool(
         re.fullmatch(aside, str(begun.details.get(ASIDE)))
@@ -87,7 +87,7 @@ def _is_sound(app: App, begun: Record) -> bool:
 
 
 def _refuse_other_changes(app: App, known: Ledger) -> None:
-    """Raise RefusedError while another change, or somebody who removes archives, has not ended."""
+    """Raise RefusedError while another change or removal has not ended."""
     for each in known.unfinished:
         what = str(each.details.get("of"))
         at_work = what in REMOVING and TOKEN in each.details and datetime.now(UTC) - each.time < AT_WORK
@@ -100,13 +100,13 @@ def _refuse_other_changes(app: App, known: Ledger) -> None:
 
 
 def done(session: Session, app: App, aside: str) -> bool:
-    """Tell whether this copy was renewed already, by a run that was killed before it came to another copy."""
+    """Return whether this copy was already renewed, by a run that was killed before it reached another copy."""
     storage = session.storage_of(app)
     return storage.files(app).exists(posixpath.join(posixpath.dirname(storage.path(app)), aside))
 
 
 def announced(session: Session, app: App, begun: Record | None, aside: str, *, new: bool) -> Renewal:
-    """Write down what is going to be done, unless that was done."""
+    """Announce the renewal, unless that was done."""
     storage = session.storage_of(app)
     if begun is not None:
         stolen = texts(begun.details.get(OLD_KEYS))
@@ -124,9 +124,9 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
 
 
 def refuse_held(app: App, files: Files, folder: str, but: str = "") -> None:
-    """Raise RefusedError when somebody holds borg's lock of a repository, or reads it.
+    """Raise RefusedError if somebody holds borg's lock of a repository, exclusively or as a reader.
 
-    `but` is a holder of ours, whose file may not be whole yet.
+    `but` is a holder of ours, whose lock file may not be complete yet.
     """
     lock = posixpath.join(folder, "lock.exclusive")
     alone = [name for name in files.names(lock) if not (but and name.startswith(but))] if files.exists(lock) else []

@@ -1,4 +1,4 @@
-"""Restoring files: into a new folder, or in place, with the old data moved aside. All of it comes, or none."""
+"""Restores files: into a new folder, or in place, with the old data moved aside. All of them, or none."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ UNWALLED = "restore it on a machine with Linux 5.19 or later (--to local), or ta
 
 
 class _End(Answer):
-    """What the program answers: see `host/restore.py`."""
+    """The program's answer: see `host/restore.py`."""
 
     kind: Text = ""
     reason: Text = ""
@@ -47,16 +47,16 @@ class _End(Answer):
 
 
 class HostileError(RefusedError):
-    """The archive holds what no backup makes."""
+    """The archive contains entries that no backup makes."""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """All of an archive, or of some paths of it, is back.
+    """The result of a complete restore of an archive, or of some paths of it.
 
-    `moved` says for each restored path where its old data is now; `size` is bytes, `files` counts all entries,
-    `seconds` is the time. `absent` are paths of which the archive holds nothing. `remarks` are harmless; `doubts` are
-    what a person has to look at. `walled` tells that borg could write in its target alone.
+    `moved` maps each restored path to where its old data is now; `size` is bytes, `files` counts all entries, `seconds`
+    is the duration. `absent` are paths of which the archive holds nothing. `remarks` are harmless; `doubts` need
+    attention. `walled`: borg could write only to its target.
     """
 
     moved: Mapping[str, str]
@@ -73,9 +73,9 @@ class Restored:
 class Trust:
     """How far an archive is trusted.
 
-    `trusted`: devices, setuid and setgid bits, capabilities and immutable flags may come. `private`: the target folder
-    becomes readable for its owner alone. `partial`: the archive may hold nothing of some of the paths. `known`: a
-    record knows the archive; one that is neither known nor trusted is extracted behind a wall of the kernel, or not.
+    `trusted`: devices, setuid and setgid bits, capabilities and immutable flags are restored. `private`: only its owner
+    can read the target folder. `partial`: the archive may lack some of the paths. `known`: the archive has a record;
+    one that is neither known nor trusted is extracted behind a wall of the kernel, or not at all.
     """
 
     trusted: bool = False
@@ -85,7 +85,7 @@ class Trust:
 
     @property
     def plan(self) -> dict[str, bool]:
-        """The part of the program's plan that is about trust."""
+        """The trust settings in the program's plan."""
         return {"trusted": self.trusted, "walled": not (self.trusted or self.known)}
 
 
@@ -100,12 +100,12 @@ def restore_to(
     paths: Sequence[str] = (),
     trust: Trust = FOREIGN,
 ) -> Restored:
-    """Extract an archive, or what lies at and below `paths`, into a folder of the host that is new or empty.
+    """Extract an archive, or what is at and below `paths`, into a new or empty folder of the host.
 
-    Everything keeps its path below the folder. When not all of it comes, what came is kept in the folder's
-    `incomplete`, and the folder holds nothing else. Raises UsageError for a folder that is not absolute or holds
-    something, RefusedError for an archive that is not safe to extract, AppError where room is short or not all came,
-    BorgError, and what `Host.run` raises.
+    Everything keeps its path below the folder. If not everything could be extracted, what was is kept in the folder's
+    `incomplete`, and the folder holds nothing else. Raises UsageError for a folder that is not absolute or not empty,
+    RefusedError for an archive that is not safe to extract, AppError if there is too little space or not everything
+    came, BorgError, and what `Host.run` raises.
     """
     todo = restore_script(repository, archive, directory, paths, trust)
     return restored(repository, archive, run_script(repository, todo, How(timeout=UNLIMITED)), directory)
@@ -121,11 +121,11 @@ def restore_script(repository: Repository, archive: str, directory: str, paths: 
 def restore_in_place(
     repository: Repository, archive: str, paths: Sequence[str], now: datetime, trust: Trust = OWN
 ) -> Restored:
-    """Put `paths` back where they were, each as a whole; the old data is kept beside it (see `host/places.py`).
+    """Restore `paths` in place, each as a whole; the old data is kept next to it (see `host/places.py`).
 
-    All is checked and extracted before anything changes, then all paths are replaced, or none. Raises UsageError,
-    RefusedError for an archive that is not safe to extract, AppError with the reason when it cannot be done or not all
-    came, BorgError, and what `Host.run` raises.
+    Everything is checked and extracted before anything changes; then all paths are replaced, or none. Raises
+    UsageError, RefusedError for an archive that is not safe to extract, AppError with the reason if it is not possible
+    or not everything came, BorgError, and what `Host.run` raises.
     """
     plan = {"stamp": now.strftime(TIME_FORMAT), "paths": list(outermost(paths))}
     todo = _script(repository, archive, {**plan, **trust.plan, "partial": trust.partial})
@@ -133,7 +133,7 @@ def restore_in_place(
 
 
 def require_empty(host: Host, app: str, directory: str) -> None:
-    """Raise UsageError when a folder of the host holds anything."""
+    """Raise UsageError if a folder of the host is not empty."""
     looking = f"if test -e {quote((directory,))}; then ls -A -- {quote((directory,))}; fi"
     end = host.run(Script(looking), timeout=60)
     if not end.ok or end.stdout.strip():
@@ -142,7 +142,7 @@ def require_empty(host: Host, app: str, directory: str) -> None:
 
 
 def outermost(paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the paths without those that lie below others, in order. Raises UsageError for / and relative ones."""
+    """Return the paths in order, without those below others. Raises UsageError for / and relative paths."""
     _absolute(paths)
     clean = sorted({PurePosixPath("/", path.lstrip("/")) for path in paths})
     if not clean or PurePosixPath("/") in clean:
@@ -163,7 +163,7 @@ def _script(repository: Repository, archive: str, plan: Mapping[str, Any]) -> Sc
 
 
 def restored(repository: Repository, archive: str, result: Result, directory: str | None = None) -> Restored:
-    """Return what a restore's script did, into `directory` or in place. Raises as `restore_to`."""
+    """Return the result of a restore's script, into `directory` or in place. Raises as `restore_to`."""
     answer = result.answer(_End, repository.app)
     if answer.kind:
         raise _fault(repository, archive, answer, f" in {directory}/{program.INCOMPLETE}" if directory else "")

@@ -1,4 +1,4 @@
-"""Which archives of a source go by the rules of `keep`: borg's own, reckoned here from the listing.
+"""Which archives of a source `keep` drops: borg's own rules, applied here to the listing.
 
 `borg prune --dry-run` would read every archive's metadata first (30 MB for 20 archives of 1 GB, borg 1.4.5). The rules
 are those of borg's `prune_within` and `prune_split` (1.2.4 and 1.4.5, `helpers/misc.py`), in UTC.
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tasks.borg.client.list import Archive
 from tasks.inventory.models import KeepRules
 
-# borg's names of the rules, in its order, and what of a time names the period
+# borg's names of the rules, in its order, with the time format that identifies the period
 PERIODS = {
     "last": "%Y-%m-%d %H:%M:%S",
     "hourly": "%Y-%m-%d %H",
@@ -24,7 +24,7 @@ PERIODS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What stays of one source, with the rule that keeps it, by id, and what goes; oldest first."""
+    """The archives of one source to keep, with the rule that keeps each, by id, and those to drop; oldest first."""
 
     kept: tuple[Archive, ...] = ()
     removed: tuple[Archive, ...] = ()
@@ -32,9 +32,9 @@ class Plan:
 
 
 def plan(archives: Sequence[Archive], keep: KeepRules, now: datetime, spared: Collection[str] = ()) -> Plan:
-    """Return what stays and what goes of one source's archives at `now`.
+    """Return what is kept and dropped of one source's archives at `now`.
 
-    `spared` are ids that stay although no rule keeps them; they take no place of any rule.
+    `spared` are ids that are kept although no rule keeps them; they do not count for any rule.
     """
     newest_first = sorted(archives, key=lambda archive: (archive.start, archive.name), reverse=True)  # whole seconds
     rules: dict[str, str] = {}
@@ -53,10 +53,10 @@ def plan(archives: Sequence[Archive], keep: KeepRules, now: datetime, spared: Co
 def plan_by_verdict(
     archives: Sequence[Archive], keep: KeepRules, now: datetime, good: Collection[str], spared: Collection[str] = ()
 ) -> Plan:
-    """Return what stays and what goes where only the archives in `good` count.
+    """Return what is kept and dropped if only the archives in `good` count.
 
-    The others take no place of any rule. They go once they are older than the newest good one, which stays whatever the
-    rules say, and once the rules would let them go if they were good.
+    The others do not count for any rule. They are dropped once they are older than the newest good archive, which is
+    always kept, and once the rules would drop them if they were good.
     """
     counted = [archive for archive in archives if archive.id in good]
     newest = max(counted, key=lambda archive: (archive.start, archive.name), default=None)
@@ -76,7 +76,7 @@ def plan_by_verdict(
 
 
 def _split(newest_first: Sequence[Archive], rule: str, pattern: str, count: int, rules: dict[str, str]) -> None:
-    """Let a rule keep the newest archive of each of `count` periods; an archive kept already does not count."""
+    """Keep the newest archive of each of `count` periods; archives that are kept already do not count."""
     if not count or not newest_first:
         return
     period, kept = "", 0
@@ -89,7 +89,7 @@ def _split(newest_first: Sequence[Archive], rule: str, pattern: str, count: int,
             rules[archive.id] = rule
             if kept == count:
                 return
-    rules.setdefault(newest_first[-1].id, f"{rule} (oldest)")  # while the periods are not full, as borg does
+    rules.setdefault(newest_first[-1].id, f"{rule} (oldest)")  # as borg does until the rule has all its periods
 
 
 def _whole_hours(span: timedelta) -> timedelta:

@@ -1,9 +1,9 @@
-"""`borg.rollback` for one app: shown, asked, announced, done, checked, held against what was foretold, recorded.
+"""`borg.rollback` for one app: shown, asked, announced, done, checked, compared with the forecast, recorded.
 
 The order matters, and each step was tried (borg 1.2.4 and 1.4.5): the lock; `index`, `hints` and `integrity`, which
-borg makes anew; the segments after the transaction; the key from escrow, which borg only takes once the manifest can be
-read; what clients remember of the newer state, or they refuse the older one; a check. Nothing is deleted, and what was
-killed on the way is ended by the same command.
+borg rebuilds; the segments after the transaction; the key from escrow, which borg only accepts once it can read the
+manifest; the clients' memory of the newer state, or they refuse the older one; a check. Nothing is deleted, and the
+same command completes a killed run.
 """
 
 import posixpath
@@ -32,13 +32,13 @@ from tasks.storage.repository import Side
 from tasks.times import shown
 
 Ask = Callable[[str], bool]
-_Told = tuple[Mapping[int, Point], Sequence[Undoing]]  # what records tell: points, and rollbacks that can be undone
-SHOWN = 40  # points
+_Told = tuple[Mapping[int, Point], Sequence[Undoing]]  # from the records: points, and rollbacks that can be undone
+SHOWN = 40  # points shown
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """To which transaction: its number, or the last one before a moment; or the last rollback undone."""
+    """The target: a transaction's number, or the last one before a time; or undo the last rollback."""
 
     to: int | None = None
     before: datetime | None = None
@@ -47,14 +47,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Move:
-    """What is going to be done: back to `to`, or what a rollback to there set aside (`undid`) put back.
+    """A planned move: back to `to`, or putting back what a rollback to there set aside (`undid`).
 
-    `aside` is the name of the folder that takes what goes; `foretold` are the ids of the archives that will be there,
-    None where no record tells; `before` those that are there now, with their names, None where none can be listed;
-    `seen` those that records tell of at that point or before it, and accepted ones, of which nobody knows since when
-    they were there: one that is not there then was gone before.
-    `tokens` name the announcement of this, and those that it ends; `half` tells that what is undone had not ended, and
-    `begun` that this or that holds borg's lock where it was killed.
+    `aside` is the name of the folder for what is moved away; `foretold` are the ids of the archives that will exist
+    afterwards, None if no record says; `before` maps the ids of those that exist now to their names, None if they
+    cannot be listed; `seen` are those that records mention at that point or before it, and accepted ones, whose age is
+    unknown: one of `seen` that is missing at that point was gone before. `tokens` identify the announcement of this
+    move, and those that it ends; `half`: the rollback to undo had not ended; `begun`: this move or that rollback still
+    holds borg's lock from a killed run.
     """
 
     to: int
@@ -69,15 +69,15 @@ class Move:
 
     @property
     def details(self) -> dict[str, object]:
-        """What its records say of it, whatever becomes of it."""
+        """The details of its records, whether it succeeds or fails."""
         undid = {UNDID: self.undid} if self.undid else {}
         return {TO: self.to, ASIDE: self.aside, BEFORE: None if self.before is None else list(self.before), **undid}
 
 
 def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[str]:
-    """Take an app's repository back, and yield what a person should know. Raises UsageError without a wanted point.
+    """Roll an app's repository back, and yield messages for people. Raises UsageError if the target does not exist.
 
-    Raises RefusedError when somebody works in the repository, AppError, BorgError, HostError; nothing is lost then.
+    Raises RefusedError if the repository is in use, AppError, BorgError, HostError; nothing is lost then.
     """
     note.wanted = False
     name, storage = target.app.name, target.session.storage_of(target.app)
@@ -128,7 +128,9 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
 
 
 def place(target: Target) -> tuple[Files, str]:
-    """Return the files and the folder of a repository that can be taken back. Raises RefusedError for a copy."""
+    """Return the files and the folder of a repository that can be rolled back. Raises RefusedError for a published
+    copy.
+    """
     storage = target.session.storage_of(target.app)
     if target.repository.publication is not None:
         raise RefusedError(
@@ -139,7 +141,9 @@ def place(target: Target) -> tuple[Files, str]:
 
 
 def _stands(target: Target, files: Files, folder: str) -> object:
-    """Return what differs once anybody changed the repository, set something of it aside, or ended what was begun."""
+    """Return a value that changes if anybody changes the repository, sets something aside, or ends an announced
+    change.
+    """
     storage = target.session.storage_of(target.app)
     mark = storage.marks((target.app,))[0]
     begun = ledger(storage.read_history(target.app), datetime.now(UTC)).unfinished
@@ -156,7 +160,7 @@ def _line(point: Point) -> str:
 
 
 def _listed(target: Target) -> Generator[str, None, dict[str, str] | None]:
-    """Return the archives that are there now, by id with their names; where they cannot be listed, None, and say so."""
+    """Return the current archives, id to name; if they cannot be listed, yield a message and return None."""
     try:
         return {each.id: each.name for each in archives(target.repository, how=target.how).archives}
     except CloudbackupError as error:
@@ -166,7 +170,7 @@ def _listed(target: Target) -> Generator[str, None, dict[str, str] | None]:
 
 
 def _at_it(known: Ledger) -> Iterator[str]:
-    """Yield who began what this goes on with: only a person knows whether that run is gone."""
+    """Yield who began the rollback to be continued: only a person knows whether that run is gone."""
     for each in known.unfinished:
         if each.details.get("of") == "rollback":
             yield f"{each.operator or 'somebody'} began it at {each.time:%Y-%m-%d %H:%M} UTC; go on if that run is gone"
@@ -178,9 +182,9 @@ def _begun(known: Ledger) -> Record | None:
 
 
 def _back(target: Target, point: Point, before: dict[str, str] | None, known: Ledger) -> Move:
-    """Return the move to a point; one that was begun is gone on with. Raises RefusedError while another one is.
+    """Return the move to a point; an unfinished one is continued. Raises RefusedError while another move is unfinished.
 
-    Where one had moved all and somebody wrote since, that goes into a folder of its own.
+    If the unfinished one had moved everything and somebody has written since, those segments go into a new folder.
     """
     begun, (files, folder) = _begun(known), place(target)
     own = Move(point.transaction, posixpath.basename(set_aside.new_name(folder, datetime.now(UTC))), None, None)
@@ -197,7 +201,7 @@ def _back(target: Target, point: Point, before: dict[str, str] | None, known: Le
 
 
 def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: Ledger) -> Move:
-    """Return the move that undoes the last rollback. Raises UsageError when there is none, RefusedError as `_back`."""
+    """Return the move that undoes the last rollback. Raises UsageError if there is none, RefusedError as `_back`."""
     begun, (points, undoable) = _begun(known), told
     if begun is not None and begun.details.get(UNDID):
         ids = begun.details.get("foretold_ids")
@@ -228,7 +232,7 @@ def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: L
 
 
 def _half(known: Ledger, aside: object) -> list[Record]:
-    """Return the announcement of the rollback into a folder, where that has not ended."""
+    """Return the announcement of the rollback into a folder, if it has not ended."""
     return [each for each in known.unfinished if each.details.get(ASIDE) == aside]
 
 
@@ -238,7 +242,7 @@ def _ids_before(begun: Record) -> dict[str, str] | None:
 
 
 def _tokens(known: Ledger) -> tuple[str, ...]:
-    """Return the tokens of all rollbacks that have not ended, the newest first: the end of one is that of all."""
+    """Return the tokens of all unfinished rollbacks, newest first: the end of one ends all."""
     begun = (each for each in reversed(known.unfinished) if each.details.get("of") == "rollback")
     return tuple(str(each.details[TOKEN]) for each in begun if TOKEN in each.details)
 
@@ -252,7 +256,7 @@ def _not_ended(target: Target, begun: Record) -> RefusedError:
 
 
 def _foretold(target: Target, move: Move, known: Ledger) -> Iterator[str]:
-    """Yield which archives will disappear and which will come back, as far as the records tell."""
+    """Yield which archives will disappear and which will come back, as far as the records say."""
     name, now = target.app.name, move.before or {}
     if move.foretold is None:
         yield f"{name}: which archives that changes is not recorded; nothing is deleted"
@@ -266,7 +270,7 @@ def _foretold(target: Target, move: Move, known: Ledger) -> Iterator[str]:
 
 
 def _announce(target: Target, move: Move) -> None:
-    """Write down what is going to be moved where, so that whoever finds it half done can end it."""
+    """Record what will be moved where, so that an unfinished move can be completed by anybody."""
     foretold = None if move.foretold is None else list(move.foretold)
     details = {**move.details, "of": "rollback", "foretold_ids": foretold, TOKEN: move.tokens[0]}
     record = Record(target.app.name, INTENT, datetime.now(UTC), "ok", operator=operator_name(), details=details)
@@ -289,7 +293,7 @@ def _moved(files: Files, folder: str, move: Move, name: str) -> Iterator[str]:
 
 
 def _made_usable(target: Target, files: Files, folder: str) -> Iterator[str]:
-    """Let clients forget the other state, bring the key back where it is not ours, and check."""
+    """Make clients forget the other state, restore the key from escrow if it differs, and check."""
     identity = client_cache.repository_id(files.read(posixpath.join(folder, "config")))
     yield from _forgotten(target, identity)
     yield from _key(target, identity)
@@ -297,7 +301,7 @@ def _made_usable(target: Target, files: Files, folder: str) -> Iterator[str]:
 
 
 def _forgotten(target: Target, identity: str) -> Iterator[str]:
-    """Let both sides forget the newer state. A host that cannot be reached is told of."""
+    """Make both sides forget the newer state. Yields a message about an unreachable host."""
     client_cache.forget(target.repository, identity)
     try:
         host = target.session.repository(target.app, Side.HOST)
@@ -312,7 +316,7 @@ def _forgotten(target: Target, identity: str) -> Iterator[str]:
 
 
 def _key(target: Target, identity: str) -> Iterator[str]:
-    """Bring the key back from escrow where the repository's is another one."""
+    """Restore the key from escrow if the repository's key differs."""
     name, folder = target.app.name, target.session.inventory.escrow
     path = escrow_path(folder, target.repository.storage, name)
     if fault := escrow.fault(folder, target.repository.storage, name, identity, None):
@@ -329,10 +333,10 @@ def _key(target: Target, identity: str) -> Iterator[str]:
 
 
 def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
-    """Return the record's details. It vouches for what is there only where that is what was foretold.
+    """Return the record's details. It vouches for the archives only if they are the expected ones.
 
-    What a person was told to go counts as removed by us; what was gone before and did not come back is still missed.
-    Raises AppError when the archives are not those that were foretold.
+    Archives whose disappearance was announced to a person count as removed by us; what was gone before and has not come
+    back is still missing. Raises AppError if the archives are not the expected ones.
     """
     found = guard.look(target.session, target.app, target.repository, target.how, patience=guard.AT_ONCE)
     there = [archive.id for archive in found.listing.archives]
@@ -346,7 +350,7 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     gone = known.expected - set(there)
     removed = gone & set(move.before or ()) | (gone - move.seen if move.foretold is not None else set())
     leaving = {each for begun in known.unfinished for each in texts(begun.details.get("removing_ids"))}
-    removed |= leaving - set(there)  # whoever frees no more ends what was announced: it stays away all the same
+    removed |= leaving - set(there)  # no later run ends those announcements: what they removed stays away
     ours = transactions.known_after(there, known)
     vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
     earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})

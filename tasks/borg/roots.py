@@ -1,4 +1,4 @@
-"""What an archive of files holds of an app's paths: a path that was a link is there as links and what they lead to."""
+"""An archive's entries for an app's paths: a path that was a link is stored as the links and what they lead to."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,18 +16,18 @@ class _Entry(Answer):
 
 
 def entry_words(archive: str, paths: Sequence[str]) -> Words:
-    """Return borg's words for listing these very entries of an archive."""
+    """Return borg's arguments for listing exactly these entries of an archive."""
     return ("list", "--json-lines", f"::{archive}", "--", *(f"pf:{path.lstrip('/')}" for path in paths))
 
 
 def roots(
     repository: Repository, archive: str, paths: Sequence[str], optional: Sequence[str] = (), how: How = PLAIN
 ) -> tuple[str, ...]:
-    """Return what is to be restored for an app's paths: these, links on their way, and where they lead.
+    """Return what to restore for an app's paths: the paths, the links on the way, and their targets.
 
-    An optional path is left out when the archive does not hold it. Raises BorgError, and what `Host.run` raises.
+    An optional path is left out if the archive does not hold it. Raises BorgError, and what `Host.run` raises.
     """
-    known: dict[str, str | None] = {}  # absolute path to a link's target, or None
+    known: dict[str, str | None] = {}  # absolute path to the target of a link; None if it is not a link
     asked: set[str] = set()
     every = [*paths, *optional]
     for _ in range(HOPS):
@@ -45,7 +45,7 @@ def roots(
 
 
 def _way(path: str, known: Mapping[str, str | None]) -> list[str]:
-    """Return every folder and link on the way to a path, and at the end where it lies, as far as it is known."""
+    """Return every folder and link on the way to a path, and finally its real location, as far as known."""
     way: list[str] = []
     place, todo, hops = "", path.split("/"), 0
     while todo:

@@ -1,7 +1,7 @@
-"""To which points a repository can go back: the transactions that it has now, and what is known of each.
+"""The points to which a repository can be rolled back: its current transactions, and what is known of each.
 
-A transaction's number is its last segment's, so a rollback lets the next ones take the numbers of those that it undid.
-What a record told of a number counts only while no rollback has undone it since.
+A transaction has the number of its last segment, so after a rollback new transactions reuse the numbers of undone ones.
+A record's statement about a number only counts if no rollback has undone that number since.
 """
 
 import os
@@ -28,12 +28,12 @@ from tasks.storage.repository import Repository
 from tasks.storage.set_aside import read_text
 
 SHARED = re.compile(r'"shared": \[\[')
-TO, ASIDE, UNDID, BEFORE = "to", "aside", "undid", "before_ids"  # in the details of a rollback's records
+TO, ASIDE, UNDID, BEFORE = "to", "aside", "undid", "before_ids"  # keys in the details of a rollback's records
 
 
 @dataclass(frozen=True)
 class Point:
-    """A transaction to which a repository can go back: its number, when it was, and what is known of it."""
+    """A transaction to which a repository can be rolled back: its number, time, and what is known of it."""
 
     transaction: int
     time: datetime
@@ -43,8 +43,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Undoing:
-    """What `--undo` takes back: a rollback to transaction `to`, the name of the folder that it set aside, the ids of
-    the archives that were there before it, None where those could not be listed, and of those that records had seen.
+    """What `--undo` reverses: a rollback to transaction `to`, with the name of the folder that it set aside.
+
+    `archive_ids` are the archives before it, None if they could not be listed; `seen` are those that records had
+    mentioned.
     """
 
     to: int
@@ -55,7 +57,7 @@ class Undoing:
 
 @dataclass
 class _Past:
-    """The points of a repository as its records are gone through, with those before each rollback, by its folder."""
+    """The points of a repository while reading its records, and those before each rollback, by its folder."""
 
     points: dict[int, Point] = field(default_factory=dict)
     before: dict[str, dict[int, Point]] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class _Past:
             self._rolled_back(record, details, there)
         if not isinstance(record.transaction, int) or record.action == INTENT:
             return
-        if record.action in FREEING and details.get("space"):  # what older points need may be gone
+        if record.action in FREEING and details.get("space"):  # older points may lack freed data
             self.points, self.before, self.undoable = {}, {}, []
         what = " ".join(filter(None, ("after the", record.action, record.source and f"of {record.source}")))
         self.points[record.transaction] = Point(record.transaction, each.time, what, record.archive_ids)
@@ -76,23 +78,23 @@ class _Past:
         to, aside, undid = details.get(TO), str(details.get(ASIDE, "")), str(details.get(UNDID, ""))
         announced = record.action == INTENT
         if not isinstance(to, int) or aside in self.before or (announced and aside not in there):
-            return  # told of already, or announced and never begun
+            return  # handled already, or announced and never begun
         ids = details.get(BEFORE)
         if aside:
             self.before[aside] = dict(self.points)
             known = tuple(ids) if isinstance(ids, list | tuple) else None
             self.undoable.append(Undoing(to, aside, known, seen_by(self.points)))
         if undid:
-            self.points = self.before.get(undid, self.points)  # one that was killed, and is undone, took away none
+            self.points = self.before.get(undid, self.points)  # a killed rollback that is undone removed no points
             self.undoable = [each for each in self.undoable if each.aside != undid]
         else:
             self.points = {number: point for number, point in self.points.items() if number <= to}
 
 
 def past(records: Records, now: datetime, there: Collection[str]) -> tuple[dict[int, Point], list[Undoing]]:
-    """Return by number the points that records tell of and no rollback undid, and the rollbacks that can be undone.
+    """Return recorded points that no rollback undid, by number, and the rollbacks that can be undone.
 
-    None from before our own hand last freed space. `there` are the names of the folders that are set aside.
+    None is from before we last freed space. `there` are the names of the folders set aside.
     """
     found = _Past()
     for each in in_order(records, now):
@@ -105,8 +107,8 @@ def points(
 ) -> list[Point]:
     """Return the points that a repository has now, oldest first.
 
-    `logged` is its own log of transactions, `told` what the records tell of some, `segments` are the numbers of those
-    that are there. None before `freed`, the transaction at which our own hand last freed space.
+    `logged` is the repository's own log of transactions, `told` the recorded ones, `segments` are the numbers of the
+    segments that exist. Excludes points before `freed`, the transaction at which we last freed space.
     """
     found = {number: Point(number, time) for number, time in logged.items()}
     for number, point in told.items():
@@ -115,7 +117,7 @@ def points(
 
 
 def freed_at(records: Records) -> int:
-    """Return the transaction at which our own hand last freed space; 0 when it never did."""
+    """Return the transaction at which we last freed space; 0 if never."""
     freed = (
         record.transaction
         for record in records.all
@@ -125,7 +127,7 @@ def freed_at(records: Records) -> int:
 
 
 def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | None) -> Point:
-    """Return the point that a person means. Raises UsageError when there is none."""
+    """Return the requested point. Raises UsageError if there is none."""
     if to is not None:
         chosen = [point for point in found if point.transaction == to]
     elif before is not None:
@@ -142,9 +144,9 @@ def choose(found: Sequence[Point], app: str, to: int | None, before: datetime | 
 
 
 def unlike(foretold: Collection[str], there: Collection[str], known: Ledger) -> list[str]:
-    """Return what is not as it was foretold of a rollback's archives, a phrase each; none when all is.
+    """Return how the archives after a rollback differ from the expected ones, one phrase each; empty if they do not.
 
-    An archive more is no fault when it is ours: it was made while the record of that point was written.
+    An additional archive of ours is fine: it was made while the record of that point was written.
     """
     missing, more = set(foretold) - set(there), set(there) - set(foretold) - set(known.made)
 
@@ -157,11 +159,11 @@ def unlike(foretold: Collection[str], there: Collection[str], known: Ledger) -> 
 
 @contextmanager
 def locked(files: Files, folder: str, *, begun: bool) -> Iterator[None]:
-    """Hold borg's exclusive lock of the repository in `folder` (borg's `locking.py`; without `borg with-lock`, which
-    writes a transaction of its own). Raises RefusedError when somebody else has it.
+    """Hold borg's exclusive lock of the repository in `folder`, as borg's `locking.py` does.
 
-    What ends the block before its end leaves the lock: to a repository that is half taken back nobody may write, or
-    borg would clear away what is not committed in it. With `begun` the lock that a rollback left so is taken over.
+    `borg with-lock` is not used, because it writes a transaction of its own. Raises RefusedError if somebody else holds
+    the lock. If the block fails, the lock stays: nobody may write to a half rolled back repository, or borg would
+    delete what is not committed in it. With `begun`, a lock left by such a rollback is taken over.
     """
     lock = posixpath.join(folder, "lock.exclusive")
     mine = posixpath.join(lock, f"{ROLLBACK}{socket.gethostname()}.{os.getpid()}-0")
@@ -170,7 +172,7 @@ def locked(files: Files, folder: str, *, begun: bool) -> Iterator[None]:
         way = f"see `inv borg.break-lock --app {posixpath.basename(folder)}`"
         raise RefusedError("the repository is locked", f"wait for whoever works there, or {way}")
     files.make_directory(lock)
-    if posixpath.basename(mine) not in left:  # ours first: at no moment it is free
+    if posixpath.basename(mine) not in left:  # ours first, so that it is never free
         files.write_new(mine, b"")
     for each in left:
         if each != posixpath.basename(mine):
@@ -189,7 +191,7 @@ def _is_read(files: Files, folder: str) -> bool:
 
 
 def _alive(holder: str) -> bool:
-    """Tell whether the holder of a rollback's lock is another process of this machine that is at it still."""
+    """Return whether the holder of a rollback's lock is another live process of this machine."""
     host, _, process = holder.removeprefix(ROLLBACK).rpartition(".")
     pid = process.partition("-")[0]
     if host != socket.gethostname() or pid == str(os.getpid()):
@@ -201,21 +203,21 @@ def _alive(holder: str) -> bool:
 
 
 def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
-    """Put an exported key into the repository in the place of the one there. Raises BorgError, HostError."""
+    """Replace the repository's key by an exported one. Raises BorgError, HostError."""
     words = quote(borg_words(repository, ("key", "import", "::", "-"), how))
     given = {**environment(repository, how), "CLOUDBACKUP_KEY": Secret(key.decode())}
     run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
 
 
 def seen_by(told: Mapping[int, Point], to: int | None = None) -> frozenset[str]:
-    """Return the archives that records saw at a transaction or before it: what is not among them was made later."""
+    """Return the archives that records mention at a transaction or before it: all others were made later."""
     points = (point for number, point in told.items() if to is None or number <= to)
     return frozenset(each for point in points for each in point.archive_ids or ())
 
 
 def known_after(ids: Sequence[str], known: Ledger) -> list[str]:
-    """Return which of the archives that are there after a rollback are ours.
+    """Return which of the archives after a rollback are ours.
 
-    That a record saw one is not enough: or a rollback to after a forgery would vouch for it.
+    A mention in a record is not enough, or a rollback to a point after a forgery would vouch for it.
     """
     return [each for each in ids if each in known.ours]

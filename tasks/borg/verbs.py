@@ -1,4 +1,4 @@
-"""What this room's tasks do for one app, as lines for a person. Times are UTC, and say so."""
+"""What the tasks `borg.*` do for one app, as lines for people. Times are UTC, and say so."""
 
 import posixpath
 import sys
@@ -43,10 +43,9 @@ Lines = Iterator[str]
 
 
 def take_into_use(opened: Opened) -> Initialised:
-    """Make the repository where there is none, bring its key into escrow, and write a first record of it.
+    """Create the repository if there is none, export its key to escrow, and write its first record.
 
-    What is going to be made is announced beforehand; whatever of the kind was begun before ends here, and so does a
-    removal of the app.
+    This is announced first; an earlier unfinished announcement of the kind ends here, and so does a removal of the app.
     """
     app, storage = opened.app, opened.session.storage_of(opened.app)
     storage.make_directory(app)
@@ -69,7 +68,7 @@ def take_into_use(opened: Opened) -> Initialised:
 
 
 def initialise(opened: Opened) -> Lines:
-    """Make the repository and bring its key into escrow."""
+    """Create the repository and export its key to escrow."""
     made = take_into_use(opened)
     what = "made" if made.created else "was there already, and opens"
     yield f"{opened.app.label}: repository {opened.repository.url} {what} ({made.encryption})"
@@ -77,7 +76,7 @@ def initialise(opened: Opened) -> Lines:
 
 
 def _vouch(opened: Opened, note: Note) -> None:
-    """Let the record of a first `init` vouch for what is there."""
+    """Make the record of a first `init` vouch for the archives that exist."""
     found = look(opened.session, opened.app, opened.repository, patience=AT_ONCE)
     note.add(removal.seen(found) | removal.vouched(found))
 
@@ -105,7 +104,7 @@ def save_files(opened: Opened) -> Lines:
 
 
 def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:
-    """List archives, or what one of them holds."""
+    """List archives, or the contents of one."""
     if archive:
         wanted = _archive(opened, archive)
         yield from map(_entry, contents(opened.repository, wanted.name, paths))
@@ -134,7 +133,7 @@ def show_info(opened: Opened, archive: str = "") -> Lines:
 
 
 def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Lines:
-    """Show what changed from one archive to another."""
+    """Show the differences between two archives."""
     before = _archive(opened, first).name
     named = parse(before)
     names = before, _archive(opened, second, named.source if named else "").name
@@ -145,9 +144,9 @@ def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()
 
 
 def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = (), *, trusted: bool = False) -> Lines:
-    """Extract into a new or empty folder where borg runs for the operator's side.
+    """Extract into a new or empty folder on the machine where the operator's side runs borg.
 
-    Devices, setuid bits and capabilities come from a `trusted` archive alone.
+    Devices, setuid bits and capabilities are only restored from a `trusted` archive.
     """
     wanted, known, said = _chosen(opened, archive)
     trust = Trust(trusted=trusted, private=True, known=known)
@@ -158,7 +157,7 @@ def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] =
 
 
 def show_check(opened: Opened, options: CheckOptions) -> Lines:
-    """Check; a problem is an error."""
+    """Check; a problem raises an error."""
     with noted(opened.session, opened.app, "check") as note:
         done, details = examine(_target(opened), options)
         note.add(details)
@@ -190,7 +189,7 @@ def delete_archives(opened: Opened, names: Sequence[str], *, force: bool, ask: A
 
 
 def free_space(opened: Opened, *, force: bool, ask: Ask) -> Lines:
-    """Free the space of what was pruned."""
+    """Free the space of pruned and deleted archives."""
     name = opened.app.label
     with noted(opened.session, opened.app, "compact") as note:
         intention = removal.intend_compact(_target(opened), force=force)
@@ -217,13 +216,13 @@ def _carried_out(opened: Opened, intention: removal.Intention, note: Note, quest
 
 
 def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: bool = False, ask: Ask) -> Lines:
-    """Take the repository back to an earlier transaction, or undo the last such."""
+    """Roll the repository back to an earlier transaction, or undo the last rollback."""
     with noted(opened.session, opened.app, "rollback") as note:
         yield from rollback.roll_back(_target(opened), Wanted(to, before, undo), note, ask)
 
 
 def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lines:
-    """Delete a folder that was set aside, for good: what only it holds can be brought back no more."""
+    """Delete a folder that was set aside, for good: what only it holds cannot be brought back any more."""
     app, target = opened.app, _target(opened)
     files, folder = rollback.place(target)
     found = {posixpath.basename(path): path for path in set_aside.folders(files, folder)}
@@ -244,9 +243,9 @@ def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lin
 
 
 def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
-    """Give the repository's key another passphrase, and bring the new form of the key into escrow.
+    """Change the passphrase of the repository's key, and export the key's new form to escrow.
 
-    One that was begun and has not ended is gone on with where it stands.
+    A change that was begun and has not ended is continued where it stopped.
     """
     app, storage = opened.app, opened.session.storage_of(opened.app)
     if not ask(f"Change the passphrase of {app.label}? The old one opens the repository no more."):
@@ -267,7 +266,7 @@ def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
         escrow = _escrowed(opened, changed)
         found = look(opened.session, app, changed)
         note.add(removal.seen(found))  # the key is ours from now on, whatever else looks wrong
-        if all(doubt.kind in ("unfinished", "key") for doubt in found.doubts):  # ours, both
+        if all(doubt.kind in ("unfinished", "key") for doubt in found.doubts):  # both caused by this change
             note.add(removal.vouched(found))
         note.add({ENDS: ends})
     yield f"{app.label}: the passphrase is changed; name the new one in apps/{app.name}.yml"
@@ -276,7 +275,7 @@ def change_passphrase(opened: Opened, new: Secret, *, ask: Ask) -> Lines:
 
 
 def _escrowed(opened: Opened, changed: Repository) -> Escrow:
-    """Export the changed key. Raises AppError: the passphrase is changed by then, and a person must know that."""
+    """Export the changed key. A failure raises AppError, which says that the passphrase is already changed."""
     try:
         return key_export(changed, opened.session.inventory.escrow, replace=True)
     except CloudbackupError as error:
@@ -292,7 +291,7 @@ def _target(opened: Opened) -> removal.Target:
 
 
 def export_key(opened: Opened, *, replace: bool) -> Lines:
-    """Bring the repository's key into the escrow folder; announced beforehand where that changes anything there."""
+    """Export the repository's key to the escrow folder; announced first if that changes anything there."""
     app, storage = opened.app, opened.session.storage_of(opened.app)
     with noted(opened.session, app, KEY_EXPORT) as note:
         ends = unended(ledger(storage.read_history(app)), KEY_EXPORT)
@@ -309,7 +308,7 @@ def export_key(opened: Opened, *, replace: bool) -> Lines:
 
 
 def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
-    """Say who holds the repository, and break the lock when told to."""
+    """Say who holds the repository, and break the lock if requested."""
     app, repository = opened.app, opened.repository
     storage = opened.session.storage_of(app)
     found = lock.holders(*storage.lock_place(app))
@@ -343,7 +342,7 @@ def umount_from(opened: Opened, folder: str) -> Lines:
 
 
 def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
-    """Return an archive by its name, as `_chosen` does; what a person should know of it goes to standard error."""
+    """Return an archive by its name, as `_chosen` does; remarks go to standard error."""
     archive, _, said = _chosen(opened, wanted, source)
     for line in said:
         print(f"warning: {line}", file=sys.stderr)
@@ -351,9 +350,9 @@ def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
 
 
 def _chosen(opened: Opened, wanted: str, source: str = "") -> tuple[Archive, bool, tuple[str, ...]]:
-    """Return an archive, whether a record knows it, and what a person should know.
+    """Return an archive, whether it has a record, and remarks for people.
 
-    `latest` is the newest one that a record knows of `source`, or of the files where an app has them.
+    `latest` is the newest recorded one of `source`; without `source`, of the files if the app has any.
     """
     app, listing = opened.app, archives(opened.repository)
     known = known_ids(opened.session.storage_of(app).read_history(app))
@@ -377,5 +376,5 @@ def _entry(entry: Entry) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a path in which nothing moves a terminal's cursor or breaks the line."""
+    """Return a path without characters that move a terminal's cursor or break the line."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

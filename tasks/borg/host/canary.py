@@ -1,13 +1,14 @@
-"""Judges files that were restored for a drill: are they what is known of them, and do commands find them sound?
+"""Judges files that were restored for a drill: do they have their known content, and do commands accept them?
 
     python3 -I -S -c PROGRAM JSON
 
-JSON: `folder`, where they were restored, each with its whole path below; `sha256`, an object of absolute paths and the
-hexadecimal SHA-256 of what each must hold; `walls`, a command that writes the names of its walls, behind walls;
-`commands`, each as {"name": what a person calls it, "words": what runs it behind walls}; `patience`, seconds for each.
+JSON: `folder`, where they were restored, each with its full path below; `sha256`, an object of absolute paths and the
+hexadecimal SHA-256 that each must have; `walls`, a command that prints the names of its walls, run behind walls;
+`commands`, each as {"name": its label for people, "words": the command that runs it behind walls}; `patience`, seconds
+for each.
 
-Standard output is one line of JSON: `walls`, what the first command wrote; `unwalled`, why it could not; `wrong`, a
-sentence for each file or command that failed. Of the standard library only, Python 3.8 and later.
+Standard output is one line of JSON: `walls`, the output of the first command; `unwalled`, why it failed; `wrong`, a
+sentence for each file or command that failed. Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ import threading
 from typing import Any
 
 PIECE = 1 << 20
-SAID = 2000  # bytes of what a command says that are kept, the last ones
-SHOWN = 300  # characters of them that are shown
+SAID = 2000  # last bytes of a command's output to keep
+SHOWN = 300  # characters of them to show
 
 
 def main() -> None:
-    """Judge what the first argument names."""
+    """Judge the files of the plan in the first argument."""
     plan = json.loads(sys.argv[1])
     wrong = [said for path, known in sorted(plan["sha256"].items()) for said in unlike(plan["folder"], path, known)]
     walls = unwalled = ""
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def unlike(folder: str, path: str, known: str) -> list[str]:
-    """Return what is wrong with a file, if anything is. Nothing is read through a link: it could lead anywhere."""
+    """Return what is wrong with a file, empty if nothing. Symbolic links are not followed: one could lead anywhere."""
     place = os.path.join(os.path.realpath(folder), path.lstrip("/"))
     try:
         if os.path.realpath(place) != place:
@@ -64,7 +65,7 @@ def digest(path: str) -> str:
 
 
 def failed(command: dict[str, Any], patience: float) -> list[str]:
-    """Run a command; return why it failed, if it did."""
+    """Run a command; return why it failed, empty if it did not."""
     process = subprocess.Popen(
         command["words"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -90,7 +91,7 @@ def failed(command: dict[str, Any], patience: float) -> list[str]:
 
 
 def last_line(said: bytes) -> str:
-    """Return the last line that says anything."""
+    """Return the last line that is not empty."""
     lines = said.decode("utf-8", "replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")[-SHOWN:]
 

@@ -1,10 +1,10 @@
-"""What an archive holds, entry by entry, and whether it is safe to extract.
+"""The entries of an archive, and whether they are safe to extract.
 
-An archive is not trusted: whoever has a host's key can make any (`borg import-tar`). borg 1.2 follows links in the
-folders above what it writes, so an archive with a link to /etc and a file below it writes into /etc. Such an archive is
-refused before anything is extracted. What `borg create` makes has none of this.
+An archive is not trusted: anybody with a host's key can make any (`borg import-tar`). borg 1.2 follows symbolic links
+in the parent folders of what it writes, so an archive with a link to /etc and a file below it writes into /etc. Such an
+archive is refused before anything is extracted. `borg create` never makes one.
 
-borg shows bytes of a name that are not UTF-8 as `?` (1.2.4 and 1.4.5, each way of listing): see `found`.
+borg prints bytes of a name that are not UTF-8 as `?` (1.2.4 and 1.4.5, in every kind of listing): see `Found`.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Source(Protocol):
-        """What can be read from."""
+        """A readable stream of bytes."""
 
         def read(self, size: int, /) -> bytes:
-            """Return at most `size` bytes, none at the end."""
+            """Return at most `size` bytes; empty at the end."""
 
 
 FORMAT = "{type}{mode} {num_chunks} {size} {bpath}{NUL}{source}{NUL}"
 PIECE = 1 << 20
-LONGEST = 64 << 20  # bytes of one entry: more is no listing
+LONGEST = 64 << 20  # bytes of one entry: with more it is not a listing
 MOST_LINKS = 5_000_000  # symbolic links of an archive; each takes about 100 bytes of memory
-NAMED = 5  # so many of each kind are named
+NAMED = 5  # entries of each kind that are named
 KINDS = b"-dlpcbs"
 
 
 class Malformed(Exception):  # noqa: N818
-    """The listing is not of the form that was asked for."""
+    """The listing does not have the requested format."""
 
 
 class Entry(NamedTuple):
-    """One entry; `kind` is the letter of `ls -l`, `source` where a link leads, `linked` that it is a hard link."""
+    """One entry; `kind` is the letter of `ls -l`, `source` the target of a link, `linked` whether it is a hard link."""
 
     kind: int
     setid: bool
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 
 
 def entries(stream: Source) -> Iterator[Entry]:
-    """Yield the entries of a listing by FORMAT. Raises Malformed."""
+    """Yield the entries of a listing made with FORMAT. Raises Malformed."""
     head = None
     for part in _parts(stream):
         if head is None:
@@ -88,7 +88,7 @@ def _entry(head: bytes, source: bytes) -> Entry:
 
 
 def shown(path: bytes) -> str:
-    """Return a path in which nothing moves a terminal's cursor or breaks the line; what is not UTF-8 is escaped."""
+    """Return a path without characters that move a cursor or break the line; bytes that are not UTF-8 are escaped."""
     text = path.decode("utf-8", "backslashreplace")
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
@@ -99,7 +99,7 @@ def stripped(path: bytes, strip: int) -> bytes:
 
 
 class Named:
-    """How many there are of something, and the first few."""
+    """A count, with the first few names."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -113,10 +113,10 @@ class Named:
 
 
 class Look:
-    """What is seen of an archive while its listing passes by. Memory goes by the number of symbolic links alone.
+    """What is learnt of an archive while its listing is read. Memory depends only on the number of symbolic links.
 
-    `wanted` are paths of which at least one entry each is looked for, without leading slash; `strip` is how many
-    leading folders are left out; `folding` is set where the target does not tell upper from lower case.
+    `wanted` are paths, without leading slash, of which at least one entry each is expected; `strip` is the number of
+    leading folders left out; `folding` is set if the target file system ignores case.
     """
 
     def __init__(self, wanted: list[bytes], strip: int = 0, *, folding: bool = False) -> None:
@@ -126,10 +126,10 @@ class Look:
         self.found: set[bytes] = set()
         self._key = os.urandom(16)
         self._links: set[bytes] = set()
-        self._clean = b"/"  # a folder that is known to lie below no link
+        self._clean = b"/"  # a folder known to have no link above it
 
     def see(self, entry: Entry) -> None:
-        """Take one entry into account."""
+        """Process one entry."""
         self.count += 1
         self.inodes += not entry.linked
         self.bytes += 0 if entry.linked else entry.size if entry.kind == ord("-") else 0
@@ -153,7 +153,7 @@ class Look:
             self.parted.add(shown(entry.path))
 
     def _fault(self, entry: Entry) -> str:
-        """Return why an entry must not be extracted; empty when nothing speaks against it."""
+        """Return why an entry must not be extracted; empty if it is safe."""
         if entry.kind not in KINDS:
             return "is of an unknown kind"
         if not plain(entry.path):
@@ -193,17 +193,17 @@ class Look:
 
 
 def plain(path: bytes) -> bool:
-    """Tell whether a path leads down from where it starts and nowhere else; `.` is the start itself."""
+    """Return whether a path only leads downwards from its start; `.` is the start itself."""
     return path == b"." or not {b"", b".", b".."} & set(path.split(b"/"))
 
 
 def within(path: bytes, top: bytes) -> bool:
-    """Tell whether a path is `top` or lies below it."""
+    """Return whether a path is `top` or below it."""
     return path == top or path.startswith(top + b"/")
 
 
 class Found:
-    """Where listed paths are on the disk: `top` is the folder in which the archive was extracted."""
+    """Finds listed paths on disk: `top` is the folder into which the archive was extracted."""
 
     def __init__(self, top: bytes) -> None:
         self.top = top
@@ -211,7 +211,7 @@ class Found:
         self._names: dict[bytes, list[bytes]] = {}
 
     def all(self, path: bytes) -> Iterator[bytes]:
-        """Yield what may be meant by a listed path: itself, or else what is there by names that are shown so."""
+        """Yield the paths that a listed path may stand for: itself, or else existing names that are listed that way."""
         if b"?" not in path or os.path.lexists(self.top + b"/" + path):
             yield self.top + b"/" + path
             return

@@ -1,7 +1,7 @@
-"""One `borg extract` into an empty folder: behind a wall, watched, and compared with the archive's list afterwards.
+"""One `borg extract` into an empty folder: behind a wall, supervised, and compared with the archive's list afterwards.
 
-borg takes what it could not write for a warning and continues. Whether all of an archive came is learnt by comparing
-what is there with what was listed, entry by entry, so that a loss of any kind shows.
+borg only warns about what it could not write, and continues. Whether everything was extracted is found by comparing the
+folder with the list, entry by entry, so that any loss shows.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from tasks.borg.host.entries import FORMAT, NAMED, Entry, Found, Look, Malformed
 from tasks.remote.landlock import enter, version
 
 NO_SPACE = re.compile(r"\[Errno (?:28|122)\]")
-# What the file system cannot keep of owners, rights and attributes; the content is there. Tried, borg 1.2.4 and 1.4.5.
+# What the file system cannot store of owners, modes and attributes; the content is there. Tried, borg 1.2.4 and 1.4.5.
 ATTRIBUTE = re.compile(r"when setting extended attribute |: (?:truncate_and_)?attrs: \[Errno (?:1|13|22|95)\]")
-# What says nothing of files: the lock of a run that was killed, and what the storage's login prints.
+# Messages not about files: the lock of a killed run, and what the storage's login prints.
 PASSING = re.compile(r"Killed stale lock |Removed stale \w+ roster lock |Remote: ")
 FORMATS = {ord("-"): stat.S_IFREG, ord("d"): stat.S_IFDIR, ord("l"): stat.S_IFLNK, ord("p"): stat.S_IFIFO}
 FORMATS.update({ord("b"): stat.S_IFBLK, ord("c"): stat.S_IFCHR, ord("s"): stat.S_IFSOCK})
-CAPABILITY = "security.capability"  # the extended attribute by which a program has rights of root
+CAPABILITY = "security.capability"  # the extended attribute that gives a program rights of root
 OUTPUT = ("/dev/null", "/dev/tty", "/dev/zero")
-KEPT = 10_000  # entries that lack something, before they are only counted
+KEPT = 10_000  # faulty entries to keep, before they are only counted
 
 
 class BorgFailed(Exception):  # noqa: N818
-    """Borg ended with the exit code given."""
+    """Borg exited with the given code."""
 
 
 class NoSpace(Exception):  # noqa: N818
@@ -44,8 +44,8 @@ class NoSpace(Exception):  # noqa: N818
 class Extraction:
     """What to extract where.
 
-    `borg` are the words of the two commands, `list` and `extract`, up to the archive's name; `archive` is `::NAME`;
-    `paths` what to take of it (none: all), `strip` how many leading folders are left out, `top` an empty folder.
+    `borg` are the two commands, `list` and `extract`, up to the archive's name; `archive` is `::NAME`; `paths` are the
+    paths to extract (none: all), `strip` is the number of leading folders left out, `top` an empty folder.
     """
 
     def __init__(self, borg: dict[str, list[str]], archive: str, paths: list[str], top: str, strip: int = 0) -> None:
@@ -60,7 +60,7 @@ class Extraction:
         return [f"pp:{path.lstrip('/')}" for path in self.paths]
 
     def look(self) -> Look:
-        """List the archive, keep the list, and return what was seen. Raises BorgFailed, Malformed."""
+        """List the archive, keep the list, and return what was found. Raises BorgFailed, Malformed."""
         wanted = [os.fsencode(path.strip("/")) for path in self.paths]
         look = Look(wanted, self.strip, folding=os.path.lexists(_swapped(self.top)))
         words = [*self.borg["list"], f"--format={FORMAT}", self.archive, "--", *self.patterns]
@@ -79,7 +79,7 @@ class Extraction:
         return look
 
     def extract(self, writable: list[str], options: list[str]) -> None:
-        """Run borg. Raises NoSpace as soon as there is none left, BorgFailed."""
+        """Run borg. Raises NoSpace as soon as the space is used up, BorgFailed."""
         strip = [f"--strip-components={self.strip}"] if self.strip else []
         words = [*self.borg["extract"], *options, *strip, self.archive, "--", *self.patterns]
         before = (lambda: enter([self.top, *writable], list(OUTPUT))) if version() else None
@@ -106,7 +106,7 @@ class Extraction:
         _require(code)
 
     def _heard(self, line: bytes) -> bool:
-        """Take in a warning; tell whether that was all that the line is for. Raises NoSpace."""
+        """Process a warning; return whether the line needs no further handling. Raises NoSpace."""
         level, text = _message(line)
         if level not in ("WARNING", "ERROR") or PASSING.match(text):
             return level == "WARNING"
@@ -120,7 +120,7 @@ class Extraction:
         return level == "WARNING"
 
     def compare(self, *, harmless: bool) -> Comparison:
-        """Compare what is there with the list; with `harmless`, take away what gives programs rights of root."""
+        """Compare the folder with the list; with `harmless`, remove what gives programs rights of root."""
         self.list.seek(0)
         found = Comparison(os.fsencode(self.top), self.strip, harmless=harmless)
         for entry in entries(self.list):
@@ -129,7 +129,7 @@ class Extraction:
 
 
 class Comparison:
-    """`expected` entries were listed, `lacking` of them are not there as they should be."""
+    """`expected` entries were listed; `lacking` of them are missing or wrong."""
 
     def __init__(self, top: bytes, strip: int, *, harmless: bool) -> None:
         self.top, self.strip, self.harmless = top, strip, harmless
@@ -138,20 +138,20 @@ class Comparison:
         self.lacking: dict[bytes, str] = {}
         self.disarmed = Named()
         self._found = Found(top)
-        self._taken: set[bytes] = set()  # what stands for a listed name that is not UTF-8
+        self._taken: set[bytes] = set()  # files matched to a listed name that is not UTF-8
 
     @property
     def lost(self) -> int:
-        """How many entries are not there, or not whole."""
+        """The number of entries that are missing or incomplete."""
         return len(self.lacking) + self.uncounted
 
     @property
     def first(self) -> list[str]:
-        """The first of them, each with the reason."""
+        """The first of them, with the reasons."""
         return [f"{shown(path)}: {why}" for path, why in list(self.lacking.items())[:NAMED]]
 
     def see(self, entry: Entry) -> None:
-        """Look at one entry. What an archive has twice counts as it is the last time."""
+        """Check one entry. Of an entry that the archive has twice, the last one counts."""
         kept = stripped(entry.path, self.strip)
         if not kept:
             return
@@ -165,7 +165,7 @@ class Comparison:
             self.uncounted += 1
 
     def _why(self, entry: Entry, kept: bytes) -> str:
-        """Return why an entry is not there as it should be; empty when it is."""
+        """Return why an entry is missing or wrong; empty if it is right."""
         why = str(os.strerror(errno.ENOENT))
         for place in self._found.all(kept):
             if place in self._taken:
@@ -181,7 +181,7 @@ class Comparison:
         try:
             status = os.lstat(path)
         except PermissionError:
-            return ""  # in a folder whose own mode keeps its owner out
+            return ""  # in a folder whose own mode denies its owner access
         except OSError as error:
             return str(error.strerror)
         if stat.S_IFMT(status.st_mode) != FORMATS[entry.kind]:
@@ -195,7 +195,7 @@ class Comparison:
         return ""
 
     def _disarm(self, path: bytes, status: os.stat_result) -> None:
-        """Take the setuid and setgid bits and capabilities from a file."""
+        """Remove the setuid and setgid bits and capabilities of a file."""
         taken = bool(status.st_mode & (stat.S_ISUID | stat.S_ISGID))
         if taken:
             Path(os.fsdecode(path)).chmod(stat.S_IMODE(status.st_mode) & 0o1777)
@@ -207,7 +207,7 @@ class Comparison:
 
 
 class _Copied:
-    """A stream whose bytes are written to another one as they are read."""
+    """A stream whose bytes are copied to another one as they are read."""
 
     def __init__(self, stream: IO[bytes], copy: IO[bytes]) -> None:
         self.stream, self.copy = stream, copy
@@ -224,7 +224,7 @@ class _Copied:
 
 
 def _swapped(top: str) -> str:
-    """Return a folder's path with the other case of its own name: there, where the file system tells no difference."""
+    """Return a folder's path with its own name in the other case: it exists if the file system ignores case."""
     return str(Path(top).with_name(Path(top).name.swapcase()))
 
 
@@ -234,7 +234,7 @@ def _require(code: int) -> None:
 
 
 def _message(line: bytes) -> tuple[str, str]:
-    """Return level and text of a line that borg logs; empty for any other line."""
+    """Return level and text of a log line of borg's; empty for any other line."""
     start = line.find(b'{"')
     if start < 0 or b'"log_message"' not in line:
         return "", ""

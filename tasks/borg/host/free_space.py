@@ -1,4 +1,4 @@
-"""Whether there is room for what is to come: bytes, inodes, and the length of paths and names."""
+"""Checks the room for a restore: bytes, inodes, and the length of paths and names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def require_room(wanted: list[tuple[Path, Look]]) -> None:
-    """Raise Refused when a file system has less room than all that will come to it, by the folder of each."""
+    """Raise Refused if a file system has less room than the data to be written to it, given per folder."""
     needs: dict[int, tuple[Path, int, int]] = {}
     for folder, look in wanted:
         device = folder.stat().st_dev
@@ -26,12 +26,12 @@ def require_room(wanted: list[tuple[Path, Look]]) -> None:
         free = status.f_bavail * status.f_frsize
         if free < size:
             raise Refused(f"{folder.parent} has {free // 10**6} MB free, {size // 10**6 + 1} MB are needed")
-        if status.f_files and status.f_favail < count:  # some file systems make inodes as they are needed
+        if status.f_files and status.f_favail < count:  # some file systems create inodes on demand
             raise Refused(f"{folder.parent} has {status.f_favail} inodes free, {count} are needed")
 
 
 def check_lengths(folder: Path, look: Look) -> None:
-    """Raise Refused when a path or name would be too long below a folder."""
+    """Raise Refused if a path or name would be too long below a folder."""
     longest = len(bytes(folder)) + 1 + look.longest
     if longest >= PATH_MAX:
         raise Refused(f"the longest path would have {longest} bytes below {folder}, {PATH_MAX - 1} are possible")

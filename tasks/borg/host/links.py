@@ -1,4 +1,4 @@
-"""Where a path on a host really lies. Part of `paths.py`: standard library only, Python 3.8 or later."""
+"""The real location of a path on a host. Part of `paths.py`: standard library only, Python 3.8 or later."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import errno
 import os
 import stat
 
-HOPS = 40  # links in a row, as the kernel follows them
+HOPS = 40  # links followed in a row, as in the kernel
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
 MISSING = "is not there"
 
 
 def reason(error: OSError) -> str:
-    """Return why a path cannot be had, as it stands behind the path."""
+    """Return why a path cannot be used, as a phrase to follow the path."""
     return MISSING if error.errno in ABSENT else f"cannot be read: {error.strerror}"
 
 
 def follow(path: str) -> tuple[list[str], str, OSError | None]:
-    """Return the links on the way to a path, where it really lies, and why it cannot be had."""
+    """Return the links on the way to a path, its real location, and why it cannot be used."""
     links: list[str] = []
     place, hops = "/", 0
     todo = path.split("/")

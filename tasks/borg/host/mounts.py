@@ -1,4 +1,4 @@
-"""The file systems that are mounted on a host. Part of `paths.py`: standard library only, Python 3.8 or later."""
+"""The mounted file systems of a host. Part of `paths.py`: standard library only, Python 3.8 or later."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from typing import Iterator
 
-# The kernel's own: nothing in them is anybody's data, and reading some of it never ends.
+# The kernel's own: they hold nobody's data, and reading some of it never ends.
 KERNEL = frozenset(
     (
         *("proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "debugfs", "tracefs", "securityfs"),
@@ -14,15 +14,15 @@ KERNEL = frozenset(
         *("nsfs", "efivarfs", "fuse.lxcfs", "fuse.portal"),
     )
 )
-# What these show lies elsewhere, or is not there before somebody asks for it.
+# Their data is stored elsewhere, or does not exist until it is requested.
 SHOWN = frozenset(("overlay", "autofs"))
 NAME = re.compile(rb"\\([0-7]{3})")
 
 
 def mounted(file: str = "/proc/self/mountinfo") -> list[tuple[str, str]]:
-    """Return where file systems are mounted and of which type each is, the topmost of several alone; empty for unknown.
+    """Return mount points with their types, only the topmost if several; empty if unknown.
 
-    Fields 5 and, behind a dash, the first (`man 5 proc`).
+    From field 5 and the first one after the dash (`man 5 proc`).
     """
     try:
         with open(file, "rb") as lines:
@@ -37,18 +37,18 @@ def mounted(file: str = "/proc/self/mountinfo") -> list[tuple[str, str]]:
 
 
 def kind(path: str, table: list[tuple[str, str]]) -> str:
-    """Return the type of the file system that holds a path, empty for unknown."""
+    """Return the type of the file system that holds a path; empty if unknown."""
     holding = [each for each in table if inside(path, each[0])]
     return max(holding, key=lambda each: len(each[0]))[1] if holding else ""
 
 
 def inside(path: str, folder: str) -> bool:
-    """Tell whether a path lies at or below a folder, by their names alone."""
+    """Return whether a path is at or below a folder, judged by the names alone."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def device(path: str) -> int | None:
-    """Return the number of the file system that borg compares, None for what cannot be asked."""
+    """Return the device number that borg compares; None if stat fails."""
     try:
         return os.lstat(path).st_dev
     except OSError:
@@ -56,7 +56,7 @@ def device(path: str) -> int | None:
 
 
 def subvolumes(root: str) -> Iterator[str]:
-    """Yield the folders below a root where another file system begins that no table of mounts has: subvolumes."""
+    """Yield folders below a root on another file system that is not in the mount table: subvolumes."""
     own = device(root)
     todo = [root]
     while todo:
@@ -68,7 +68,7 @@ def subvolumes(root: str) -> Iterator[str]:
 
 
 def hollow(place: str) -> bool:
-    """Tell whether a folder only stands where a subvolume was when a snapshot was taken: those have the inode 2."""
+    """Return whether a folder only marks where a subvolume was when a snapshot was taken: it has inode 2."""
     try:
         return os.lstat(place).st_ino == 2
     except OSError:
@@ -76,7 +76,7 @@ def hollow(place: str) -> bool:
 
 
 def folders(path: str) -> list[str]:
-    """Return the folders in a folder; none of one that may not be read, which borg tells."""
+    """Return the folders in a folder; empty if it cannot be read, which borg reports."""
     try:
         with os.scandir(path) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

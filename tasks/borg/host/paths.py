@@ -1,15 +1,15 @@
-"""Looks at the paths that an app names, on its host and as the user who reads them. `tasks/borg/paths.py` sends it.
+"""Examines the paths of an app, on its host and as the user who reads them. `tasks/borg/paths.py` sends it.
 
-    PROGRAM borg ... create ... -- PATHS    look, tell, and become that borg
-    PROGRAM                                 look and walk, tell, and end
+    PROGRAM borg ... create ... -- PATHS    examine, report, and exec that borg
+    PROGRAM                                 examine and walk, report, and exit
 
-Standard library only, Python 3.8 or later; `links.py`, `mounts.py` and `patterns.py` travel with it. Input is the
+Standard library only, Python 3.8 or later; `links.py`, `mounts.py` and `patterns.py` are sent with it. Input is the
 environment variable CLOUDBACKUP_FILES, a JSON object: `paths`, `optional`, `exclude`, `exclude_caches`, `mounts`
-(cross, leave, or nothing), `mounted`, and `seconds` for the walk. What is found is one JSON object: a line on standard
+(cross, leave, or nothing), `mounted`, and `seconds` for the walk. The findings are one JSON object: a line on standard
 error in the form of borg's own log, or standard output.
 
-A link among the paths or on the way to one is saved as such, and what it leads to as well. borg alone would save a link
-of a few bytes for a path that is one.
+A symbolic link among the paths or on the way to one is saved as a link, and its target as well. borg alone would only
+save the link.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tasks.borg.host.patterns import Excludes, literal, split
 
 PLAN = "CLOUDBACKUP_FILES"
 MSGID = "cloudbackup.paths"
-KEPT = 1000  # of what is left out so many are told; all are counted
-ROOM = 15000  # characters for each list: one line of borg's log holds them all
+KEPT = 1000  # entries of each list that are reported; all are counted
+ROOM = 15000  # characters for each list, so that one line of borg's log holds them all
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
 
 def main() -> None:
-    """Look as the plan says; tell; become borg where its words are given."""
+    """Examine as the plan says; report; exec borg if its command is given."""
     look = Look(json.loads(os.environ.pop(PLAN)))
     look.look()
     words = sys.argv[1:]
@@ -52,19 +52,19 @@ def main() -> None:
 
 
 def become(look: Look, words: list[str]) -> None:
-    """Put borg in this program's place, with the paths that are really to be saved."""
+    """Replace this program by borg, with the paths that are to be saved."""
     end = words.index("--")
     place = shutil.which(words[0])
     try:
         os.execv(place or "", [*words[: end - 1], *look.options(), words[end - 1], "--", *look.roots])  # noqa: S606
-    except OSError as error:  # told as bash tells it
+    except OSError as error:  # worded as bash does
         known = "cannot execute: required file not found" if place else "command not found"
         print(f"bash: {place or words[0]}: {known if error.errno in ABSENT else error.strerror}", file=sys.stderr)
         sys.exit(126 if place else 127)
 
 
 def first(values: list[Any]) -> list[Any]:
-    """Return as many of the first values as are to be told."""
+    """Return the first values, as many as fit into the report."""
     told, room = [], ROOM
     for value in values[:KEPT]:
         room -= len(json.dumps(value))
@@ -75,10 +75,10 @@ def first(values: list[Any]) -> list[Any]:
 
 
 class Look:
-    """What is found of the paths of a plan.
+    """The findings about the paths of a plan.
 
-    `roots` is what borg is to save, `links` says for each path with links in it where it really leads, `left_out` says
-    of each path that is not saved why, and `left` are the file systems that stay out because the plan says so.
+    `roots` is what borg is to save, `links` maps each path with links in it to its real location, `left_out` maps each
+    path that is not saved to the reason, and `left` are file systems left out by the plan.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ class Look:
         self.table = mounted()
 
     def look(self) -> None:
-        """Find all of it."""
+        """Examine everything."""
         places = {place for place, _ in self.table}
         for path in self.plan["mounted"]:
             if os.path.realpath(path) not in places:
@@ -108,17 +108,17 @@ class Look:
             self.file_systems(root)
 
     def found(self) -> dict[str, Any]:
-        """Return all that is to be told."""
+        """Return the findings for the report."""
         lists: dict[str, list[Any]] = {"roots": self.roots, "links": list(self.links.items()), "left": self.left}
         lists["left_out"] = list(self.left_out.items())
         return {**{name: first(values) for name, values in lists.items()}, "count": len(self.left_out)}
 
     def options(self) -> list[str]:
-        """Return what borg is to be told beyond the inventory."""
+        """Return options for borg beyond those from the inventory."""
         return [f"--exclude={pattern}" for pattern in self.more]
 
     def follow_all(self) -> dict[str, str]:
-        """Find the roots; return where each path that is there really lies."""
+        """Find the roots; return the real location of each existing path."""
         real: dict[str, str] = {}
         added: list[str] = []
         for path in self.plan["paths"]:
@@ -135,7 +135,7 @@ class Look:
         return real
 
     def exclude_behind_links(self) -> None:
-        """Let what is excluded below a path that is a link be excluded where it really lies as well."""
+        """For what is excluded below a path that is a link, exclude its real location as well."""
         for pattern in self.plan["exclude"]:
             style, text = split(pattern)
             for path, place in self.links.items():
@@ -145,7 +145,7 @@ class Look:
         self.excludes = Excludes([*self.plan["exclude"], *self.more])
 
     def reaches(self, root: str, place: str) -> bool:
-        """Tell whether borg, which begins at `root`, comes to a place below it, whatever it does there."""
+        """Return whether borg, starting at `root`, reaches a place below it, whether or not it saves it."""
         if place == root or not inside(place, root):
             return False
         step = root
@@ -156,15 +156,15 @@ class Look:
         return not self.excludes.match(place)
 
     def enters(self, root: str, place: str) -> bool:
-        """Tell whether borg, which begins at `root`, saves all that is at a place below it."""
+        """Return whether borg, starting at `root`, saves everything at a place below it."""
         return self.reaches(root, place) and not self.elsewhere(place, root)
 
     def elsewhere(self, place: str, root: str) -> bool:
-        """Tell whether borg stops at a folder because another file system begins there."""
+        """Return whether borg stops at a folder because another file system begins there."""
         return not self.cross and device(place) != device(root)
 
     def tagged(self, folder: str) -> bool:
-        """Tell whether borg leaves out what is in a folder because it is a cache."""
+        """Return whether borg skips the contents of a folder because it is tagged as a cache."""
         if not self.plan["exclude_caches"]:
             return False
         try:
@@ -174,7 +174,7 @@ class Look:
             return False
 
     def nothing(self, root: str) -> str:
-        """Return why nothing of a path is saved, empty when something is or borg will tell."""
+        """Return why nothing of a path is saved; empty if something is, or if borg will report it."""
         if self.excludes.match(root):
             return "is excluded"
         mode = os.lstat(root).st_mode
@@ -185,11 +185,11 @@ class Look:
         return "has nothing in it that is saved: it is empty, or all of it is excluded"
 
     def something(self, root: str) -> bool:
-        """Tell whether borg saves any file below a folder. One that cannot be read is borg's to tell."""
+        """Return whether borg saves any file below a folder. An unreadable folder counts, as borg reports it."""
         return any(not stat.S_ISDIR(mode) for _, mode in self.below(root, unreadable=stat.S_IFREG))
 
     def below(self, root: str, unreadable: int = 0) -> Iterator[tuple[str, int]]:
-        """Yield path and type of what borg saves below a folder, with `unreadable` for a folder that cannot be read."""
+        """Yield path and type of what borg saves below a folder; an unreadable folder has the type `unreadable`."""
         todo = [root]
         while todo:
             folder = todo.pop()
@@ -208,10 +208,10 @@ class Look:
                         todo.append(path)
 
     def file_systems(self, root: str) -> None:
-        """Find the file systems that begin below a root, and that borg would not enter, or should not."""
+        """Find the file systems below a root that borg would not enter, or should not."""
         for place, type_ in self.table:
             if type_ in KERNEL and self.cross and inside(place, root) and place != root:
-                self.more.append(f"sh:{literal(place)}/")  # the folder stays
+                self.more.append(f"sh:{literal(place)}/")  # the folder itself stays
             elif type_ not in KERNEL and type_ not in SHOWN:
                 self.other(root, place, type_)
         if kind(root, self.table) == "btrfs":
@@ -221,7 +221,7 @@ class Look:
                     self.subvolume(root, place)
 
     def subvolume(self, root: str, place: str) -> None:
-        """Note a btrfs subvolume below a root; crossing brings nothing of one that a snapshot merely names."""
+        """Note a btrfs subvolume below a root; if a snapshot only names it, crossing saves nothing of it."""
         if self.cross and hollow(place) and self.reaches(root, place):
             self.left_out.setdefault(place, "is the place of a btrfs subvolume that the snapshot does not hold")
         self.other(root, place, "a btrfs subvolume")
@@ -237,7 +237,7 @@ class Look:
 
 
 def kind_of(entry: os.DirEntry[str]) -> int:
-    """Return the type of an entry as `stat` has it; 0 for what borg passes over: sockets, and what vanished."""
+    """Return the type bits of an entry's mode; 0 for what borg skips: sockets, and what vanished."""
     if entry.is_dir(follow_symlinks=False):
         return stat.S_IFDIR
     if entry.is_file(follow_symlinks=False):
@@ -250,9 +250,9 @@ def kind_of(entry: os.DirEntry[str]) -> int:
 
 
 def walk(look: Look) -> dict[str, Any]:
-    """Open every file that would be saved, until the time is over; return what cannot be read, and how much there is.
+    """Open every file that would be saved, until the time limit; return what cannot be read, and how much there is.
 
-    `files` and `size` (bytes) are None when the time was over first.
+    `files` and `size` (bytes) are None if the time limit came first.
     """
     until = time.monotonic() + look.plan["seconds"]
     unread: dict[str, str] = {}
@@ -282,7 +282,7 @@ def every(look: Look) -> Iterator[tuple[str, int]]:
 
 
 def opened(path: str, mode: int) -> int:
-    """Open what is to be read and return its size in bytes; 0 for all but ordinary files."""
+    """Open a file and return its size in bytes; 0 for anything but regular files."""
     if mode == 0:
         os.scandir(path).close()
     if mode != stat.S_IFREG:

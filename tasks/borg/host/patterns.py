@@ -1,7 +1,7 @@
 """borg's exclude patterns, matched as borg does. Part of `paths.py`: standard library only, Python 3.8 or later.
 
-Rebuilt from `borg help patterns` and from how borg 1.2.4 and 1.4.5 answer; a test holds both against it. A path is
-matched without its leading slash, and for all but `pf` and `re` with a slash behind it.
+Based on `borg help patterns` and on the behaviour of borg 1.2.4 and 1.4.5; a test compares it with both. A path is
+matched without its leading slash, and, except for `pf` and `re`, with a trailing one.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ class Excludes:
         self.patterns = [matcher(pattern) for pattern in patterns]
 
     def match(self, path: str) -> bool:
-        """Tell whether borg leaves out this absolute path, whatever becomes of the folders above it."""
+        """Return whether borg excludes this absolute path, regardless of the folders above it."""
         inside = path.lstrip("/")
         return any(matches(inside) for matches in self.patterns)
 
 
 def split(pattern: str) -> tuple[str, str]:
-    """Return the style of a pattern and the rest. borg takes two letters or digits before a colon for a style."""
+    """Return the style of a pattern and the rest. borg takes two letters or digits before a colon as a style."""
     if len(pattern) > 2 and pattern[2] == ":" and pattern[:2].isalnum():
         return pattern[:2], pattern[3:]
     return "fm", pattern
 
 
 def literal(path: str) -> str:
-    """Return a path as a pattern with wildcards that means it alone."""
+    """Escape a path as a pattern with wildcards that only matches that path."""
     return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def matcher(pattern: str) -> Matches:
-    """Return a function that tells whether a path without leading slash is matched. Raises ValueError, re.error."""
+    """Return a function that matches a path without leading slash. Raises ValueError, re.error."""
     style, text = split(pattern)
     if style == "re":
         expression = re.compile(text)
@@ -57,7 +57,7 @@ def matcher(pattern: str) -> Matches:
 
 
 def globbing(style: str, text: str) -> Matches:
-    """Return the matcher of a pattern with wildcards; one that ends with a slash means what is in a folder alone."""
+    """Return the matcher of a pattern with wildcards; with a trailing slash it only matches a folder's contents."""
     below = "*" if style == "fm" else "**/*"
     plain = os.path.normpath(text)
     whole = plain.rstrip("/") + "/" + below + "/" if text.endswith("/") else plain + "/" + below
@@ -67,7 +67,7 @@ def globbing(style: str, text: str) -> Matches:
 
 
 def shell(pattern: str) -> str:
-    """Return the regular expression of a pattern in which `*` stops at a slash, and `**/` means any folders."""
+    """Return the regular expression of a pattern in which `*` stops at a slash, and `**/` matches any folders."""
     parts = []
     at = 0
     while at < len(pattern):
@@ -84,7 +84,7 @@ def shell(pattern: str) -> str:
 
 
 def bracket(pattern: str, at: int) -> tuple[str, int]:
-    """Return the expression of what begins with a bracket, and where the pattern goes on."""
+    """Return the regular expression of a bracket expression, and the position after it."""
     start = at + 1
     end = start + (1 if pattern.startswith("!", start) else 0)
     end = pattern.find("]", end + (1 if pattern.startswith("]", end) else 0))

@@ -1,8 +1,8 @@
-"""The places that a restore replaces, the room that it needs, and the change itself: all places, or none.
+"""The paths that a restore replaces, the space that it needs, and the replacement itself: all paths, or none.
 
-Old data is moved aside, never overwritten: `/srv/shop` to `/srv/shop.before-restore-<stamp>`. The new data is extracted
-beside it first, on the same file system, so that the change itself is two renames. A mount point cannot be renamed:
-its contents go to the folder `.before-restore-<stamp>` in it.
+Old data is moved aside, never overwritten: `/srv/shop` to `/srv/shop.before-restore-<stamp>`. New data is first
+extracted next to it, on the same file system, so that the replacement is two renames. A mount point cannot be renamed:
+its contents are moved to the folder `.before-restore-<stamp>` in it.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ import stat
 import struct
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator  # for the Python that a host has
+from typing import Any, Iterator  # for the host's own Python
 
-SPARE = 16 << 20  # bytes that must be free beyond the data
+SPARE = 16 << 20  # bytes to leave free beyond the data
 SPARE_INODES = 16
-PATH_MAX = 4096  # bytes of a path with the NUL at its end, as Linux takes it
+PATH_MAX = 4096  # maximum length of a path in bytes on Linux, with the final NUL
 _LONG = struct.calcsize("l")
 GET_FLAGS, SET_FLAGS = 2 << 30 | _LONG << 16 | 0x6601, 1 << 30 | _LONG << 16 | 0x6602  # ioctl_iflags(2)
 FIXED = 0x10 | 0x20  # immutable, append only: chattr +i, +a
 
 
 class Refused(Exception):  # noqa: N818  # an answer rather than an error
-    """Nothing was changed, for the reason given."""
+    """Refused for the given reason, before anything was changed."""
 
 
 class Unusable(Refused):
-    """The folder that was named is none to restore into: another one is to be named."""
+    """The given folder cannot be used as a target; another one must be given."""
 
 
 class Stuck(Exception):  # noqa: N818
-    """A fault came during the change, and another one while it was taken back."""
+    """The replacement failed, and so did undoing it."""
 
 
 class Place:
-    """One path to replace: an ordinary one by renames in its parent, a mount point by its contents.
+    """One path to replace: by renames in its parent folder, or, if it is a mount point, by moving its contents.
 
-    `fresh` is where its new data lies; `above` is the folder in which it is renamed.
+    `fresh` is its new data; `above` is the folder in which renames happen.
     """
 
     def __init__(self, path: str, stamp: str) -> None:
@@ -55,7 +55,7 @@ class Place:
         self.flags = 0
 
     def check(self) -> None:
-        """Raise Refused when this place cannot be changed safely."""
+        """Raise Refused if this path cannot be replaced safely."""
         if self.path.parent == self.path:
             raise Refused("/ cannot be replaced while the system runs on it")
         if there(self.aside):
@@ -71,13 +71,13 @@ class Place:
             raise Refused(f"no right to write in {above}")
 
     def check_fresh(self) -> None:
-        """Raise Refused when what was extracted does not fit."""
+        """Raise Refused if the extracted data does not fit the path."""
         if not there(self.fresh):
             raise Refused(f"the archive holds nothing of {self.path}")
         if self.mounted and not stat.S_ISDIR(self.fresh.lstat().st_mode):
             raise Refused(f"{self.path} is a mount point now, and not a folder in the archive")
         self.flags = flags(self.fresh)
-        if self.flags & FIXED:  # it could not be moved into its place
+        if self.flags & FIXED:  # such a path could not be moved into place
             set_flags(self.fresh, self.flags & ~FIXED)
 
     def swap(self) -> None:
@@ -91,12 +91,12 @@ class Place:
             self.rename(self.fresh, self.path)
 
     def finish(self) -> None:
-        """Make immutable again what was so when it was saved."""
+        """Set the immutable and append-only flags again that were saved."""
         if self.flags & FIXED:
             set_flags(self.path, self.flags)
 
     def swap_contents(self) -> None:
-        """Do the same for what lies in a mount point."""
+        """Do the same with the contents of a mount point."""
         self.old_status = self.path.stat()
         self.aside.mkdir(0o700)
         for entry in sorted(self.path.iterdir()):
@@ -107,12 +107,12 @@ class Place:
         dress(self.path, self.fresh.stat())
 
     def rename(self, old: Path, new: Path) -> None:
-        """Rename and remember."""
+        """Rename, and remember it for `undo`."""
         old.rename(new)
         self.renames.append((old, new))
 
     def undo(self) -> None:
-        """Bring everything back to where it was."""
+        """Move everything back."""
         while self.renames:
             old, new = self.renames.pop()
             new.rename(old)
@@ -123,7 +123,7 @@ class Place:
 
 
 def swap(places: list[Place]) -> None:
-    """Put the new data in its places; after a fault, everything is as it was."""
+    """Put the new data in place; on failure, everything is put back as it was."""
     begun = []
     try:
         for place in places:
@@ -143,7 +143,7 @@ def swap(places: list[Place]) -> None:
 
 
 def groups(places: list[Place]) -> list[list[Place]]:
-    """Return the places that can be extracted together: one mounted file system each, so that renames reach all."""
+    """Group the paths by mounted file system, so that renames work within each group."""
     found: dict[Path, list[Place]] = {}
     for place in places:
         found.setdefault(mount_point(nearest_folder(place.above)), []).append(place)
@@ -151,9 +151,9 @@ def groups(places: list[Place]) -> list[list[Place]]:
 
 
 def stage(group: list[Place]) -> tuple[Path, int]:
-    """Make a folder for the new data of a group; return it and how many leading folders of each path are left out.
+    """Create a folder for the new data of a group; return it and the number of leading folders to strip from each path.
 
-    Its name is short, so that what fits where it was fits below it.
+    Its name is short, so that paths which fit in their old place also fit below it.
     """
     parents = [place.path.parent for place in group]
     common = Path(os.path.commonpath(parents))
@@ -165,7 +165,7 @@ def stage(group: list[Place]) -> tuple[Path, int]:
 
 
 def new_folder(beside: Path) -> Path:
-    """Make a folder of our own, which nobody else may read. Raises OSError."""
+    """Create a folder that only we can read. Raises OSError."""
     for number in range(100):
         folder = beside / f".cb{number}"
         with suppress(FileExistsError):
@@ -175,7 +175,7 @@ def new_folder(beside: Path) -> Path:
 
 
 def remove(folder: Path) -> bool:
-    """Remove a folder of our own, immutable files in it too; tell whether it is gone."""
+    """Remove a folder of ours, including immutable files; return whether it is gone."""
 
     def again(act: Any, path: str, _error: Any) -> None:
         for each in (Path(path), Path(path).parent):
@@ -190,17 +190,17 @@ def remove(folder: Path) -> bool:
 
 
 def same_link(one: Path, other: Path) -> bool:
-    """Tell whether both are links that lead to the same place: such a one stays, for a system may stand on it."""
+    """Return whether both are links with the same target: such a link is left alone, as a system may depend on it."""
     return one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)
 
 
 def there(path: Path) -> bool:
-    """Tell whether anything has this name, a dangling link too."""
+    """Return whether anything has this name, including a dangling link."""
     return os.path.lexists(path)
 
 
 def flags(path: Path) -> int:
-    """Return what chattr sets of a file or folder; 0 where there is nothing of the kind."""
+    """Return the chattr flags of a file or folder; 0 if there are none."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode) and not stat.S_ISDIR(path.lstat().st_mode):
             return 0
@@ -216,7 +216,7 @@ def flags(path: Path) -> int:
 
 
 def set_flags(path: Path, wanted: int) -> None:
-    """Set what chattr sets. Raises OSError."""
+    """Set chattr flags. Raises OSError."""
     place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.ioctl(place, SET_FLAGS, struct.pack("=q", wanted))
@@ -225,7 +225,7 @@ def set_flags(path: Path, wanted: int) -> None:
 
 
 def dress(path: Path, status: os.stat_result) -> None:
-    """Give a mount point's own folder the owner, mode and time that it should have."""
+    """Set owner, mode and time of a mount point's own folder as saved."""
     if os.geteuid() == 0:
         os.chown(path, status.st_uid, status.st_gid)
     path.chmod(stat.S_IMODE(status.st_mode))
@@ -233,14 +233,14 @@ def dress(path: Path, status: os.stat_result) -> None:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return `path`, or the nearest folder above it that is there."""
+    """Return `path`, or its nearest existing parent folder."""
     while not path.is_dir():
         path = path.parent
     return path
 
 
 def mount_point(folder: Path) -> Path:
-    """Return where the file system of a folder is mounted."""
+    """Return the mount point of a folder's file system."""
     folder = folder.resolve()
     while not folder.is_mount():
         folder = folder.parent
@@ -248,7 +248,7 @@ def mount_point(folder: Path) -> Path:
 
 
 def mounts() -> list[Path]:
-    """Return where file systems are mounted."""
+    """Return all mount points."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:
@@ -259,7 +259,7 @@ def mounts() -> list[Path]:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Let nothing interrupt the block; what came is delivered after it."""
+    """Block signals during the block; pending ones are delivered afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
     try:
         yield

@@ -1,15 +1,15 @@
-"""Puts an archive's files on a host: all of them as they were saved, or nothing. Runs there alone.
+"""Restores an archive's files on a host: all of them as they were saved, or none. Runs alone on a host.
 
-Input is the environment variable CLOUDBACKUP_PLAN, a JSON object with `list` and `extract` (borg's words up to the
-archive), `archive` (`::NAME`), `paths` (absolute; none: all), `trusted` (devices, setuid bits and capabilities may
-come), `walled` (only behind a wall of the kernel), and either `stamp`, to replace the paths in place, or `directory`, a
-new or empty folder, with `private` where it must be readable by its owner alone. With `partial`, paths of which the
+Input is the environment variable CLOUDBACKUP_PLAN, a JSON object with `list` and `extract` (borg commands up to the
+archive), `archive` (`::NAME`), `paths` (absolute; none: all), `trusted` (restore devices, setuid bits and
+capabilities), `walled` (only behind a wall of the kernel), and either `stamp`, to replace the paths in place, or
+`directory`, a new or empty folder, with `private` if only its owner may read it. With `partial`, paths of which the
 archive holds nothing stay as they are.
 
-Output is one JSON object: `moved` (path to where the old data is now), `entries`, `bytes`, `absent` (paths that the
-archive does not hold), `remarks` and `disarmed` (texts) and `wall`. Or else `kind` and `reason` of what was refused or
-failed, and `left`, folders of ours that stayed. When borg fails, its exit code is the program's, and nothing was
-changed.
+Output is one JSON object: `moved` (path to where its old data is now), `entries`, `bytes`, `absent` (paths that the
+archive does not hold), `remarks` and `disarmed` (texts) and `wall`. Otherwise it has `kind` and `reason` of a refusal
+or failure, and `left`, folders of ours that could not be removed. If borg fails, its exit code is the program's, and
+nothing was changed.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from tasks.borg.host.places import (
 )
 from tasks.remote.landlock import version
 
-INCOMPLETE = "incomplete"  # the folder of what came, in a target whose restore failed
-DISTRUSTED = ["--noflags"]  # an immutable file is hard to get rid of
+INCOMPLETE = "incomplete"  # folder for the part that was extracted, in the target of a failed restore
+DISTRUSTED = ["--noflags"]  # an immutable file is hard to delete
 
 
 class Hostile(Refused):
-    """The archive is not one that `borg create` makes."""
+    """The archive was not made by `borg create`."""
 
 
 class Unwalled(Refused):
-    """The kernel has no wall for an archive that nobody knows."""
+    """The kernel provides no wall for an archive without a record."""
 
 
 class Lost(Refused):
-    """Not all of the archive came."""
+    """Not everything in the archive was extracted."""
 
 
 KINDS = {Unusable: "unusable", Unwalled: "unwalled", Hostile: "hostile", Lost: "lost", Stuck: "stuck"}
 
 
 class Restore:
-    """One run: what came so far, and the folders of ours that are there meanwhile."""
+    """One run: what was extracted so far, and our temporary folders."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -74,7 +74,7 @@ class Restore:
         self.disarmed: list[str] = []
 
     def into_new(self) -> dict[str, str]:
-        """Extract into a folder that is not there yet, or empty."""
+        """Extract into a new or empty folder."""
         directory = Path(self.plan["directory"])
         require_empty(directory)
         new = not directory.exists()
@@ -100,7 +100,7 @@ class Restore:
         return {}
 
     def in_place(self) -> dict[str, str]:
-        """Extract all beside the old data, then change all places, or none."""
+        """Extract everything next to the old data, then replace all paths, or none."""
         every = [Place(path, self.plan["stamp"]) for path in self.plan["paths"]]
         for place in every:
             place.check()
@@ -130,7 +130,7 @@ class Restore:
         return [path for path in self.plan["paths"] if os.fsencode(path.strip("/")) not in found]
 
     def looked_at(self, staging: Path, paths: list[str], strip: int) -> Extraction:
-        """Return what is to be extracted, looked at. Raises Hostile, Refused."""
+        """Return the extraction with the findings about its entries. Raises Hostile, Refused."""
         borg = {"list": self.plan["list"], "extract": self.plan["extract"]}
         extraction = Extraction(borg, self.plan["archive"], paths, str(staging), strip)
         look = extraction.look()
@@ -170,12 +170,12 @@ class Restore:
             self.disarmed.append(counted(compared.disarmed, "file", "files"))
 
     def clear(self) -> list[str]:
-        """Remove the folders of ours; return those that cannot be removed."""
+        """Remove our folders; return those that cannot be removed."""
         return [str(folder) for folder in self.staged if not remove(folder)]
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """What is to be said of a restore that went well."""
+        """The output of a successful restore."""
         return {
             "entries": sum(look.count for look in self.looks),
             "bytes": sum(look.bytes for look in self.looks),
@@ -187,7 +187,7 @@ class Restore:
 
 
 def main() -> None:
-    """Do what the plan says and print the outcome."""
+    """Carry out the plan and print the result."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     restore = Restore(json.loads(os.environ["CLOUDBACKUP_PLAN"]))
     told: dict[str, Any]
@@ -215,12 +215,12 @@ def main() -> None:
 
 
 def counted(named: Named, one: str, many: str) -> str:
-    """Return how many there are, and the first of them."""
+    """Return the count in words, with the first names."""
     return f"{named.count} {one if named.count == 1 else many}: {'; '.join(named.first)}"
 
 
 def explained(error: OSError) -> str:
-    """Return an error in words, with what to do where an immutable file is to blame."""
+    """Describe an error, with a remedy if an immutable file caused it."""
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
     if error.errno == errno.EPERM and flags(Path(name)) & FIXED:
         return f"{name} is immutable (chattr +i or +a): `chattr -i -a {name}` first"
@@ -228,7 +228,7 @@ def explained(error: OSError) -> str:
 
 
 def require_empty(directory: Path) -> None:
-    """Raise Unusable for a folder that holds something, or is none."""
+    """Raise Unusable if the path is not an empty folder."""
     if there(directory) and not directory.is_dir():
         raise Unusable(f"{directory} is not a folder")
     if directory.is_dir() and any(directory.iterdir()):
@@ -236,13 +236,13 @@ def require_empty(directory: Path) -> None:
 
 
 def keep(staging: Path, place: Path) -> None:
-    """Keep what came of an archive that did not come whole, under a name that says so."""
+    """Keep what was extracted of an incomplete archive, under a name that says so."""
     if there(staging) and any(staging.iterdir()):
         staging.rename(place)
 
 
 def move_up(staging: Path, directory: Path) -> None:
-    """Move what was extracted into the target itself; its name is not one that the archive may have as well."""
+    """Move the extracted entries into the target itself; the temporary name is not used in the archive."""
     held = directory / f"{staging.name}.{os.getpid()}"
     staging.rename(held)
     for entry in sorted(held.iterdir()):
@@ -256,9 +256,9 @@ def move_up(staging: Path, directory: Path) -> None:
 
 
 def writable() -> list[str]:
-    """Return the folders in which borg must write beside its target: cache, configuration, a local repository.
+    """Return the folders other than its target that borg must write to: cache, configuration, a local repository.
 
-    Where they are is what borg 1.2 and 1.4 say in `helpers/fs.py`.
+    Their paths follow `helpers/fs.py` of borg 1.2 and 1.4.
     """
     given = os.environ.get
     base = given("BORG_BASE_DIR")

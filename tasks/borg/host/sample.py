@@ -1,21 +1,21 @@
-"""Reads back what an archive holds, all or a sample, and writes none of it. Runs alone on a host.
+"""Reads an archive's files back, all or a sample, and writes none of them. Runs alone on a host.
 
     python3 -I -S -c PROGRAM JSON
 
-JSON: `list` and `extract`, borg's commands up to the archive; `archive`, `::NAME`; `sample`, how many files to read, or
-null for all of them; `since`, a time in UTC as 2026-11-22T03:00:00, or null; `cursor`, a place on the circle, and
-`reach`, how far from there on every file is to be read, even where that is more than the sample.
+JSON: `list` and `extract`, borg commands up to the archive; `archive`, `::NAME`; `sample`, how many files to read, or
+null for all; `since`, a time in UTC as 2026-11-22T03:00:00, or null; `cursor`, a position on the circle, and `reach`,
+the distance from there within which every file is read, even if that exceeds the sample.
 
-Each file has a place on a circle of SPACE places, by its path. Up to half of a sample are files that changed since
-`since`, chosen at random; the others are the next ones on the circle from `cursor` on, so that samples that each begin
-where the one before ended read every file once.
+Each file has a position on a circle of SPACE positions, determined by its path. Up to half of a sample are random files
+that changed since `since`; the others are the next ones on the circle from `cursor` on, so that samples which each
+start where the one before ended read every file once.
 
 Standard output is JSON: `entries` and `files` are what the archive holds, `candidates` of them can be read; `expected`
 entries are to be read, `read` were, `bytes` is their size; `changed` of them changed since; `window` is the part of the
 circle that was read, as [from, length]. The exit code is borg's.
 
-A file without chunks has nothing to read: it is empty, or one more name of a file that has them (borg 1.2 and 1.4 read
-nothing of such a name when it is extracted alone). Of the standard library only, Python 3.8 and later.
+A file without chunks cannot be read: it is empty, or another hard link to a file that has them (borg 1.2 and 1.4 read
+nothing for such a name if it is extracted alone). Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 FORMAT = "--format={type}{mode} {num_chunks} {size} {bpath}{NUL}{isoctime} {isomtime}{NUL}"
 SPACE = 1 << 60
-LONGEST = 1 << 20  # bytes of the names in one command; Linux takes 2 MiB with the environment
-WARNED = (0, 1, *range(100, 127))  # exit codes of a borg that came to its end
-LISTED = b'"borg.output.list"'  # in the line of JSON that tells of a file which borg has begun to read
+LONGEST = 1 << 20  # bytes of the names in one command; Linux allows 2 MiB with the environment
+WARNED = (0, 1, *range(100, 127))  # exit codes of a borg that finished
+LISTED = b'"borg.output.list"'  # in the JSON line about a file that borg has begun to read
 SPECIAL = re.compile(rb"[*\[\]]")
 SECONDS = len("2026-11-22T03:00:00")
 
 
 def place(path: bytes) -> int:
-    """Return a path's place on the circle."""
+    """Return a path's position on the circle."""
     return int.from_bytes(hashlib.blake2b(path, digest_size=8).digest(), "big") >> 4
 
 
 class Choice:
-    """What is to be read, chosen while the listing passes by: no list of all files is kept."""
+    """Chooses the files to read while the listing is read, without keeping a list of all files."""
 
     def __init__(self, sample: int | None, since: str | None, cursor: int, reach: int = 0) -> None:
         self.sample, self.since, self.cursor, self.reach = sample, since, cursor, reach
@@ -60,7 +60,7 @@ class Choice:
         self.random = random.SystemRandom()
 
     def see(self, entry: Entry) -> None:
-        """Take one entry into account."""
+        """Process one entry."""
         self.entries += 1
         self.files += entry.kind == ord("-")
         if entry.kind != ord("-") or entry.chunks == 0:
@@ -77,7 +77,7 @@ class Choice:
             self._see_changed(entry, self.sample // 2)
 
     def _see_changed(self, entry: Entry, most: int) -> None:
-        """Keep `most` of the changed files: each has the same chance."""
+        """Keep `most` of the changed files, each with the same probability."""
         self.fresh += 1
         if len(self.changed) < most:
             self.changed.append((entry.path, entry.size))
@@ -85,7 +85,7 @@ class Choice:
             self.changed[number] = (entry.path, entry.size)
 
     def made(self) -> Made:
-        """Return what was chosen."""
+        """Return the choice."""
         near = sorted(((-far, path, size) for far, path, size in self.next), reverse=True)
         chosen, length = dict(self.changed), self.reach
         while near and (near[-1][0] < self.reach or near[-1][1] in chosen or len(chosen) < (self.sample or 0)):
@@ -103,12 +103,12 @@ class Made:
 
 
 def pattern(path: bytes) -> bytes:
-    """Return borg's pattern for a listed path. A byte that is not UTF-8 is listed as `?`, which stands for any then."""
+    """Return borg's pattern for a listed path. A byte that is not UTF-8 is listed as `?`, used as a wildcard then."""
     return b"sh:" + SPECIAL.sub(b"?", path) if b"?" in path else b"pp:" + path
 
 
 def batches(patterns: list[bytes]) -> Iterator[list[bytes]]:
-    """Yield the patterns, as many at a time as fit into a command."""
+    """Yield the patterns in batches that fit into one command."""
     batch: list[bytes] = []
     room = LONGEST
     for each in patterns:
@@ -122,9 +122,9 @@ def batches(patterns: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def extract(words: list[str], patterns: list[bytes]) -> tuple[int, int, set[bytes]]:
-    """Read; return borg's exit code, how many entries it named, and which. Its other messages go on.
+    """Read; return borg's exit code, how many entries it named, and which. Its other messages are passed on.
 
-    Which ones are kept only where they were chosen: the others may be too many.
+    Names are only kept for a chosen sample: all of them might be too many.
     """
     reader = subprocess.Popen(
         [*map(os.fsencode, words), *patterns],
@@ -151,7 +151,7 @@ def _named(line: bytes) -> bytes:
 
 
 def main() -> int:
-    """Run the plan in the first argument; the exit code."""
+    """Run the plan in the first argument; return the exit code."""
     plan = json.loads(sys.argv[1])
     choice = Choice(plan["sample"], plan["since"], plan["cursor"], plan["reach"])
     words = [*plan["list"], FORMAT, plan["archive"]]
@@ -166,9 +166,9 @@ def main() -> int:
 
 
 def read(plan: dict[str, Any], choice: Choice) -> int:
-    """Read what was chosen and print what came of it; the exit code."""
+    """Read the chosen files and print the result; return the exit code."""
     made = choice.made()
-    # As many as there are: then it reads by no name, for two names that are not UTF-8 may be listed alike.
+    # With as many names as files nothing is selected by name: two names that are not UTF-8 may be listed alike.
     whole = choice.sample is None or choice.sample >= choice.candidates > 0
     expected = choice.entries if whole else len(made.chosen)
     words = [*plan["extract"], plan["archive"], "--"]
