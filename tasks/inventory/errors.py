@@ -58,7 +58,7 @@ def shown(path: KeyPath) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean X?` for the nearest known name, else `; known: ...`, else nothing when none is known."""
+    """Return `; did you mean X?` with the closest known name, else `; known: X, Y`, else an empty text."""
     names = list(known)
     close = get_close_matches(name, names, n=1)
     if close:

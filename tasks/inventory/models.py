@@ -1,4 +1,4 @@
-"""What the inventory says, as frozen models: `CloudbackupFile` and `AppFile` are the files, `App` an app resolved."""
+"""The inventory as frozen models: `CloudbackupFile` and `AppFile` are the files, `App` an app with its defaults."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -94,7 +94,7 @@ class CloudbackupFile(Strict):
 
 
 def cloudbackup_file(kinds: Mapping[str, type[StorageConfig]]) -> type[CloudbackupFile]:
-    """Return the model of cloudbackup.yml where these kinds of storage are known: a model for each `kind`."""
+    """Return the model of cloudbackup.yml with these kinds of storage; `kinds` has the model of each."""
     any_kind: Any = reduce(or_, kinds.values())
     storage = Annotated[any_kind, Field(discriminator="kind")]
     model = create_model(
@@ -154,14 +154,14 @@ class App(AppFile):
 
     @property
     def copies(self) -> tuple["App", ...]:
-        """The app once for each of its storages, in the order in which it names them."""
+        """The app once for each of its storages, in the order of the inventory."""
         if len(self.storages) < 2:
             return (self,)
         return tuple(self.model_copy(update={"storage": storage}) for storage in self.storages)
 
     @property
     def label(self) -> str:
-        """The app's name, with the storage where that does not go without saying."""
+        """The app's name, followed by the storage if the app has several."""
         return self.name if len(self.storages) < 2 else f"{self.name} on {self.storage}"
 
     @property

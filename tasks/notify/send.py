@@ -47,7 +47,7 @@ def _posted(address: Secret, state: str, body: str) -> tuple[bool, str] | None:
         url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
         data = body.encode()[:LONGEST]
         headers = {"User-Agent": "cloudbackup", "Content-Type": "text/plain; charset=utf-8"}
-        request = urllib.request.Request(url, data, headers)  # noqa: S310  # the scheme was looked at
+        request = urllib.request.Request(url, data, headers)  # noqa: S310  # the scheme was checked
         with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
             return None
     except urllib.error.HTTPError as error:

@@ -68,7 +68,10 @@ class Ledger:
 
 
 def ledger(records: Records, now: datetime | None = None) -> Ledger:
-    """Return the state according to an app's records at `now`: those since `LONGEST` before the newest milestone."""
+    """Return the state at `now` (default: the current time) according to an app's records.
+
+    Used are those since `LONGEST` before the newest milestone; drills and acceptances at any age.
+    """
     whole = in_order(records, now or datetime.now(UTC))
     since = start(whole)
     every = [each.record for each in whole if since is None or each.time >= since]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Advice:
-    """The remedy for each way in which a connection can fail before the login."""
+    """The remedy for each failure of a connection before the login."""
 
     refused: str = "check the name, the port and the network, and that an SSH server listens there"
     dropped: str = "look at MaxStartups in its sshd_config and at its firewall; then run it again"

@@ -88,7 +88,7 @@ def parse_tools(text: str) -> Tools:
 
 
 def apart(clock: float, before: float, after: float) -> float:
-    """Return the seconds a clock read between two times of ours is ahead; 0 if it may be right."""
+    """Return how many seconds a clock, read between our times `before` and `after`, is ahead; 0 if it may be right."""
     if before - 1 <= clock <= after + 1:  # clocks are reported in whole seconds
         return 0.0
     return clock - (before + after) / 2

@@ -59,9 +59,10 @@ class Host(ABC):
         return self.start(script, on_stderr, most).wait(timeout, script.grace, self.cancelled)
 
     def command(self, words: Words, data: bytes = b"", timeout: float | None = 60) -> Output:
-        """Run one plain command, for servers whose restricted shell runs no scripts; `data` is its standard input.
+        """Run one plain command and return its output, for servers whose restricted shell runs no scripts.
 
-        Raises HostError, ScriptTimeoutError, InterruptedRunError.
+        `data` is its standard input; `timeout` is in seconds, None for no limit. Raises HostError, ScriptTimeoutError,
+        InterruptedRunError.
         """
         channel = self._open(words)
         running = Running(channel, self.name, None)

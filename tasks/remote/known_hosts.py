@@ -77,7 +77,8 @@ def read(files: Iterable[Path]) -> list[Known]:
 def judge(lines: Iterable[Known], name: str, kind: str, blob: bytes) -> Verdict:
     """Return the verdict of known_hosts on a key that the server `name` presents.
 
-    "changed" if the name has other keys, of whatever type: ssh would ask the server for one of those types.
+    "right" if the key is listed for the name, "revoked" if it is marked so, "unknown" if the name has no keys;
+    "changed" if the name has only other keys, of whatever type: ssh would ask the server for one of those types.
     """
     its = [line for line in lines if line.is_for(name)]
     if any(line.marker == REVOKED and line.blob == blob for line in its):

@@ -41,7 +41,7 @@ class PasswordLogin:
     password: Callable[[], str]
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
-        """Log in. Raises LoginError."""
+        """Log in; return the methods that the server requires in addition, normally none. Raises LoginError."""
         try:
             return list(transport.auth_password(self.user, self.password()))
         except BadAuthenticationType as error:
@@ -57,7 +57,7 @@ class KeyLogin:
     known: Settings
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
-        """Log in with the first key that is accepted. Raises LoginError, SSHException, EOFError."""
+        """Log in with the first key that is accepted; return []. Raises LoginError, SSHException, EOFError."""
         tried: list[str] = []
         for name, key in offers(self.known):
             if isinstance(key, str):

@@ -237,7 +237,7 @@ class Walls:
             signal.signal(number, signal.SIG_DFL)
         environment = {**self.environment, NAME: json.dumps(self.names)}
         try:
-            os.execvpe(self.words[0], self.words, environment)  # noqa: S606 (whoever calls gives the words)
+            os.execvpe(self.words[0], self.words, environment)  # noqa: S606 (the words come from the caller)
         except OSError as error:
             sys.stderr.write(f"cloudbackup: {self.words[0]}: {error.strerror}\n")
             sys.stderr.flush()
@@ -255,7 +255,7 @@ def exit_code(child: int) -> int:
 def give(folders: tuple[str, ...], user: int, group: int) -> None:
     """Give directories and everything in them to a user. Of a symlink, the link itself is given."""
     for folder in folders:
-        os.chown(os.path.join(folder, "."), user, group)  # noqa: PTH118 (what a link leads to)
+        os.chown(os.path.join(folder, "."), user, group)  # noqa: PTH118 (the target of a link)
         for above, within, files in os.walk(folder):
             for name in (*within, *files):
                 os.chown(os.path.join(above, name), user, group, follow_symlinks=False)  # noqa: PTH118 (any bytes)

@@ -78,7 +78,7 @@ def spread(
     work: Callable[[Item], Result],
     free: Callable[[Item, Sequence[Item]], bool] = lambda _item, _running: True,
 ) -> list[Result]:
-    """Return `work` of each item as `over_apps` does; `free` returns whether an item may start beside those running.
+    """Return `work` of each item as `over_apps` does; `free` returns whether an item may start now.
 
     `work` must not raise (see `contained`).
     """

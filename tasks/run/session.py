@@ -57,7 +57,7 @@ class Session:
             return self._hosts[where, agent]
 
     def storage(self, name: str) -> Storage:
-        """Return the storage of that name in the inventory."""
+        """Return the storage of that name in the inventory, opened at most once. Raises UsageError."""
         with self._lock:
             if name not in self._storages:
                 self._storages[name] = self._open(name)

@@ -123,7 +123,7 @@ class View:
             self._print("      " + one_line(said), None)
 
     def summary(self, outcomes: Sequence[Outcome], verb: str) -> None:
-        """Print the last line."""
+        """Print the summary line (see `summed`)."""
         if not self._telling.quiet or any(outcome.status != "ok" for outcome in outcomes):
             self._print(summed(outcomes, verb, time.monotonic() - self._began), None)
 

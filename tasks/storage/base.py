@@ -328,6 +328,9 @@ def _tidy(files: Files, folder: str, written: str) -> None:
 
 
 def record_name(time: datetime, action: str, source: str | None = None, *, failed: bool = False) -> str:
-    """Return a record's file name: it sorts by time and is unique among all operators."""
+    """Return a record's file name, such as `2026-11-22T03-10-00-backup-files-9f3a.json`.
+
+    Names sort by time (UTC), and their random part keeps several operators' records apart.
+    """
     what = "-".join(filter(None, (action, source, "failed" if failed else "")))
     return f"{time:%Y-%m-%dT%H-%M-%S}-{what}-{secrets.token_hex(2)}.json"

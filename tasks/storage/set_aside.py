@@ -184,7 +184,10 @@ def move_records(files: Files, folder: str, aside: str, but: str) -> None:
 
 
 def logged(text: str) -> Mapping[int, datetime]:
-    """Return the time of each transaction, from the repository's log, which only append-only sessions write."""
+    """Return the time (UTC) of each transaction from the text of the repository's `transactions` file.
+
+    borg writes its lines, `transaction N, UTC time T`, in append-only sessions only; unreadable times are skipped.
+    """
     found: dict[int, datetime] = {}
     for number, time in _LOGGED.findall(text):
         try:

@@ -92,7 +92,7 @@ class SshServer(Storage):
         return SshTarget(place, config.port, config.key, config.host_key, advice=STORAGE)
 
     def url(self, app: App) -> str:
-        """Return the address; a relative folder starts in the account's home (`/./`, borg 1.2 `_resolve_path`)."""
+        """Return `ssh://user@host:port/path`; a relative path starts in the home (`/./`, borg 1.2 `_resolve_path`)."""
         path = self.path(app)
         start = "" if path.startswith("/") else "/./"
         config = self.config

@@ -37,5 +37,5 @@ def one(inventory: Inventory, name: str, kinds: Sequence[str] = ("storagebox",))
 
 
 def apps_of(inventory: Inventory, storage: str) -> tuple[App, ...]:
-    """Return the apps whose repositories lie in a storage."""
+    """Return the apps with a repository in a storage."""
     return tuple(copy for app in inventory.apps.values() for copy in app.copies if copy.storage == storage)

@@ -122,7 +122,7 @@ class Publication:
     def refill(self) -> int | None:
         """Restore a repository that the host lost from the copy.
 
-        Returns the number of bytes fetched, None if there was nothing to fetch.
+        Return the number of bytes fetched, None if there was nothing to fetch.
         """
         answer = self._on_host("refill", base=self._folders.base)
         if not answer.refilled:
@@ -165,5 +165,5 @@ def run(app: str, way: Way, folders: Folders, values: Mapping[str, Any]) -> "_An
 
 
 def operator_path() -> str:
-    """Return a PATH that includes an rclone installed beside this Python."""
+    """Return a PATH that includes the folder of this Python, where pip may have installed rclone."""
     return os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))

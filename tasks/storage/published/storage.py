@@ -90,7 +90,7 @@ class Staged(Storage):
         return replace(found, publication=self.publication(app))
 
     def publication(self, app: App) -> Publication:
-        """Return the copy of an app's repository."""
+        """Return the published copy of an app's repository."""
         with self._opening:
             if app.name not in self._publications:
                 self._publications[app.name] = self._publication(app)

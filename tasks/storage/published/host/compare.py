@@ -20,7 +20,8 @@ LOOK = "look what happened there, and who has access"
 class Copy:
     """A published copy last written by this side: `known` here, `state` there, the `listing` of all its objects.
 
-    `missing` are the objects that should exist and do not, `changed` those whose size differs.
+    `segments` is the part of the listing with the segments. `missing` are the paths of objects that should exist and do
+    not, `changed` those of segments whose size differs.
     """
 
     def __init__(self, plan: Plan) -> None:

@@ -20,7 +20,11 @@ GOES_ON = "the next backup goes on from the published copy"
 
 
 class Plan:
-    """What to do, and where."""
+    """What to do, and where.
+
+    `values` is the JSON object of CLOUDBACKUP_PLAN, `repository` the local repository, `keep` the folder for what is
+    remembered (the file `memory`).
+    """
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -39,7 +43,7 @@ class Plan:
             raise Stopped(f"{self.memory} is not to be understood", f"move {self.repository} away: {GOES_ON}") from None
 
     def remember(self, values: dict[str, Any]) -> None:
-        """Write it down durably (fsync)."""
+        """Write what `known` returns, durably: by fsync and rename."""
         fresh = self.memory.with_suffix(".new")
         with fresh.open("w") as file:
             file.write(json.dumps(values))

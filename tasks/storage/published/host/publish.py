@@ -63,7 +63,7 @@ def publish(plan: Plan) -> dict[str, Any]:
 
 
 def examine(plan: Plan) -> dict[str, Any]:
-    """Report what `republish` would do, and raise Stopped if it would; nothing is changed."""
+    """Return what `republish` would send, with `size` in bytes; raises Stopped where it would. Changes nothing."""
     with plan.alone():
         copy = Copy(plan)
         look = settled(plan)

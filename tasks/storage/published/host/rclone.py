@@ -75,7 +75,7 @@ class Remote:
             raise Stopped(f"{told[0].decode()} is too old for this storage", f"install rclone {wanted} or later")
 
     def listing(self) -> Sizes:
-        """Return the size of each object, by its path."""
+        """Return the size in bytes of each object, by its path; {} if there is no copy."""
         try:
             return sizes(self.call(*LISTING, *ASKING, self.address))
         except Stopped as fault:
@@ -135,7 +135,7 @@ class Remote:
 
 
 def sizes(listing: bytes) -> Sizes:
-    """Return the size of each object by its path, from rclone's listing."""
+    """Return the size in bytes of each object by its path, from the JSON of `rclone lsjson`."""
     return {entry["Path"]: entry["Size"] for entry in json.loads(listing or b"[]")}
 
 

@@ -20,7 +20,11 @@ COMMIT = bytes.fromhex("40f43c250900000002")  # the last 9 bytes of a segment th
 
 
 class Look:
-    """The content of a repository's folder: its segments and the last transaction."""
+    """The content of a repository's folder.
+
+    `sizes` has the bytes of each segment by its path in the folder, `live` those up to `head`. `head` is the number of
+    the last segment that ends in a commit, `index` the N of the newest `index.N`; both are -1 if there is none.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
