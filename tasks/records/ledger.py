@@ -40,16 +40,17 @@ _TIME = 19  # length of the time at the start of a file name
 
 @dataclass(frozen=True)
 class Ledger:
-    """`made` are the archives that are ours according to our records: ids, with names where known.
+    """What an app's records say about its repository.
 
-    `expected` are the ids that must exist: made or seen, and not removed by us. `config_sha256` is the expected
-    checksum of the repository's `config`, None if no record has one; `counts` are the numbers of live objects after
-    some transactions, which must still be live; `proven` are the archives that passed a drill and were not found bad
-    since; `removed` are those that we removed; `ignored` are the names of broken records that a person declared
-    irrelevant; `begun` are the names of archives that were announced and have no record by id. `not_good` are
-    incomplete or suspect, `failed_drill` those whose newest drill failed; neither includes archives that a person
-    accepted, which are in `accepted`. `unfinished` are the announcements that no record has ended. `ours` are `made`
-    and, in the same form, those that we removed.
+    `made` are the archives that are ours according to the records, names by id (empty if unknown). `expected` are the
+    ids that must exist: made or seen, and not removed by us. `config_sha256` is the expected checksum of the
+    repository's `config`, None if no record has one; `counts` are the numbers of live objects after some transactions,
+    which must still be live; `proven` are the archives that passed a drill and were not found bad since; `removed` are
+    those that we removed; `ignored` are the names of broken records that a person declared irrelevant; `begun` are the
+    names of archives that were announced and have no record by id. `not_good` are incomplete or suspect, `failed_drill`
+    those whose newest drill failed; neither includes archives that a person accepted, which are in `accepted`.
+    `unfinished` are the announcements that no record has ended. `ours` are `made` and, in the same form, those that we
+    removed.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)

@@ -78,9 +78,9 @@ def spread(
     work: Callable[[Item], Result],
     free: Callable[[Item, Sequence[Item]], bool] = lambda _item, _running: True,
 ) -> list[Result]:
-    """Return `work` of each item as `over_apps` does; `free` returns whether an item may start now.
+    """Return `work` of each item as `over_apps` does.
 
-    `work` must not raise (see `contained`).
+    `free` returns whether an item may start, given those that run. `work` must not raise (see `contained`).
     """
     waiting = list(range(len(items)))
     results: dict[int, Result] = {}
