@@ -1,6 +1,7 @@
-"""MariaDB servers: asked, streamed into an archive, brought back. `sources` has the two sources of an app's server.
+"""Backup and restore of MariaDB servers. `sources` has the two sources of an app's server, `mariadb` and `binlog`.
 
     Access (how to reach a server) -> server.ask -> dump (a Stream) ... a Stream -> unpack -> restore (into place)
 
-`align` and `swap` are programs of their own that travel to the host. `tasks.fleet` holds the tasks `mariadb.*`.
+`host` has the programs that are sent to the host, such as `host.align` and `host.swap_datadir`. `tasks.fleet` has the
+tasks `mariadb.*`.
 """

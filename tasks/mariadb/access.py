@@ -1,10 +1,10 @@
-"""How a database tool is called: where it lives (`exec`), as whom, and how the password reaches it.
+"""How to call a database tool: where it runs (`exec`), with which account, and how it gets the password.
 
-The password goes through standard input into the environment of the tool (MYSQL_PWD), read there by a `sh` that runs
-beside the tool. Found by experiment (MariaDB 10.11.19, 11.8.6): an option file on /dev/stdin works for `mariadb`, but
-`mariadb-backup` opens its option files three times and finds the second and third empty; an inherited
-descriptor does not survive borg nor `docker exec`. A password in ~/.my.cnf would win over MYSQL_PWD, so the home
-is hidden from a tool whose account the inventory names.
+The password goes through standard input into the tool's environment (MYSQL_PWD), read by a `sh` that runs next to the
+tool. Found by experiment (MariaDB 10.11.19, 11.8.6): an option file on /dev/stdin works for `mariadb`, but
+`mariadb-backup` opens its option files three times and finds the second and third empty; an inherited descriptor
+survives neither borg nor `docker exec`. A password in ~/.my.cnf would take precedence over MYSQL_PWD, so the home
+directory is hidden from a tool whose account is in the inventory.
 """
 
 import shlex
@@ -21,7 +21,7 @@ NO_PASSWORD_CAME = "cloudbackup: no password came through standard input"  # noq
 CLIENT = ("mariadb", "mysql")
 BACKUP = ("mariadb-backup", "mariabackup")
 PRINT = ("my_print_defaults",)
-GROUPS = ("xtrabackup", "mariabackup", "mariadb-backup", "client", "client-server", "galera")  # beside the server's own
+GROUPS = ("xtrabackup", "mariabackup", "mariadb-backup", "client", "client-server", "galera")  # besides the server's
 
 _READ_PASSWORD = f"IFS= read -r MYSQL_PWD || {{ echo '{NO_PASSWORD_CAME}' >&2; exit 1; }}; export MYSQL_PWD"
 _HIDE_HOME = "HOME=/nonexistent; export HOME"
@@ -30,23 +30,25 @@ _OPEN_FILES = 'ulimit -n "$(ulimit -H -n)" 2>/dev/null || :'
 
 @dataclass(frozen=True)
 class Access:
-    """A server as the inventory names it, with its password looked up (None where it needs none)."""
+    """A server as described in the inventory, with its password (None if it needs none)."""
 
     database: MariaDB
     password: Secret | None = None
 
     @property
     def environment(self) -> Environment:
-        """Return what the texts of `command` need in their environment."""
+        """Return the environment that the texts of `command` need."""
         return {} if self.password is None else {PASSWORD: self.password}
 
     @property
     def named(self) -> bool:
-        """Tell whether the inventory names the account, so that ~/.my.cnf of whoever runs the tool has no say."""
+        """Return whether the inventory names the account, so that ~/.my.cnf of the user running the tool must not
+        apply.
+        """
         return any((self.database.defaults_file, self.database.user, self.password))
 
     def options(self) -> Words:
-        """Return the options that say where the server is and who asks; they must stand first."""
+        """Return the options for server address and account; they must come first."""
         database = self.database
         words = []
         if database.defaults_file:
@@ -60,9 +62,9 @@ class Access:
         return words
 
     def command(self, names: Sequence[str], options: Words, statements: str = "") -> str:
-        """Return bash that runs the first of the tools `names` that is there, connected to the server.
+        """Return bash that runs the first existing tool of `names`, connected to the server.
 
-        `statements` is what the tool finds on its standard input.
+        `statements` is the tool's standard input.
         """
         options = [*self.options(), *options]
         steps = [_HIDE_HOME] if self.named else []
@@ -74,9 +76,9 @@ class Access:
         return f"{source} | {quote(self._words(names, options, [_READ_PASSWORD, *steps]))}"
 
     def option_names(self) -> str:
-        """Return bash that prints which options the option files give mariadb-backup, one a line.
+        """Return bash that prints the names of the options that option files give mariadb-backup, one per line.
 
-        Their values stay where they are: passwords are among them. It is not mariadb-backup that is asked: its own
+        Values are not printed, as there are passwords among them. mariadb-backup itself is not used: its own
         --print-defaults and --help leave out the groups of its name (tried, MariaDB 10.11.19).
         """
         first = [word for word in self.options() if word.startswith("--defaults-extra-file=")]
@@ -84,7 +86,7 @@ class Access:
         return f"{quote(words)} </dev/null | sed -n 's/^--\\([A-Za-z_-]*\\).*/\\1/p'"
 
     def beside(self, text: str, *arguments: str) -> Words:
-        """Return the words that run `text`, as POSIX shell, where the database tools live."""
+        """Return the command that runs `text`, as POSIX shell, where the database tools are."""
         return (*self.database.exec, "sh", "-c", text, "sh", *arguments)
 
     def _words(self, names: Sequence[str], options: Words, steps: Sequence[str]) -> Words:

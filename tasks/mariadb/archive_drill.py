@@ -1,4 +1,4 @@
-"""A restore drill of an archive of a server: on its host, on this machine, or relayed to another app's host."""
+"""A restore drill of a server's archive: on its host, on this machine, or relayed to another app's host."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from tasks.run.outcome import Outcome
 from tasks.sources.base import Drill
 from tasks.units import clock
 
-PROGRESS = "drill: "  # how lines begin that tell how far a drill is
+PROGRESS = "drill: "  # prefix of lines about the progress of a drill
 
 
 def drilled(asked: Drill) -> Outcome:

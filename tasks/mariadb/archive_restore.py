@@ -1,4 +1,4 @@
-"""The restore of an archive of a server: into a folder or into place, as it was saved or as it was at a moment."""
+"""Restores a server's archive: into a folder or in place, as it was saved or as of a moment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tasks.mariadb.restore import Wanted
 from tasks.mariadb.unpack import Unpacked
 from tasks.sources.base import Destination, Planned, Restored
 
-PROGRESS = "replay: "  # how lines begin that tell how far the replay of binary logs is
+PROGRESS = "replay: "  # prefix of lines about the progress of replaying binary logs
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Restore:
 
 
 def plan(choices: Choices, archive: str, at: datetime | None) -> Planned:
-    """Return the restore of an archive by its name, or `latest`; `at` a moment with the binary logs that lead to it.
+    """Plan the restore of an archive, by name or `latest`; `at` a moment, with the binary logs that lead to it.
 
     Raises UsageError, RefusedError.
     """
@@ -64,7 +64,7 @@ def _carry_out(restore: _Restore, to: Destination) -> Restored:
 
 
 def _placed(restore: _Restore, wanted: Wanted, to: Destination) -> tuple[tuple[str, ...], Unpacked]:
-    """Unpack the server's data where it is to be; return what a person should know."""
+    """Restore the server's data to its destination; return remarks for people."""
     app, host = restore.choices.app, restore.choices.repository.host
 
     def listen(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Which archives of binary logs a whole backup needs, to be brought to moments after it."""
+"""Which archives of binary logs a full backup needs to be brought to later moments."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ CLOCK_STEP = timedelta(minutes=5)  # a host's clock may have been set back betwe
 
 
 class Dated(Protocol):
-    """An archive of a listing: its name, and when it began by its host's clock."""
+    """An archive in a listing: its name, and when it began by its host's clock."""
 
     @property
     def name(self) -> str:
@@ -20,16 +20,16 @@ class Dated(Protocol):
 
 
 def needed_by_chain(bases: Iterable[Dated], binlogs: Iterable[Dated], since: datetime | None = None) -> frozenset[str]:
-    """Return the names of those archives of binary logs without which a kept base could be brought to fewer moments.
+    """Return the names of the archives of binary logs without which a kept base could reach fewer moments.
 
-    `bases` are the whole backups that stay, `binlogs` all archives of the source `binlog`. A base needs every binary
-    log from the one on that was open when its copy ended. One that was archived before the copy began was closed
-    before, so no base needs it: that takes the listing alone, and no record can be missing or wrong. A margin is for
-    clocks that were set back.
+    `bases` are the full backups to keep, `binlogs` all archives of the source `binlog`. A base needs every binary log
+    from the one that was open when its copy ended. A log archived before the copy began was closed before that, so no
+    base needs it: this follows from the listing alone, so no record can be missing or wrong. A margin allows for clocks
+    that were set back.
 
-    `since` shortens the window: a base from before it stays as it is, and needs binary logs for no moment after it.
-    The newest base keeps its own, however old it is. The newest archive of binary logs stays, as the next one continues
-    it. Without any base nothing can be judged, and all are needed.
+    `since` shortens the window: a base from before it needs no binary logs after `since`. The newest base keeps its
+    own, however old it is. The newest archive of binary logs is kept, as the next one continues it. Without any base,
+    all are needed, because nothing can be judged.
     """
     bases, binlogs = list(bases), list(binlogs)
     if not bases:

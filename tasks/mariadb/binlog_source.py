@@ -14,17 +14,17 @@ from tasks.run.session import Session
 from tasks.sources.base import Learnt, Ready, Unchanged
 
 SOURCE = "binlog"
-STREAM = "binlog.tar"  # the one file in an archive of binary logs
-DETAILS = recoverable.BINLOG  # what a record's details have of them
+STREAM = "binlog.tar"  # the only file in an archive of binary logs
+DETAILS = recoverable.BINLOG  # key of their data in a record's details
 KINDS = (f"backup-{SOURCE}", f"{UNCHANGED}-{SOURCE}")
-FEW = 3  # newest records of each kind, one of which nearly always tells
+FEW = 3  # newest records of each kind, one of which nearly always suffices
 
 
 def ready(session: Session, app: App, archive: str) -> Ready | Unchanged:
-    """Return what borg is to save of the app's binary logs. Nothing is closed before borg asks for it.
+    """Return what borg should save of the app's binary logs. No log is closed before borg reads the stream.
 
-    Raises DatabaseError when the server does not answer or its binary logs cannot be archived; AppError when the
-    records cannot be read.
+    Raises DatabaseError if the server does not answer or its binary logs cannot be archived; AppError if the records
+    cannot be read.
     """
     way = mariadb_source.access(app)
     saved = newest(session, app)
@@ -39,7 +39,7 @@ def ready(session: Session, app: App, archive: str) -> Ready | Unchanged:
 
 
 def newest(session: Session, app: App) -> Saved | None:
-    """Return what the newest record knows that tells of archived binary logs. Raises AppError."""
+    """Return the state of the archived binary logs from the newest record that has it. Raises AppError."""
     storage = session.storage_of(app)
     for count in (FEW, None):
         records = storage.read_records(app, only=KINDS, **({"newest": count} if count else {}))
@@ -50,7 +50,7 @@ def newest(session: Session, app: App) -> Saved | None:
 
 
 def saved_of(records: Iterable[Record]) -> list[Saved]:
-    """Return what records know of archived binary logs, in their order."""
+    """Return the states of archived binary logs in the records, in order."""
     sound = (each for each in records if each.source == SOURCE and each.outcome != "failed")
     return [saved for each in sound if (saved := Saved.parse(each.details.get(DETAILS)))]
 
@@ -85,9 +85,9 @@ def _learnt(session: Session, app: App, before: _Before, created: Created) -> Le
 
 
 def _based(session: Session, app: App, now: Saved) -> bool:
-    """Tell whether the newest whole backup is continued by the row of binary logs that begins after a break.
+    """Return whether the chain of binary logs that begins after a break continues the newest full backup.
 
-    It is after a restore in place, when the run that archives the new binary logs has made a backup just before.
+    That is so after a restore in place, if a backup was made just before the run that archives the new binary logs.
     """
     try:
         records = session.storage_of(app).read_records(app, 1, (f"backup-{mariadb_source.SOURCE}",)).all
@@ -102,5 +102,5 @@ def _at(record: Record) -> object:
 
 
 def explained(app: App, error: ContentError) -> CloudbackupError:
-    """Return the fault of the client or the reader behind a content command that failed."""
+    """Return the fault of the client or the reader behind a failed content command."""
     return errors.error("\n".join(error.result.other_lines), f"{app.name}: no binary logs were saved")

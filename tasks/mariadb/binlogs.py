@@ -1,7 +1,7 @@
-"""The server's binary logs, seen from the operator: is there anything new, the stream that archives them, what it told.
+"""The server's binary logs, as the operator sees them: what is new, the stream to archive, and its report.
 
-A binary log is known by its name, its server and the time at which it was made: names and GTIDs come again after a
-restore. A chain of them is whole when each begins with the GTID state in which the one before ended.
+A binary log is identified by name, server and creation time: after a restore, names and GTIDs are reused. A chain of
+binary logs is unbroken if each begins with the GTID state in which the one before ended.
 """
 
 import json
@@ -24,8 +24,8 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote
 
 PROGRAM = Program(collect_binlogs, (binlog_format,))
-HEAD = 512  # bytes of a file that hold its Format_description
-# What a statement in the binary log does not bring along, and its replay needs.
+HEAD = 512  # bytes of a file that contain its Format_description event
+# Variables that a statement in the binary log does not carry, but its replay needs.
 KEPT = (
     "default_storage_engine",
     "explicit_defaults_for_timestamp",
@@ -62,7 +62,7 @@ class _File(_Identity):
 
 
 class _Collected(Answer):
-    """What `collect` tells."""
+    """The answer of `host/collect_binlogs.py`."""
 
     until: Unix
     files: list[_File]
@@ -78,7 +78,7 @@ class _Saved(Answer):
 
 @dataclass(frozen=True)
 class Identity:
-    """Which binary log it is: `created` is in seconds since 1970."""
+    """Identifies a binary log: `created` is in seconds since 1970."""
 
     name: str
     server: int
@@ -86,7 +86,7 @@ class Identity:
 
     @classmethod
     def parse(cls, values: object) -> "Identity | None":
-        """Return what `asdict` made of one, None when it is none."""
+        """Parse the result of `asdict`; None if it is invalid."""
         try:
             said = answers.typed(_Identity, values)
         except answers.AnswerError:
@@ -101,10 +101,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a record knows of the binary logs that were archived last.
+    """The state of the archived binary logs, from a record.
 
-    `chain` is the first of the unbroken row of them that ends in `last`, after which the GTID state was `state`;
-    `until` is the server's time up to which everything is archived. `replicated` is as in `unlogged`.
+    `chain` is the first log of the unbroken chain that ends in `last`, after which the GTID state was `state`;
+    everything is archived up to `until`, by the server's clock. `replicated` is as in `unlogged`.
     """
 
     chain: Identity
@@ -115,7 +115,7 @@ class Saved:
 
     @classmethod
     def parse(cls, values: object) -> "Saved | None":
-        """Return what `details` made of one, None when it is none."""
+        """Parse the result of `details`; None if it is invalid."""
         try:
             said = answers.typed(_Saved, values)
         except answers.AnswerError:
@@ -126,7 +126,7 @@ class Saved:
         return cls(chain, last, said.state, datetime.fromtimestamp(said.until, UTC), said.replicated)
 
     def details(self) -> dict[str, Any]:
-        """Return it for a record."""
+        """Return it as details of a record."""
         chain, last = asdict(self.chain), asdict(self.last)
         found = {"chain": chain, "last": last, "state": self.state, "until": int(self.until.timestamp())}
         return {**found, **({REPLICATED: self.replicated} if self.replicated else {})}
@@ -134,10 +134,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Look:
-    """What the server says before anything is done. `last` is the file that was asked for, None when it is gone.
+    """The server's state before anything is done. `last` is the requested file, None if it is gone.
 
-    `options` and `zone` are what a replay needs to know of the server: variables, and its time zone as for TZ.
-    `replicated` is as in `unlogged`.
+    `options` and `zone` are what a replay needs of the server: its variables, and its time zone as for TZ. `replicated`
+    is as in `unlogged`.
     """
 
     now: datetime
@@ -149,17 +149,17 @@ class Look:
     replicated: str = ""
 
     def unchanged(self, saved: Saved) -> bool:
-        """Tell whether nothing was written since: the same state, and of the same binary logs.
+        """Return whether nothing was written since: same GTID state, and same binary logs.
 
-        The state alone does not tell: a restored server reaches the same numbers with other transactions.
+        The state alone is not enough: a restored server reaches the same numbers with other transactions.
         """
         return self.last == saved.last and binlog_format.state(self.state) == binlog_format.state(saved.state)
 
 
 def look(host: Host, access: Access, name: str | None = None) -> Look:
-    """Ask the server, and read the head of the binary log `name`. Changes nothing.
+    """Query the server, and read the head of the binary log `name`. Changes nothing.
 
-    Raises failures.DatabaseError when it does not answer or its binary logs cannot be archived; HostError.
+    Raises errors.DatabaseError if it does not answer or its binary logs cannot be archived; HostError.
     """
     client = access.command(CLIENT, _OPTIONS, _ASK)
     body = f"""\
@@ -196,7 +196,7 @@ printf 'zone\\t'; {quote(access.beside(_ZONE))} </dev/null
 
 
 def unlogged(variables: Mapping[str, str]) -> str:
-    """Return up to where a server has replicated, when what it replicates is not in its own binary logs; else empty."""
+    """Return the server's replicated position if what it replicates is not in its own binary logs; else empty."""
     return variables.get("gtid_slave_pos", "") if variables.get("log_slave_updates") == "OFF" else ""
 
 
@@ -223,9 +223,9 @@ def _identity(name: str | None, head: str) -> Identity | None:
 
 
 def archive(access: Access, directory: str, after: str = "") -> Stream:
-    """Return the stream that closes the binary log and archives, as a tar, all closed ones after the one named `after`.
+    """Return the stream that closes the binary log and writes all closed ones after the one named `after`, as a tar.
 
-    What it learnt goes to standard error, for `told`.
+    Its report goes to standard error, for `told`.
     """
     plan = {
         "list": access.command(CLIENT, _OPTIONS, _CLOSE),
@@ -239,7 +239,9 @@ def archive(access: Access, directory: str, after: str = "") -> Stream:
 
 @dataclass(frozen=True)
 class Archived:
-    """One binary log in a new archive. `start` and `end` are GTID states; `fault` is why it ends before its end."""
+    """One binary log in a new archive. `start` and `end` are GTID states; `fault` is why it could not be read to its
+    end.
+    """
 
     identity: Identity
     start: str
@@ -248,7 +250,9 @@ class Archived:
 
 
 def told(said: Sequence[str]) -> tuple[datetime, list[Archived]] | None:
-    """Return what the stream told: the server's time when it closed the log, and the files. None: it told nothing."""
+    """Parse the stream's report: the server's time at closing the log, and the files. None if there is no valid
+    report.
+    """
     line = next((line for line in reversed(said) if line.startswith(collect_binlogs.TOLD)), None)
     if line is None:
         return None
@@ -264,7 +268,7 @@ def told(said: Sequence[str]) -> tuple[datetime, list[Archived]] | None:
 
 
 def joined(before: Saved | None, until: datetime, files: Sequence[Archived]) -> tuple[Saved, list[str]]:
-    """Return what is saved now, and where the row of binary logs is broken, each as a sentence for a person.
+    """Return the new state of the archived binary logs, and where their chain is broken, one sentence for each break.
 
     `files` are in order, and not empty.
     """
@@ -284,7 +288,7 @@ def joined(before: Saved | None, until: datetime, files: Sequence[Archived]) -> 
 def broken(last: Identity, state: str, following: Identity, start: str) -> str:
     """Return why the binary log `following` does not continue `last`, after which the GTID state was `state`.
 
-    Empty when it does.
+    Empty if it does.
     """
     if following.server != last.server:
         return f"{following.name} is of another server than {last.name}"

@@ -1,13 +1,13 @@
-"""Damaged pages of InnoDB that came into an archive: `mariadb.damaged: save` in the inventory.
+"""Damaged InnoDB pages in an archive: `mariadb.damaged: save` in the inventory.
 
-With `--log-innodb-page-corruption`, mariadb-backup copies a page whose checksum is wrong as it is, and lists it in the
-file LIST of the archive: a line with the name and number of the tablespace, then one with its pages. `--prepare` of
-such an archive applies the redo log to all other pages and ends with exit code 1 ("can not be fixed"); run once more
-without the list, it ends with `completed OK!`, and a server reads every other table, and of this one what it can
-(tried, 10.11.19, 11.8.9). A tablespace without a database's name is the system's, which every table needs: no server
+With `--log-innodb-page-corruption`, mariadb-backup copies a page with a wrong checksum as it is, and lists it in the
+archive's file LIST: a line with the name and number of the tablespace, then one with its pages. `--prepare` of such an
+archive applies the redo log to all other pages and ends with exit code 1 ("can not be fixed"); run again without the
+list, it ends with `completed OK!`, and a server reads every other table, and as much as it can of this one (tried,
+10.11.19, 11.8.9). A tablespace without a database's name is the system tablespace, which every table needs: no server
 starts on it.
 
-A part of the stream filter, which runs alone on a host: of the standard library only, Python 3.8 and later.
+Part of the stream filter, which runs alone on a host: standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LIST = "innodb_corrupted_pages"
 TOLD = "cloudbackup damaged "
-MOST = 1000  # tablespaces: with more of them damaged, there is nothing that is worth an archive
-NAMED = 20  # pages of each
+MOST = 1000  # tablespaces: with more of them damaged, an archive is useless
+NAMED = 20  # pages of each that are named
 _PARTITION = re.compile(r"#p#", re.IGNORECASE)
 
 
@@ -37,7 +37,7 @@ class DamageError(Exception):
 
 
 def told(text: str) -> str:
-    """Return the line in which the filter tells of damage, from mariadb-backup's list. Raises DamageError."""
+    """Return the filter's report line about damage, from mariadb-backup's list. Raises DamageError."""
     lines = text.splitlines()
     found = {}
     for number in range(0, len(lines) - 1, 2):
@@ -54,7 +54,7 @@ def told(text: str) -> str:
 
 
 def heard(said: Iterable[str]) -> dict[str, list[int]]:
-    """Return the damaged pages of which the filter told; empty when it told of none. Raises ValueError."""
+    """Parse the filter's report of damaged pages; empty if there is none. Raises ValueError."""
     line = next((line for line in said if line.startswith(TOLD)), None)
     if line is None:
         return {}
@@ -65,7 +65,7 @@ def heard(said: Iterable[str]) -> dict[str, list[int]]:
 
 
 def parse(values: object) -> dict[str, list[int]]:
-    """Return the damaged pages in a record; what is of another form is left out: a record is not trusted."""
+    """Return the damaged pages in a record; invalid values are left out, as a record is not trusted."""
     if not isinstance(values, Mapping) or len(values) > MOST:
         return {}
     return {
@@ -76,11 +76,11 @@ def parse(values: object) -> dict[str, list[int]]:
 
 
 def table(name: str) -> str:
-    """Return the table of a tablespace: without its partition."""
+    """Return the table of a tablespace, without the partition."""
     return _PARTITION.split(name)[0]
 
 
 def shown(pages: Sequence[int]) -> str:
-    """Return what pages suffered, for a person."""
+    """Describe the damaged pages."""
     numbers = ", ".join(map(str, pages[:NAMED]))
     return f"page {numbers} was damaged" if len(pages) == 1 else f"pages {numbers} were damaged"

@@ -1,7 +1,7 @@
-"""A restore drill: an archive's database restored beside everything, a private server started on it and examined.
+"""A restore drill: restores an archive's database next to the live data, starts a private server on it and examines it.
 
-Nothing of the app's own server is touched: the drill has a directory of its own, which goes whatever happens, and the
-server on it dies with the program that started it (`proof`, which travels to the host).
+The app's own server is not touched: the drill has a directory of its own, which is always removed, and its server dies
+with the program that started it (`host/examine.py`).
 """
 
 import json
@@ -27,20 +27,19 @@ from tasks.remote.walled import Walled
 from tasks.sources.base import FOLDER
 
 PROGRAM = Program(examine, (ordinary_user, data_options, private_server, settings, damage, tables, check_table))
-NAME = "cloudbackup-drill-"  # how the names of the directories begin
-MARGIN = 128 << 20  # bytes beyond the data: the server's redo log, its temporary tablespace
+NAME = "cloudbackup-drill-"  # prefix of the directories' names
+MARGIN = 128 << 20  # bytes beyond the data: the server's redo log and temporary tablespace
 PATIENCE = 600  # seconds for the server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
 
 
 @dataclass(frozen=True)
 class DrillOptions:
-    """How to drill: `verify` are queries that must each answer 1, `folder` is where the copy lies meanwhile.
+    """How to drill: `verify` are queries that must each return 1, `folder` is where the copy is kept meanwhile.
 
-    `size` is the content's length in bytes, `version` that of the server that was saved, where it is known,
-    `time_limit` are the seconds that a drill may take, None for any number. `tables` are those that the data is to
-    hold, `server` is what the backup's record has of the server (`Server.details`), where they are known. `trust`: also
-    where no walls can be built.
+    `size` is the content's length in bytes, `version` that of the saved server, if known, `time_limit` is in seconds,
+    None for no limit. `tables` are those expected in the data, `server` is what the backup's record has of the server
+    (`Server.details`), if known. `trust`: run even if no walls can be built.
     """
 
     size: int
@@ -57,10 +56,10 @@ class DrillOptions:
 class Drilled:
     """A drill that succeeded.
 
-    `restore_seconds` is the time until a server answered on the data, `seconds` that of the whole drill; `size` is what
-    the data takes on disk, in bytes; `tables` were checked, those of the server itself included. `position` is what
-    mariadb-backup wrote down of the binary log, `replica`, `galera` and `walls` are as in `unpack.Unpacked`. `remarks`
-    are for a person.
+    `restore_seconds` is the time until a server answered on the data, `seconds` that of the whole drill; `size` is the
+    size of the data on disk in bytes; `tables` is the number of checked tables, including the server's own. `position`
+    is the binary log position noted by mariadb-backup; `replica`, `galera` and `walls` are as in `unpack.Unpacked`.
+    `remarks` are for people.
     """
 
     version: str
@@ -81,7 +80,7 @@ class DrillError(errors.DatabaseError):
 
 
 class _Told(Answer):
-    """What `proof` answers: `fault` and `remedy`, or all of the others; nothing when it did not get so far."""
+    """The answer of `host/examine.py`: `fault` and `remedy`, or all other fields; empty if it did not get that far."""
 
     fault: Text | None = None
     remedy: Text = ""
@@ -101,7 +100,9 @@ def _told(output: Output) -> _Told:
 
 
 def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
-    """Return the one script that restores `content`, examines it and removes it. `name` is its directory's."""
+    """Return the one script that restores `content`, examines it and removes it. `name` is the name of its
+    directory.
+    """
     scratch = posixpath.join(options.folder, name)
     plan = {
         "scratch": scratch,
@@ -142,9 +143,9 @@ plan={quote((json.dumps(plan),))}
 def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | None = None) -> Drilled:
     """Drill on `host`, which needs mariadb-backup and a server program of the backup's series, and python3.
 
-    Nothing is left there, whatever happens. Raises RefusedError where no walls can be built; DrillError with what is
-    wrong with the data; unpack.ContentError when the archive cannot be read; failures.DatabaseError when it cannot be
-    unpacked there; HostError, ScriptTimeoutError.
+    Nothing is left there in any case. Raises RefusedError if no walls can be built; DrillError with what is wrong with
+    the data; unpack.ContentError if the archive cannot be read; errors.DatabaseError if it cannot be unpacked there;
+    HostError, ScriptTimeoutError.
     """
     name = NAME + secrets.token_hex(8)
     output = host.run(drill_script(content, options, name), options.time_limit, on_stderr)

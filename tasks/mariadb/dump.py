@@ -1,4 +1,4 @@
-"""The stream that goes into an archive: mariadb-backup's, aligned with borg's chunks, whole or failing."""
+"""The stream that goes into an archive: mariadb-backup's output, aligned with borg's chunks, complete or failing."""
 
 import json
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from tasks.remote.script import Stream, Words, quote
 
 FILTER = Program(align, (damage, tables))
 
-# mariadb-backup's exit code 0 alone is no success: its last line must say so as well. When it misses a privilege, it
-# shows SHOW GRANTS with the hash of the account's password, which must not get into logs.
+# mariadb-backup's exit code 0 alone is not success: its last line must say so as well. If it lacks a privilege, it
+# prints SHOW GRANTS with the hash of the account's password, which must not get into logs.
 NOT_COMPLETED = "cloudbackup: mariadb-backup did not say that it completed"
 NO_LOCK = "cloudbackup: no lock after"
-# mariadb-backup's own --startup-wait-timeout waits for a moment without any query in all of the server before it asks
-# for a lock, and fails where there is always one (tried, 10.11.19). So the time between its messages is measured.
+# mariadb-backup's own --startup-wait-timeout waits for a moment without any query on the whole server before it takes a
+# lock, and fails if there is always one (tried, 10.11.19). So the time between its messages is measured instead.
 _WATCH = f"""\
 import os, re, select, signal, sys, time
 limit, deadline, rest, last = float(sys.argv[1]), None, b"", b""
@@ -65,9 +65,9 @@ if not last.rstrip().endswith(b"completed OK!"):
 class DumpOptions:
     """How to dump, beyond what the inventory says.
 
-    `checkpoint` has the server write its changed pages first, so that the redo log in the archive is short.
-    `replica` and `galera` save the position of a replica in its master's binary log, and of a Galera node. `datadir` is
-    the data directory as the server sees it; without it, the tables in the stream are not compared with the server's.
+    `checkpoint` makes the server write its changed pages first, so that the redo log in the archive is short. `replica`
+    and `galera` save the position of a replica in its master's binary log, and of a Galera node. `datadir` is the data
+    directory as the server sees it; without it, the tables in the stream are not compared with the server's.
     """
 
     chunk_size: int
@@ -78,10 +78,10 @@ class DumpOptions:
 
 
 def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
-    """Return the stream of a whole backup of the server.
+    """Return the stream of a full backup of the server.
 
-    Its text is for `bash -o pipefail`; it fails, so that borg drops the archive, when any of its programs fails,
-    when mariadb-backup's last line is not `completed OK!`, or when a file or the end is missing in the stream.
+    Its text is for `bash -o pipefail`; it fails, so that borg drops the archive, if any of its programs fails, if
+    mariadb-backup's last line is not `completed OK!`, or if a file or the end of the stream is missing.
     mariadb-backup's messages go to standard error as they come.
     """
     backup = access.command(BACKUP, _words(access, tools, options))
@@ -90,7 +90,7 @@ def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
     align_words = quote((*FILTER.words, str(options.chunk_size)))
     if options.datadir is not None:
         align_words += f" {quote((json.dumps(access.beside(tables.LISTING, options.datadir)),))}"
-    # Descriptor 4 carries the data around the program that watches the messages.
+    # Descriptor 4 carries the data past the program that watches the messages.
     body = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1 | {align_words}"
     return Stream(body, {**access.environment, **FILTER.environment})
 
@@ -116,6 +116,6 @@ def _words(access: Access, tools: Tools, options: DumpOptions) -> Words:
 
 
 def positions(said: Sequence[str]) -> dict[str, str]:
-    """Return what the filter told: the texts of `binlog_info`, `slave_info` and `galera_info`, those that came."""
+    """Return the filter's report of `binlog_info`, `slave_info` and `galera_info`: the texts of those in the stream."""
     lines = (line.removeprefix(align.TOLD).split() for line in said if line.startswith(align.TOLD))
     return {name: bytes.fromhex(text).decode(errors="replace").rstrip("\n") for name, text in lines}

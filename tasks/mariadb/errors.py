@@ -1,4 +1,4 @@
-"""What MariaDB's tools say when they fail, as one sentence and a remedy."""
+"""Known errors of MariaDB's tools, translated into a sentence and a remedy."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from tasks.errors import AppError
 from tasks.mariadb.access import NO_PASSWORD_CAME
 
 DOCUMENTS = "docs/mariadb.md"
-# MariaDB's documentation: a backup is prepared by the tools of its own series, and a data directory is upgraded by
+# From MariaDB's documentation: a backup is prepared with the tools of its own series; a data directory is upgraded by
 # starting the newer server on it and running mariadb-upgrade.
 UPGRADED = (
     "restore it where MariaDB {0} is installed (--to local, or a container of that series); for a newer server, start"
@@ -17,8 +17,8 @@ DAMAGED = (
     "CHECK TABLE tells more: dump what can be read, drop it, load it again; the backup before this one is whole."
     " Until then `damaged: save` in the app's `mariadb` makes an incomplete archive of all that can be read"
 )
-OWN = 2  # lines of mariadb-backup's own that a person is shown
-LONGEST = 500  # characters of one: it prints a damaged page whole, with what stands in it
+OWN = 2  # lines of mariadb-backup's own to show
+LONGEST = 500  # characters of one: it prints a damaged page in full, with its data
 OWN_ERROR = re.compile(
     r"^\[\d+\] FATAL ERROR: |^\[\d+\] [\d-]+ [\d:]+ (?:mariabackup: )?Error:"
     r"|^[\d-]+ +[\d:]+ \d+ \[ERROR\]|Was only able"
@@ -28,14 +28,14 @@ READ_REMEDY = "run the backup as root or as the server's own user (`host: root@.
 
 
 class DatabaseError(AppError):
-    """A database tool failed. What is transient took long already: a lock that is held, a table that is rebuilt."""
+    """A database tool failed. Transient faults have already taken long: a lock that is held, a table being rebuilt."""
 
     once = True
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One known failure. `what` and `remedy` may use the groups of `pattern` as {0}, {1}, ..."""
+    """A known failure. `what` and `remedy` may use the groups of `pattern` as {0}, {1}, ..."""
 
     pattern: str
     what: str
@@ -43,9 +43,9 @@ class Failure:
     retry: bool = False
 
 
-# The first that matches wins, so what causes other messages stands above them. Each text was seen with
-# MariaDB 10.11.19 or 11.8.6, but for those of another host's shell. Our own texts count at the start of a line only:
-# bash quotes the whole command, and so them, when it tells that a program of it was killed.
+# The first match wins, so causes come before their consequences. Each text was seen with MariaDB 10.11.19 or 11.8.6,
+# except those of another host's shell. Our own texts only count at the start of a line: bash quotes the whole command,
+# and so them, when it reports that one of its programs was killed.
 _KNOWN = (
     Failure(
         rf"(?m)^{NO_PASSWORD_CAME}",
@@ -128,7 +128,7 @@ _KNOWN = (
         "set `exec` of the app, so that mariadb-backup runs where the server does",
     ),
     Failure(
-        # OpenSSL has no error of its own to tell: the other side closed the connection (11.8.9, a server killed then).
+        # OpenSSL reports no error of its own: the other side closed the connection (11.8.9, a server killed then).
         r"SSL connection error: error:0+:",
         "no database server answers: it closed the connection during the login",
         "start the server, or look into its error log",
@@ -276,13 +276,13 @@ def error(text: str, context: str) -> DatabaseError:
 
 
 def own_words(text: str) -> list[str]:
-    """Return the last lines in which mariadb-backup itself tells of an error, for a person; empty when it does not."""
+    """Return the last lines in which mariadb-backup itself reports an error; empty if there are none."""
     lines = [line.strip() for line in text.splitlines() if len(line) < LONGEST and OWN_ERROR.search(line)]
     return [f"mariadb-backup: {re.sub(STAMP, '', line)}" for line in dict.fromkeys(lines)][-OWN:]
 
 
 def _last_line(text: str) -> str:
-    """Return the line that most likely says what is wrong, without what stands before it."""
+    """Return the line that most likely names the cause, without its prefix."""
     lines = [re.sub(STAMP, "", line.strip()) for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
         if re.search(r"(?i)error|fail|cannot|can't|denied|refused", line):

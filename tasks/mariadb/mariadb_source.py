@@ -26,16 +26,16 @@ from tasks.storage.repository import Repository, Side
 from tasks.units import size
 
 SOURCE = "mariadb"
-STREAM = "mariadb.mbstream"  # the one file in an archive of a server
-TABLES = "tables"  # in a record's details: which tables the archive is to hold
-VERSION = "MariaDB "  # in an archive's comment, before the server's version
-FEW, ALL = 3, 1_000_000  # records
-NAMED = 5  # tables that a person is told by name
-CHUNKS = "chunks="  # in an archive's comment, before the chunk size in bytes
+STREAM = "mariadb.mbstream"  # the only file in an archive of a server
+TABLES = "tables"  # key in a record's details: the tables expected in the archive
+VERSION = "MariaDB "  # prefix of the server's version in an archive's comment
+FEW, ALL = 3, 1_000_000  # records to read
+NAMED = 5  # tables named in a message
+CHUNKS = "chunks="  # prefix of the chunk size in bytes in an archive's comment
 
 
 def access(app: App) -> Access:
-    """Return how the app's server is reached, its password looked up. Raises UsageError."""
+    """Return how to reach the app's server, with its password. Raises UsageError."""
     database = app.mariadb
     assert database is not None
     if database.password is None:
@@ -44,9 +44,9 @@ def access(app: App) -> Access:
 
 
 def ready(session: Session, app: App, archive: str) -> Ready:
-    """Return what borg is to save of the app's server.
+    """Return what borg should save of the app's server.
 
-    Raises DatabaseError when the server does not answer or mariadb-backup cannot read it.
+    Raises DatabaseError if the server does not answer or mariadb-backup cannot read it.
     """
     host = session.host(app)
     way = access(app)
@@ -76,9 +76,9 @@ def _how(asked: Server, chunk_size: int) -> DumpOptions:
 
 
 def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return for the record which tables the archive is to hold, and the verdict: what it lacks; and that for a person.
+    """Return the tables expected in the archive, for the record; the verdict on what it lacks; and that in words.
 
-    Whether it lacks any cannot be known when the server's tables could not be listed: such an archive is suspect.
+    If the server's tables could not be listed, it is unknown whether any are missing: such an archive is suspect.
     """
     harm, found = _heard(said)
     held = tables.held(found, asked.unopened) if found else Known({}, ())
@@ -97,7 +97,9 @@ def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[s
 
 
 def _heard(said: Sequence[str]) -> tuple[dict[str, list[int]], tables.Compared | None]:
-    """Return which pages are damaged and how the tables compare, None where what was told of either is no such list."""
+    """Return the damaged pages and the comparison of tables from the filter's report; None for either if it is
+    invalid.
+    """
     try:
         return damage.heard(said), tables.compared(said)
     except ValueError:
@@ -105,7 +107,7 @@ def _heard(said: Sequence[str]) -> tuple[dict[str, list[int]], tables.Compared |
 
 
 def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> tuple[str, ...]:
-    """Return what to tell a person when the database has outgrown its chunk size, which is kept nevertheless."""
+    """Return the message for a database that has outgrown its chunk size, which is kept nevertheless."""
     if not chunk_sizes.outgrown(asked.size, chunk_size, memory_available):
         return ()
     needed, kib = size(chunk_sizes.memory(asked.size, chunk_size)), chunk_size // chunk_sizes.KIB
@@ -115,7 +117,7 @@ def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> t
 
 
 def _positions(session: Session, app: App, told: Mapping[str, str], replicated: str) -> dict[str, Any]:
-    """Return where the backup stands, for its record: in which binary log, of which master and Galera state.
+    """Return the backup's positions for its record: in the binary log, as a replica of a master, in a Galera cluster.
 
     `replicated` is as in `binlogs.unlogged`.
     """
@@ -129,12 +131,12 @@ def _positions(session: Session, app: App, told: Mapping[str, str], replicated: 
 
 
 def standing(replica: str, galera: str) -> dict[str, Any]:
-    """Return for a record where a server stood as a replica and as a node of a Galera cluster, where it was one."""
+    """Return a server's position as a replica and as a Galera node, if it was one, for a record."""
     return {name: text for name, text in (("replication", replica), ("galera", galera)) if text}
 
 
 def _identity(session: Session, app: App, name: str) -> dict[str, int]:
-    """Return the server and time of a binary log: its name comes again after a restore. Empty when it cannot be had."""
+    """Return server and creation time of a binary log, whose name is reused after a restore. Empty if unknown."""
     if app.mariadb is None or not app.mariadb.binlog:
         return {}
     try:
@@ -145,9 +147,10 @@ def _identity(session: Session, app: App, name: str) -> dict[str, int]:
 
 
 def chunk_size_of(session: Session, app: App, asked: Server) -> int:
-    """Return the chunk size of the app's archives: the inventory's, the one used so far, or one that fits the data.
+    """Return the chunk size of the app's archives: from the inventory, else the one used so far, else one that fits the
+    data.
 
-    Another size than that of the archives before would store the whole database anew.
+    With a size other than the earlier archives', the whole database would be stored again.
     """
     database = app.mariadb
     assert database is not None
@@ -158,9 +161,9 @@ def chunk_size_of(session: Session, app: App, asked: Server) -> int:
 
 
 def _used(session: Session, app: App) -> int | None:
-    """Return the chunk size of the newest archive, None when there is none.
+    """Return the chunk size of the newest archive; None if there is none.
 
-    Its record tells without a start of borg, which costs half a second; where there is no record, its comment.
+    It is read from the record, since starting borg costs half a second; without a record, from the archive's comment.
     """
     try:
         records = session.storage_of(app).read_records(app, 1, (f"backup-{SOURCE}",)).all
@@ -176,8 +179,8 @@ def _used(session: Session, app: App) -> int | None:
 
 
 def remembered(session: Session, app: App, archive: Archive) -> Mapping[str, Any]:
-    """Return the details of the record of an archive's backup; empty when there is none, or it cannot be had."""
-    for count in (FEW, ALL):  # nearly always the newest is asked for
+    """Return the details of the record of an archive's backup; empty if there is none or it cannot be read."""
+    for count in (FEW, ALL):  # nearly always it is one of the newest
         try:
             records = session.storage_of(app).read_records(app, count, (f"backup-{SOURCE}", "backup")).all
         except AppError:
@@ -189,9 +192,9 @@ def remembered(session: Session, app: App, archive: Archive) -> Mapping[str, Any
 
 
 def version(repository: Repository, archive: Archive) -> str:
-    """Return the version of the server that was saved, empty when the archive does not tell. Raises BorgError.
+    """Return the version of the saved server; empty if the archive does not have it. Raises BorgError.
 
-    Where the archive was listed without its comment, borg is asked for that.
+    If the archive was listed without its comment, borg is queried for it.
     """
     whole = archive if archive.comment is not None else look_up(repository, repository.app, SOURCE, archive.name)
     said = whole.comment or "" if whole else ""
@@ -199,11 +202,11 @@ def version(repository: Repository, archive: Archive) -> str:
 
 
 def explained(app: App, error: ContentError) -> CloudbackupError:
-    """Return the fault of mariadb-backup or the filter behind a content command that failed."""
+    """Return the fault of mariadb-backup or the filter behind a failed content command."""
     return errors.error("\n".join(error.result.other_lines), f"{app.name}: no backup of the server")
 
 
 def unread(app: App, error: unpack.ContentError) -> CloudbackupError:
-    """Return borg's fault behind an archive whose content could not be had."""
+    """Return borg's fault if an archive's content could not be read."""
     explanation = explain(read_messages(error.said))
     return AppError(f"{app.name}: {explanation.what}", explanation.remedy) if explanation else error

@@ -1,13 +1,13 @@
-"""What option files on the host have mariadb-backup do, beyond what it is told here.
+"""Options that option files on the host give mariadb-backup, beyond those passed here.
 
 mariadb-backup reads the groups [mariadb-backup], [mariabackup], [xtrabackup], [mysqld] and more, of every option file
-that it finds. What stands there may leave databases out of a backup that ends with `completed OK!` (tried, MariaDB
-10.11.19: `databases-exclude=logs` leaves no file of `logs` in the archive).
+that it finds. They can exclude databases from a backup that still ends with `completed OK!` (tried, MariaDB 10.11.19:
+`databases-exclude=logs` leaves no file of `logs` in the archive).
 """
 
 from collections.abc import Iterable, Mapping
 
-# By the words that give the whole nevertheless (each tried, 10.11.19).
+# Options by the arguments that still produce a complete backup (each tried, 10.11.19).
 OVERRIDDEN: Mapping[str, str] = {
     "binlog_info": "--binlog-info=auto",
     "databases": "--databases=",
@@ -20,7 +20,7 @@ OVERRIDDEN: Mapping[str, str] = {
     "tables": "--tables=",
     "tables_exclude": "--tables-exclude=",
 }
-# These have no value that means "not set", or make something else of the run than a backup.
+# These have no value for "not set", or turn the run into something other than a backup.
 REFUSED = (
     "apply_log_only",
     "compress",
@@ -44,22 +44,22 @@ REMEDY = "take it out of the group that mariadb-backup reads ([mariadb-backup], 
 
 
 def plain(option: str) -> str:
-    """Return an option's name as it stands here: in lower case, with `_`, without a value, and without `loose`."""
+    """Normalize an option's name as used here: lower case, with `_`, without value and `loose` prefix."""
     return option.lstrip("-").partition("=")[0].replace("-", "_").lower().removeprefix("loose_")
 
 
 def overriding(options: Iterable[str]) -> list[str]:
-    """Return the words for mariadb-backup that undo what option files say, for options of `plain` names."""
+    """Return the arguments for mariadb-backup that undo option files, for options with `plain` names."""
     return [OVERRIDDEN[name] for name in sorted(options) if name in OVERRIDDEN]
 
 
 def overridden(options: Iterable[str]) -> list[str]:
-    """Return the options, as a person writes them, that option files give and a backup overrides."""
+    """Return the options, as written in an option file, that a backup overrides."""
     return [_written(name) for name in sorted(options) if name in OVERRIDDEN]
 
 
 def refused(options: Iterable[str]) -> list[str]:
-    """Return the options, as a person writes them, with which there can be no whole backup."""
+    """Return the options, as written in an option file, with which a complete backup is impossible."""
     return [_written(name) for name in sorted(options) if name in REFUSED]
 
 

@@ -1,4 +1,4 @@
-"""A restored server brought to a moment: its backup and the binary logs after it, unpacked and replayed on a host."""
+"""Point-in-time recovery: a backup and its later binary logs, unpacked and replayed on a host."""
 
 import json
 import posixpath
@@ -69,7 +69,7 @@ class _Position(Answer):
 
 @dataclass(frozen=True)
 class Position:
-    """Where a backup ends, as its record says; `server` and `created` tell which binary log of that name."""
+    """The end of a backup, from its record; `server` and `created` identify the binary log of that name."""
 
     name: str
     offset: int
@@ -79,7 +79,7 @@ class Position:
 
     @classmethod
     def parse(cls, values: object) -> "Position | None":
-        """Return what is in a record's details, None when it is none."""
+        """Parse a record's details; None if they are invalid."""
         try:
             said = typed(_Position, values)
         except AnswerError:
@@ -91,11 +91,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment to which a server is to be brought, and with what.
+    """The moment to which a server is brought, and what is needed for it.
 
-    `logs` give the archives of binary logs, each a tar, in their order. `saved` is what records tell of all that is
-    saved, None when none does. `options` and `zone` are of the server that wrote them; `server` is what the backup's
-    record has of it (`Server.details`).
+    `logs` produce the archives of binary logs, each a tar, in order. `saved` is the state of all archived binary logs
+    in the records, None if unknown. `options` and `zone` are those of the server that wrote them; `server` is what the
+    backup's record has of it (`Server.details`).
     """
 
     at: datetime
@@ -105,16 +105,16 @@ class Moment:
     options: Mapping[str, str] = field(default_factory=dict)
     zone: str = ""
     server: Mapping[str, Any] = field(default_factory=dict)
-    older: str = ""  # the archive of the whole backup before, for a remedy
-    trust: bool = False  # replay also where no walls can be built
+    older: str = ""  # the archive of the previous full backup, for a remedy
+    trust: bool = False  # replay even if no walls can be built
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was reached: so many transactions replayed, up to an offset of a binary log, and the GTID state there.
+    """The result: the number of transactions replayed, up to an offset of a binary log, and the GTID state there.
 
-    `newest` is the date of the newest transaction, None when none was replayed. `odd` transactions had a date outside
-    of their binary log's time, `after` were written after the cut with a date before it.
+    `newest` is the time of the newest transaction, None if none was replayed. `odd` transactions were dated outside
+    their binary log's time; `after` were written after the cut but dated before it.
     """
 
     transactions: int
@@ -127,7 +127,7 @@ class Recovered:
 
 
 class _Fault(Answer):
-    """What `replay` answers when it fails."""
+    """The answer of `host/replay.py` if it fails."""
 
     fault: Text | None = None
     remedy: Text = ""
@@ -135,7 +135,7 @@ class _Fault(Answer):
 
 
 class _Reached(Answer):
-    """What `replay` answers otherwise."""
+    """The answer of `host/replay.py` otherwise."""
 
     transactions: Count
     file: Text
@@ -159,10 +159,10 @@ def script(
     goes_on: str | None = None,
     expected: Known | None = None,
 ) -> Script:
-    """Return the one script that runs `unpacking`, of `unpack.script` into `directory`, and brings it to the moment.
+    """Return one script that runs `unpacking` (of `unpack.script`, into `directory`) and replays up to the moment.
 
-    `goes_on` is the name under which a server in place is to go on writing binary logs, `expected` are the tables that
-    the archive is to hold. When anything fails, nothing is left.
+    `goes_on` is the base name under which a server in place will continue its binary logs, `expected` are the tables
+    expected in the archive. If anything fails, nothing is left.
     """
     scratch = f"{directory}.replay"
     plan = {
@@ -216,9 +216,9 @@ unpacked=yes
 
 
 def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovered]:
-    """Return what the script of `script` told.
+    """Parse the output of `script`.
 
-    Raises RefusedError when the moment cannot be reached, RecoverError when the replay failed; as `unpack.run`.
+    Raises RefusedError if the moment cannot be reached, RecoverError if the replay failed; otherwise as `unpack.run`.
     """
     told = _told(output)
     if told.fault is not None and not re.search(
@@ -243,7 +243,7 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
 
 
 def _moved(unpacked: Unpacked, end: _Reached) -> Unpacked:
-    """Return what was unpacked as it is after the replay: what mariadb-backup noted is of the end of the backup."""
+    """Return what was unpacked, with its position after the replay: mariadb-backup noted that of the backup's end."""
     stood, when = unpacked.replica and corrected(unpacked.replica, end.replicated), unpacked.when
     galera, said = unpacked.galera, list(end.said)
     if end.transactions:

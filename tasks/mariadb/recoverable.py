@@ -1,9 +1,9 @@
-"""Up to when a database can be brought to any moment: by its whole backups, and the binary logs that continue one.
+"""Up to which moment a database can be recovered: from its full backups, and the binary logs that continue one.
 
-The report promises by this what `restore --at` accepts by it. Records tell what the archives hold (see
-`tasks/mariadb/binlogs.py`): of a whole backup the binary log that was open at the end of its copy; of each archive of
-binary logs the first (`chain`) and the last of an unbroken row, and until when everything is in it. Archives must be in
-the listing, or nothing is claimed of them.
+What the report promises from this, `restore --at` accepts by the same rules. It is based on records (see
+`tasks/mariadb/binlogs.py`): a full backup's record has the binary log that was open at the end of its copy; the record
+of each archive of binary logs has the first (`chain`) and the last log of an unbroken chain, and the time up to which
+it is complete. Only archives in the listing count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from typing import Any
 
 from tasks.records.record import UNCHANGED, Record
 
-POSITION, BINLOG = "position", "binlog"  # in the details of a whole backup's record, and of one of binary logs
-REPLICATED = "replicated"  # in both, the replica's position, where what it replicates is in no binary log
-BASE = "mariadb"  # the source of whole backups
+POSITION, BINLOG = "position", "binlog"  # keys in the details of a full backup's record, and of a record of binary logs
+REPLICATED = "replicated"  # in both: the replica's position, if what it replicates is in no binary log
+BASE = "mariadb"  # the source of full backups
 
 
 @dataclass(frozen=True)
 class _Log:
-    """A binary log: names come again after a restore, not with the same time of making."""
+    """A binary log: after a restore, names are reused, but not with the same creation time."""
 
     name: str
     server: int
@@ -35,7 +35,7 @@ class _Log:
 
 @dataclass(frozen=True)
 class _Base:
-    """A whole backup: when its copy ended, in which binary log (None: not known), as which replica stood then."""
+    """A full backup: when its copy ended, in which binary log (None: unknown), and the replica's position then."""
 
     end: datetime
     log: _Log | None
@@ -44,7 +44,7 @@ class _Base:
 
 @dataclass(frozen=True)
 class _Row:
-    """An unbroken row of binary logs, as far as one record knows it."""
+    """An unbroken chain of binary logs, as far as one record describes it."""
 
     first: _Log
     last: _Log
@@ -54,7 +54,7 @@ class _Row:
     replicated: str
 
     def holds(self, log: _Log) -> bool:
-        """Tell whether a backup that ends in `log` can be continued by this row."""
+        """Return whether this chain continues a backup that ends in `log`."""
         if log.server != self.first.server or log.number < self.first.number or log.created < self.first.created:
             return False
         if log.number == self.first.number:
@@ -68,10 +68,10 @@ class _Row:
 
 @dataclass(frozen=True)
 class Reach:
-    """Up to when a whole backup can be brought, in whole seconds.
+    """The moment up to which a full backup can be brought, in whole seconds.
 
-    `saved` is what the record of binary logs has by which that is so, empty when no more than the backup itself can be
-    had; `why` says, for a person, what nobody sees in the binary logs themselves that ends it.
+    `saved` is the state of the binary logs that lead there, empty if only the backup itself can be restored; `why` says
+    what ends it, if the binary logs themselves do not show that.
     """
 
     until: datetime
@@ -86,7 +86,7 @@ UNLOGGED = (
 
 
 class Moments:
-    """What records know of an app's whole backups and binary logs. `listed` are the ids of its archives."""
+    """An app's full backups and binary logs according to records. `listed` are the ids of its archives."""
 
     def __init__(self, records: Sequence[Record], listed: frozenset[str]) -> None:
         saved = [record for record in records if record.outcome != "failed"]
@@ -100,13 +100,13 @@ class Moments:
         self.gone = [each.time for each in looked if each.archive_id and each.archive_id not in listed]
 
     def reach(self, base_id: str) -> Reach | None:
-        """Return up to when the whole backup of that archive can be brought; None when no record has it."""
+        """Return how far the full backup of that archive can be brought; None if it has no record."""
         base = self.bases.get(base_id)
         if base is None:
             return None
         best, why = Reach(base.end), ""
         for row in sorted(self.rows, key=lambda row: row.until):
-            # Of a row from which an archive was taken only what comes before that one counts.
+            # If an archive of a chain was removed, only what comes before it counts.
             if base.log is None or not row.holds(base.log) or any(base.end < time <= row.time for time in self.gone):
                 continue
             if row.until > base.end and row.replicated != base.replicated:
@@ -118,7 +118,7 @@ class Moments:
 
 
 def recoverable(records: Sequence[Record], listed: frozenset[str]) -> tuple[datetime | None, str]:
-    """Return up to when the database can be recovered, and why not further than a whole backup (empty: nothing is odd).
+    """Return the latest recoverable moment, and why it is not later than a full backup (empty if nothing is wrong).
 
     `listed` are the ids of the repository's archives.
     """
@@ -131,7 +131,7 @@ def recoverable(records: Sequence[Record], listed: frozenset[str]) -> tuple[date
 
 
 def ended(record: Record) -> datetime:
-    """Return when a whole backup had ended, in whole seconds: a person names moments so."""
+    """Return when a full backup had ended, in whole seconds, as people specify moments."""
     return (record.time + timedelta(seconds=record.duration_seconds or 0)).replace(microsecond=0)
 
 

@@ -1,4 +1,4 @@
-"""`restore --at`: which whole backup and which archives of binary logs lead to a moment."""
+"""`restore --at`: which full backup and which archives of binary logs lead to a moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from tasks.storage.repository import Repository
 from tasks.times import moment_example, parse_moment, shown
 
 SOURCE = "mariadb"
-ALL = 1_000_000  # records: the position of an old backup counts as much as that of the newest
+ALL = 1_000_000  # records: the position of an old backup matters as much as that of the newest
 CLOCKS_DIFFER = timedelta(seconds=5)  # the server's clock may be ahead of the second in which borg began
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to: a moment, from the archive of that name or, for `latest`, the newest whole backup before it."""
+    """The target: a moment, from the named archive or, for `latest`, from the newest full backup before it."""
 
     at: datetime
     archive: str = "latest"
@@ -34,14 +34,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Planned:
-    """The whole backup to begin with, and the moment to which its server is brought: None where it ends at that one."""
+    """The full backup to start from, and the moment to reach; None if the backup ends exactly there."""
 
     base: Archive
     moment: Moment | None
 
 
 def moment(text: str) -> datetime:
-    """Return the moment to which a database is to be brought, which logs know by whole seconds. Raises UsageError."""
+    """Parse the moment to which a database is brought; logs have whole seconds. Raises UsageError."""
     time = parse_moment(text, "--at")
     if time.microsecond:
         raise UsageError(f"--at {text!r} is no time in whole seconds", moment_example("--at"))
@@ -49,7 +49,7 @@ def moment(text: str) -> datetime:
 
 
 def planned(session: Session, repository: Repository, listing: Listing, app: App, target: Target) -> Planned:
-    """Return the whole backup to begin with and the moment, with the binary logs that lead to it.
+    """Return the full backup to start from, and the moment with the binary logs that lead to it.
 
     Raises UsageError, RefusedError.
     """
@@ -86,7 +86,7 @@ def planned(session: Session, repository: Repository, listing: Listing, app: App
 
 
 def told(recovered: Recovered, base: str, at: datetime) -> list[str]:
-    """Return what a person should know of what was reached."""
+    """Describe what was reached."""
     newest = f", the newest of {shown(recovered.newest)}" if recovered.newest else ""
     lines = [
         f"as it was at {shown(at)}: {base} and {recovered.transactions} transactions after it{newest}",
@@ -129,14 +129,14 @@ def _base(app: App, listing: Listing, known: "_Known", target: Target) -> Archiv
 
 
 def _older(app: App, listing: Listing, known: "_Known", base: Archive) -> str:
-    """Return the name of the backup before, if binary logs lead from it past this one; else empty."""
+    """Return the name of the previous backup, if binary logs lead from it past this one; else empty."""
     older = [each for each in listing.of(app.name, SOURCE) if known.end(each) < base.start]
     reaching = [each for each in older if (to := known.moments.reach(each.id)) and to.until >= known.end(base)]
     return max(reaching, key=_start).name if reaching else ""
 
 
 def _logs(app: App, listing: Listing, base: Archive, at: datetime) -> list[Archive]:
-    """Return the archives that may hold what was written from the backup to the moment, the one after it included."""
+    """Return the archives that may contain what was written between backup and moment, including the one after it."""
     logs = sorted(listing.of(app.name, binlog_source.SOURCE), key=_start)
     logs = [each for each in logs if each.start >= base.start - CLOCK_STEP]
     after = next((number for number, each in enumerate(logs) if each.start >= at + CLOCKS_DIFFER), len(logs))
@@ -144,7 +144,7 @@ def _logs(app: App, listing: Listing, base: Archive, at: datetime) -> list[Archi
 
 
 class _Known:
-    """What records tell of the app's backups; a restore does without them when they cannot be had."""
+    """The records of the app's backups; a restore works without them if they cannot be read."""
 
     def __init__(self, session: Session, app: App, listing: Listing) -> None:
         storage = session.storage_of(app)
@@ -165,17 +165,17 @@ class _Known:
         self.zone = str(about[-1]["zone"]) if about else ""
 
     def position(self, base: Archive) -> Position | None:
-        """Return where a backup ends."""
+        """Return the position at which a backup ends."""
         record = self._of(base)
         return Position.parse(record.details.get(POSITION)) if record else None
 
     def details(self, base: Archive) -> Mapping[str, Any]:
-        """Return what a backup's record has, empty when there is none."""
+        """Return the details of a backup's record; empty if there is none."""
         record = self._of(base)
         return record.details if record else {}
 
     def end(self, base: Archive) -> datetime:
-        """Return when a backup's copy ended; when it began, where that is all that is known."""
+        """Return when a backup's copy ended; if unknown, when it began."""
         record = self._of(base)
         return ended(record) if record else base.start
 

@@ -36,13 +36,13 @@ PROGRAM = Program(
     replica, (ordinary_user, data_options, private_server, settings, damage, tables, check_table, examine)
 )
 PATIENCE = 600  # seconds for the private server to answer
-KNOWN = "replica"  # in a record's details: the server had replicated, when its account may not ask for more
+KNOWN = "replica"  # in a record's details: the server had replicated, if its account cannot query more
 NOTED = re.compile(r"(gtid_slave_pos\s*=\s*')[^']*(')")
 PLACE = re.compile(r"[\d,-]*", re.ASCII)
 
 
 class _Stands(Answer):
-    """What `replica` answers: nothing, where the data is of no replica."""
+    """The answer of `host/replica.py`: empty if the data is not a replica's."""
 
     fault: Text | None = None
     position: Text = ""
@@ -50,7 +50,9 @@ class _Stands(Answer):
 
 
 def script(directory: str, server: Mapping[str, Any], *, trust: bool) -> Script:
-    """Return the script that starts a server on the data in `directory` once; `server` is what its record has."""
+    """Return the script that starts a server once on the data in `directory`; `server` comes from the backup's
+    record.
+    """
     scratch = f"{directory}.replica"
     plan = {
         "data": directory,
@@ -72,9 +74,9 @@ trap 'exit 143' TERM INT HUP
 def asked(
     host: Host, unpacked: Unpacked, server: Mapping[str, Any], *, trust: bool, on_stderr: OnLine | None = None
 ) -> Unpacked:
-    """Return what was unpacked with the replica's position as its data has it, and what a person should know of it.
+    """Return what was unpacked, with the replica's position from its data, and remarks for people.
 
-    Where no server can be started there, that is said, and the notes that mariadb-backup made stay. Raises HostError.
+    If no server can be started there, a remark says so, and mariadb-backup's notes are kept. Raises HostError.
     """
     output = host.run(script(posixpath.normpath(unpacked.directory), server, trust=trust), on_stderr=on_stderr)
     try:
@@ -108,7 +110,7 @@ def _unasked(unpacked: Unpacked, why: str) -> Unpacked:
 
 
 def corrected(notes: str, position: str) -> str:
-    """Return mariadb-backup's notes with the position that the data has."""
+    """Return mariadb-backup's notes with the position from the data."""
     if not position or not PLACE.fullmatch(position):
         return notes
     if not NOTED.search(notes):
@@ -117,7 +119,7 @@ def corrected(notes: str, position: str) -> str:
 
 
 def by_gtid(position: str) -> str:
-    """Return the statements that make a replica of a server which stands at a position, empty where it tells none."""
+    """Return the statements that make the server a replica at a position; empty if the position is empty."""
     if not position or not PLACE.fullmatch(position):
         return ""
     return f"SET GLOBAL gtid_slave_pos = '{position}'; CHANGE MASTER TO master_use_gtid = slave_pos;"

@@ -1,4 +1,4 @@
-"""A backup in place of a server's data: everything checked first, old data kept, all put back on any failure."""
+"""Replaces a server's data by a backup: everything is checked first, old data is kept, any failure is undone."""
 
 import json
 import posixpath
@@ -24,15 +24,15 @@ SWAP = Program(swap_datadir, (service,))
 SERVICE = Program(service)
 DATADIR = Program(datadir)
 DEFAULT_DATADIR = "/var/lib/mysql"
-NAMED = 5  # tables that a person is told by name
-PATIENCE = 300  # seconds for the server to end and to answer: both may have much to write or read
+NAMED = 5  # tables named in a message
+PATIENCE = 300  # seconds for the server to stop and to answer: both may involve much I/O
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a restore puts things. Paths are the host's; `staging_for_tools` is where the database tools see `staging`.
+    """The paths of a restore, as the host sees them; `staging_for_tools` is `staging` as the database tools see it.
 
-    `server` is None when it does not run.
+    `server` is None if it is not running.
     """
 
     datadir: str
@@ -46,8 +46,8 @@ class Place:
 class Placed:
     """A restore in place that succeeded.
 
-    `old` is the directory that keeps the data from before, its binary logs included: the restored server begins new
-    ones under the same names, so a new backup should follow at once. `remarks` are for a person.
+    `old` is the directory with the previous data, including its binary logs: the restored server starts new ones under
+    the same names, so a new backup should follow at once. `remarks` are for people.
     """
 
     unpacked: Unpacked
@@ -59,11 +59,11 @@ class Placed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to restore: `content` gives the archive's stream, `size` bytes long; `moment` is one after it, or None.
+    """What to restore: `content` produces the archive's stream of `size` bytes; `moment` is a later moment, or None.
 
-    `version` is that of the server that was saved, `tables` what the archive is to hold, `server` what the backup's
-    record has of the server, where they are known beforehand. `trust`: what comes out of the archive may have the
-    rights of whoever restores where no walls can be built.
+    `version` is that of the saved server, `tables` are those expected in the archive, `server` is what the backup's
+    record has of the server, if known. `trust`: if no walls can be built, what comes out of the archive may run with
+    the rights of the user who restores.
     """
 
     content: Stream
@@ -80,11 +80,10 @@ class Wanted:
 
 
 def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | None = None) -> Placed:
-    """Put the database of an archive in place of the app's. The server runs until the new data is ready.
+    """Replace the app's database by that of an archive. The server runs until the new data is ready.
 
-    Raises RefusedError before anything changed when this
-    server cannot be restored in place; what `unpack.run` raises; failures.DatabaseError, which says where the old
-    data is.
+    Raises RefusedError before anything changed if this server cannot be restored in place; what `unpack.run` raises;
+    errors.DatabaseError, which says where the old data is.
     """
     if wanted.moment is not None and access.database.exec:
         raise RefusedError(
@@ -108,9 +107,9 @@ def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | Non
 def to_directory(
     host: Host, wanted: Wanted, directory: str, on_stderr: OnLine | None = None
 ) -> tuple[Unpacked, Recovered | None]:
-    """Restore into a new or empty directory of `host`, prepared: a server can start on it.
+    """Restore into a new or empty directory of `host`, prepared, so that a server can start on it.
 
-    Raises as `unpack.run` and `recover.read`.
+    Raises as `unpack.run` and `point_in_time.read`.
     """
     if wanted.moment is None:
         unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
@@ -141,7 +140,7 @@ def _unpacked(
 
 
 def _require_all(host: Host, wanted: Wanted, prefix: Words, directory: str) -> None:
-    """Raise failures.DatabaseError, and remove what was restored, when it lacks tables that it is to hold."""
+    """Raise errors.DatabaseError, and remove what was restored, if expected tables are missing."""
     if wanted.tables is None:
         return
     output = host.run(Script(quote((*prefix, "sh", "-c", LISTING, "sh", directory))), timeout=600)
@@ -155,7 +154,7 @@ def _require_all(host: Host, wanted: Wanted, prefix: Words, directory: str) -> N
 
 
 def look(host: Host, access: Access, now: datetime) -> Place:
-    """Find out where the restored data is to go. Changes nothing. Raises RefusedError, UsageError, DatabaseError."""
+    """Find out where the restored data goes. Changes nothing. Raises RefusedError, UsageError, DatabaseError."""
     running, variables = _asked(host, access)
     _require_one_directory(host, access, variables)
     theirs = variables.get("datadir", DEFAULT_DATADIR).rstrip("/")
@@ -179,26 +178,26 @@ def look(host: Host, access: Access, now: datetime) -> Place:
 
 
 def require_own(host: Host, access: Access, folder: str) -> None:
-    """Raise RefusedError when `stop` would end another server than the one on a data directory, or none."""
+    """Raise RefusedError if `stop` would stop another server than the one on a data directory, or none."""
     plan = {"datadir": folder, "stop": list(access.database.stop)}
     script = Script(quote((*SERVICE.words, json.dumps(plan))), SERVICE.environment)
     try:
         found = last_line(_Service, host.run(script, timeout=120).text)
     except AnswerError:
-        return  # it could not look; whom `stop` ended is seen afterwards as well
+        return  # the program could not run; what `stop` stopped is also checked afterwards
     if found.fault:
         raise RefusedError(f"{host.name}: {found.fault}", found.remedy)
 
 
 class _Service(Answer):
-    """What `service` answers."""
+    """The answer of `host/service.py`."""
 
     fault: Text
     remedy: Text
 
 
 def swap_script(access: Access, place: Place) -> Script:
-    """Return the one script that stops the server, changes the data and starts it, or puts all back."""
+    """Return one script that stops the server, replaces the data and starts it, or undoes everything."""
     database = access.database
     plan = {
         "datadir": place.datadir,
@@ -212,12 +211,12 @@ def swap_script(access: Access, place: Place) -> Script:
         "patience": PATIENCE,
     }
     body = quote((*SWAP.words, json.dumps(plan)))
-    # Putting back takes a stop and a start: that long must a lost operator's script be left alone.
+    # Undoing takes a stop and a start: if the operator is lost, the script needs that much time.
     return Script(body, {**access.environment, **SWAP.environment}, grace=3 * PATIENCE, leaves=True)
 
 
 def _asked(host: Host, access: Access) -> tuple[Server | None, dict[str, str]]:
-    """Return the server, None when it is down or refuses us, and its variables or those of its option files."""
+    """Return the server, None if it is down or refuses us, and its variables or those of its option files."""
     try:
         asked = server.ask(host, access)
     except errors.DatabaseError as error:
@@ -234,7 +233,7 @@ def _asked(host: Host, access: Access) -> tuple[Server | None, dict[str, str]]:
 
 
 def _from_option_files(host: Host) -> dict[str, str]:
-    """Return the variables that the option files on the host set."""
+    """Return the variables set by option files on the host."""
     output = host.run(
         Script("if command -v my_print_defaults >/dev/null; then my_print_defaults --mysqld; fi"), timeout=60
     )
@@ -269,7 +268,7 @@ def _require_same_series(host: Host, place: Place, version: str) -> None:
 
 
 class _End(Answer):
-    """What `swap` answers; the states are those of `_WHAT_NOW`, and `placed`."""
+    """The answer of `host/swap_datadir.py`; the states are those of `_WHAT_NOW`, and `placed`."""
 
     state: Literal["placed", "back", "down", "apart"]
     why: Text

@@ -1,4 +1,4 @@
-"""What a server and the database tools beside it say of themselves."""
+"""Queries a server and the database tools next to it."""
 
 import posixpath
 import re
@@ -19,7 +19,7 @@ PLACES = (
     "innodb_log_group_home_dir",
     "innodb_undo_directory",
     "aria_log_dir_path",
-)  # directories that a restore puts back into the data directory only
+)  # directories that a restore only supports inside the data directory
 VARIABLES = (
     "aria_encrypt_tables",
     "datadir",
@@ -45,7 +45,7 @@ VARIABLES = (
 # (MariaDB 10.11 and 11.8; before 10.5 the last one was called REPLICATION CLIENT).
 NEEDED_GRANTS = ("RELOAD", "PROCESS", "BINLOG MONITOR")
 WITHOUT_GRANTS = "--skip-grant-tables"
-SPARE_FILES = 100  # that mariadb-backup opens beside each table's
+SPARE_FILES = 100  # files that mariadb-backup opens in addition to each table's
 _SAME = {"REPLICATION CLIENT": "BINLOG MONITOR"}
 _SECTION = "cloudbackup section"
 _NAMES = ", ".join(f"'{name}'" for name in VARIABLES)
@@ -89,20 +89,20 @@ exit 0
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools beside the server. `backup` is the version of mariadb-backup, None when it is missing."""
+    """The tools next to the server. `backup` is the version of mariadb-backup, None if it is missing."""
 
     backup: str | None
     mbstream: bool
-    options: frozenset[str] = frozenset()  # of those that not every mariadb-backup has
-    open_files: int | None = None  # how many files a tool may open at most; None is as many as it likes
-    unreadable: str | None = None  # a folder of the data directory that the tools' account may not look into
-    zone: str = ""  # the time zone of their host, as for TZ
+    options: frozenset[str] = frozenset()  # those that not every mariadb-backup has
+    open_files: int | None = None  # limit of open files for a tool; None for unlimited
+    unreadable: str | None = None  # a folder in the data directory that the tools' account cannot read
+    zone: str = ""  # time zone of their host, as for TZ
     given: frozenset[str] = frozenset()  # names of the options that option files give mariadb-backup
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where the server's binary log stands."""
+    """The server's position in its binary log."""
 
     file: str
     offset: int
@@ -110,14 +110,14 @@ class Position:
 
 @dataclass(frozen=True)
 class Server:
-    """A server's own words. `size` is in bytes, of all tables; `tables` counts InnoDB's tablespaces.
+    """A server's answers. `size` is in bytes, of all tables; `tables` is the number of InnoDB tablespaces.
 
-    `replica` tells whether it replicates from another server, None when the account may not ask for that.
+    `replica` is whether it replicates from another server, None if the account may not ask that.
     """
 
     account: str
     variables: Mapping[str, str]
-    plugins: tuple[tuple[str, ...], ...]  # those out of a library: name, type, file
+    plugins: tuple[tuple[str, ...], ...]  # plugins from libraries: name, type, file
     grants: frozenset[str]
     position: Position | None
     size: int
@@ -125,49 +125,49 @@ class Server:
     tools: Tools
     replica: bool | None = False
     complaints: tuple[str, ...] = field(default=())
-    unopened: tuple[str, ...] = ()  # InnoDB's tables without an open tablespace, as on disk: shop/orders
+    unopened: tuple[str, ...] = ()  # InnoDB tables without an open tablespace, as on disk: shop/orders
 
     @property
     def version(self) -> str:
-        """Return the version's number, for example 10.11.19."""
+        """Return the version number, for example 10.11.19."""
         return number(self.variables.get("version", ""))
 
     @property
     def details(self) -> dict[str, Any]:
-        """Return for a record what a private server on its data needs to know (`settings`)."""
+        """Return what a private server on its data needs to know (`settings`), for a record."""
         plugins = [list(each) for each in self.plugins]
         found = {"settings": settings.kept(self.variables), "plugins": plugins, "zone": self.tools.zone}
         return {**found, **({"replica": True} if self.replica or self.variables.get("gtid_slave_pos") else {})}
 
     @property
     def datadir(self) -> str:
-        """Return the data directory as the server sees it, without a slash at its end."""
+        """Return the data directory as the server sees it, without a trailing slash."""
         return self.variables["datadir"].rstrip("/") or "/"
 
     @property
     def missing_grants(self) -> tuple[str, ...]:
-        """Return the privileges that a backup would fail without, some of them only at its very end."""
+        """Return the missing privileges that a backup needs, some of them only at its very end."""
         if "ALL PRIVILEGES" in self.grants:
             return ()
         return tuple(name for name in NEEDED_GRANTS if name not in self.grants)
 
     @property
     def galera(self) -> bool:
-        """Tell whether it is a node of a Galera cluster."""
+        """Return whether it is a Galera node."""
         return self.variables.get("wsrep_on") == "ON"
 
     @property
     def checkpoints(self) -> bool:
-        """Tell whether the account may have the server write its changed pages first.
+        """Return whether the account can make the server write its changed pages first.
 
-        Without SUPER, mariadb-backup's --innodb-log-checkpoint-now does nothing and says nothing (tried, 10.11.19:
-        60 MB of redo log in the archive after a bulk update, 0.2 MB with it).
+        Without SUPER, mariadb-backup's --innodb-log-checkpoint-now silently does nothing (tried, 10.11.19: 60 MB of
+        redo log in the archive after a bulk update, 0.2 MB with it).
         """
         return not self.grants.isdisjoint({"SUPER", "ALL PRIVILEGES"})
 
 
 def elsewhere(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that name a directory other than `datadir`, which a restore in place cannot serve."""
+    """Return the variables for directories outside `datadir`, which a restore in place does not support."""
     found = {name: variables.get(name, "") for name in PLACES}
     if variables.get("log_bin_basename"):
         found["log_bin_basename"] = posixpath.dirname(variables["log_bin_basename"])
@@ -175,25 +175,25 @@ def elsewhere(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def number(version: str) -> str:
-    """Return the number in a version's text, empty when there is none."""
+    """Return the number in a version text; empty if there is none."""
     found = re.search(r"\d+\.\d+\.\d+", version)
     return found.group() if found else ""
 
 
 def series(version: str) -> str:
-    """Return the release series of a version's text (10.11, 11.8): mariadb-backup must be of the server's own."""
+    """Return the release series of a version text (10.11, 11.8): mariadb-backup must have the server's own."""
     return number(version).rpartition(".")[0]
 
 
 def outside(path: str, datadir: str) -> bool:
-    """Tell whether a directory from a server's variable is another than its data directory."""
+    """Return whether a directory in a server's variable is outside its data directory."""
     if path in ("", ".", "./"):
         return False
     return posixpath.normpath(posixpath.join(datadir, path)) != posixpath.normpath(datadir)
 
 
 def faults(server: Server) -> list[tuple[str, str]]:
-    """Return what would fail a backup, some of it only after hours, each as (what is wrong, what to do)."""
+    """Return what would make a backup fail, some of it only after hours, each as (what is wrong, remedy)."""
     found = []
     theirs, ours = series(server.version), series(server.tools.backup or "")
     if server.tools.backup is None:
@@ -228,7 +228,7 @@ def faults(server: Server) -> list[tuple[str, str]]:
 
 
 def require_backup(server: Server, host: str) -> None:
-    """Raise failures.DatabaseError when a backup could not succeed; better now than at the end of the copy."""
+    """Raise errors.DatabaseError if a backup cannot succeed, rather than at the end of the copy."""
     for what, remedy in faults(server):
         raise mariadb_errors.DatabaseError(f"{host}: {what}", remedy)
 
@@ -239,8 +239,8 @@ def _quoted_account(account: str) -> str:
 
 
 def ask_script(access: Access) -> Script:
-    """Return the script that asks the server and looks for the tools; it changes nothing."""
-    # On standard input, as --force has no effect on --execute.
+    """Return the script that queries the server and looks for the tools; it changes nothing."""
+    # On standard input, because --force does not apply to --execute.
     client = access.command(CLIENT, ("--batch", "--skip-column-names", "--force", "--connect-timeout=20"), _QUERY)
     probe = access.beside(_PROBE.replace("@backup@", quote(BACKUP)))
     body = f"""\
@@ -255,7 +255,7 @@ case $answer in *$'{_SECTION}\\tend'*) ;; *) exit "$((code ? code : 1))" ;; esac
 
 
 def parse(text: str, errors: str = "") -> Server:
-    """Return what the script of `ask_script` printed. `errors` is its standard error."""
+    """Parse the output of `ask_script`. `errors` is its standard error."""
     sections: dict[str, list[list[str]]] = {}
     tools: list[list[str]] = []
     rows: list[list[str]] = []
@@ -285,7 +285,7 @@ def parse(text: str, errors: str = "") -> Server:
 
 
 def ask(host: Host, access: Access) -> Server:
-    """Ask the server on `host`. Raises failures.DatabaseError with the reason when it does not answer; HostError."""
+    """Query the server on `host`. Raises errors.DatabaseError with the reason if it does not answer; HostError."""
     output = host.run(ask_script(access), timeout=120)
     if not output.ok:
         raise mariadb_errors.error(output.error_text, f"{host.name}: cannot ask the database server")
@@ -323,6 +323,6 @@ def _whole(cell: str) -> int:
 
 
 def _unescaped(cell: str) -> str:
-    r"""Undo what `mariadb --batch` does to tabs, line breaks, NUL and backslashes."""
+    r"""Undo the escaping of tabs, line breaks, NUL and backslashes by `mariadb --batch`."""
     plain = {"t": "\t", "n": "\n", "0": "\0", "\\": "\\"}
     return re.sub(r"\\([tn0\\])", lambda found: plain[found.group(1)], cell)

@@ -1,4 +1,4 @@
-"""What `app.check` and `app.add` say of a server before it is saved, and of what is known of its archives."""
+"""What `app.check` and `app.add` report about a server before a backup, and about its archives."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ from tasks.units import size
 
 
 def findings(session: Session, app: App) -> Iterator[Finding]:
-    """Ask the server; yield level, text and remedy. Raises DatabaseError, and what `Host.run` raises."""
+    """Query the server; yield level, text and remedy. Raises DatabaseError, and what `Host.run` raises."""
     asked = server.ask(session.host(app), mariadb_source.access(app))
     yield "ok", f"MariaDB {asked.version} answers {asked.account}, {size(asked.size)}", ""
     faults = server.faults(asked)
@@ -27,7 +27,7 @@ def findings(session: Session, app: App) -> Iterator[Finding]:
 
 
 def _in_place(session: Session, app: App, asked: server.Server) -> Iterator[Finding]:
-    """Tell what would keep the server from being restored in place."""
+    """Yield what would prevent a restore in place."""
     host, way = session.host(app), mariadb_source.access(app)
     folder = way.database.datadir or (None if way.database.exec else asked.datadir)
     try:
@@ -65,7 +65,7 @@ def _options(app: App, asked: server.Server) -> Iterator[Finding]:
 
 
 def recorded(app: App, records: Sequence[Record]) -> Iterator[Finding]:
-    """Tell the chunk size of the database's archives, as the newest record says."""
+    """Yield the chunk size of the database's archives, from the newest record."""
     for record in reversed(records):
         used = record.details.get("chunk_size")
         if record.source != mariadb_source.SOURCE or not isinstance(used, int):

@@ -1,4 +1,4 @@
-"""The sources of a MariaDB server: `mariadb`, whole backups, and `binlog`, the binary logs that continue them."""
+"""The sources of a MariaDB server: `mariadb`, full backups, and `binlog`, the binary logs that continue them."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -19,21 +19,21 @@ from tasks.sources.kinds import BINLOG, MARIADB
 
 
 class MariaDB(Restorable):
-    """A server as mariadb-backup streams it."""
+    """A server, as a mariadb-backup stream."""
 
     kind = MARIADB
     file = mariadb_source.STREAM
 
     def checks(self, session: Session, app: App) -> Iterator[Finding]:
-        """Ask the server what a backup and a restore of it need."""
+        """Check what a backup and a restore need of the server."""
         return server_checks.findings(session, app)
 
     def recorded(self, app: App, records: Sequence[Record]) -> Iterator[Finding]:
-        """Tell the chunk size of the archives."""
+        """Yield the chunk size of the archives."""
         return server_checks.recorded(app, records)
 
     def content(self, session: Session, app: App, archive: str) -> Ready:
-        """Ask the server; return its stream."""
+        """Query the server; return its stream."""
         return mariadb_source.ready(session, app, archive)
 
     def explain(self, app: App, error: ContentError) -> CloudbackupError:
@@ -41,7 +41,7 @@ class MariaDB(Restorable):
         return mariadb_source.explained(app, error)
 
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
-        """Return the restore of an archive; of a moment, of the backup and the binary logs that lead to it."""
+        """Plan the restore of an archive; for a moment, of the backup and the binary logs that lead to it."""
         return archive_restore.plan(choices, archive, at)
 
     def drill(self, drill: Drill) -> Outcome:
@@ -50,12 +50,12 @@ class MariaDB(Restorable):
 
 
 class Binlog(Continuing):
-    """The server's binary logs, those that are new each time."""
+    """The server's new binary logs."""
 
     kind = BINLOG
 
     def checks(self, session: Session, app: App) -> Iterator[Finding]:
-        """Ask the server where its binary logs are, and whether they can be archived."""
+        """Check where the server's binary logs are, and whether they can be archived."""
         found = binlogs.look(session.host(app), mariadb_source.access(app))
         yield "ok", f"binary logs in {found.directory}", ""
 
@@ -68,13 +68,13 @@ class Binlog(Continuing):
         return binlog_source.explained(app, error)
 
     def restored_by(self, app: App) -> str:
-        """Name the command."""
+        """Return the command."""
         return f"`inv restore --app {app.name} --at TIME` brings a database to a moment"
 
     def needed(self, kept: Iterable[Archive], own: Iterable[Archive], since: datetime | None) -> Collection[str]:
-        """Return the binary logs without which a kept backup could be brought to fewer moments."""
+        """Return the binary logs without which a kept backup could reach fewer moments."""
         return needed_by_chain(kept, own, since)
 
     def reaches(self, records: Sequence[Record], listed: frozenset[str]) -> tuple[datetime | None, str]:
-        """Return up to when `restore --at` brings the database."""
+        """Return up to which moment `restore --at` can bring the database."""
         return recoverable(records, listed)

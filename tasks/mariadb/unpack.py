@@ -1,4 +1,4 @@
-"""From the stream of an archive to a prepared data directory."""
+"""Turns the stream of an archive into a prepared data directory."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from tasks.remote.walled import Walled
 OnLine = Callable[[str], None]
 UNUSABLE_DIRECTORY = 65  # exit code of the script
 CONTENT_FAILED = "cloudbackup: the content ended with exit code"
-BROKEN_PIPE = "BrokenPipeError"  # what borg says when whoever reads from it failed first (borg 1.2.4, 1.4.5)
+BROKEN_PIPE = "BrokenPipeError"  # in borg's message if the program reading from it failed first (borg 1.2.4, 1.4.5)
 
-# What runs where the database tools live, as text: it goes there as an argument.
+# Runs where the database tools are; passed as text, in an argument.
 SCRIPT = (Path(__file__).parent / "host" / "unpack.sh").read_text(encoding="utf-8")
 
-# What a person types who has borg and MariaDB's own tools only; the README shows these lines and a test runs them.
+# The commands for somebody who only has borg and MariaDB's own tools; the README shows them and a test runs them.
 STOCK_LINES = f"""\
 mkdir "$NEW"
 borg extract --stdout "::$ARCHIVE" | mbstream -x -C "$NEW"
@@ -38,13 +38,12 @@ mariadb-backup --prepare --target-dir="$NEW"
 class Unpacked:
     """A prepared data directory.
 
-    `links` are tables that had files outside of the data directory (DATA DIRECTORY) and now have them inside.
-    `replica` and `galera` are the texts in which mariadb-backup wrote down where the server stood at the end of its
-    backup, as a replica in its master's binary log and as a node of a Galera cluster; empty for others. `walls` are
-    those behind which it was unpacked and prepared, none on a server behind `exec`, which has its container's.
-    `damaged` are pages, by the name of their tablespace, that were damaged on the server and came as they were.
-    `remarks` are for a person; `when` is the moment of `replica` and `galera`, for one. `doubtful`: the data could
-    not be asked whether it stands where `replica` says.
+    `links` are tables that had files outside of the data directory (DATA DIRECTORY) and now have them inside. `replica`
+    and `galera` are mariadb-backup's notes of the server's position at the end of the backup, as a replica in its
+    master's binary log and as a Galera node; empty for others. `walls` are those behind which it was unpacked and
+    prepared, none for a server behind `exec`, which has its container's. `damaged` are pages, by tablespace name, that
+    were damaged on the server and restored as they were. `remarks` are for people; `when` describes the moment of
+    `replica` and `galera`.
     """
 
     directory: str
@@ -62,21 +61,21 @@ class Unpacked:
     doubtful: bool = False
 
     def harm(self) -> tuple[str, ...]:
-        """Return lines for a person of what is damaged in it."""
+        """Describe the damage in it, as lines."""
         return tuple(
             f"{tables.readable(name)}: {damage.shown(pages)} on the server that was saved already; {damage.REMEDY}"
             for name, pages in self.damaged.items()
         )
 
     def standing(self) -> tuple[str, ...]:
-        """Return lines for a person who is to have the restored server replicate again."""
+        """Return instructions for making the restored server replicate again."""
         lines = (("a replica", self.replica), ("a Galera node", self.galera))
         stood = tuple(f"the server was {what}, at {self.when} at: {text}" for what, text in lines if text)
         return (*stood, *self.remarks)
 
 
 class ContentError(errors.DatabaseError):
-    """The archive's content could not be had. `code` and `said` are those of the program that was to give it."""
+    """The archive's content could not be read. `code` and `said` are those of the program that should produce it."""
 
     def __init__(self, what: str, code: int, said: str) -> None:
         super().__init__(what)
@@ -86,10 +85,10 @@ class ContentError(errors.DatabaseError):
 
 @dataclass(frozen=True)
 class How:
-    """How to unpack: `size` is the content's length in bytes, for which there must be room, None where unknown.
+    """How to unpack: `size` is the content's length in bytes, for which there must be room; None if unknown.
 
-    `version` is that of the server that was saved: tools of another series refuse it before they begin. `prefix` is the
-    app's `exec`. `trust`: also where no walls can be built.
+    `version` is that of the saved server: tools of another series refuse it at once. `prefix` is the app's `exec`.
+    `trust`: run even if no walls can be built.
     """
 
     size: int | None = None
@@ -101,8 +100,8 @@ class How:
 def script(content: Stream, directory: str, how: How) -> Script:
     """Return the script that unpacks `content` into `directory`, which is new or empty, and prepares it.
 
-    `directory` is a path where the `exec` of `how` leads. There it runs in the server's own container, and otherwise
-    behind walls. Whatever it runs does not get the environment of `content`.
+    `directory` is a path where `exec` of `how` leads. With `exec` it runs in the server's own container, otherwise
+    behind walls. Its programs do not get the environment of `content`.
     """
     remove = quote((*how.prefix, "rm", "-rf", "--", directory)) + " </dev/null"
     unpacking = quote((*how.prefix, *_words(directory, how, "place", "extract", "prepare")))
@@ -129,7 +128,7 @@ def _words(directory: str, how: How, *steps: str) -> Words:
 
 
 def _walled(directory: str, how: How) -> str:
-    """Return bash that makes the directory, and unpacks and prepares behind walls; without success it is gone."""
+    """Return bash that creates the directory, and unpacks and prepares behind walls; removes it on failure."""
     extract = Walled(directory, trust=how.trust, owner=True)
     prepare = Walled(directory, trust=how.trust, keys="backup-my.cnf", owner=True)
     return f"""\
@@ -141,21 +140,21 @@ trap {quote((f'code=$?; [ "$code" = 0 ] || {quote(("rm", "-rf", "--", directory)
 
 
 def without(content: Stream) -> str:
-    """Return bash that takes from the environment what only the program that gives `content` may know."""
+    """Return bash that removes variables from the environment that only the program behind `content` may know."""
     return quote(("unset", *content.environment)) if content.environment else ":"
 
 
 def run(host: Host, unpacking: Script, directory: str, on_stderr: OnLine | None = None) -> Unpacked:
     """Run the script of `script` on `host`.
 
-    When it fails, nothing of it is left. Raises RefusedError where no walls can be built, UsageError when the directory
-    is not empty, ContentError when the archive could not be read, failures.DatabaseError otherwise; HostError.
+    If it fails, nothing of it is left. Raises RefusedError if no walls can be built, UsageError if the directory is not
+    empty, ContentError if the archive could not be read, errors.DatabaseError otherwise; HostError.
     """
     return read(host, host.run(unpacking, on_stderr=on_stderr), directory)
 
 
 def read(host: Host, output: Output, directory: str) -> Unpacked:
-    """Return what a script told that began with the one of `script`. Raises as `run`."""
+    """Parse the output of a script that began with the one of `script`. Raises as `run`."""
     walled.require(output, f"{host.name}: cannot restore into {directory}")
     if not output.ok:
         raise _error(output, f"{host.name}: cannot restore into {directory}")
@@ -181,7 +180,8 @@ def read(host: Host, output: Output, directory: str) -> Unpacked:
 def to_directory(
     host: Host, content: Stream, directory: str, size: int | None = None, on_stderr: OnLine | None = None
 ) -> Unpacked:
-    """Restore an archive's database into a new or empty directory of `host`, prepared: a server can start on it.
+    """Restore an archive's database into a new or empty directory of `host`, prepared, so that a server can start on
+    it.
 
     Raises as `run`.
     """
@@ -201,7 +201,7 @@ def _error(output: Output, context: str) -> Exception:
 
 
 def _printable(lines: Iterable[str]) -> str:
-    """Return lines as one, without what a terminal would obey: they come out of the archive."""
+    """Return lines as one, without control characters: they come from the archive."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in " ".join(lines))
 
 
