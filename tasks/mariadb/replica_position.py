@@ -1,6 +1,6 @@
-"""Where a restored replica's data stands: a server starts on it once, behind walls, and is asked.
+"""The position of a restored replica: a server is started once on its data, behind walls, and queried.
 
-Behind `exec` there are no walls of ours: there the app's own server is asked, once it runs on the data.
+Behind `exec` there are no walls of ours: there the app's own server is queried once it runs on the data.
 """
 
 import json
@@ -50,9 +50,7 @@ class _Stands(Answer):
 
 
 def script(directory: str, server: Mapping[str, Any], *, trust: bool) -> Script:
-    """Return the script that starts a server once on the data in `directory`; `server` comes from the backup's
-    record.
-    """
+    """Return the script that starts a server once on the data in `directory`; `server` is from the backup's record."""
     scratch = f"{directory}.replica"
     plan = {
         "data": directory,

@@ -43,7 +43,7 @@ class Unpacked:
     master's binary log and as a Galera node; empty for others. `walls` are those behind which it was unpacked and
     prepared, none for a server behind `exec`, which has its container's. `damaged` are pages, by tablespace name, that
     were damaged on the server and restored as they were. `remarks` are for people; `when` describes the moment of
-    `replica` and `galera`.
+    `replica` and `galera`. `doubtful`: the position in `replica` could not be checked against the data.
     """
 
     directory: str
