@@ -87,7 +87,7 @@ def asked(
 
 
 def answered(host: Host, access: Access, unpacked: Unpacked, server: Mapping[str, Any]) -> Unpacked:
-    """Return what `asked` does, by the app's server, which runs on the data: it replicates nothing before it is set up.
+    """Return the same as `asked`, from the app's server, which runs on the data and does not replicate until set up.
 
     Raises HostError.
     """
@@ -102,7 +102,7 @@ def answered(host: Host, access: Access, unpacked: Unpacked, server: Mapping[str
 
 
 def _unasked(unpacked: Unpacked, why: str) -> Unpacked:
-    """Return what was unpacked with the position in doubt: what mariadb-backup notes may be another than the data's."""
+    """Return what was unpacked, with a doubtful position: mariadb-backup may have noted another than the data's."""
     said = f"where the replica stands could not be asked of its data: {why}"
     return replace(unpacked, remarks=(said,), doubtful=bool(unpacked.replica))
 

@@ -1,27 +1,27 @@
-"""The stream filter between mariadb-backup and borg: each page of the database begins on a border of borg's chunks.
+"""The stream filter between mariadb-backup and borg: aligns each database page with the boundaries of borg's chunks.
 
     mariadb-backup --backup --stream=mbstream | python3 -c "$FILTER" CHUNK_SIZE [LISTING] | borg create ...
 
-`mbstream` is a row of chunks, each about a piece of one file (extra/mariabackup/xbstream.h of MariaDB's source; the
+`mbstream` is a sequence of chunks, each with a piece of one file (extra/mariabackup/xbstream.h of MariaDB's source; the
 types S, R and D by experiment, mbstream 10.11.19 and 11.8.6), numbers little endian:
 
     8 bytes XBSTCK01, 1 flags, 1 type, 4 length of path, path, and then by type
     P data:  8 length, 8 offset, 4 CRC-32 of the data, data        S seek:   8 offset
     E end:   nothing                  D remove: nothing            R rename: 4 length of the new path, new path
 
-Borg's fixed chunker cuts its input every CHUNK_SIZE bytes. Before each data chunk that is at least as long, the filter
-puts a data chunk of zeros of the file PADDING, so that the data begins on such a cut: an unchanged page is then in an
-unchanged chunk, wherever in the stream it comes. Stock `mbstream -x` unpacks PADDING as one more file, to be deleted.
+Borg's fixed chunker cuts its input every CHUNK_SIZE bytes. Before each data chunk of at least that length, the filter
+inserts a data chunk of zeros of the file PADDING, so that the data begins at such a boundary: an unchanged page is then
+in an unchanged chunk, wherever it comes in the stream. Stock `mbstream -x` unpacks PADDING as one more file, to be
+deleted.
 
-A stream that was cut between two chunks looks whole to `mbstream -x`. So the filter fails (exit 1, one line on standard
-error) unless each file that began also ended and the files came that mariadb-backup writes last; it fails as well
-on a wrong CRC, a gap in a file, and a type that it does not know. When all is well it tells on standard error where in
-the binary log, and of which master or Galera state, the backup stands: a line for each such file, its text as hex;
-which of the live server's tables are in the stream, when LISTING says, as JSON, how they are listed (`tables`); and
-which pages are damaged (`damage`).
+To `mbstream -x`, a stream that was cut between two chunks looks complete. So the filter fails (exit 1, one line on
+standard error) unless each file that began also ended and the files that mariadb-backup writes last have come; it also
+fails on a wrong CRC, a gap in a file, and an unknown type. On success it reports on standard error: the backup's
+position in the binary log, in that of a master or in Galera, one line for each such file, its text as hex; with LISTING
+(JSON: how to list them, see `tables`), which of the live server's tables are in the stream; and which pages are damaged
+(`damage`).
 
-Runs alone on a host, of the standard library only, Python 3.8 and later; but for `tables` and `damage`, which come
-along.
+Runs alone on a host: standard library only, Python 3.8 and later, except `tables` and `damage`, which are sent along.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PADDING = b"cloudbackup_padding"  # restoring deletes the file of this name
+PADDING = b"cloudbackup_padding"  # a restore deletes this file
 MAGIC = b"XBSTCK01"
-IGNORABLE = 1  # flag: a chunk of an unknown type that is shaped like P
-LAST_FILES = (b"checkpoints", b"info")  # after xtrabackup_ (10.11) or mariadb_backup_ (11.x)
-POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # where the backup stands; told on standard error as well
+IGNORABLE = 1  # flag: a chunk of an unknown type with the layout of P
+LAST_FILES = (b"checkpoints", b"info")  # after the prefix xtrabackup_ (10.11) or mariadb_backup_ (11.x)
+POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # the backup's positions, also reported on standard error
 TOLD = "cloudbackup position"
-DAMAGED = b"innodb_corrupted_pages"  # lists the damaged pages that are in the stream, as `damage` has it
+DAMAGED = b"innodb_corrupted_pages"  # lists the damaged pages in the stream; parsed by `damage`
 LONGEST_PATH = 4096
-PIPE = 1 << 20  # the most that an ordinary user may ask for
-PIECE = PIPE // 2  # short enough to be in the processor's cache when its CRC is taken and it is written
-PAUSE = 1  # milliseconds between two looks for room: in that time borg takes less than the pipe holds
-HEADS = 1 << 16  # read ahead for the short parts of the stream
+PIPE = 1 << 20  # the most that an ordinary user may set
+PIECE = PIPE // 2  # fits into the CPU cache while its CRC is computed and it is written
+PAUSE = 1  # milliseconds between checks for room: in that time borg reads less than the pipe holds
+HEADS = 1 << 16  # read-ahead for the short parts of the stream
 
 HEAD = struct.Struct("<8sBcI")
 DATA = struct.Struct("<QQI")
 
 
 class StreamError(Exception):
-    """The stream is not a whole backup."""
+    """The stream is not a complete backup."""
 
 
 class Aligner:
@@ -71,14 +71,14 @@ class Aligner:
         self.size = size
         self.zeros = memoryview(bytes(size))
         self.position = 0  # in the output
-        self.padding = False  # whether the padding file began
+        self.padding = False  # whether the padding file has begun
         self.padded = 0  # its length
         self.taken = 0  # position in the input
-        self.open: dict[bytes, int] = {}  # each file that has not ended, and the offset at which it goes on
-        self.ended: set[bytes] = set()  # which of LAST_FILES came
-        self.positions: dict[bytes, bytes] = {}  # which of POSITIONS came, and their texts
+        self.open: dict[bytes, int] = {}  # unfinished files, with the offset at which each continues
+        self.ended: set[bytes] = set()  # the LAST_FILES seen so far
+        self.positions: dict[bytes, bytes] = {}  # the POSITIONS seen so far, with their texts
         self.damaged = bytearray()  # the content of DAMAGED
-        self.streamed: set[bytes] = set()  # the paths that came
+        self.streamed: set[bytes] = set()  # the paths seen so far
         self.memory = memoryview(bytearray(PIECE))
 
     def run(self) -> None:
@@ -94,7 +94,7 @@ class Aligner:
         self.target.flush()
 
     def chunk(self, head: bytes) -> None:
-        """Copy one chunk, whose fixed head was read."""
+        """Copy one chunk whose fixed head was read."""
         if len(head) < HEAD.size:
             raise StreamError("the stream is cut in the middle of a chunk")
         magic, flags, kind, length = HEAD.unpack(head)
@@ -121,7 +121,7 @@ class Aligner:
             raise StreamError(f"unknown chunk type {kind!r}: this mariadb-backup is too new for the filter")
 
     def data(self, head: bytes, path: bytes, kind: bytes) -> None:
-        """Copy a chunk's data, padding before it."""
+        """Copy a chunk's data, with padding before it."""
         numbers = self.take(DATA.size)
         length, offset, crc = DATA.unpack(numbers)
         if kind == b"P":
@@ -135,7 +135,7 @@ class Aligner:
         self.copy(length, crc, path)
 
     def copy(self, length: int, crc: int, path: bytes) -> None:
-        """Copy `length` bytes of data by pieces, and check them."""
+        """Copy `length` bytes of data in pieces, and check their CRC."""
         where, name = printable(path), own(path)
         found = 0
         while True:
@@ -153,10 +153,10 @@ class Aligner:
         if found != crc:
             raise StreamError(f"wrong checksum of the data of {where}")
         if name in POSITIONS:
-            self.positions[name] = bytes(piece)  # a file of a line
+            self.positions[name] = bytes(piece)  # a file of one line
 
     def pad(self, following: int) -> None:
-        """Write padding so that the byte after `following` bytes more is the first of one of borg's chunks."""
+        """Write padding so that, after `following` more bytes, the next byte begins one of borg's chunks."""
         if (self.position + following) % self.size == 0:
             return
         own = HEAD.size + len(PADDING) + DATA.size
@@ -169,14 +169,14 @@ class Aligner:
         self.padded += count
 
     def end(self, path: bytes) -> None:
-        """Note that a file has ended."""
+        """Note the end of a file."""
         self.streamed.add(path)
         self.open.pop(path, None)
         if own(path) in LAST_FILES:
             self.ended.add(own(path))
 
     def complete(self) -> None:
-        """Raise StreamError unless the stream is a whole backup."""
+        """Raise StreamError unless the stream is a complete backup."""
         if self.open:
             raise StreamError(f"the stream ends before the end of {printable(min(self.open))}")
         for name in LAST_FILES:
@@ -207,7 +207,7 @@ class Aligner:
 
 
 def own(path: bytes) -> bytes:
-    """Return which of its own files mariadb-backup has written here, without the prefix; empty for a database's."""
+    """Return the name, without prefix, of a file of mariadb-backup's own; empty for a database file."""
     for prefix in (b"xtrabackup_", b"mariadb_backup_"):
         if path.startswith(prefix):
             return path[len(prefix) :]
@@ -215,27 +215,27 @@ def own(path: bytes) -> bytes:
 
 
 def printable(path: bytes) -> str:
-    """Return a path for a message, in one line."""
+    """Return a path as one line, for a message."""
     return ascii(path.decode("utf-8", "replace"))
 
 
 def widen(number: int) -> None:
-    """Make the pipe hold much, where the system allows it: fewer switches between processes."""
+    """Enlarge the pipe's buffer if the system allows it, to save context switches."""
     with suppress(OSError):
-        fcntl.fcntl(number, 1031, PIPE)  # F_SETPIPE_SZ of Linux, which Python 3.8 has no name for
+        fcntl.fcntl(number, 1031, PIPE)  # Linux's F_SETPIPE_SZ, which Python 3.8 does not define
 
 
 class Paced(io.FileIO):
-    """Standard output, written to when there is room for all of it.
+    """Standard output, written to only when there is room for the whole piece.
 
-    Else borg, which takes a chunk at a time, wakes this process for each page of memory that it has emptied, which was
-    a tenth of the CPU time here.
+    Otherwise borg, which reads one chunk at a time, wakes this process for each page of memory that it has emptied;
+    that was a tenth of the CPU time here.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "w", closefd=False)
         self.ended = select.poll()
-        self.ended.register(number, 0)  # which leaves that nobody reads any more
+        self.ended.register(number, 0)  # only reports that the reader has gone
 
     def write(self, data: Any, /) -> int:
         """Wait for room and write."""
@@ -245,7 +245,7 @@ class Paced(io.FileIO):
         return super().write(data)
 
     def waiting(self) -> int:
-        """Return how many bytes are in the pipe; 0 when this is no pipe."""
+        """Return how many bytes are in the pipe; 0 if it is not a pipe."""
         count = bytearray(4)
         with suppress(OSError):
             fcntl.ioctl(self.fileno(), termios.FIONREAD, count)
@@ -253,16 +253,16 @@ class Paced(io.FileIO):
 
 
 def compared(listing: list[str]) -> Callable[[set[bytes]], str]:
-    """Return what compares the paths in a stream with the live server's tables, and tells that in a line."""
+    """Return a function from the stream's paths to the report line that compares them with the live server's tables."""
     if not listing:
-        return lambda _: ""  # of a stream that is no server's, for a benchmark: this file is enough
+        return lambda _: ""  # for a benchmark's stream, not from a server: this file suffices
     from tasks.mariadb.host.tables import Live
 
     return Live(json.loads(listing[0])).told
 
 
 def damaged(aligner: Aligner) -> str:
-    """Return what is told of damaged pages in a whole stream. Raises StreamError where they are too many."""
+    """Return the report on damaged pages of a complete stream. Raises StreamError if there are too many."""
     if DAMAGED not in aligner.streamed:
         return ""
     from tasks.mariadb.damage import DamageError, told
@@ -274,7 +274,7 @@ def damaged(aligner: Aligner) -> str:
 
 
 def main() -> NoReturn:
-    """Run as a filter, and end the process at once: an ordinary end would try to write what a closed pipe refused."""
+    """Run as a filter, and exit at once: a normal exit would flush again what a closed pipe refused."""
     size = int(sys.argv[1])
     for number in (0, 1):
         widen(number)

@@ -1,15 +1,15 @@
-"""Binary log files, read event by event: which file it is, what it continues, which transactions stand where.
+"""Reads binary log files event by event: their identity, what they continue, and where each transaction is.
 
-A file is 4 bytes of magic and then events, numbers little endian: 4 time (seconds since 1970), 1 type, 4 server id,
-4 length, 4 end position, 2 flags, body, and 4 CRC-32 where the first event says so. The first is Format_description
-(its time is when the file was made), then comes Gtid_list (the binary log's GTID state at the file's start). Each
+A file is 4 bytes of magic followed by events, numbers little endian: 4 time (seconds since 1970), 1 type, 4 server id,
+4 length, 4 end position, 2 flags, body, and 4 CRC-32 if the first event says so. The first is Format_description (its
+time is the file's creation time), then comes Gtid_list (the binary log's GTID state at the file's start). Each
 transaction is a group that begins with a Gtid event. Layouts: mariadb.com/kb, "Binlog Event Header" and the pages of
-the events; seen with MariaDB 10.11.19.
+the events; verified with MariaDB 10.11.19.
 
-A file that a server left when it crashed ends in no Rotate or Stop event, perhaps in the middle of one, or of a group.
-The server takes up after the last whole group; so does `Facts.sound`.
+A file left by a crashed server does not end in a Rotate or Stop event, perhaps in the middle of an event or group. The
+server continues after the last complete group; so does `Facts.sound`.
 
-Runs alone on a host as well, as a part of `collect` and `replay`: of the standard library only, Python 3.8 and later.
+Also runs alone on a host, as part of `collect_binlogs` and `replay`: standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
-    State = dict[tuple[int, int], int]  # the last sequence number of each domain and server
+    State = dict[tuple[int, int], int]  # the last sequence number of each (domain, server)
 
-# A binary log's name, where it is saved, recorded and restored: log_bin of the server, which may hold spaces, a number.
+# The name under which a binary log is saved, recorded and restored: the server's log_bin, which may contain spaces, and
+# a number.
 NAME = re.compile(r"[^/\x00-\x1f]{1,500}\.[0-9]{1,9}")
 MAGIC = b"\xfebin"
 HEADER = struct.Struct("<IBIIIH")
@@ -33,7 +34,7 @@ GTID = struct.Struct("<QIB")
 LISTED = struct.Struct("<IIQ")
 QUERY_HEAD = struct.Struct("<IIBHH")
 PIECE = 1 << 20
-KEPT = 1 << 12  # bytes of an event that is longer than PIECE which are looked at
+KEPT = 1 << 12  # leading bytes that are kept of an event longer than PIECE
 
 QUERY, STOP, ROTATE, FORMAT, XID, XA_PREPARE = 2, 3, 4, 15, 16, 38
 GTID_EVENT, GTID_LIST, ENCRYPTION, QUERY_COMPRESSED = 162, 163, 164, 165
@@ -42,11 +43,11 @@ PARTS = {5, 8, 9, 13, 14, 17, 19, 160}
 LOADS = {6, 12, 17, 18}  # Load, New_load, Begin_load_query, Execute_load_query
 ENDS = (b"COMMIT", b"ROLLBACK", b"XA COMMIT ", b"XA ROLLBACK ")
 STANDALONE = 1  # flag of a Gtid event: no COMMIT follows
-IN_USE = 1  # flag of Format_description, taken away at an orderly end without a new checksum
+IN_USE = 1  # flag of Format_description, cleared at an orderly end without updating the checksum
 
 
 class Group(NamedTuple):
-    """A transaction: where its Gtid event begins, when it was (seconds since 1970, as its session's clock says)."""
+    """A transaction: the offset of its Gtid event, and its time (seconds since 1970, by its session's clock)."""
 
     offset: int
     time: int
@@ -56,17 +57,17 @@ class Group(NamedTuple):
 
     @property
     def gtid(self) -> str:
-        """Return it as MariaDB writes it."""
+        """Return the GTID as MariaDB writes it."""
         return f"{self.domain}-{self.server}-{self.number}"
 
 
 class Facts(NamedTuple):
-    """What a file says of itself.
+    """The facts about a file.
 
-    `created` is the time of its first event. `start` and `end` are the GTID states; `sound` is the offset after the
-    last whole group or event, `size` the file's length; `closed` is when it was closed in order, else None. `fault` is
-    why it could not be read any further than `sound`; a file that was cut off by a crash has none. `loads`: it holds
-    data that LOAD DATA read from a file.
+    `created` is the time of its first event. `start` and `end` are GTID states; `sound` is the offset after the last
+    complete group or event, `size` the file's length; `closed` is when it was closed in order, else None. `fault` is
+    why it could not be read beyond `sound`; a file cut off by a crash has none. `loads`: it holds data that LOAD DATA
+    read from a file.
     """
 
     server: int
@@ -82,11 +83,11 @@ class Facts(NamedTuple):
 
 
 class Reader:
-    """Takes a file's bytes in pieces of any length. `on_group` hears of each whole group, in order."""
+    """Takes a file's bytes in pieces of any length. `on_group` is called with each complete group, in order."""
 
     def __init__(self, on_group: Callable[[Group], None] | None = None) -> None:
         self.on_group = on_group
-        self.on_query: Callable[[bytes, bytes], None] | None = None  # hears of each statement: text, status variables
+        self.on_query: Callable[[bytes, bytes], None] | None = None  # gets each statement: text, status variables
         self.fault = ""
         self.loads = False
         self.server = self.created = self.groups = 0
@@ -95,18 +96,18 @@ class Reader:
         self.last: dict[int, Group] = {}  # of each domain
         self.sound = 0
         self.closed: int | None = None
-        self._at = 0  # how much has been read as whole events
+        self._at = 0  # bytes read as complete events
         self._taken = 0
         self._rest = b""
         self._checksums = False
-        self._group: Group | None = None  # one that has begun and not ended
+        self._group: Group | None = None  # the current, unfinished group
         self._alone = False
-        self._skip = 0  # bytes of a long event that are still to come
+        self._skip = 0  # remaining bytes of a long event
         self._crc = 0
         self._head = b""
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
         self._taken += len(data)
         if self.fault:
             return
@@ -119,7 +120,7 @@ class Reader:
         self._rest = b"" if self.fault else buffer[place:]
 
     def _magic(self, buffer: bytes) -> int:
-        """Take the magic bytes; return where the first event begins, 0 when they are not all there yet."""
+        """Check the magic bytes; return the offset of the first event, 0 if they are not complete yet."""
         if not MAGIC.startswith(buffer[: len(MAGIC)]):
             self.fault = "it is no binary log, or an encrypted one"
         if len(buffer) >= len(MAGIC):
@@ -127,7 +128,7 @@ class Reader:
         return self._at
 
     def _next(self, view: memoryview, place: int) -> int:
-        """Take the event at `place`, if it is there; return where the next one begins."""
+        """Process the event at `place`, if it is complete; return the offset of the next one."""
         there = len(view) - place
         if self._at == 0 or there < HEADER.size:
             return place
@@ -143,7 +144,7 @@ class Reader:
         return place
 
     def facts(self) -> Facts:
-        """Return what was learnt; all bytes must have been fed."""
+        """Return the facts; all bytes must have been fed."""
         return Facts(
             server=self.server,
             created=self.created,
@@ -158,7 +159,7 @@ class Reader:
         )
 
     def _skipped(self, view: memoryview, place: int) -> int:
-        """Take of a long event what is there; return where it goes on."""
+        """Process the available part of a long event; return the offset after it."""
         count = min(self._skip, len(view) - place)
         length = HEADER.unpack_from(self._head)[3]
         before = max(min(count, self._skip - 4), 0)  # the last four bytes are the checksum
@@ -200,7 +201,7 @@ class Reader:
         self._checksums = event[-5] == 1
 
     def _taking(self, body: memoryview, length: int) -> None:
-        """Take one event; without checksums a damaged one may be shorter than its own numbers say."""
+        """Process one event; without checksums, a damaged one may be shorter than its own fields say."""
         try:
             if body[4] in (QUERY, QUERY_COMPRESSED) and self.on_query:
                 self.on_query(*query(body))
@@ -209,7 +210,7 @@ class Reader:
             self.fault = f"a damaged event at {self._at}"
 
     def _event(self, body: memoryview, length: int) -> None:
-        """Take one event, without its checksum; `length` is that of the whole."""
+        """Process one event, without its checksum; `length` includes it."""
         time, kind = HEADER.unpack_from(body)[:2]
         if self._at == len(MAGIC) and kind != FORMAT:
             self.fault = "it does not begin with a Format_description"
@@ -235,7 +236,7 @@ class Reader:
             self.sound = self._at
 
     def _ends(self, kind: int, body: memoryview) -> bool:
-        """Tell whether an event ends the group that has begun."""
+        """Return whether an event ends the current group."""
         if kind == GTID_EVENT:
             return False
         if self._alone:
@@ -266,10 +267,10 @@ class Reader:
 
 
 def query(body: memoryview) -> tuple[bytes, bytes]:
-    """Return the statement of a Query event, or its begin, and its status variables. Raises struct.error.
+    """Return the statement of a Query event, or its beginning, and its status variables. Raises struct.error.
 
-    With log_bin_compress the text is a byte whose lowest bits count those of its length, that length, and zlib's data
-    (`query_event_uncompress` of sql/log_event.cc; only zlib is known, 10.11.19).
+    With log_bin_compress, the text is a byte whose lowest bits give the size of its length field, that length, and zlib
+    data (`query_event_uncompress` of sql/log_event.cc; only zlib is known, 10.11.19).
     """
     _, _, database, _, status = QUERY_HEAD.unpack_from(body, HEADER.size)
     begin = HEADER.size + QUERY_HEAD.size
@@ -302,12 +303,12 @@ def read(
 
 
 def text(state: State) -> str:
-    """Return a GTID state in one spelling, whatever the order in which it came."""
+    """Return a GTID state in a normalized order."""
     return ",".join(f"{domain}-{server}-{number}" for (domain, server), number in sorted(state.items()))
 
 
 def state(gtids: str) -> State:
-    """Return what @@gtid_binlog_state says. Raises ValueError."""
+    """Parse @@gtid_binlog_state. Raises ValueError."""
     found: State = {}
     for gtid in filter(None, (each.strip() for each in gtids.split(","))):
         domain, server, number = map(int, gtid.split("-"))
@@ -316,6 +317,6 @@ def state(gtids: str) -> State:
 
 
 def successor(name: str) -> str:
-    """Return the name of the file that comes after `name`: binlog.000009, binlog.000010."""
+    """Return the name of the file after `name`: binlog.000009, binlog.000010."""
     stem, _, number = name.rpartition(".")
     return f"{stem}.{int(number) + 1:0{len(number)}d}"

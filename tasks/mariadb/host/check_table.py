@@ -1,7 +1,7 @@
-"""Whether the tables on restored data are whole: CHECK TABLE on each, and the files that InnoDB knows of.
+"""Whether the tables in restored data are intact: CHECK TABLE on each, and the files that InnoDB knows of.
 
-A part of drills, which run alone on a host: of the standard library only, Python 3.8 and later; but for `private` and
-`damage`, which come along.
+Part of drills, which run alone on a host: standard library only, Python 3.8 and later, except `private_server` and
+`damage`, which are sent along.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from tasks.mariadb.host.tables import Known
 
 DISCARDED = "its tablespace was discarded on the server, so it has no data"
-SOUND = ("ok", "table is already up to date")  # CHECK TABLE's last word on a table
+SOUND = ("ok", "table is already up to date")  # last message of CHECK TABLE for an intact table
 UNCHECKABLE = "doesn't support check"
 TABLES = (
     "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
     " ('VIEW', 'SYSTEM VIEW') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
 )
-# What InnoDB itself knows, by file name: a table whose files are not there at all is in no other list.
+# InnoDB's own list, by file name: a table without any of its files is in no other list.
 INNODB = "SELECT HEX(NAME), SPACE FROM information_schema.INNODB_SYS_TABLES WHERE NAME LIKE '%/%' ORDER BY NAME"
 PARTITION = re.compile("#p#", re.IGNORECASE)
-UNFINISHED = "/#sql"  # of an ALTER TABLE that was under way
-HELPER = re.compile(r"/FTS_[0-9a-f]{16}_")  # tables of a full-text index, which no file defines
-TOLD = 100  # tables between two words of progress
-NAMED_FAULTS = 3  # damaged tables that a person is told by name
+UNFINISHED = "/#sql"  # of an unfinished ALTER TABLE
+HELPER = re.compile(r"/FTS_[0-9a-f]{16}_")  # tables of a full-text index, which have no definition file
+TOLD = 100  # tables between two progress messages
+NAMED_FAULTS = 3  # damaged tables named in a message
 
 
 def excused(server: Private, expected: Known | None) -> dict[str, str]:
-    """Return what is known of tables, by `schema.table`, that were not whole on the server that was saved either."""
+    """Return the known reasons, by `schema.table`, for tables that were already damaged on the saved server."""
     if expected is None:
         return {}
     reasons = dict.fromkeys(expected.discarded, DISCARDED)
@@ -51,14 +51,14 @@ def excused(server: Private, expected: Known | None) -> dict[str, str]:
 
 
 def decoded(name: str) -> str:
-    """Return SQL for a name that is spelt as in a file's name."""
+    """Return SQL that decodes a name as spelt in a file name."""
     return f"HEX(CONVERT(_filename X'{name.encode().hex()}' USING utf8mb4))"
 
 
 def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[str]]:
-    """Check every table; return how many there are, and what else the server says of some. Raises DrillFault.
+    """Check every table; return their number, and the server's remarks on some. Raises DrillFault.
 
-    `known` are tables that are not expected to be whole, and why.
+    `known` maps tables that are expected to be damaged to the reason.
     """
     listed = server.ask(TABLES)
     if listed.returncode != 0:
@@ -67,7 +67,7 @@ def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[s
     checks = server.run / "checks"
     checks.write_text(
         "".join(
-            # The number says whose answer follows: the answer itself calls `a.b`.`c` and `a`.`b.c` alike.
+            # The number identifies the answer: the answer itself names `a.b`.`c` and `a`.`b.c` alike.
             f"SELECT {number};\nCHECK TABLE {quoted(database)}.{quoted(table)} EXTENDED;\n"
             for number, (database, table) in enumerate(names)
         ),
@@ -99,7 +99,7 @@ def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[s
 
 
 def find_lost(server: Private, discarded: Sequence[str] = ()) -> None:
-    """Raise DrillFault when a file of an InnoDB table is missing that had one on the server that was saved."""
+    """Raise DrillFault if a file of an InnoDB table is missing that existed on the saved server."""
     listed = server.ask(INNODB)
     if listed.returncode != 0:
         raise DrillFault(f"InnoDB's tables cannot be listed: {last(listed.stderr)}")
@@ -111,7 +111,7 @@ def find_lost(server: Private, discarded: Sequence[str] = ()) -> None:
 
 
 def lost(data: Path, spaces: dict[str, int]) -> list[str]:
-    """Return the files that are missing, of tables by their names in InnoDB and the ids of their tablespaces.
+    """Return the missing files of tables, given by their InnoDB names and tablespace ids.
 
     Id 0 is the system tablespace, in which a table has no file of its own (innodb_file_per_table=OFF).
     """
@@ -122,7 +122,7 @@ def lost(data: Path, spaces: dict[str, int]) -> list[str]:
 
 
 def judged(said: dict[str, list[tuple[str, str]]], count: int, known: Mapping[str, str]) -> list[str]:
-    """Return remarks on sound tables from what CHECK TABLE said of each. Raises DrillFault when one is damaged."""
+    """Return remarks on intact tables from the messages of CHECK TABLE. Raises DrillFault if one is damaged."""
     if len(said) != count:
         raise DrillFault(f"{count} tables were to be checked, and {len(said)} were")
     damaged, remarks = [], []
@@ -145,17 +145,17 @@ def judged(said: dict[str, list[tuple[str, str]]], count: int, known: Mapping[st
 
 
 def text(cell: str) -> str:
-    """Return a name that came as HEX()."""
+    """Decode a name from HEX()."""
     return bytes.fromhex(cell).decode()
 
 
 def quoted(name: str) -> str:
-    """Return an identifier of SQL."""
+    """Quote an identifier for SQL."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def printable(name: str) -> str:
-    """Return a name for a person: as it is, or quoted where a dot or a line break in it would mislead."""
+    """Return a name for people: as it is, or quoted if a dot or line break in it would mislead."""
     return quoted(name) if re.search(r"[.`\s]", name) else name
 
 
@@ -165,6 +165,6 @@ def last(lines: str) -> str:
 
 
 def tell(what: str) -> None:
-    """Say what is being done now."""
+    """Print the current step."""
     sys.stderr.write(f"drill: {what}\n")
     sys.stderr.flush()

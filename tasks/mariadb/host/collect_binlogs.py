@@ -1,14 +1,14 @@
-"""Closes the server's binary log and writes all closed ones that are new, as a tar, to standard output.
+"""Closes the server's binary log and writes all new closed ones to standard output, as a tar.
 
     python3 -c "$COLLECT" JSON | borg create ...
 
-JSON: `list`, bash that prints the time, closes the binary log and prints their names and sizes; `cat`, the words that
-print the file whose path is added; `directory`, where the files are; `after`, the name of the last one that is archived
-already, or empty.
+JSON: `list`, bash that prints the time, closes the binary log and prints names and sizes of all; `cat`, the command
+that prints the file whose path is appended; `directory`, where the files are; `after`, the name of the last one that is
+already archived, or empty.
 
-Each file is read on the way as `binlog` does. Standard error ends in a line of what was learnt, as JSON: `until`, the
-server's time before it closed the log, and `files`. Of the standard library only, Python 3.8 and later; but for
-`binlog`, which comes along.
+Each file is parsed on the way, by `binlog_format`. Standard error ends in a line of JSON: `until`, the server's time
+before it closed the log, and `files`. Standard library only, Python 3.8 and later, except `binlog_format`, which is
+sent along.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ TOLD = "cloudbackup binlogs "
 
 
 class CollectError(Exception):
-    """The binary logs could not be had."""
+    """The binary logs could not be read."""
 
 
 def listed(command: str) -> tuple[int, list[tuple[str, int]]]:
-    """Close the binary log; return when, and names and sizes of all that are closed. Raises CollectError."""
+    """Close the binary log; return the time, and names and sizes of all closed ones. Raises CollectError."""
     done = subprocess.run(
         ("bash", "-o", "pipefail", "-c", command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
     )
@@ -39,19 +39,19 @@ def listed(command: str) -> tuple[int, list[tuple[str, int]]]:
     if len(rows) < 2:
         raise CollectError("the server lists no binary logs")
     for row in rows[1:]:
-        if not NAME.fullmatch(row[0]):  # now: a restore would refuse it
+        if not NAME.fullmatch(row[0]):  # now, because a restore would refuse it
             raise CollectError(f"{row[0]!a} is no name for a binary log: change log_bin of the server")
     return int(rows[0][0]), [(row[0], int(row[1])) for row in rows[1:-1]]
 
 
 def fresh(files: list[tuple[str, int]], after: str) -> list[tuple[str, int]]:
-    """Return the files that come after `after`; all, when it is not among them."""
+    """Return the files after `after`; all if it is not among them."""
     names = [name for name, _ in files]
     return files[names.index(after) + 1 :] if after in names else files
 
 
 def copy(words: list[str], name: str, size: int) -> dict[str, object]:
-    """Write one file as a member of the tar; return what it says of itself. Raises CollectError."""
+    """Write one file as a member of the tar; return the facts about it. Raises CollectError."""
     reader, left = Reader(), size
     source = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert source.stdout is not None
@@ -76,7 +76,7 @@ def copy(words: list[str], name: str, size: int) -> dict[str, object]:
 
 
 def main() -> int:
-    """Run the plan in the first argument; the exit code."""
+    """Run the plan in the first argument; return the exit code."""
     plan = json.loads(sys.argv[1])
     try:
         until, closed = listed(plan["list"])

@@ -1,7 +1,7 @@
-"""Options of a private server: those that the restored data needs, and what the host has for it.
+"""Options of a private server: those that the restored data needs, and those that fit the host.
 
-A part of drills and replays, which run alone on a host: of the standard library only, Python 3.8 and later; but for
-`ordinary_user`, which comes along.
+Part of drills and replays, which run alone on a host: standard library only, Python 3.8 and later, except
+`ordinary_user`, which is sent along.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tasks.mariadb.host.ordinary_user import clean_environment, ordinary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What backup-my.cnf holds and a server needs. Its directories are another server's; a plugin's path would let whoever
-# made the archive run a program here.
-KEYS = "file_key_management"  # the one plugin for keys that is known here
+# The options in backup-my.cnf that a server needs. Its directories belong to another server; a plugin's path would let
+# the author of the archive run a program here.
+KEYS = "file_key_management"  # the only supported plugin for encryption keys
 NEEDED = ("innodb_checksum_algorithm", "innodb_data_file_path", "innodb_page_size", "innodb_undo_tablespaces")
-SHARE = 8  # a part of the memory that is free: a check of a table that does not fit in takes many times longer
-LEAST, MOST = 64 << 20, 1 << 30  # bytes of the buffer pool, all the same
+SHARE = 8  # divisor of the free memory: checking a table that does not fit in takes many times longer
+LEAST, MOST = 64 << 20, 1 << 30  # limits of the buffer pool in bytes
 
 
 def pool(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the size of the buffer pool in bytes: a small share of what this process may have of the memory.
+    """Return the size of the buffer pool in bytes: a small share of the memory available to this process.
 
-    That is what the host has free (proc(5)), and in a container or a service no more than its limit (cgroups(7)): a
-    server that grows beyond that is killed.
+    That is the host's free memory (proc(5)), limited in a container or service by its cgroup (cgroups(7)): a server
+    that exceeds that is killed.
     """
     available = re.search(r"MemAvailable: *(\d+) kB", (proc / "meminfo").read_text())
     free = [int(available[1]) * 1024] if available else [0]
@@ -38,32 +38,31 @@ def pool(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> i
 
 
 def limits(proc: Path, groups: Path) -> Iterator[int]:
-    """Yield the limits in bytes of the control groups around this process; of version 1 a container's own."""
+    """Yield the memory limits in bytes of the cgroups around this process; in version 1, the container's own."""
     own = re.search(r"^0::/(.*)$", (proc / "self/cgroup").read_text(), re.MULTILINE)
     inner = groups / own[1] if own else groups
     files = [folder / "memory.max" for folder in (inner, *inner.parents)]
     for file in (*files, groups / "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # none there, or the word max
+        with contextlib.suppress(OSError, ValueError):  # the file is missing, or contains "max"
             yield int(file.read_text())
 
 
 def written(file: Path) -> dict[str, str]:
-    """Return the options in the file that mariadb-backup wrote beside the data."""
+    """Return the options in the file that mariadb-backup wrote next to the data."""
     pairs = [line.strip().partition("=") for line in file.read_text(errors="replace").splitlines() if "=" in line]
     return {name.strip().replace("-", "_"): value.strip() for name, _, value in pairs}
 
 
 def options(file: Path) -> list[str]:
-    """Return the options that the data needs, from what mariadb-backup wrote beside it."""
+    """Return the options that the data needs, from the file that mariadb-backup wrote next to it."""
     values = written(file)
     return [f"--{name}={values[name]}" for name in NEEDED if name in values]
 
 
 def encryption(file: Path) -> tuple[list[str], list[int]]:
-    """Return the options that encrypted data needs, and open files for the server to inherit.
+    """Return the options for encrypted data, and open files for the server to inherit.
 
-    They are copies of the key files, in memory alone: the user as whom the server runs may not read the files
-    themselves. Raises OSError.
+    The files are copies of the key files, in memory only: the server's user may not read the originals. Raises OSError.
     """
     values = written(file)
     if KEYS not in values.get("plugin_load", ""):
@@ -81,7 +80,7 @@ def encryption(file: Path) -> tuple[list[str], list[int]]:
 
 
 def providers(server: str) -> list[str]:
-    """Return the compression plugins that are installed here: tables may need them, and no option file names them."""
+    """Return the installed compression plugins: tables may need them, and no option file names them."""
     said = subprocess.run(
         (server, "--no-defaults", "--verbose", "--help"), cwd="/", env=clean_environment(), preexec_fn=ordinary(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,

@@ -1,12 +1,13 @@
-"""Tells whether a data directory can be moved aside, or only what is in it. Runs alone on the host.
+"""Finds out whether a data directory can be moved aside, or only its contents. Runs alone on the host.
 
     python3 -c "$DATADIR" DATADIR PROBE
 
-A data directory that is a mount point can only be emptied, and a bind mount of one file system looks like any other
-directory: only trying to rename something out of it tells. So an empty file of the name PROBE is made and goes at once.
+A data directory that is a mount point can only be emptied, and a bind mount within one file system looks like any other
+directory: only a trial rename out of it shows the difference. So an empty file named PROBE is created and removed
+again.
 
-Standard output is `beside`, or `within` where the contents are to be moved into a folder inside. What makes a restore
-impossible is told on standard error, after `cloudbackup: `. Of the standard library only, Python 3.8 and later.
+Standard output is `beside`, or `within` if the contents must be moved into a folder inside. Whatever makes a restore
+impossible is printed on standard error, after `cloudbackup: `. Standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 
 def main() -> str:
-    """Try; return the word, or end with what is wrong."""
+    """Print the result, or exit with what is wrong."""
     datadir, probe = Path(sys.argv[1]), sys.argv[2]
     if not datadir.is_dir():
         sys.exit(f"cloudbackup: there is no directory {datadir}")

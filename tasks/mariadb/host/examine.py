@@ -1,18 +1,18 @@
 """Starts a private server on a restored and prepared data directory and examines it. Runs alone on the host.
 
-    python3 -c "$PROOF" ready JSON      before anything is restored: could it start at all?
+    python3 -c "$PROOF" ready JSON      before anything is restored: could a server start at all?
     python3 -c "$PROOF" prove JSON      the examination
 
-JSON: `scratch`, the drill's own directory, whose `data` is the data directory; `verify`, queries that must each
-answer 1; `patience`, seconds for the server to answer; `version`, of the server that was saved, where it is known
-beforehand; `began`, when the restore began, in seconds since 1970; `tables`, what the data is to hold (as
-`tables` has it), or null; `settings`, `zone` and `plugins` of that server, as `settings` has them, or null.
+JSON: `scratch`, the drill's own directory, whose `data` is the data directory; `verify`, queries that must each return
+1; `patience`, seconds for the server to answer; `version` of the saved server, if known beforehand; `began`, when the
+restore began, in seconds since 1970; `tables`, those expected in the data (see `tables`), or null; `settings`, `zone`
+and `plugins` of the saved server (see `settings`), or null.
 
-What it may not do is serve the live server's files: a file that the private server holds open outside of the drill's
-directory is a fault.
+It must not serve the live server's files: if the private server holds a file open outside of the drill's directory,
+that is a fault.
 
-Standard output is one line of JSON: `fault` and `remedy`, or what was found. Of the standard library only, Python 3.8
-and later; but for `private`, `settings`, `tables` and `check_table`, which come along.
+Standard output is one line of JSON: `fault` and `remedy`, or the findings. Standard library only, Python 3.8 and later,
+except `private_server`, `settings`, `tables`, `check_table` and what these import, which are sent along.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ from tasks.mariadb.host.tables import absent, parse
 if TYPE_CHECKING:
     from tasks.mariadb.host.tables import Known
 
-WALLS = "CLOUDBACKUP_WALLS"  # variable in which `walls` names itself
+WALLS = "CLOUDBACKUP_WALLS"  # environment variable with the names of the walls, set by `walls`
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Terminated(BaseException):
-    """The operator was lost or wants an end."""
+    """The operator was lost, or asked for termination."""
 
 
 def require(data: Path, expected: Known | None) -> None:
-    """Raise DrillFault when a table that is to be there is not. Of an older backup nobody knows which those are."""
+    """Raise DrillFault if an expected table is missing. For older backups the expected tables are unknown."""
     gone = absent(data, expected) if expected is not None else []
     if gone:
         more = f"; and {len(gone) - NAMED_FAULTS} more" if len(gone) > NAMED_FAULTS else ""
@@ -64,7 +64,7 @@ def require(data: Path, expected: Known | None) -> None:
 
 
 def verify(server: Private, queries: list[str]) -> None:
-    """Run the app's own queries. Raises DrillFault unless each answers 1, one row of one column."""
+    """Run the app's own queries. Raises DrillFault unless each returns 1, in one row of one column."""
     for query in queries:
         tell(f"asks {query}")
         done = server.ask(query, ASKER)
@@ -77,7 +77,7 @@ def verify(server: Private, queries: list[str]) -> None:
 
 
 def prove(plan: dict[str, object]) -> dict[str, object]:
-    """Examine the restored data and return what was found. Raises DrillFault, OSError, Terminated."""
+    """Examine the restored data and return the findings. Raises DrillFault, OSError, Terminated."""
     server = Private(Path(str(plan["scratch"])), float(str(plan["patience"])))
     missing = furnish(server, plan)
     server.tame = True
@@ -112,7 +112,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
 
 
 def ready(plan: dict[str, object]) -> dict[str, object]:
-    """Find out beforehand whether a server could start in the drill's directory. Raises DrillFault."""
+    """Check beforehand whether a server could start in the drill's directory. Raises DrillFault."""
     scratch = Path(str(plan["scratch"]))
     program(CLIENT, "mariadb-client")
     server = program(SERVER, "mariadb-server")
@@ -133,13 +133,13 @@ def ready(plan: dict[str, object]) -> dict[str, object]:
 
 
 def made_by(data: Path) -> str:
-    """Return the version of the server that was saved, as mariadb-backup wrote it down."""
+    """Return the version of the saved server, as noted by mariadb-backup."""
     infos = [file for name in ("xtrabackup_info", "mariadb_backup_info") for file in data.glob(name)]
     return str(re.findall(r"^server_version = (.*)$", infos[0].read_text(errors="replace"), re.MULTILINE)[0])
 
 
 def same_series(server: str, version: str) -> None:
-    """Raise DrillFault unless the server program is of the release series of a version."""
+    """Raise DrillFault unless the server program has the release series of a version."""
     said = subprocess.run(
         (server, "--no-defaults", "--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
     ).stdout.decode(errors="replace")
@@ -152,14 +152,14 @@ def same_series(server: str, version: str) -> None:
 
 
 def terminate(*_: object) -> None:
-    """Handle a signal: end the server, once."""
+    """Handle a signal: terminate, once."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
     raise Terminated("interrupted")
 
 
 def main() -> int:
-    """Do what the first argument says by the plan in the second; the exit code."""
+    """Run the command in the first argument with the plan in the second; return the exit code."""
     for number in SIGNALS:
         signal.signal(number, terminate)
     plan = json.loads(sys.argv[2])

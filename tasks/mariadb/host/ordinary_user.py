@@ -1,6 +1,6 @@
-"""As whom programs work on restored data: an ordinary user without network, who dies with us and knows no secret.
+"""The user that programs run as on restored data: unprivileged, without network or secrets; they die with this program.
 
-A part of drills and replays, which run alone on a host: of the standard library only, Python 3.8 and later.
+Part of drills and replays, which run alone on a host: standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ORDINARY = "nobody"  # not `mysql`: that one could open the files of a server that runs beside
+ORDINARY = "nobody"  # not `mysql`, which could open the files of a live server
 KILLED_WITH_US = 1  # PR_SET_PDEATHSIG of prctl(2)
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET of unshare(2)
 
@@ -32,13 +32,13 @@ class DrillFault(Exception):  # noqa: N818 (what a drill finds)
 
 
 def series(version: str) -> str:
-    """Return the release series in a version's text."""
+    """Return the release series in a version text."""
     found = re.search(r"(\d+\.\d+)\.\d+", version)
     return found.group(1) if found else "an unknown series"
 
 
 def program(names: tuple[str, ...], package: str) -> str:
-    """Return the path of the first program that is there. Raises DrillFault."""
+    """Return the path of the first program that exists. Raises DrillFault."""
     for name in names:
         path = shutil.which(name)
         if path:
@@ -47,9 +47,9 @@ def program(names: tuple[str, ...], package: str) -> str:
 
 
 def ordinary(probe: Path | None = None) -> Callable[[], None]:
-    """Return what a child does before its program starts: be an ordinary user without network that dies with us.
+    """Return a preexec function: become an ordinary user without network, and die with the parent.
 
-    It ends with an error when it cannot enter `probe`.
+    The child exits with an error if it cannot enter `probe`.
     """
     library = ctypes.CDLL(None)
     user = pwd.getpwnam(ORDINARY) if os.geteuid() == 0 else None
@@ -62,7 +62,7 @@ def ordinary(probe: Path | None = None) -> Callable[[], None]:
             os.setgroups([])
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
-        library.prctl(KILLED_WITH_US, signal.SIGKILL)  # after the change of user, which would undo it
+        library.prctl(KILLED_WITH_US, signal.SIGKILL)  # after the change of user, which would reset it
         if probe is not None:
             os.chdir(str(probe))
 
@@ -70,7 +70,7 @@ def ordinary(probe: Path | None = None) -> Callable[[], None]:
 
 
 def give_away(folder: Path) -> None:
-    """Give a directory and all in it to the ordinary user, when we are root."""
+    """Give a directory and its contents to the ordinary user, if we are root."""
     if os.geteuid() != 0:
         return
     user = pwd.getpwnam(ORDINARY)

@@ -1,9 +1,9 @@
-"""A private server on a restored and prepared data directory: a part of `proof`, with which it travels to a host.
+"""A private server on a restored and prepared data directory: part of `examine` and `replay`, sent to a host with them.
 
-The server sees no network (no port; where that is allowed, a network namespace with nothing in it), listens on a socket
-in a directory of its own, runs as an ordinary user, has its own tmpdir (a starting server removes `#sql*` files there),
-and dies with its starter. What the archive says is not trusted: of its options only those are taken that the data
-needs. Of the standard library only, Python 3.8 and later; but for `ordinary_user` and `data_options`, which come along.
+The server has no network (no port; if permitted, an empty network namespace), listens on a socket in a directory of its
+own, runs as an ordinary user, has its own tmpdir (a starting server removes `#sql*` files there), and dies with its
+starter. The archive is not trusted: of its options only those that the data needs are used. Standard library only,
+Python 3.8 and later, except `ordinary_user` and `data_options`, which are sent along.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 SERVER = ("mariadbd", "mysqld")
 CLIENT = ("mariadb", "mysql")
 ACCOUNT = "cloudbackup_drill"
-ASKER = "cloudbackup_ask"  # may read alone: what it asks may be a view or a function out of the archive
-# What an account may keep (sql/privilege.h): reading and writing tables, views and routines. All others concern the
-# server itself or its files: FILE, SUPER, PROCESS, RELOAD, SHUTDOWN, EVENT, GRANT OPTION and what was split off SUPER.
+ASKER = "cloudbackup_ask"  # read-only account: its queries may use views or functions from the archive
+# The privileges that accounts may keep (sql/privilege.h): reading and writing tables, views and routines. All others
+# concern the server itself or its files: FILE, SUPER, PROCESS, RELOAD, SHUTDOWN, EVENT, GRANT OPTION and those split
+# off SUPER.
 HARMLESS = sum(1 << bit for bit in (*range(6), *range(11, 15), *range(16, 19), *range(21, 25), 27))
 TAMED = f"""\
 SET sql_log_bin = 0;
@@ -51,13 +52,13 @@ ACCOUNTS = (
 
 
 class Private:
-    """A server of our own on `data`, with an account that nobody else knows. `scratch` is for all that it needs beside.
+    """Our own server on `data`, with an account that only we know. `scratch` is for everything else that it needs.
 
-    `more` are further options; they win over ours.
+    `more` are additional options, which override ours.
     """
 
     account = ACCOUNT
-    tame = False  # whether plugins, functions and servers that the data names are left out: no event can be made then
+    tame = False  # start without plugins, functions and servers that the data names; events cannot be created then
 
     def __init__(self, scratch: Path, patience: float, data: Path | None = None, more: Sequence[str] = ()) -> None:
         self.data = data or scratch / "data"
@@ -73,13 +74,13 @@ class Private:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the server and wait until it knows our account. Raises DrillFault."""
+        """Start the server and wait until it accepts our account. Raises DrillFault."""
         init = self.run / "init"
         for folder in (self.run, self.temporary):
             folder.mkdir(mode=0o700)
-        # One statement on each line: a server skips what follows on the same one, and says so in its log alone.
+        # One statement per line: a server skips the rest of a line, and only says so in its log.
         init.write_text(
-            ("FLUSH PRIVILEGES;\n" if self.tame else "")  # from then on there are accounts
+            ("FLUSH PRIVILEGES;\n" if self.tame else "")  # from here on accounts exist
             + "SET sql_log_bin = 0;\n"
             f"DROP USER IF EXISTS {ACCOUNT}@localhost;\n"
             f"CREATE USER {ACCOUNT}@localhost IDENTIFIED BY '{self.password}';\n"
@@ -105,14 +106,14 @@ class Private:
         init.unlink()
 
     def words(self, init: Path) -> list[str]:
-        """Return the server's command."""
+        """Return the server's command line."""
         beside = os.path.relpath(str(self.run), str(self.data))
         return [
             self.program,
             "--no-defaults",
             *(f"--plugin-load-add={name}" for name in providers(self.program)),
             f"--datadir={self.data}",
-            f"--socket={beside}/s",  # seen from the data directory: a path may be too long for a socket
+            f"--socket={beside}/s",  # relative to the data directory: an absolute path may be too long for a socket
             f"--pid-file={beside}/pid",
             f"--tmpdir={self.temporary}",
             f"--secure-file-priv={self.temporary}",
@@ -140,12 +141,12 @@ class Private:
         ]
 
     def answers(self) -> bool:
-        """Tell whether the server answers, to our account and not to one that the archive brought."""
+        """Return whether the server accepts our account, and not one from the archive."""
         done = self.ask("SELECT CURRENT_USER()")
         return done.returncode == 0 and done.stdout.strip() == f"{ACCOUNT}@localhost"
 
     def disarm(self) -> None:
-        """Take all administrative rights from the accounts in the data, and make the one that may only read.
+        """Revoke all administrative privileges of the accounts in the data, and create the read-only one.
 
         Raises DrillFault.
         """
@@ -159,18 +160,18 @@ class Private:
             raise DrillFault(f"the rights of the restored accounts cannot be taken from them: {done.stderr.strip()}")
 
     def ask(self, statements: str, account: str = ACCOUNT) -> subprocess.CompletedProcess[str]:
-        """Run statements and return the client's end."""
+        """Run statements and return the finished client process."""
         return subprocess.run(
             self.client_words(account), cwd=self.run, env=self.client_environment(), input=statements,
             capture_output=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
 
     def client_words(self, account: str = ACCOUNT) -> list[str]:
-        """Return the client's command, for the directory of the socket."""
+        """Return the client's command line, to be run in the socket's directory."""
         return [
             self.client, "--no-defaults", "--protocol=socket", "--socket=s", f"--user={account}",
             "--connect-timeout=20", "--batch", "--skip-column-names", "--quick", "--skip-local-infile",
-            "--binary-mode",  # obeys no command of the client's own in what it is given
+            "--binary-mode",  # ignores the client's own commands in its input
             "--default-character-set=utf8mb4",
         ]  # fmt: skip
 
@@ -186,7 +187,7 @@ class Private:
         return re.sub(r"^[\d-]+ +[\d:]+ \d+ ", "", (telling or errors)[0])
 
     def opened_outside(self) -> list[str]:
-        """Return the files that the server holds open outside of the drill's directory; there must be none."""
+        """Return files outside of the drill's directory that the server holds open; there must be none."""
         assert self.process is not None
         found = set()
         for link in Path(f"/proc/{self.process.pid}/fd").glob("*"):
@@ -196,7 +197,7 @@ class Private:
         return sorted(str(path) for path in found if path.is_file() and not str(path).startswith(own))
 
     def end(self) -> None:
-        """End the server; its data goes anyway."""
+        """Terminate the server; its data is discarded anyway."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

@@ -1,10 +1,10 @@
-"""Which transactions of the saved binary logs lead to a moment, and why it cannot be reached where it cannot.
+"""Which transactions of the saved binary logs lead to a moment, and why it cannot be reached if it cannot.
 
-The cut is the first transaction dated at that moment or later. Sessions may date theirs as they like (SET timestamp): a
-date outside of its own binary log's time is no date. So nothing is ever replayed by date, but by position.
+The cut is the first transaction dated at that moment or later. Sessions may set any date (SET timestamp): one outside
+its binary log's time is ignored. So transactions are always replayed by position, never by date.
 
-Part of the program `replay`, which runs alone on a host: of the standard library only, Python 3.8 and later; but for
-`binlog`, `roles` and `private`, which come along.
+Part of the program `replay`, which runs alone on a host: standard library only, Python 3.8 and later, except
+`binlog_format`, `roles` and `ordinary_user`, which are sent along.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from tasks.mariadb.host.binlog_format import Facts, Group, read, state, successo
 from tasks.mariadb.host.ordinary_user import DrillFault
 from tasks.mariadb.host.roles import CREATES, invoker
 
-ROTATION = 5  # seconds from the closing of a binary log to the opening of the next
-TOLERANCE = 2  # seconds by which a transaction may be dated outside of its binary log
+ROTATION = 5  # maximum seconds between the closing of a binary log and the opening of the next
+TOLERANCE = 2  # seconds by which a transaction may be dated outside its binary log's time
 
 
 class Refusal(DrillFault):
-    """The moment cannot be reached with what is saved."""
+    """The moment cannot be reached with the saved logs."""
 
 
 class Log:
-    """One binary log in the scratch directory, and where which of its transactions begin."""
+    """One binary log in the scratch directory, and the offsets of its transactions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
         self.times, self.offsets = array("L"), array("Q")
-        self.makers: dict[int, tuple[bytes, bytes]] = {}  # of roles, by the number of the transaction that makes one
+        self.makers: dict[int, tuple[bytes, bytes]] = {}  # roles' creators (user, host), by transaction number
         with path.open("rb") as file:
             self.facts: Facts = read(file, self.group, on_query=self.query).facts()
 
@@ -43,19 +43,19 @@ class Log:
         self.times.append(group.time)
 
     def query(self, text: bytes, status: bytes) -> None:
-        """Note who makes a role."""
+        """Note the creator of a role."""
         maker = invoker(status) if CREATES.match(text) else None
         if maker is not None:
             self.makers[len(self.offsets)] = maker
 
     @property
     def identity(self) -> tuple[str, int, int]:
-        """Return what tells it from others of its name."""
+        """Return what distinguishes it from others of its name."""
         return (self.name, self.facts.server, self.facts.created)
 
 
 class Saved:
-    """What is saved altogether, as a record tells."""
+    """The state of all archived binary logs, from a record."""
 
     def __init__(self, values: dict[str, object]) -> None:
         last = values["last"]
@@ -66,21 +66,21 @@ class Saved:
         self.state = str(values["state"])
 
     def holds(self, position: Position) -> bool:
-        """Tell whether nothing was written between the last binary log and a position in a later one."""
+        """Return whether nothing was written between the last binary log and a position in a later one."""
         state = set(self.state.split(","))
-        domains = {gtid.partition("-")[0] for gtid in state}  # the position may have others, of a former replica
+        domains = {gtid.partition("-")[0] for gtid in state}  # the position may have other domains, of a former replica
         known = {gtid for gtid in position.gtids if gtid.partition("-")[0] in domains}
         return number(position.name) > number(self.name) and known <= state and self.before(position)
 
     def before(self, position: Position) -> bool:
-        """Tell whether a position is in a later binary log of the same row, where it tells: names come again."""
+        """Return whether a position is in a later log of the same chain, as far as known: names are reused."""
         server, created = position.known
         _, own, last = self.identity
         return None in position.known or (server == own and int(str(created)) >= last)
 
 
 class Position:
-    """Where the copy ends in the binary logs."""
+    """The end of the copy in the binary logs."""
 
     def __init__(self, values: dict[str, object]) -> None:
         self.name = str(values["name"])
@@ -89,10 +89,10 @@ class Position:
         self.known = (values.get("server"), values.get("created"))
 
     def in_log(self, log: Log) -> bool:
-        """Tell whether a binary log is the one meant.
+        """Return whether this binary log is the one of the position.
 
-        Its name, server and time of making tell, where they are known, and that a transaction begins or the log ends at
-        the place. GTIDs do not then: a backup's list has domains that this log never had (of a former replica).
+        It is identified by name, and server and creation time if known, and by a transaction or the log's end at the
+        offset. GTIDs are not compared then: a backup's list has domains that this log never had (of a former replica).
         """
         if log.name != self.name or (None not in self.known and self.known != log.identity[1:]):
             return False
@@ -106,7 +106,7 @@ class Position:
 
 
 class Piece(NamedTuple):
-    """A part of what is replayed, and who made the role at its end."""
+    """A part of the replay, and the creator of the role at its end."""
 
     logs: list[Log]
     start: int
@@ -119,36 +119,36 @@ class Piece(NamedTuple):
 
 
 class Cut:
-    """What is to be replayed: `logs`, the first from `start`, the last up to `stop`; nothing when they are the same."""
+    """What to replay: `logs`, the first from `start`, the last up to `stop`; nothing if they are the same."""
 
     def __init__(self, logs: list[Log], start: int, stop: int, saved: Saved | None = None) -> None:
         self.logs, self.start, self.stop, self.saved = logs, start, stop, saved
 
     @property
     def server(self) -> int:
-        """Return the id of the server that wrote them."""
+        """Return the id of the server that wrote the logs."""
         return self.saved.server if self.saved is not None else self.logs[0].facts.server
 
     def numbers(self) -> list[tuple[Log, int]]:
-        """Return the transactions to be replayed, as binary log and number in it."""
+        """Return the transactions to replay, as (binary log, number in it)."""
         return [
             (log, index) for log in self.logs for index, offset in enumerate(log.offsets) if self.takes(log, offset)
         ]
 
     def takes(self, log: Log, offset: int) -> bool:
-        """Tell whether the transaction at an offset of a binary log is to be replayed."""
+        """Return whether the transaction at an offset of a binary log is replayed."""
         first, end = (self.start if log is self.logs[0] else 0), (self.stop if log is self.logs[-1] else None)
         return offset >= first and (end is None or offset < end)
 
     def groups(self, log: Log) -> list[Group]:
-        """Return the transactions of one binary log that are to be replayed."""
+        """Return the transactions of one binary log that are replayed."""
         found: list[Group] = []
         with log.path.open("rb") as file:
             read(file, lambda group: found.append(group) if self.takes(log, group.offset) else None)
         return found
 
     def segments(self) -> list[Piece]:
-        """Return what is to be replayed in pieces: one ends where a role was made."""
+        """Return the replay in pieces, each ending where a role was created."""
         found: list[Piece] = []
         logs, start = self.logs, self.start
         for log, index in self.numbers():
@@ -169,7 +169,7 @@ class Cut:
 
 
 def logs_in(folder: Path) -> list[Log]:
-    """Return all binary logs in the order of their making, each once: two archives may hold the same one."""
+    """Return all binary logs by creation time, each once: two archives may hold the same one."""
     found: dict[tuple[str, int, int], Log] = {}
     for place in sorted(folder.iterdir(), key=lambda path: int(path.name)):
         for path in sorted(place.iterdir(), key=lambda path: int(path.suffix[1:])):
@@ -180,7 +180,7 @@ def logs_in(folder: Path) -> list[Log]:
 
 
 def chain(logs: list[Log], position: Position) -> list[Log]:
-    """Return the binary logs from the position on, each of which continues the one before. Raises Refusal."""
+    """Return the chain of binary logs from the position on, each continuing the one before. Raises Refusal."""
     row = [next((log for log in logs if position.in_log(log)), None)]
     if row[0] is None:
         same = [log for log in logs if log.name == position.name]
@@ -196,9 +196,9 @@ def chain(logs: list[Log], position: Position) -> list[Log]:
 
 
 def continues(log: Log, before: Log) -> bool:
-    """Return whether a binary log is the one that the server opened when it closed the one before.
+    """Return whether the server opened this binary log when it closed the one before.
 
-    After RESET MASTER names and GTIDs come again: only the times of closing and opening tell two such logs apart.
+    After RESET MASTER names and GTIDs are reused: only the times of closing and opening distinguish two such logs.
     """
     same = log.name == successor(before.name) and log.facts.server == before.facts.server
     closed = before.facts.closed
@@ -207,9 +207,9 @@ def continues(log: Log, before: Log) -> bool:
 
 
 def cut(row: list[Log], position: Position, at: int) -> Cut | None:
-    """Return what is to be replayed up to the first transaction dated `at` or later; None when there is none such.
+    """Return what to replay up to the first transaction dated `at` or later; None if there is none.
 
-    Raises Refusal when the copy itself is of a later time.
+    Raises Refusal if the copy itself is of a later time.
     """
     for index, log in enumerate(row):
         low, high = span(row, index)
@@ -225,7 +225,7 @@ def cut(row: list[Log], position: Position, at: int) -> Cut | None:
 
 
 def span(row: list[Log], index: int) -> tuple[int, int]:
-    """Return between which times a binary log was written."""
+    """Return the times between which a binary log was written."""
     facts = row[index].facts
     ends = [facts.created, *([facts.closed] if facts.closed is not None else [])]
     if index + 1 < len(row):
@@ -234,7 +234,7 @@ def span(row: list[Log], index: int) -> tuple[int, int]:
 
 
 def planned(plan: dict[str, object], position: Position) -> Cut:
-    """Return what is to be replayed. Raises Refusal with the reason when the moment cannot be reached."""
+    """Return what to replay. Raises Refusal with the reason if the moment cannot be reached."""
     at = int(str(plan["at"]))
     saved = Saved(plan["saved"]) if isinstance(plan["saved"], dict) else None
     if saved is not None and at <= saved.until and saved.holds(position):
@@ -254,7 +254,7 @@ def planned(plan: dict[str, object], position: Position) -> Cut:
 
 
 def missing(logs: list[Log], row: list[Log]) -> str:
-    """Return why a row of binary logs goes no further."""
+    """Return why a chain of binary logs ends."""
     end = row[-1]
     later = [log for log in logs if log.facts.created >= end.facts.created and log not in row]
     if end.facts.fault:
@@ -268,7 +268,7 @@ def missing(logs: list[Log], row: list[Log]) -> str:
 
 
 def outcome(todo: Cut, at: int) -> dict[str, object]:
-    """Return what was reached, and which transactions had a date of their own."""
+    """Return what was reached, and which transactions were dated differently."""
     if todo.saved is not None:
         nothing = {"transactions": 0, "file": todo.saved.name, "offset": 0, "newest": None, "odd": 0, "after": 0}
         return {**nothing, "state": todo.saved.state}
@@ -304,5 +304,5 @@ def gtid(log: Log, index: int) -> str:
 
 
 def shown(time: int) -> str:
-    """Return a time for a person."""
+    """Format a time for people."""
     return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")  # noqa: UP017 (Python 3.11)

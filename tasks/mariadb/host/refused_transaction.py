@@ -1,7 +1,7 @@
-"""Which transaction a server refused: the client tells the line of its input, and `mariadb-binlog` prints it once more.
+"""Which transaction a server refused: the client reports its input line, and `mariadb-binlog` prints the input again.
 
-Part of the program `replay`, which runs alone on a host: of the standard library only, Python 3.8 and later; but for
-`cut` and what that stands on, which come along.
+Part of the program `replay`, which runs alone on a host: standard library only, Python 3.8 and later, except
+`recovery_point` and its imports, which are sent along.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ HANDED = 2  # lines that a replay adds after a piece
 
 
 def blamed(words: Sequence[str], environment: Mapping[str, str], todo: Cut, refusal: str) -> str:
-    """Return the transaction that was refused, for a person: its GTID, binary log, position and time.
+    """Describe the refused transaction: its GTID, binary log, position and time.
 
-    `words` are those of `mariadb-binlog`, `refusal` is what the client said. Where it is not known: a transaction.
+    `words` are those of `mariadb-binlog`, `refusal` is the client's message. If unknown: "a transaction".
     """
     line = LINE.search(refusal)
     found = _found(words, environment, todo, int(line[1])) if line else None
@@ -62,7 +62,7 @@ def _found(words: Sequence[str], environment: Mapping[str, str], todo: Cut, line
 
 
 def remedy(refusal: str, older: str) -> str:
-    """Return what to do; `older` is the archive of the whole backup before, empty when there is none."""
+    """Return the remedy; `older` is the archive of the previous full backup, empty if there is none."""
     begin = f"begin with the backup before: --archive {older}" if older else "there is no older backup to begin with"
     if NO_TABLE in refusal:
         return (

@@ -1,19 +1,19 @@
-"""Brings a restored server to a moment by its binary logs. Runs alone on the host.
+"""Brings a restored server to a moment by replaying its binary logs. Runs alone on the host.
 
     python3 -c "$REPLAY" extract FOLDER     one archive of binary logs, a tar on standard input, into a new folder
     python3 -c "$REPLAY" check JSON         can that moment be reached?
     python3 -c "$REPLAY" replay JSON        reach it
 
 JSON: `data`, the prepared data directory; `scratch`, a directory of our own, whose `logs` holds a folder for each
-archive, in the order of their making; `position`, the binary log that was open at the end of the copy (`name`,
-`offset`, `gtid`, and where known `server`, `created`), null when only the restored data tells; `at`, the moment, in
-seconds since 1970; `saved`, what is saved altogether (`until` when, the `last` binary log, the GTID `state` after it),
-null when unknown; `options` for the server; `settings`, `zone` and `plugins`, as `settings` has them; `binlog`, the
-name under which the server is to go on writing binary logs, or null; `patience`, seconds for the server to answer;
-`tables`, what the archive is to hold (as `tables` has it), or null; `older`, the name of the backup before, or empty.
+archive, in order of creation; `position`, the binary log that was open at the end of the copy (`name`, `offset`,
+`gtid`, and if known `server`, `created`), null if only the restored data has it; `at`, the moment, in seconds since
+1970; `saved`, the state of all archived logs (`until` when, the `last` binary log, the GTID `state` after it), null if
+unknown; `options` for the server; `settings`, `zone` and `plugins` (see `settings`); `binlog`, the base name under
+which the server will continue its binary logs, or null; `patience`, seconds for the server to answer; `tables`, those
+expected in the archive (see `tables`), or null; `older`, the name of the previous backup, or empty.
 
-Standard output is one line of JSON: `fault` and `remedy`, or what was reached. Of the standard library only, Python 3.8
-and later; but for `cut` and what that stands on, and `proof`, which come along.
+Standard output is one line of JSON: `fault` and `remedy`, or what was reached. Standard library only, Python 3.8 and
+later, except `recovery_point` and `examine` with their imports, which are sent along.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from tasks.mariadb.host.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
 INFOS = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
-MEMORY = (64 << 20, 4 << 30)  # least and most for the server's buffer pool
+MEMORY = (64 << 20, 4 << 30)  # minimum and maximum of the server's buffer pool
 
 
 def extract(folder: Path) -> None:
-    """Write the members of a tar on standard input into a new folder; whoever made it is not trusted."""
+    """Write the members of a tar on standard input into a new folder; its author is not trusted."""
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         for member in archive:
@@ -58,7 +58,7 @@ def extract(folder: Path) -> None:
 
 
 def position_of(plan: dict[str, object]) -> Position:
-    """Return where the restored copy ends. Raises Refusal."""
+    """Return the position at which the restored copy ends. Raises Refusal."""
     files = [file for name in INFOS for file in Path(str(plan["data"])).glob(name)]
     words = files[0].read_text(errors="replace").strip("\n").split("\t") if files else []
     if len(words) < 2:
@@ -73,7 +73,7 @@ def position_of(plan: dict[str, object]) -> Position:
 
 
 def check(plan: dict[str, object]) -> dict[str, object]:
-    """Find out beforehand whether the moment can be reached, and by the programs that are here. Raises DrillFault."""
+    """Check beforehand whether the moment can be reached, and with the programs installed here. Raises DrillFault."""
     try:
         program(BINLOG, "mariadb-client")
         ready({"scratch": plan["scratch"]})
@@ -117,24 +117,24 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     return {**outcome(todo, int(str(plan["at"]))), "said": said, "replicated": place}
 
 
-# The data is thrown away when anything fails, so nothing need be safe before the orderly end.
+# The data is discarded if anything fails, so nothing needs to be durable before the orderly end.
 GENEROUS = [
     "--innodb-log-file-size=96M",
     "--innodb-flush-log-at-trx-commit=0",
     "--max-allowed-packet=1G",
-    "--innodb-strict-mode=OFF",  # what the server took with it off must be taken again
+    "--innodb-strict-mode=OFF",  # the server accepted it with strict mode off, so the replay must
 ]  # fmt: skip
 
 
 def pool() -> str:
-    """Return the option for a buffer pool of a quarter of the memory that is free."""
+    """Return the option for a buffer pool of a quarter of the free memory."""
     found = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     free = int(found.group(1)) * 1024 if found else 0
     return f"--innodb-buffer-pool-size={min(max(free // 4, MEMORY[0]), MEMORY[1])}"
 
 
 def feed(server: Private, todo: Cut, load: Path, older: str = "") -> None:
-    """Replay, and see that the server took all of it. Raises DrillFault."""
+    """Replay, and check that the server accepted everything. Raises DrillFault."""
     numbers = todo.numbers()
     if not numbers:
         return
@@ -147,11 +147,11 @@ def feed(server: Private, todo: Cut, load: Path, older: str = "") -> None:
     reader = program(BINLOG, "mariadb-client")
     words = [reader, "--no-defaults", *lenient(reader), "--disable-log-bin", f"--local-load={load}"]
     client = [word for word in server.client_words() if word != "--quick"] + ["--max-allowed-packet=1G"]
-    client += ["--local-infile=1"] * loads(todo)  # the data comes as a file beside the binary log
+    client += ["--local-infile=1"] * loads(todo)  # the data is in a file next to the binary log
     tell(f"replays {len(numbers)} transactions from {len(todo.logs)} binary logs")
     files = [(server.run / name).open("w+b") for name in ("said", "errors", "read-errors")]
     with files[0] as said, files[1] as errors, files[2] as read_errors:  # in parentheses: Python 3.9
-        # Whoever made the archives wrote what is replayed, LOAD DATA LOCAL of any file perhaps: not as root.
+        # The author of the archives determines what is replayed, perhaps LOAD DATA LOCAL of any file: so not as root.
         taking = subprocess.Popen(
             client, cwd=server.run, env=server.client_environment(), preexec_fn=ordinary(),  # noqa: PLW1509 (no threads)
             stdin=subprocess.PIPE, stdout=said, stderr=errors,
@@ -171,7 +171,7 @@ def feed(server: Private, todo: Cut, load: Path, older: str = "") -> None:
 
 
 def give(server: Private, todo: Cut, words: list[str], client: IO[bytes], errors: IO[bytes]) -> int:
-    """Have the reader write what is replayed into the client, roles to their makers, then the question for the end.
+    """Pipe the replay from the reader to the client, hand roles to their creators, then query the result.
 
     Return the reader's exit code.
     """
@@ -194,22 +194,22 @@ def give(server: Private, todo: Cut, words: list[str], client: IO[bytes], errors
 
 
 def loads(todo: Cut) -> bool:
-    """Tell whether what is replayed has data of LOAD DATA: for nothing else may the server ask for a file."""
+    """Return whether the replay contains LOAD DATA: only then may the server request a file."""
     return any(log.facts.loads for log in todo.logs)
 
 
 def lenient(reader: str) -> list[str]:
-    """Return the option that lets sequence numbers go as they went on a server without gtid_strict_mode, if known."""
+    """Return the option that allows sequence numbers as on a server without gtid_strict_mode, if it is known."""
     words = (reader, "--no-defaults", "--help")
     said = subprocess.run(words, env=clean_environment(), stdout=subprocess.PIPE, check=False).stdout
     return ["--skip-gtid-strict-mode"] if b"--gtid-strict-mode" in said else []
 
 
 def replicated(position: str, todo: Cut) -> str:
-    """Return where a replica stands in its master's GTIDs after the replay, which moves no gtid_slave_pos by itself.
+    """Return a replica's position in its master's GTIDs after the replay, which does not update gtid_slave_pos.
 
-    `position` is where it stood before, empty for a server that never replicated. What it replicated has the number of
-    another server in its own binary logs (log_slave_updates).
+    `position` is its position before, empty for a server that never replicated. In its own binary logs, replicated
+    transactions have another server's id (log_slave_updates).
     """
     if not position:
         return ""
@@ -222,9 +222,9 @@ def replicated(position: str, todo: Cut) -> str:
 
 
 def close(server: Private, todo: Cut, *, goes_on: bool, place: str = "") -> None:
-    """End the server in order, without our account, and with the GTID states where it goes on. Raises DrillFault.
+    """Shut the server down, without our account, and with the GTID state to continue from. Raises DrillFault.
 
-    `place` is where a replica stands now, empty where the data says so already.
+    `place` is the replica's current position, empty if the data already has it.
     """
     statements = [f"DROP USER {server.account}@localhost"]
     statements += [f"SET GLOBAL gtid_slave_pos = '{place}'"] * bool(place)
@@ -235,19 +235,19 @@ def close(server: Private, todo: Cut, *, goes_on: bool, place: str = "") -> None
 
 
 def content(file: object) -> str:
-    """Return what a program wrote into a file."""
+    """Return a program's output from a file."""
     file.seek(0)  # type: ignore[attr-defined]
     return str(file.read().decode(errors="replace"))  # type: ignore[attr-defined]
 
 
 def tell(what: str) -> None:
-    """Say what is being done now."""
+    """Print the current step."""
     sys.stderr.write(f"replay: {what}\n")
     sys.stderr.flush()
 
 
 def main() -> int:
-    """Do what the first argument says; the exit code."""
+    """Run the command in the first argument; return the exit code."""
     for each in SIGNALS:
         signal.signal(each, terminate)
     try:

@@ -1,17 +1,18 @@
-"""Has a server start on a restored replica's data, and tells where that stands. Runs alone on the host.
+"""Starts a server on a restored replica's data, and reports its position. Runs alone on the host.
 
     python3 -c "$REPLICA" JSON
 
-JSON: `data`, the prepared data directory; `scratch`, a directory of our own; `known`, whether the server that was saved
-is known to have replicated; `settings`, `zone` and `plugins`, as `settings` has them; `patience`, seconds for the
-server to answer. Where nothing tells of a replica, nothing is done.
+JSON: `data`, the prepared data directory; `scratch`, a directory of our own; `known`, whether the saved server is known
+to have replicated; `settings`, `zone` and `plugins` (see `settings`); `patience`, seconds for the server to answer. If
+nothing indicates a replica, nothing is done.
 
-A replica that applies in parallel may be copied with transactions that are prepared and not committed: no server
-starts on these, so they are rolled back. What mariadb-backup notes of its position may then be of other transactions
-than the data has (MDEV-23586, MDEV-36025): the data itself is asked.
+A replica that applies in parallel may be copied with transactions that are prepared and not committed: no server starts
+on these, so they are rolled back. mariadb-backup's note of its position may then describe other transactions than the
+data has (MDEV-23586, MDEV-36025), so the data itself is queried.
 
-Standard output is one line of JSON: `fault`, or `position`, the data's own gtid_slave_pos, and `said`, for a person. Of
-the standard library only, Python 3.8 and later; but for `private`, `settings`, `tables` and `proof`, which come along.
+Standard output is one line of JSON: `fault`, or `position`, the data's own gtid_slave_pos, and `said`, for people.
+Standard library only, Python 3.8 and later, except `private_server`, `settings`, `tables` and `examine` with their
+imports, which are sent along.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ INFOS = ("xtrabackup_slave_info", "mariadb_backup_slave_info")
 
 
 def stand(plan: dict[str, object]) -> dict[str, object]:
-    """Return where the data of a replica stands; nothing for another server's. Raises DrillFault, OSError."""
+    """Return the position in a replica's data; nothing for any other server. Raises DrillFault, OSError."""
     data, scratch = Path(str(plan["data"])), Path(str(plan["scratch"]))
     if not plan["known"] and not any((data / name).is_file() for name in INFOS):
         return {}
@@ -52,7 +53,7 @@ def stand(plan: dict[str, object]) -> dict[str, object]:
 
 
 def main() -> int:
-    """Do it; the exit code."""
+    """Run the plan in the first argument; return the exit code."""
     for each in SIGNALS:
         signal.signal(each, terminate)
     try:

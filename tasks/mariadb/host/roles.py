@@ -1,9 +1,9 @@
-"""Who made a role in the binary logs: its maker administers it, and a replay runs everything as an account of its own.
+"""The creators of roles in the binary logs: the creator administers the role, but a replay runs under one account.
 
-The server writes the maker into the event of CREATE ROLE (the status variable Q_INVOKER), and `mariadb-binlog` does not
-print it. So a replay halts after each such statement, and what our account administers then is handed over.
+The server writes the creator into the event of CREATE ROLE (the status variable Q_INVOKER), but `mariadb-binlog` does
+not print it. So a replay pauses after each such statement and hands over the roles that our account then administers.
 
-Part of the program `replay`, which runs alone on a host: of the standard library only, Python 3.8 and later.
+Part of the program `replay`, which runs alone on a host: standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import re
 CREATES = re.compile(
     rb"(?:\s|/\*.*?\*/|(?:--\s|#)[^\n]*\n)*CREATE\s+(?:OR\s+REPLACE\s+)?ROLE\s", re.IGNORECASE | re.DOTALL
 )
-# Bytes of the status variables of a Query event by their codes (sql/log_event.h); text ones have their length before.
+# Sizes in bytes of a Query event's status variables by code (sql/log_event.h); text has a length prefix.
 WIDTHS = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 128: 3, 129: 8}
 TEXTS = (5, 6)
 INVOKER = 11
 
 
 def invoker(status: bytes) -> tuple[bytes, bytes] | None:
-    """Return user and host of the one who ran a statement, from its status variables; None where they do not tell."""
+    """Return user and host of a statement's invoker from its status variables; None if they have none."""
     place = 0
     while place < len(status):
         code = status[place]
@@ -43,9 +43,9 @@ def _text(status: bytes, place: int) -> tuple[bytes, int]:
 
 
 def handing_over(account: str, maker: tuple[bytes, bytes]) -> bytes:
-    """Return SQL that has another account administer the roles which only `account` of this host administers as yet.
+    """Return SQL, of two lines, that makes another account administer the roles that so far only `account` administers.
 
-    It goes on to, as it may have to grant them. Two lines.
+    `account`, which is on this host, keeps them too, since it may have to grant them.
     """
     user, host = (f"X'{each.hex()}'" if each else "''" for each in maker)
     ours = f"User = '{account}' AND Host = 'localhost'"

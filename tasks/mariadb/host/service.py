@@ -1,13 +1,13 @@
-"""Tells whom the inventory's `stop` would end. Runs alone on the host.
+"""Finds out which server the inventory's `stop` would stop. Runs alone on the host.
 
     python3 -c "$SERVICE" JSON
 
-JSON: `datadir`, of the app's server, and `stop`, the words of the command. Two servers may run on a host, and a `stop`
-that is another one's takes that other app's database away. Where the command names a unit of systemd's or a container,
-these tell beforehand which processes are theirs; of other commands nothing is known.
+JSON: `datadir` of the app's server, and `stop`, the words of the command. A host may run two servers, and stopping the
+wrong one takes another app's database down. If the command names a systemd unit or a container, these tell beforehand
+which processes are theirs; other commands cannot be judged.
 
-Standard output is JSON: `fault` and `remedy`, both empty when nothing is wrong or nothing is known. Of the standard
-library only, Python 3.8 and later.
+Standard output is JSON: `fault` and `remedy`, both empty if nothing is wrong or known. Standard library only, Python
+3.8 and later.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from typing import NamedTuple
 
 SERVERS = ("mariadbd", "mysqld")
 CONTAINERS = ("docker", "podman", "nerdctl")
-SHOWN = 120  # characters of a server's command
+SHOWN = 120  # characters of a server's command line
 PATIENCE = 20  # seconds for an answer
-UNIT = re.compile(r"/([^/\n]+\.service)(?:/|$)", re.MULTILINE)  # in a process's control groups, proc(5)
+UNIT = re.compile(r"/([^/\n]+\.service)(?:/|$)", re.MULTILINE)  # in a process's cgroups, proc(5)
 
 
 class Ended(NamedTuple):
-    """What a command ends: its name for a person, its first process (0: none runs), and its control group."""
+    """What a command stops: its name for people, its first process (0: none runs), and its cgroup."""
 
     name: str
     process: int
     group: str = ""
 
     def holds(self, pid: int) -> bool:
-        """Tell whether a process is of it."""
+        """Return whether a process belongs to it."""
         return self.process != 0 and (self.process in (pid, *ancestors(pid)) or self.within(pid))
 
     def within(self, pid: int) -> bool:
-        """Tell whether a process is in its control group."""
+        """Return whether a process is in its cgroup."""
         return self.group not in ("", "/") and any(
             line.endswith(self.group) or f"{self.group}/" in line for line in groups(pid).splitlines()
         )
 
 
 def ended(words: list[str]) -> Ended | None:
-    """Return what `stop` ends, None when nobody can tell."""
+    """Return what `stop` stops; None if unknown."""
     plain = [word for word in words if word not in ("sudo", "-n", "doas")]
     name = os.path.basename(plain[0]) if plain else ""
     if name == "systemctl" and "stop" in plain:
@@ -61,22 +61,22 @@ def ended(words: list[str]) -> Ended | None:
 
 
 def unit(command: list[str], name: str) -> Ended | None:
-    """Return what a unit of systemd's is."""
+    """Return the processes of a systemd unit."""
     said = answer([*command, "show", "--property=LoadState,MainPID,ControlGroup", name])
     found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     if not found.get("MainPID", "").isdigit() or found.get("LoadState") == "not-found":
-        return None  # no systemd runs here, or the command fails and says so itself
+        return None  # no systemd here, or the command fails and reports the error itself
     return Ended(f"the unit {name}", int(found["MainPID"]), found.get("ControlGroup", ""))
 
 
 def container(command: str, name: str) -> Ended | None:
-    """Return what a container is."""
+    """Return the processes of a container."""
     said = answer([command, "inspect", "--format", "{{.State.Pid}}", name]).strip()
     return Ended(f"the container {name}", int(said)) if said.isdigit() else None
 
 
 def answer(words: list[str]) -> str:
-    """Return what a program prints, empty when it is not there or fails."""
+    """Return a program's output; empty if it does not exist or fails."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE,
@@ -88,23 +88,23 @@ def answer(words: list[str]) -> str:
 
 
 def servers() -> dict[int, str]:
-    """Return the database servers that run on the host: their numbers, and of each the begin of its command."""
+    """Return the database servers on the host: their process ids, each with the beginning of its command line."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if (entry / "comm").read_text().strip() in SERVERS:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if line:  # a process that has ended and is not waited for has none
+                if line:  # a zombie has none
                     found[int(entry.name)] = "".join(
                         each if each.isprintable() else "?" for each in line.strip()[:SHOWN]
                     )
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has exited meanwhile
             continue
     return found
 
 
 def serving(datadir: str) -> list[int]:
-    """Return the processes of servers on a data directory, in which a server works. They may be in a container."""
+    """Return the processes of servers whose working directory is the data directory. They may be in a container."""
     found = []
     for pid in servers():
         try:
@@ -116,7 +116,7 @@ def serving(datadir: str) -> list[int]:
 
 
 def groups(pid: int) -> str:
-    """Return the control groups of a process, empty when it has ended."""
+    """Return the cgroups of a process; empty if it has exited."""
     try:
         return Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
@@ -124,7 +124,7 @@ def groups(pid: int) -> str:
 
 
 def ancestors(pid: int) -> list[int]:
-    """Return the processes from which a process comes."""
+    """Return the ancestors of a process."""
     found: list[int] = []
     while pid > 1:
         try:
@@ -136,7 +136,7 @@ def ancestors(pid: int) -> list[int]:
 
 
 def judged(datadir: str, words: list[str]) -> tuple[str, str]:
-    """Return what is wrong with `stop` and what to do; both empty when nothing is, or nothing is known."""
+    """Return what is wrong with `stop`, and the remedy; both empty if nothing is wrong or known."""
     whom = ended(words)
     ours = serving(datadir)
     if whom is None or any(whom.holds(pid) for pid in ours):
@@ -153,13 +153,13 @@ def judged(datadir: str, words: list[str]) -> tuple[str, str]:
 
 
 def named(pid: int) -> str:
-    """Return the unit of a process for a person, empty where it is of none."""
+    """Return the unit of a process for a message; empty if it has none."""
     found = UNIT.search(groups(pid))
     return f", of the unit {found[1]}" if found else ""
 
 
 def main() -> int:
-    """Judge; the exit code."""
+    """Check the plan in the first argument; return the exit code."""
     plan = json.loads(sys.argv[1])
     fault, remedy = judged(str(plan["datadir"]), [str(word) for word in plan["stop"]])
     print(json.dumps({"fault": fault, "remedy": remedy}))

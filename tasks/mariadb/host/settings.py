@@ -1,11 +1,11 @@
-"""Settings and plugins of the server that was saved, as its record has them, for a private server on its data.
+"""Settings and plugins of the saved server, from its record, for a private server on its data.
 
-Queries answer by `sql_mode`, time zone and collation; a table needs its storage engine and an account its plugin. What
-a record says is not trusted: only settings named here are taken, of values that their kind has, and plugins only
-from the folder of the server that is installed where the data is restored.
+Query results depend on `sql_mode`, time zone and collation; a table needs its storage engine, and an account its
+plugin. A record is not trusted: only settings named here are used, with values valid for their kind, and plugins only
+from the plugin folder of the server installed where the data is restored.
 
-A part of drills and replays, which run alone on a host: of the standard library only, Python 3.8 and later; but for
-`private`, which comes along.
+Part of drills and replays, which run alone on a host: standard library only, Python 3.8 and later, except
+`ordinary_user`, which is sent along.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from tasks.mariadb.host.private_server import Private
 
-DETAILS = ("settings", "zone", "plugins")  # in a record of a backup, and in the plan of a drill or replay
+DETAILS = ("settings", "zone", "plugins")  # keys in a backup's record, and in the plan of a drill or replay
 WORD, WORDS, NUMBER = r"\w*", r"[\w,]*", r"\d{1,12}"
 KEPT: Mapping[str, str] = {
     "character_set_server": WORD,
     "collation_server": WORD,
-    "default_storage_engine": r"InnoDB|MyISAM|Aria|MEMORY",  # with another one, whose plugin is missing, none starts
+    "default_storage_engine": r"InnoDB|MyISAM|Aria|MEMORY",  # without the plugin of another, no server starts
     "default_week_format": NUMBER,
     "div_precision_increment": NUMBER,
     "explicit_defaults_for_timestamp": WORD,
@@ -47,22 +47,22 @@ KEPT: Mapping[str, str] = {
     "sql_mode": WORDS,
     "time_zone": r"[\w/+:-]*",
 }
-OPTIONS = {"time_zone": "default_time_zone"}  # where the option is not called as the variable
-ZONE = re.compile(r"[\w/+:,.<>-]{1,200}", re.ASCII)  # as the environment variable TZ takes it
-# Those that data, accounts and queries need. Not those that log, that judge passwords, or that have keys: a key's
-# plugin comes with the data itself (`private.encryption`).
+OPTIONS = {"time_zone": "default_time_zone"}  # options with another name than their variable
+ZONE = re.compile(r"[\w/+:,.<>-]{1,200}", re.ASCII)  # values of the environment variable TZ
+# Plugin types that data, accounts and queries need. Not those that log, check passwords, or hold keys: a key plugin
+# comes with the data itself (`data_options.encryption`).
 TYPES = ("STORAGE ENGINE", "AUTHENTICATION", "DATA TYPE", "FUNCTION", "FTPARSER")
-# What the server says where an engine, an authentication plugin, a type or a function is missing (10.11.19).
+# The server's messages when an engine, an authentication plugin, a type or a function is missing (10.11.19).
 NO_PLUGIN = re.compile(
     r"Unknown storage engine|Plugin '[^']*' is not loaded|Unknown data type|FUNCTION \S+ does not exist"
 )
 SLAVE_POSITION = "SELECT @@GLOBAL.gtid_slave_pos"
-ENDED = 600  # seconds for a server to end: it may have much to write
+ENDED = 600  # seconds for a server to shut down: it may have much to write
 LIBRARY = re.compile(r"[A-Za-z0-9_]+\.so", re.ASCII)
 
 
 class Plugin(NamedTuple):
-    """A plugin that was active: its name, what it is, and the file in the server's folder of plugins."""
+    """An active plugin: its name, type, and file in the server's plugin folder."""
 
     name: str
     type: str
@@ -70,12 +70,12 @@ class Plugin(NamedTuple):
 
 
 def kept(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings among a server's variables that its record is to have."""
+    """Return the server variables to keep in its record."""
     return {name: variables[name] for name in KEPT if name in variables}
 
 
 def words(values: object) -> list[str]:
-    """Return the server's options for what a record has of settings."""
+    """Return server options for the settings in a record."""
     if not isinstance(values, Mapping):
         return []
     sound = {
@@ -88,7 +88,7 @@ def words(values: object) -> list[str]:
 
 
 def zone(value: object) -> str:
-    """Return the time zone of the server's host, as for TZ, from a record; empty when it has none."""
+    """Return the time zone of the server's host, as for TZ, from a record; empty if it has none."""
     return value if isinstance(value, str) and ZONE.fullmatch(value) else ""
 
 
@@ -104,7 +104,7 @@ def _is_text(value: object) -> bool:
 
 
 def loading(wanted: Iterable[Plugin], folder: Path | None) -> tuple[list[str], list[Plugin]]:
-    """Return the options that load plugins out of the folder of an installation, and those that it has not."""
+    """Return the options that load plugins from an installation's folder, and the plugins missing there."""
     there, missing = set(), []
     for plugin in wanted:
         if folder is not None and (folder / plugin.library).is_file():
@@ -115,7 +115,7 @@ def loading(wanted: Iterable[Plugin], folder: Path | None) -> tuple[list[str], l
 
 
 def folder(server: str) -> Path | None:
-    """Return the folder of plugins of a server program's installation, None when it does not tell."""
+    """Return the plugin folder of a server program's installation; None if unknown."""
     said = subprocess.run(
         (server, "--no-defaults", "--verbose", "--help"), cwd="/", env=clean_environment(), preexec_fn=ordinary(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
@@ -125,12 +125,12 @@ def folder(server: str) -> Path | None:
 
 
 def named(missing: Iterable[Plugin]) -> str:
-    """Return plugins for a person."""
+    """Describe plugins."""
     return ", ".join(f"{each.name} ({each.library})" for each in missing)
 
 
 def furnish(server: Private, plan: dict[str, object]) -> list[Plugin]:
-    """Give the server the settings and plugins of the one that was saved; return the plugins that are not here."""
+    """Give the server the settings and plugins of the saved one; return the plugins that are missing here."""
     loads, missing = loading(plugins(plan.get("plugins")), folder(server.program))
     server.more = [*words(plan.get("settings")), *loads, *server.more]
     if zone(plan.get("zone")):
@@ -139,10 +139,10 @@ def furnish(server: Private, plan: dict[str, object]) -> list[Plugin]:
 
 
 def begin(server: Private) -> list[str]:
-    """Start the server, and roll back what was prepared and not committed; return what a person is told of that.
+    """Start the server, and roll back prepared transactions; return a message about them.
 
-    A copy of a replica that applies in parallel, and one that was made without locks, may have transactions that are
-    prepared, and no server without the binary log starts on it (MariaDB 10.11; MDEV-36025). Raises DrillFault.
+    A copy of a replica that applies in parallel, or one made without locks, may have transactions that are prepared and
+    not committed, and no server without the binary log starts on it (MariaDB 10.11; MDEV-36025). Raises DrillFault.
     """
     try:
         server.start()
@@ -156,7 +156,7 @@ def begin(server: Private) -> list[str]:
     server.more = [*plain, "--tc-heuristic-recover=ROLLBACK"]
     try:
         _again(server)
-    except DrillFault:  # some end once it is done, to be started without the option
+    except DrillFault:  # some exit after the rollback, to be started without the option
         server.more = plain
         _again(server)
     return [f"{found[1]} transactions were prepared at the end of the copy and not committed: they are rolled back"]
@@ -170,7 +170,7 @@ def _again(server: Private) -> None:
 
 
 def shut(server: Private, statements: Sequence[str]) -> None:
-    """Run statements and end the server in order. Raises DrillFault."""
+    """Run statements and shut the server down. Raises DrillFault."""
     done = server.ask(";\n".join([*statements, "SHUTDOWN"]))
     if done.returncode != 0:
         raise DrillFault(f"the server does not end in order: {done.stderr.strip().rpartition(chr(10))[2]}")
@@ -184,7 +184,7 @@ def shut(server: Private, statements: Sequence[str]) -> None:
 
 
 def without(missing: list[Plugin]) -> list[str]:
-    """Return what a person is told of plugins that are not here, where nothing needed them."""
+    """Return a message about plugins that are missing here, if nothing needed them."""
     return [f"plugins of the server are not installed here, and nothing asked needed them: {named(missing)}"] * bool(
         missing
     )
@@ -192,7 +192,7 @@ def without(missing: list[Plugin]) -> list[str]:
 
 @contextmanager
 def understood(missing: list[Plugin]) -> Iterator[None]:
-    """Tell a table, account or function that lacks its plugin from a damaged one. Raises DrillFault."""
+    """Distinguish a table, account or function that lacks its plugin from a damaged one. Raises DrillFault."""
     try:
         yield
     except DrillFault as fault:

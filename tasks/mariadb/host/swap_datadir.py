@@ -1,17 +1,17 @@
-"""Puts a prepared data directory in place of a server's own, or everything back as it was. Runs alone on the host.
+"""Replaces a server's data directory by a prepared one, or puts everything back. Runs alone on the host.
 
     python3 -c "$SWAP" JSON
 
-JSON: `datadir`; `new`, the prepared directory; `old`, which is made and keeps what was there; `stop` and `start`, words
-of commands; `ask`, bash that succeeds once the server answers; `private`, names of environment variables that only
-`ask` may see; `answers`, whether the server did before; `patience`, seconds for it to end, and to answer.
+JSON: `datadir`; `new`, the prepared directory; `old`, which is created for the old data; `stop` and `start`, commands
+as lists of words; `ask`, bash that succeeds once the server answers; `private`, names of environment variables that
+only `ask` may see; `answers`, whether the server answered before; `patience`, seconds for it to stop, and to answer.
 
-The contents of the directories are moved, not the directories: a data directory may be a mount point, and its
-owner, mode and security labels stay as they are. All three are on one file system, so each move is a rename.
+The contents of the directories are moved, not the directories: a data directory may be a mount point, and its owner,
+mode and security labels stay. All three are on one file system, so each move is a rename.
 
 Standard output is JSON: `state` is `placed`; or `back`, the old data is in place and the server is as it was; or
 `down`, the old data is in place but the server does not answer; or `apart`, part of the old data is still in `old`.
-Of the standard library only, Python 3.8 and later; but for `service`, which comes along.
+Standard library only, Python 3.8 and later, except `service`, which is sent along.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pathlib import Path
 from tasks.mariadb.host.service import servers
 
 LOCKED_FILES = ("ibdata1", "aria_log_control")  # a running server holds POSIX locks on them
-KEPT = ("debian-*.flag", "*.pem")  # files of the data directory that are none of a backup's business
-LEFT = ("lost+found",)  # the file system's own
-HURRY = 10  # seconds in which a server that is told to stop ends, mostly
+KEPT = ("debian-*.flag", "*.pem")  # files of the data directory that do not belong to a backup
+LEFT = ("lost+found",)  # belongs to the file system
+HURRY = 10  # seconds in which a stopping server usually exits
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-REFUSED = ("ERROR 1045", "ERROR 1130", "ERROR 1698")  # the server answers; the restored accounts are older ones
+REFUSED = ("ERROR 1045", "ERROR 1130", "ERROR 1698")  # the server answers; the restored accounts are older
 
 
 class SwapError(Exception):
-    """It did not work."""
+    """The replacement failed."""
 
 
 class Swap:
@@ -56,7 +56,7 @@ class Swap:
         self.filling = False  # whether new data may be in the data directory
 
     def run(self) -> str:
-        """Swap and return a remark (may be empty). Raises SwapError, OSError, Terminated."""
+        """Replace the data and return a remark (may be empty). Raises SwapError, OSError, Terminated."""
         self.give_away()
         self.old.mkdir(mode=0o700)
         copy_owner(self.datadir, self.old)
@@ -70,7 +70,7 @@ class Swap:
         return self.start()
 
     def put_back(self) -> None:
-        """Undo whatever was done, and start the server if it ran before. Raises SwapError, OSError."""
+        """Undo everything, and start the server if it ran before. Raises SwapError, OSError."""
         if self.filling:
             self.stop(must_succeed=False)
             self.new.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ class Swap:
                 os.chown(os.path.join(folder, name), owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def keep(self) -> None:
-        """Copy files of the old data directory that the server may want and no backup holds."""
+        """Copy files from the old data directory that the server may need and no backup holds."""
         for pattern in KEPT:
             for file in self.old.glob(pattern):
                 if file.is_file() and not (self.datadir / file.name).exists():
@@ -98,19 +98,19 @@ class Swap:
                     copy_owner(file, self.datadir / file.name)
 
     def move(self, source: Path, target: Path) -> None:
-        """Rename all that is in `source` into `target`."""
+        """Rename everything in `source` into `target`."""
         own = {self.new, self.old}
         for entry in sorted(source.iterdir()):
             if entry not in own and entry.name not in LEFT:
                 entry.rename(target / entry.name)
 
     def relabel(self) -> None:
-        """Give the new files the security labels of their place, on hosts that have such labels."""
+        """Set the security labels of the new files as for their path, on hosts with such labels."""
         if shutil.which("restorecon"):
             subprocess.run(("restorecon", "-R", str(self.datadir)), stdout=subprocess.DEVNULL, check=False)
 
     def stop(self, *, must_succeed: bool) -> None:
-        """Stop the server and wait until it holds its files no more. Raises SwapError."""
+        """Stop the server and wait until it has released its files. Raises SwapError."""
         others = servers()
         code = self.command(self.stop_words, "stop")
         ended = [line for pid, line in others.items() if pid not in servers()]
@@ -128,11 +128,11 @@ class Swap:
             time.sleep(0.1)
 
     def running(self) -> bool:
-        """Tell whether a server holds a lock on the data directory's files."""
+        """Return whether a server holds a lock on the data directory's files."""
         return any(locked(self.datadir / name) for name in LOCKED_FILES)
 
     def start(self) -> str:
-        """Start the server and wait for an answer."""
+        """Start the server and wait until it answers."""
         code = self.command(self.start_words, "start")
         if code != 0:
             raise SwapError(f"`start` failed with exit code {code}")
@@ -152,9 +152,9 @@ class Swap:
             time.sleep(0.2)
 
     def command(self, line: list[str], name: str) -> int:
-        """Run the command that the inventory gives as `stop` or `start`; its exit code. Raises SwapError."""
+        """Run the inventory's `stop` or `start` command; return its exit code. Raises SwapError."""
         environment = {name: value for name, value in os.environ.items() if name not in self.private}
-        # No pipe for its output: a server that the command leaves behind would hold it open for ever.
+        # No pipe for its output: a server left behind by the command would keep it open for ever.
         try:
             return subprocess.run(
                 line, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), env=environment, check=False
@@ -164,7 +164,7 @@ class Swap:
 
 
 class Terminated(BaseException):
-    """The operator was lost or wants an end."""
+    """The operator was lost, or asked for termination."""
 
 
 def words(value: object) -> list[str]:
@@ -191,26 +191,26 @@ def locked(path: Path) -> bool:
 
 
 def copy_owner(source: Path, target: Path) -> None:
-    """Give `target` the owner, group and mode of `source`."""
+    """Set owner, group and mode of `target` to those of `source`."""
     status = source.stat()
     os.chown(target, status.st_uid, status.st_gid)
     target.chmod(status.st_mode & 0o7777)
 
 
 def terminate(*_: object) -> None:
-    """Handle a signal: go the way of a failure, once."""
+    """Handle a signal as a failure, once."""
     unstoppable()
     raise Terminated("interrupted")
 
 
 def unstoppable() -> None:
-    """Let signals do nothing from now on. Not SIG_IGN, which a started server would inherit."""
+    """Ignore signals from now on. Not by SIG_IGN, which a started server would inherit."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
 
 def swap(plan: dict[str, object]) -> tuple[str, str]:
-    """Carry out a plan, or undo it; the state and why."""
+    """Carry out a plan, or undo it; return the state and the reason."""
     work = Swap(plan)
     try:
         return "placed", work.run()
@@ -225,7 +225,7 @@ def swap(plan: dict[str, object]) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Run the plan in the first argument; the exit code."""
+    """Run the plan in the first argument; return the exit code."""
     for number in SIGNALS:
         signal.signal(number, terminate)
     state, why = swap(json.loads(sys.argv[1]))

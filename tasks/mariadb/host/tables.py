@@ -1,15 +1,15 @@
-"""Which tables the live server has, by their files, and which of them an archive or a restored copy lacks.
+"""The live server's tables, by their files, and which of them an archive or a restored copy lacks.
 
-mariadb-backup says `completed OK!` of whatever it was made to copy. So the data directory is listed when the backup
-begins and again at its end: what stands in both must be in the stream, and later in each restored copy. A table that
-was made or dropped meanwhile is in one list alone, one that was altered or renamed has another definition (the number
-of its `.frm` on the file system): nothing is expected of these.
+mariadb-backup says `completed OK!` about whatever it was made to copy. So the data directory is listed when the backup
+begins and again at its end: what is in both lists must be in the stream, and later in each restored copy. A table
+created or dropped meanwhile is in only one list; an altered or renamed one has another definition (the inode number of
+its `.frm`): these are not checked.
 
-Files tell of all engines and need no privilege; a definition without other files is a view, a MEMORY table, or an
-InnoDB table without its tablespace (DISCARD). Names are as on disk: `shop/caf@00e9`.
+Files cover all engines and need no privilege; a definition without other files is a view, a MEMORY table, or an InnoDB
+table without its tablespace (DISCARD). Names are as on disk: `shop/caf@00e9`.
 
-A part of the stream filter and of drills, which run alone on a host: of the standard library only, Python 3.8 and
-later; but for `damage`, which comes along.
+Part of the stream filter and of drills, which run alone on a host: standard library only, Python 3.8 and later, except
+`damage`, which is sent along.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    Files = dict[str, int]  # each file's path below the data directory, and its number on the file system
+    Files = dict[str, int]  # each file's path below the data directory, and its inode number
 
 TOLD = "cloudbackup tables "
-NAMED = 2000  # names of tables in a record; of more tables it has their number in each database alone
+NAMED = 2000  # names of tables in a record; beyond that only the count per database
 SCHEMAS = 2000
-# What mariadb-backup copies of a database's folder (its own list of extensions, MariaDB 10.11). An .isl names the file
-# of an InnoDB table elsewhere.
+# What mariadb-backup copies from a database's folder (its own list of extensions, MariaDB 10.11). An .isl points to the
+# file of an InnoDB table elsewhere.
 KINDS = ("frm", "ibd", "par", "MYD", "MYI", "MAD", "MAI", "MRG", "ARZ", "ARM", "CSV", "CSM", "TRG", "TRN", "opt", "isl")
 ALONE = ("opt", "TRN")  # files that belong to no table
-# POSIX shell: it runs where the database tools live. $1 is the data directory; a folder's files follow its name.
+# POSIX shell: runs where the database tools are. $1 is the data directory; a folder's files follow its name.
 LISTING = """\
 cd -- "$1" || exit 1
 for folder in */; do
@@ -51,10 +51,10 @@ _PARTITION = re.compile(r"#p#", re.IGNORECASE)
 
 
 class Known(NamedTuple):
-    """What an archive is to hold: how many tables and views each database has, and the names of the first ones.
+    """What an archive should hold: the number of tables and views of each database, and the first names.
 
-    `discarded` are InnoDB's tables without tablespace on the live server, `damaged` its damaged pages, by the name of
-    their tablespace.
+    `discarded` are InnoDB tables without tablespace on the live server, `damaged` its damaged pages, by tablespace
+    name.
     """
 
     schemas: Mapping[str, int]
@@ -63,16 +63,16 @@ class Known(NamedTuple):
     damaged: Mapping[str, Sequence[int]] = MappingProxyType({})
 
     def details(self) -> dict[str, Any]:
-        """Return it for a record."""
+        """Return it as details of a record."""
         found = {"count": sum(self.schemas.values()), "schemas": dict(self.schemas), "names": list(self.names)}
         more = {"discarded": list(self.discarded), "damaged": {name: list(each) for name, each in self.damaged.items()}}
         return {**found, **{name: values for name, values in more.items() if values}}
 
 
 class Compared(NamedTuple):
-    """What the filter learnt: what the archive holds, how many tables it lacks, and which first.
+    """The filter's report: what the archive holds, how many tables it lacks, and the first of them.
 
-    `bare` are tables and views without any file but their definition.
+    `bare` are tables and views whose only file is their definition.
     """
 
     known: Known
@@ -82,7 +82,7 @@ class Compared(NamedTuple):
 
 
 def listed(text: str) -> Files:
-    """Return the files of tables in what LISTING printed; temporary ones of an ALTER TABLE are none."""
+    """Parse LISTING's output to the files of tables, without temporary ones of an ALTER TABLE."""
     found: Files = {}
     folder = ""
     for line in text.splitlines():
@@ -96,7 +96,7 @@ def listed(text: str) -> Files:
 
 
 def stable(before: Files, after: Files) -> list[str]:
-    """Return the files that were there all the time, of tables whose definition was the same all the time."""
+    """Return the files in both lists, of tables whose definition did not change."""
     return sorted(path for path in before if path in after and _same(_definition(path), before, after))
 
 
@@ -109,17 +109,17 @@ def _same(definition: str, before: Files, after: Files) -> bool:
 
 
 def table(path: str) -> str:
-    """Return the table to which a file belongs, partitions and extension taken away."""
+    """Return the table of a file, without partitions and extension."""
     return _PARTITION.split(path.rpartition(".")[0])[0]
 
 
 def tables(paths: Iterable[str]) -> list[str]:
-    """Return the names of the tables and views that are defined in files."""
+    """Return the names of the tables and views whose definitions are among the files."""
     return sorted(table(path) for path in paths if path.endswith(".frm"))
 
 
 def bare(paths: Iterable[str]) -> list[str]:
-    """Return the tables and views that have no file but their definition."""
+    """Return the tables and views whose only file is their definition."""
     kinds: dict[str, set[str]] = {}
     for path in paths:
         kinds.setdefault(table(path), set()).add(path.rpartition(".")[2])
@@ -127,20 +127,20 @@ def bare(paths: Iterable[str]) -> list[str]:
 
 
 def left_out(paths: Iterable[str], streamed: set[str]) -> list[str]:
-    """Return the tables of which a file is not in a stream, by the paths in it.
+    """Return the tables with a file that is not in a stream, given the stream's paths.
 
-    A table that was made or rebuilt during the copy comes as `.new`, which `--prepare` renames.
+    A table that was created or rebuilt during the copy comes as `.new`, which `--prepare` renames.
     """
     return sorted({table(path) for path in paths if path not in streamed and not _comes_otherwise(path, streamed)})
 
 
 def _comes_otherwise(path: str, streamed: set[str]) -> bool:
-    """Tell whether a stream need not have a file under its own name."""
+    """Return whether a file may come in a stream under another name."""
     return path.endswith(".isl") or (path.endswith(".ibd") and f"{path[:-4]}.new" in streamed)
 
 
 def counted(names: Iterable[str]) -> dict[str, int]:
-    """Return how many tables each database has."""
+    """Return the number of tables of each database."""
     found: dict[str, int] = {}
     for name in names:
         schema = name.partition("/")[0]
@@ -149,12 +149,12 @@ def counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def known(names: Sequence[str]) -> Known:
-    """Return what is to be remembered of tables."""
+    """Return what to record about tables."""
     return Known(dict(list(counted(names).items())[:SCHEMAS]), tuple(names[:NAMED]))
 
 
 def lacking(expected: Known, names: Iterable[str]) -> list[str]:
-    """Return what a restored copy with the tables `names` lacks, as a person reads it; empty when it has all."""
+    """Return, in words, what a restored copy with the tables `names` lacks; empty if nothing."""
     have = set(names)
     gone = [name for name in expected.names if name not in have]
     short = counted(gone)
@@ -168,18 +168,18 @@ def lacking(expected: Known, names: Iterable[str]) -> list[str]:
 
 
 def absent(data: Path, expected: Known) -> list[str]:
-    """Return what a restored data directory lacks, as a person reads it."""
+    """Return, in words, what a restored data directory lacks."""
     return lacking(expected, tables(f"{path.parent.name}/{path.name}" for path in data.glob("*/*.frm")))
 
 
 def readable(name: str) -> str:
-    """Return a table's name for a person: `shop.café` for shop/caf@00e9."""
+    """Return a table's readable name: `shop.café` for shop/caf@00e9."""
     text = re.sub("@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name.replace("/", ".", 1))
     return text if text.isprintable() else name
 
 
 def parse(values: object) -> Known | None:
-    """Return what `Known.details` made of one, None when it is none: a record is not trusted."""
+    """Parse the result of `Known.details`; None if invalid, as a record is not trusted."""
     if not isinstance(values, Mapping) or not isinstance(values.get("schemas"), Mapping):
         return None
     schemas = {
@@ -194,14 +194,14 @@ def _texts(values: object) -> tuple[str, ...]:
 
 
 class Live:
-    """The live server's tables, as the filter asks for them. `words` run LISTING where the database is."""
+    """The live server's tables, as listed by the filter. `words` run LISTING where the database is."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = words
         self.before = self.look()
 
     def look(self) -> Files | None:
-        """Return the files that are there now, None when they cannot be listed."""
+        """Return the current files; None if they cannot be listed."""
         try:
             done = subprocess.run(
                 self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
@@ -212,7 +212,7 @@ class Live:
         return files if done.returncode == 0 and files else None
 
     def told(self, streamed: set[bytes]) -> str:
-        """Return the line that tells how a whole stream with these paths compares; empty when that cannot be known."""
+        """Return the report line that compares a complete stream with these paths; empty if unknown."""
         before, after = self.before, self.look()
         if before is None or after is None:
             return ""
@@ -226,7 +226,7 @@ class Live:
 
 
 def compared(said: Sequence[str]) -> Compared | None:
-    """Return what the filter told; None when it could not list the live server's tables. Raises ValueError."""
+    """Parse the filter's comparison; None if it could not list the live server's tables. Raises ValueError."""
     line = next((line for line in said if line.startswith(TOLD)), None)
     if line is None:
         return None
@@ -239,15 +239,15 @@ def compared(said: Sequence[str]) -> Compared | None:
 
 
 def held(found: Compared, unopened: Sequence[str]) -> Known:
-    """Return what is to be remembered, with the tables that InnoDB knows and that have no tablespace (DISCARD).
+    """Return what to record, including the tables that InnoDB knows without a tablespace (DISCARD).
 
-    `unopened` are InnoDB's tables whose tablespace is not open: discarded ones, and those that nobody used as yet.
+    `unopened` are InnoDB tables whose tablespace is not open: discarded ones, and those not used yet.
     """
     return found.known._replace(discarded=tuple(sorted(set(unopened) & set(found.bare))))
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Return what was packed, of 16 MiB at most: a host sent it."""
+    """Unpack compressed text, at most 16 MiB, since a host sent it."""
     try:
         return zlib.decompressobj().decompress(data, 1 << 24)
     except zlib.error as error:
