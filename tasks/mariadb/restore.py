@@ -184,7 +184,7 @@ def require_own(host: Host, access: Access, folder: str) -> None:
     try:
         found = last_line(_Service, host.run(script, timeout=120).text)
     except AnswerError:
-        return  # the program could not run; what `stop` stopped is also checked afterwards
+        return  # no valid answer; what `stop` stopped is also checked afterwards
     if found.fault:
         raise RefusedError(f"{host.name}: {found.fault}", found.remedy)
 
