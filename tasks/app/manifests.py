@@ -65,9 +65,7 @@ def _yaml(values: Mapping[str, Any]) -> str:
 
 
 def database_pod(app: App) -> str | None:
-    """Return the pod that `exec` enters with kubectl; None if it does not use kubectl. Raises UsageError if no pod
-    is named.
-    """
+    """Return the pod that `exec` enters with kubectl, None without kubectl. Raises UsageError if it names no pod."""
     if not app.is_local or not app.mariadb or app.mariadb.exec[:1] != ("kubectl",):
         return None
     words = iter(app.mariadb.exec[1:])

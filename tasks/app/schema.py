@@ -22,9 +22,7 @@ MODELS: dict[str, type[BaseModel]] = {"cloudbackup": cloudbackup_file(CONFIGS), 
 
 
 class _Generator(GenerateJsonSchema):
-    """Describes what may be written: an optional key is left out, never null; defaults have the form they have in a
-    file.
-    """
+    """Describes what may be written: optional keys are left out, never null; defaults look as in a file."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])

@@ -40,8 +40,8 @@ Act = Callable[[Opened], Iterable[str]]
 
 
 def one(folder: str, name: str, storage: str, act: Act) -> None:
-    """Print what `act` returns for one repository of an app, with the operator's side: the one in `storage`, or the
-    only one.
+    """Print what `act` returns for one of an app's repositories, on the operator's side: the one in `storage`, or the
+    only.
 
     Transactions and archives belong to one repository: the same number means something else in another. Raises
     UsageError if an app has several and none is named, and what `act` raises.

@@ -1,9 +1,8 @@
-"""A cache of each repository's listing and records on the operator's machine, valid until the repository's mark
-changes.
+"""A cache of each repository's listing and records on the operator's machine.
 
-One file per app and storage, which may be deleted at any time. Files are replaced atomically, so that two operators at
-once only overwrite each other's valid data. A file that is broken or for another address is ignored; so is a failed
-write.
+An entry is valid until the repository's mark changes. One file per app and storage, which may be deleted at any time.
+Files are replaced atomically, so that two operators at once only overwrite each other's valid data. A file that is
+broken or for another address is ignored; so is a failed write.
 """
 
 import hashlib

@@ -35,8 +35,7 @@ SIGNALLED = 128  # shells exit above it after a signal; borg 1.4 has codes up to
 
 
 def make(session: Session, app: App, repository: Repository, options: Options, how: How = PLAIN) -> Created:
-    """Make an archive as `create` does, announced first; if borg's exit was not seen, but the archive exists, return
-    it.
+    """Make an archive as `create` does, announced first; if borg's exit was not seen, return the archive if it exists.
 
     A storage that cannot take the announcement does not prevent the backup. Raises what `create` raises.
     """

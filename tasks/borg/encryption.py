@@ -1,5 +1,6 @@
-"""Whether a repository is encrypted. Unencrypted ones get no backups: anybody who reads the storage reads every
-archive.
+"""Whether a repository is encrypted.
+
+Unencrypted repositories get no backups: anybody who reads the storage could read every archive.
 """
 
 _ENCRYPTED = ("repokey", "keyfile")  # also their -blake2 forms: all that need a passphrase and encrypt data

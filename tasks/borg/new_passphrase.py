@@ -12,9 +12,7 @@ PASS_ABSENT = "is not in the password store"  # noqa: S105  # what `pass show` s
 
 
 def reference(store: SecretStore, app: str) -> dict[str, Data]:
-    """Return the reference to an app's passphrase in this store. Raises UsageError if the store cannot be read by
-    one.
-    """
+    """Return the reference to an app's passphrase in this store. Raises UsageError if the store cannot be read."""
     if store.directory is not None:
         path, home = store.directory / app, Path.home()
         return {"file": f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)}

@@ -38,8 +38,7 @@ class Note:
 
 @contextmanager
 def noted(session: Session, app: App, action: str) -> Iterator[Note]:
-    """Write a record of the block, whether it succeeded or failed. A failure to write it is reported, and undoes
-    nothing.
+    """Write a record of the block, whether it succeeded or failed; failing to write it only prints a message.
 
     Raises ClockError, before anything is done, while the operator's clock is wrong.
     """

@@ -1,7 +1,7 @@
-"""The reasons for refusing to drop archives or free space, and what a person may override: one table, one function, no
-I/O.
+"""The reasons for refusing to drop archives or free space, and which of them a person may override.
 
-Used by `prune`, `borg.prune`, `borg.delete`, `borg.compact` and the deletes of a published copy.
+One table, one function, no I/O. Used by `prune`, `borg.prune`, `borg.delete`, `borg.compact` and the deletes of a
+published copy.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -94,8 +94,7 @@ class Evidence:
 
     @cached_property
     def lost(self) -> tuple[str, ...]:
-        """The names of our archives that are gone, including rolled-back ones; empty for an archive without a known
-        name.
+        """The names of our archives that are gone, including rolled-back ones; empty if a name is unknown.
 
         Nameless archives that we removed are left out: their source is unknown, and they are long gone.
         """

@@ -365,7 +365,7 @@ def _unrecorded(own: Sequence[Archive], found: Evidence) -> set[str]:
 
 
 def _forgotten(checkpoint: Archive, found: Evidence) -> bool:
-    """Return whether no run will continue from a checkpoint; if its id is that of an archive, somebody renamed the
-    archive.
+    """Return whether no run will continue from a checkpoint. One with an archive's id is an archive that was
+    renamed.
     """
     return found.now - checkpoint.start > OLD_CHECKPOINT and checkpoint.id not in found.known.expected

@@ -92,9 +92,7 @@ def _renew_keys(renewal: Renewal, say: Say) -> None:
 
 
 def _renew_passphrase(wanted: Sequence[Renewal], say: Say, *, again: bool) -> None:
-    """Generate a passphrase, or check that a person put a new one where the inventory names it. Raises AppError
-    until then.
-    """
+    """Generate a passphrase, or raise AppError until a person has put a new one where the inventory names it."""
     if not wanted or any(each.moved for each in wanted):  # nothing is moved before that
         return
     first = wanted[0]

@@ -128,9 +128,7 @@ def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[
 
 
 def place(target: Target) -> tuple[Files, str]:
-    """Return the files and the folder of a repository that can be rolled back. Raises RefusedError for a published
-    copy.
-    """
+    """Return the files and the folder of a repository to roll back. Raises RefusedError for a published copy."""
     storage = target.session.storage_of(target.app)
     if target.repository.publication is not None:
         raise RefusedError(
@@ -141,9 +139,7 @@ def place(target: Target) -> tuple[Files, str]:
 
 
 def _stands(target: Target, files: Files, folder: str) -> object:
-    """Return a value that changes if anybody changes the repository, sets something aside, or ends an announced
-    change.
-    """
+    """Return a value that changes if the repository is changed, anything is set aside, or an announced change ends."""
     storage = target.session.storage_of(target.app)
     mark = storage.marks((target.app,))[0]
     begun = ledger(storage.read_history(target.app), datetime.now(UTC)).unfinished

@@ -60,9 +60,7 @@ class AppBackup:
         return self.tried
 
     def _around(self) -> AbstractContextManager[None]:
-        """Return the `before` and `after` commands; none if only logs are saved, since no app is stopped every five
-        minutes.
-        """
+        """Return the `before` and `after` commands; none if only logs are saved, which is every few minutes."""
         return nullcontext() if self.alone else around(self.app, self.session.host(self.app))
 
     def _try(self) -> None:
@@ -97,9 +95,7 @@ class AppBackup:
         self._ended(replace(outcome, details={**outcome.details, RETRIED: before}) if before else outcome)
 
     def _ended(self, outcome: Outcome) -> None:
-        """Record the outcome at once: until then the archive is unknown, and another operator's prune refuses to
-        run.
-        """
+        """Record the outcome at once: while the archive is unknown, another operator's prune refuses to run."""
         outcome = self._seen_to(outcome, lambda one: confirmed(self.session, self.app, [one])[0])
         outcome = self._seen_to(outcome, lambda one: commented(self.session, self.app, one))
         outcome = self._seen_to(outcome, lambda one: recorded(self.session, self.app, [one])[0])

@@ -51,9 +51,7 @@ def run(folder: str, options: Options) -> int:
 
 
 def show(folder: str, options: Options) -> None:
-    """Print what a backup would run, with secrets hidden. Queries the hosts, changes nothing. Raises
-    CloudbackupError.
-    """
+    """Print what a backup would run, secrets hidden. Queries the hosts, changes nothing. Raises CloudbackupError."""
     with Session(load(Path(folder))) as session:
         for app in _selected(session, options):
             alone = logs_alone(_sources(app, options))

@@ -1,6 +1,4 @@
-"""An app's `before` and `after` commands around a backup; `after` always runs, even if the operator's machine is
-lost.
-"""
+"""An app's `before` and `after` commands around a backup; `after` runs even if the operator is lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

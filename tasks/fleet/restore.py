@@ -71,8 +71,7 @@ class _Job:
 
 
 def run(folder: str, options: Options, ask: Ask) -> int:
-    """Restore, print the outcome, write records; return the exit code. `ask` must agree before data in place is
-    replaced.
+    """Restore, print the outcome, write records; return the exit code. `ask` must agree to replacing data in place.
 
     Raises UsageError, AppError, InterruptedRunError; nothing has changed then.
     """

@@ -42,9 +42,7 @@ class Access:
 
     @property
     def named(self) -> bool:
-        """Return whether the inventory names the account, so that ~/.my.cnf of the user running the tool must not
-        apply.
-        """
+        """Return whether the inventory names the account, so that ~/.my.cnf must not apply."""
         return any((self.database.defaults_file, self.database.user, self.password))
 
     def options(self) -> Words:

@@ -239,9 +239,7 @@ def archive(access: Access, directory: str, after: str = "") -> Stream:
 
 @dataclass(frozen=True)
 class Archived:
-    """One binary log in a new archive. `start` and `end` are GTID states; `fault` is why it could not be read to its
-    end.
-    """
+    """One binary log in a new archive. `start` and `end` are GTID states; `fault` is why it ends early."""
 
     identity: Identity
     start: str
@@ -250,9 +248,7 @@ class Archived:
 
 
 def told(said: Sequence[str]) -> tuple[datetime, list[Archived]] | None:
-    """Parse the stream's report: the server's time at closing the log, and the files. None if there is no valid
-    report.
-    """
+    """Parse the stream's report: the server's time at closing the log, and the files. None if it is invalid."""
     line = next((line for line in reversed(said) if line.startswith(collect_binlogs.TOLD)), None)
     if line is None:
         return None

@@ -32,7 +32,7 @@ def choose(size: int, memory_available: int | None) -> int:
 
 
 def outgrown(size: int, chunk_size: int, memory_available: int | None) -> bool:
-    """Return whether a database needs more than twice the memory intended, so that a person should choose a new
-    chunk size.
+    """Return whether a database needs more than twice the intended memory, so that a person should choose another
+    size.
     """
     return chunk_size < SIZES[-1] and memory(size, chunk_size) > 2 * budget(memory_available)

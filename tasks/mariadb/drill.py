@@ -100,9 +100,7 @@ def _told(output: Output) -> _Told:
 
 
 def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
-    """Return the one script that restores `content`, examines it and removes it. `name` is the name of its
-    directory.
-    """
+    """Return the one script that restores `content` into the directory `name`, examines it and removes it."""
     scratch = posixpath.join(options.folder, name)
     plan = {
         "scratch": scratch,

@@ -97,9 +97,7 @@ def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[s
 
 
 def _heard(said: Sequence[str]) -> tuple[dict[str, list[int]], tables.Compared | None]:
-    """Return the damaged pages and the comparison of tables from the filter's report; None for either if it is
-    invalid.
-    """
+    """Return the damaged pages and the comparison of tables from the filter's report; None for either if invalid."""
     try:
         return damage.heard(said), tables.compared(said)
     except ValueError:
@@ -147,8 +145,7 @@ def _identity(session: Session, app: App, name: str) -> dict[str, int]:
 
 
 def chunk_size_of(session: Session, app: App, asked: Server) -> int:
-    """Return the chunk size of the app's archives: from the inventory, else the one used so far, else one that fits the
-    data.
+    """Return the chunk size of the app's archives: from the inventory, else the one used so far, else one for the data.
 
     With a size other than the earlier archives', the whole database would be stored again.
     """

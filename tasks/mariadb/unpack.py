@@ -180,8 +180,7 @@ def read(host: Host, output: Output, directory: str) -> Unpacked:
 def to_directory(
     host: Host, content: Stream, directory: str, size: int | None = None, on_stderr: OnLine | None = None
 ) -> Unpacked:
-    """Restore an archive's database into a new or empty directory of `host`, prepared, so that a server can start on
-    it.
+    """Restore an archive's database into a new or empty directory of `host`, ready for a server to start on.
 
     Raises as `run`.
     """

@@ -1,5 +1,6 @@
-"""Gathers what storages and repositories say for the report. What cannot be read becomes part of the report, not an
-error.
+"""Gathers what storages and repositories say for the report.
+
+What cannot be read becomes part of the report; nothing here raises an error for it.
 """
 
 from collections.abc import Callable, Sequence

@@ -31,9 +31,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the inventory names and the newest archive lacks: how many paths, and the first of them as `path:
-    reason`.
-    """
+    """What the newest archive lacks of the inventory's paths: how many, and the first of them as `path: reason`."""
 
     count: int
     first: tuple[str, ...] = ()

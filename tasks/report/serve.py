@@ -47,8 +47,7 @@ class Options:
 
 
 def run(folder: str, options: Options) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises UsageError for invalid options, and for an inventory that is invalid at the
-    start.
+    """Serve until SIGTERM or Ctrl-C. Raises UsageError for invalid options, or an inventory that is invalid at start.
 
     Reports are made in this thread, because the loop over apps handles signals; a web server answers in others.
     """

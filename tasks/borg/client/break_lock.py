@@ -36,9 +36,7 @@ class _Roster(Answer):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: borg's host id, and the process there. `reads`: a shared lock, which other readers may hold
-    too.
-    """
+    """Who holds a lock: borg's host id, and the process there. `reads`: it is a shared lock, for reading."""
 
     host: str
     pid: int

@@ -17,9 +17,7 @@ ENCRYPTION = "repokey-blake2"
 
 @dataclass(frozen=True)
 class Initialised:
-    """`created`: whether the repository is new; `encryption`: how it is encrypted; `escrow`: where the copies of its
-    key are.
-    """
+    """`created`: whether the repository is new; `encryption`: its mode; `escrow`: the copies of its key."""
 
     created: bool
     repository_id: str

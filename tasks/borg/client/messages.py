@@ -85,11 +85,10 @@ def read_line(line: str) -> Message | Progress | None:
 
 
 def _level(said: _Line) -> Level:
-    """Return a message's level. Output of ssh or of a shell on the storage, which borg passes on as a warning, is
-    OTHER.
+    """Return a message's level; OTHER for output of ssh or of a shell on the storage.
 
-    It is not a warning of borg's (1.2.4 and 1.4.5, `handle_remote_line`: the logger is the root one, with "Remote: " in
-    front): otherwise a greeting in the storage's start files would put a warning on every backup.
+    borg passes such output on as a warning, which it is not (1.2.4 and 1.4.5, `handle_remote_line`: the logger is the
+    root one, with "Remote: " in front): a greeting in the storage's start files would put a warning on every backup.
     """
     if said.name == "root" and said.message.startswith("Remote: "):
         return Level.OTHER

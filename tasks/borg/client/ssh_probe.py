@@ -31,9 +31,7 @@ def probe_words(repository: Repository) -> Words | None:
 
 
 def probe(repository: Repository) -> tuple[Message, ...]:
-    """Return ssh's messages about the connection to the storage, from where borg runs. Raises what `Host.run`
-    raises.
-    """
+    """Return ssh's messages about the connection from borg's host to the storage. Raises what `Host.run` raises."""
     words = probe_words(repository)
     if words is None:
         return ()

@@ -56,9 +56,7 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Skipped:
-    """The meaning of a run's warnings. `left_out` and `harmless` are (path, reason), `other` the texts of unknown
-    ones.
-    """
+    """The meaning of a run's warnings. `left_out` and `harmless` are (path, reason), `other` are unknown texts."""
 
     left_out: dict[str, str]
     harmless: dict[str, str]

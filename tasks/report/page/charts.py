@@ -22,9 +22,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Line:
-    """The sizes of one source over time. `line` and `area` are SVG paths; `last` is the position of the newest
-    point.
-    """
+    """The sizes of one source over time. `line` and `area` are SVG paths; `last` is the newest point."""
 
     source: str
     line: str
