@@ -57,7 +57,7 @@ def test_killed_at_any_point_it_is_told_and_ended_by_the_same_command(
         elif step == "after":
             patch.setattr(verbs, "_escrowed", dies)
         elif step == "export":
-            patch.setattr("tasks.borg.client.key_export._write", dies)
+            patch.setattr("tasks.borg.client.key_export.replace_whole", dies)
         else:
             patch.setattr("tasks.borg.recorder._write", dies)
         with pytest.raises(Killed):
@@ -79,7 +79,7 @@ def test_no_room_in_escrow_says_that_the_passphrase_is_changed(scene: Scene, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.borg.client.key_export._write", full)
+        patch.setattr("tasks.borg.client.key_export.replace_whole", full)
         with pytest.raises(
             AppError, match=r"the passphrase is changed, and the key is not in escrow yet.*No space"
         ) as told:

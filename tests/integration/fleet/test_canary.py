@@ -90,10 +90,11 @@ def test_without_walls_commands_are_refused(
     fleet: Operator, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(fleet, paths=[str(tmp_path / "data" / "folder")], commands=[["true"]])
-    text = (Path(__file__).parents[3] / "tasks/remote/own_root.py").read_text()
-    broken = tmp_path / "own_root.py"
-    broken.write_text(text + f"\n\ndef unshare(kinds):\n    raise {NoWallsError.__name__}('it is forbidden')\n")
-    monkeypatch.setattr("tasks.remote.own_root.__file__", str(broken))
+    for part, function in (("own_root", "unshare(kinds)"), ("confinement", "require()")):
+        text = (Path(__file__).parents[3] / f"tasks/remote/{part}.py").read_text()
+        broken = tmp_path / f"{part}.py"
+        broken.write_text(text + f"\n\ndef {function}:\n    raise {NoWallsError.__name__}('it is forbidden')\n")
+        monkeypatch.setattr(f"tasks.remote.{part}.__file__", str(broken))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     words = ("verify", "--app", "shop", "--scratch", str(scratch))
     end = fleet.inv(*words)
