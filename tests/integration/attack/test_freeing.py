@@ -18,6 +18,7 @@ from tasks.errors import AppError, RefusedError
 from tasks.records.ledger import BEGUN
 from tasks.records.record import Record
 from tasks.remote.secret import Secret
+from tasks.report import accept
 from tasks.run.view import Telling
 from tasks.storage.repository import Repository
 from tests.contract.support import size_of
@@ -113,12 +114,15 @@ def test_a_prune_that_is_tried_again_looks_again(scene: Scene, monkeypatch: pyte
     assert set(scene.listed()) == set(scene.before) - ({middle, newest} if stolen else {middle})
 
 
-def test_force_is_recorded_and_settles_what_was_doubted(scene: Scene) -> None:
+def test_force_is_recorded_and_only_acceptance_settles_what_was_doubted(scene: Scene) -> None:
     scene.forge("shop-files-2020-01-01T00-00-00", "2020-01-01T00:00:00")
     assert prune(scene) == 5
     assert prune(scene, force=True) == 0
     record = newest_record(scene, "prune-known")
     assert "no record tells of it" in str(record["details"])
+    assert prune(scene) == 5
+    options = accept.Options("shop", "it was made by hand")
+    assert accept.run(str(scene.lab.inventory), options, lambda _: True) == 0
     assert prune(scene) == 0
     assert scene.row().error is None
 

@@ -17,6 +17,7 @@ from tasks.borg.client.runner import How
 from tasks.errors import RefusedError
 from tasks.storage.repository import Repository
 from tests.integration.attack.support import QUICK, Scene
+from tests.segments import entries
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +37,18 @@ def prune(scene: Scene, *, ask: Callable[[str], bool] = lambda _: True, **option
 def damage(scene: Scene) -> None:
     """Flip bytes of what the newest archive alone has: its 50 kB of random content."""
     data = scene.lab.box.home() / "cloudbackup/shop/data"
-    content = Path(scene.new).read_bytes()
     segments = sorted((path for path in data.rglob("*") if path.is_file()), key=lambda path: int(path.name))
-    segment = next(path for path in reversed(segments) if path.stat().st_size > len(content))
-    whole = segment.read_bytes()
-    middle = len(whole) // 2
-    segment.write_bytes(
-        whole[:middle] + bytes(each ^ 0xFF for each in whole[middle : middle + 16]) + whole[middle + 16 :]
+    content = len(Path(scene.new).read_bytes())
+    segment, start = next(
+        (path, start)
+        for path in reversed(segments)
+        for start, size in entries(path)
+        if content < size < content + 500  # not compressible, and one chunk
     )
+    whole = segment.read_bytes()
+    middle = start + content // 2
+    flipped = bytes(each ^ 0xFF for each in whole[middle : middle + 16])
+    segment.write_bytes(whole[:middle] + flipped + whole[middle + 16 :])
 
 
 def test_after_a_failed_check_and_drill_nothing_older_goes(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

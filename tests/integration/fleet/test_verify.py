@@ -20,6 +20,7 @@ from tasks.remote.running import MOST, OnLine, Running
 from tasks.remote.script import Script
 from tasks.remote.ssh import SshHost
 from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt
+from tests.segments import entries
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def records(lab: Lab, app: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def flipped_byte(lab: Lab, app: str) -> Iterator[None]:
-    """Change one byte in the middle of each large segment of an app's repository."""
+    """Change one byte in each large entry of each large segment of an app's repository."""
     segments = [
         path for path in (lab.box.home() / "cloudbackup" / app / "data").rglob("*")
         if path.is_file() and path.stat().st_size > 100_000
@@ -53,12 +54,14 @@ def flipped_byte(lab: Lab, app: str) -> Iterator[None]:
         flip(segment)
 
 
-def flip(file: Path) -> None:
-    with file.open("r+b") as content:
-        content.seek(file.stat().st_size // 2)
-        byte = content.read(1)[0]
-        content.seek(-1, os.SEEK_CUR)
-        content.write(bytes([byte ^ 1]))
+def flip(segment: Path) -> None:
+    found = [start + size // 2 for start, size in entries(segment) if size > 5_000]
+    with segment.open("r+b") as content:
+        for place in found:
+            content.seek(place)
+            byte = content.read(1)[0]
+            content.seek(-1, os.SEEK_CUR)
+            content.write(bytes([byte ^ 1]))
 
 
 def line_of(printed: str, app: str, source: str) -> str:
