@@ -52,7 +52,7 @@ def test_a_loss_is_suspect_the_same_night_until_it_is_accepted(
     assert unasked.returncode == 2
     assert "--yes" in unasked.stderr
     for words, why in (
-        (("--app", "shop", "--reason", " "), "--reason is empty"),
+        (("--app", "shop", "--reason", " "), "--reason needs a value"),
         (("--app", "shop"), "--reason is missing"),
         (("--app", "shp", "--reason", "x"), "did you mean shop"),
         (("--app", "shop", "--source", "file", "--reason", "x"), "did you mean files"),
