@@ -12,14 +12,14 @@ in a record does not make an archive known: otherwise the next backup would legi
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from tasks.records.chronology import AHEAD, LONGEST, ended, in_order, known_ids, start, texts
 from tasks.records.record import Record, Records, kind, newest_names
-from tasks.records.verdict import ACCEPT, SAVING, not_good
+from tasks.records.verdict import ACCEPT, DRILLS, SAVING, not_good, settles
 from tasks.remote.files import UNFINISHED
 
 KNOWN = "known"  # in a milestone's file name, instead of a source
@@ -161,15 +161,21 @@ def _accepts(record: Record) -> bool:
     return record.action == ACCEPT and record.outcome == "ok"
 
 
-def _failed_drills(records: Iterable[Record]) -> frozenset[str]:
-    """Return the archives whose newest drill failed, and that no person accepted since."""
-    failed: set[str] = set()
+def _failed_drills(records: Sequence[Record]) -> frozenset[str]:
+    """Return the archives whose newest drill failed, and that no person accepted in spite of it."""
+    acceptances = [record for record in records if _accepts(record)]
+    failed: dict[str, bool] = {}  # by id: whether the drill's own record is there, and not a milestone's word alone
     for record in records:
-        failed |= set(texts(record.details.get(FAILED_DRILL)))
-        if record.archive_id and (_accepts(record) or record.action == "verify"):
-            failed.discard(record.archive_id)
-            if record.outcome == "failed":
-                failed.add(record.archive_id)
+        failed |= {each: failed.get(each, False) for each in texts(record.details.get(FAILED_DRILL))}
+        archive = record.archive_id
+        if archive is None:
+            continue
+        if record.action == "verify":
+            failed.pop(archive, None)
+            if record.outcome == "failed" and not any(settles(each, record) for each in acceptances):
+                failed[archive] = True
+        elif _accepts(record) and record.details.get(DRILLS) != [] and not failed.get(archive, True):
+            del failed[archive]
     return frozenset(failed)
 
 

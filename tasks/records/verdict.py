@@ -26,6 +26,7 @@ PREFIX = "cloudbackup: "
 UNLISTED = "saved, but the repository could not be listed afterwards"  # a warning that the next listing resolves
 # borg's harmless warnings, which earlier versions recorded with the outcome `warning`.
 HARMLESS = ("file changed while we backed it up", UNLISTED)
+DRILLS = "drills"  # in an acceptance's details: the failed drills that it settles, by `stamp`
 UNHEARD = "what borg had to say of it was not heard"  # of an archive that was adopted: see tasks/borg/create.py
 
 
@@ -143,6 +144,23 @@ def verdicts(records: Records) -> dict[str, Verdict]:
 def not_good(records: Records) -> frozenset[str]:
     """Return the ids of the archives that are incomplete or suspect and that no person accepted."""
     return frozenset(each for each, verdict in verdicts(records).items() if not verdict.good)
+
+
+def stamp(drill: Record) -> str:
+    """Return what identifies a drill in the details of an acceptance: its time, ISO 8601 with microseconds, UTC."""
+    return drill.time.isoformat(timespec="microseconds")
+
+
+def settles(acceptance: Record, drill: Record) -> bool:
+    """Return whether an acceptance covers a failed drill of the archive: it names the drills that its author knew of.
+
+    Clocks are not compared: those of two operators may be minutes apart. Acceptances of earlier versions name none and
+    cover what was before them.
+    """
+    if acceptance.archive_id is None or acceptance.archive_id != drill.archive_id:
+        return False
+    known = acceptance.details.get(DRILLS)
+    return stamp(drill) in known if isinstance(known, list) else acceptance.time >= drill.time
 
 
 def _texts(value: object) -> tuple[str, ...]:

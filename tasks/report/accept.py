@@ -20,7 +20,7 @@ from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.records.ledger import ENDS, Ledger, ledger
 from tasks.records.record import Record, Records, operator_name
-from tasks.records.verdict import ACCEPT
+from tasks.records.verdict import ACCEPT, DRILLS, stamp
 from tasks.report.judge import Evidence, against, sound
 from tasks.report.rows import Expected, expected
 from tasks.report.table import INDENT, printable
@@ -44,12 +44,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Accepting:
-    """An archive of one copy of an app that can be accepted, and the objections to it."""
+    """An archive of one copy of an app that can be accepted, the objections to it, and its failed drills by `stamp`."""
 
     app: App
     source: str
     archive: Archive
     against: tuple[str, ...]
+    drills: tuple[str, ...] = ()
 
     @property
     def lines(self) -> Iterator[str]:
@@ -129,7 +130,9 @@ def _found(session: Session, app: App, sources: Sequence[Expected]) -> Iterator[
     unknown = {archive.id for archive in strangers(listing.archives, known)} if sound(records) else set()
     for source in sources:
         for archive, why in _of_source(source, evidence, unknown, now).items():
-            yield Accepting(app, source.source, archive, tuple(why))
+            drills = (each for each in records.all if (each.action, each.archive_id) == ("verify", archive.id))
+            failed = tuple(stamp(each) for each in drills if each.outcome == "failed")
+            yield Accepting(app, source.source, archive, tuple(why), failed)
 
 
 def _of_source(
@@ -154,5 +157,5 @@ def record_of(each: Accepting, reason: str) -> Record:
         archive=each.archive.name,
         archive_id=each.archive.id,
         operator=operator_name(),
-        details={"reason": reason.strip(), "against": list(each.against)},
+        details={"reason": reason.strip(), "against": list(each.against), DRILLS: list(each.drills)},
     )

@@ -16,6 +16,7 @@ from tasks.records.verdict import (
     Accepted,
     Verdict,
     has_verdict,
+    settles,
     verdict_of,
     verdict_of_comment,
     verdicts,
@@ -200,7 +201,7 @@ class _History:
         self.read_share = shares[-1] if shares and isinstance(shares[-1], float | int) else None
         accepts = [record for record in own if record.action == ACCEPT and record.outcome == "ok"]
         failed = drills[-1] if drills and drills[-1].outcome == "failed" else None
-        self.failed_drill = None if failed and any(_settles(each, failed) for each in accepts) else failed
+        self.failed_drill = None if failed and any(settles(each, failed) for each in accepts) else failed
         checks = sorted((record for record in every if record.action == "check"), key=lambda record: record.time)
         self.failed_check = checks[-1] if checks and checks[-1].outcome == "failed" else None
 
@@ -219,11 +220,6 @@ class _History:
                 break
             failures.insert(0, backup)
         return failures
-
-
-def _settles(accept: Record, drill: Record) -> bool:
-    """Return whether a person accepted the archive after that drill of it."""
-    return accept.time >= drill.time and accept.archive_id is not None and accept.archive_id == drill.archive_id
 
 
 def _failure(failures: list[Record], now: datetime) -> list[str]:

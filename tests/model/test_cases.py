@@ -211,3 +211,13 @@ def test_an_accepted_archive_that_was_stolen_is_missed_after_a_rollback() -> Non
     play.rollback("ann", 30)
     play.prune("ann")
     assert "not in the repository" in play.said
+
+
+def test_an_acceptance_by_a_clock_that_is_ahead_hides_no_drill_that_fails_after_it() -> None:
+    play = played(("forge", "files"), ("clock", "bob", 3), ("accept", "bob"))
+    play.clock("bob", 0)
+    for number in range(len(play.place.names())):
+        play.overwrite(number, rot=True)
+    play.drill("bob", "files")
+    play.prune("ann")
+    assert "the restore drill of" in play.said

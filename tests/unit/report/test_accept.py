@@ -1,11 +1,14 @@
 """What a person may accept of an app, what stands in the record of it, and what is refused."""
 
+from dataclasses import replace
 from unittest import mock
 
 import pytest
 
 from tasks.errors import UsageError
+from tasks.records.ledger import ledger
 from tasks.records.record import Record, Records
+from tasks.records.verdict import stamp
 from tasks.report import accept
 from tasks.report.history import Told, lines
 from tasks.report.judge import Evidence, against
@@ -42,6 +45,21 @@ def test_a_failed_drill_may_be_accepted_and_then_is_no_failed_row() -> None:
     assert found([OLD, NEW], [saved(OLD), saved(NEW), drill, accepted(NEW)]).status == "failed"
 
 
+def test_an_acceptance_covers_the_drills_that_its_author_knew_whatever_the_clocks() -> None:
+    known = failed(ago(minutes=30), "hash of /srv/index.html differs", action="verify", archive_id=NEW.id)
+    later = failed(ago(minutes=20), "segment 7 is damaged", action="verify", archive_id=NEW.id)
+    by_a_fast_clock = replace(accepted(NEW), time=ago(minutes=10), details={"reason": "ours", "drills": [stamp(known)]})
+    by_a_slow_clock = replace(by_a_fast_clock, time=ago(minutes=40))
+    history = [saved(OLD), saved(NEW), known, by_a_fast_clock]
+
+    assert found([OLD, NEW], history).status == "ok"
+    assert found([OLD, NEW], [*history, later]).status == "failed"
+    assert found([OLD, NEW], [saved(OLD), saved(NEW), known, by_a_slow_clock]).status == "ok"
+    assert ledger(Records(tuple(history)), NOW).failed_drill == frozenset()
+    assert ledger(Records((*history, later)), NOW).failed_drill == {NEW.id}
+    assert ledger(Records((by_a_slow_clock, known)), NOW).failed_drill == frozenset()
+
+
 def test_a_failed_backup_or_check_cannot_be_accepted() -> None:
     check = failed(ago(minutes=30), "segment 7 is damaged", action="check", source=None)
 
@@ -64,7 +82,7 @@ def test_the_record_says_who_when_why_and_in_spite_of_what() -> None:
     assert (record.action, record.outcome, record.source) == ("accept", "ok", "files")
     assert (record.archive, record.archive_id) == (NEW.name, NEW.id)
     assert record.operator
-    assert record.details == {"reason": "moved to the new disk", "against": list(ODD.suspect)}
+    assert record.details == {"reason": "moved to the new disk", "against": list(ODD.suspect), "drills": []}
 
 
 def test_the_history_shows_why() -> None:
