@@ -1,9 +1,12 @@
 """Hosts as different people have them, for what must hold behind walls whoever runs it."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tasks.remote.channel import Channel
 from tasks.remote.host import LocalHost
@@ -11,6 +14,10 @@ from tasks.remote.script import Words
 
 SOMEBODY = 4242  # an ordinary user of this machine, with a home
 WITHOUT = ("unshare", "--mount", "sh", "-c", 'mount --rbind / "$0" && exec chroot "$0" "$@"')
+
+NAMESPACES = ("mount namespace", "network namespace", "process namespace")
+WALLS = {"root": ("user nobody", *NAMESPACES), "ordinary": ("user namespace", *NAMESPACES)}
+PEOPLE = pytest.mark.parametrize("who", ["root", "ordinary"])
 
 
 class HostOf(LocalHost):
@@ -47,3 +54,12 @@ def person(folder: Path, who: str, forbidden: Path | None = None) -> Iterator[tu
     assert {path.name for path in home.iterdir()} == {".bashrc", ".ssh"}
     assert (home / ".bashrc").read_text() == "# mine\n"
     assert [path.name for path in (home / ".ssh").iterdir()] == ["id_ed25519"]
+
+
+def chunk(name: str, data: bytes) -> bytes:
+    """Return a file as mbstream packs it (extra/mariabackup/xbstream_write.cc)."""
+    path = name.encode()
+    head = b"XBSTCK01\0"
+    start = len(path).to_bytes(4, "little") + path
+    sizes = len(data).to_bytes(8, "little") + bytes(8) + zlib.crc32(data).to_bytes(4, "little")
+    return head + b"P" + start + sizes + data + head + b"E" + start

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -13,39 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from lab import mariadb, programs
-from tasks.errors import CloudbackupError, RefusedError
+from lab import mariadb
+from tasks.errors import RefusedError
 from tasks.mariadb import drill, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
-from tasks.mariadb.host import private_server
 from tasks.remote import landlock, walled
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.secret import Secret
 from tasks.remote.walled import Walled
-from tests.integration.mariadb.conftest import Running
-from tests.integration.mariadb.test_drill import content, packed, saved
-from tests.integration.mariadb.walls import SOMEBODY, HostOf, person
+from tests.integration.mariadb.hostile.walls import PEOPLE, SOMEBODY, WALLS, HostOf, person
+from tests.integration.mariadb.test_drill import content, saved
 from tests.integration.remote.support import eventually
 
-NAMESPACES = ("mount namespace", "network namespace", "process namespace")
-WALLS = {"root": ("user nobody", *NAMESPACES), "ordinary": ("user namespace", *NAMESPACES)}
-PEOPLE = pytest.mark.parametrize("who", ["root", "ordinary"])
 PROGRAMS = {"mbstream", "mariadb-backup", "mariadbd", "mariadb"}
-
-
-@pytest.fixture(autouse=True)
-def as_root(needs_root: None) -> None:
-    """Other people's hosts are played by root."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder for everybody's drills; nothing may be left in it but what a test put there."""
-    path = Path(tempfile.mkdtemp(prefix="cb-walls-", dir="/tmp"))
-    path.chmod(0o1777)
-    yield path
-    assert not list(path.glob("cloudbackup-drill-*"))
-    shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -55,15 +34,6 @@ def scratch(folder: Path, who: str) -> Path:
     if who == "ordinary":
         os.chown(path, SOMEBODY, SOMEBODY)
     return path
-
-
-@pytest.fixture(scope="module")
-def backup(shop: Running) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        file = saved(shop, Path(name) / "backup")
-        file.chmod(0o644)
-        yield file
 
 
 def behind(host: HostOf, scratch: Path, program: str, *, trust: bool = False) -> tuple[int, str, str]:
@@ -379,82 +349,3 @@ def test_borg_alone_has_the_passphrase(who: str, backup: Path, folder: Path) -> 
         watcher.join()
     assert {name for name, knows in seen.items() if knows} == set()
     assert set(seen) >= PROGRAMS
-
-
-def chunk(name: str, data: bytes) -> bytes:
-    """Return a file as mbstream packs it (extra/mariabackup/xbstream_write.cc)."""
-    import zlib
-
-    path = name.encode()
-    head = b"XBSTCK01\0"
-    start = len(path).to_bytes(4, "little") + path
-    sizes = len(data).to_bytes(8, "little") + bytes(8) + zlib.crc32(data).to_bytes(4, "little")
-    return head + b"P" + start + sizes + data + head + b"E" + start
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("../evil.ibd", "leads out of the directory"),
-        ("/tmp/cb-evil.ibd", "leads out of the directory"),
-        (".my.cnf", "leads out of the directory"),
-        ("shop/../../evil.ibd", "leads out of the directory"),
-        ("shop/evil.so", r"holds \./shop/evil\.so, which is no file of a table"),
-        ("shop/.bashrc", r"which is no file of a table"),
-        ("shop/my.cnf", r"which is no file of a table"),
-    ],
-)
-def test_a_strange_name_in_the_stream_is_refused(name: str, says: str, backup: Path, folder: Path) -> None:
-    stream = folder / "stream"
-    stream.write_bytes(chunk(name, b"evil") + backup.read_bytes())
-    with person(folder, "root") as (host, _), pytest.raises(CloudbackupError, match=says):
-        unpack.to_directory(host, content(stream), str(folder / "new"))
-    assert {path.name for path in folder.iterdir()} == {"stream", "home"}
-
-
-def test_option_files_and_links_of_the_archive_are_left_out(backup: Path, folder: Path) -> None:
-    stream = folder / "stream"
-    names = ("my.cnf", "mysqld.ini", "shop/far.isl", "shop/near.link")
-    stream.write_bytes(b"".join(chunk(name, b"[mysqld]\n/etc\n") for name in names) + backup.read_bytes())
-    with person(folder, "root") as (host, _):
-        unpacked = unpack.to_directory(host, content(stream), str(folder / "new"))
-    new = folder / "new"
-    assert [name for name in names if (new / name).exists()] == []
-    assert (new / "backup-my.cnf").exists()
-    assert unpacked.walls == WALLS["root"]
-    assert {path.stat().st_uid for path in new.rglob("*")} == {os.geteuid()}
-
-
-def test_a_damaged_redo_log_can_only_fail(backup: Path, folder: Path) -> None:
-    place = folder / "unpacked"
-    place.mkdir()
-    with backup.open("rb") as stream:
-        subprocess.run(("mbstream", "-x", "-C", place), stdin=stream, check=True)
-    (place / "cloudbackup_padding").unlink()
-    log = place / "ib_logfile0"
-    data = bytearray(log.read_bytes())
-    for at in range(12288, len(data), 97):
-        data[at] ^= 0xFF
-    log.write_bytes(data)
-    with person(folder, "root") as (host, _), pytest.raises(CloudbackupError):
-        drill.run(host, content(packed(place)), DrillOptions(1000, (), str(folder)))
-
-
-def test_the_client_of_a_replay_obeys_no_command_that_a_binary_log_brings(shop: Running, folder: Path) -> None:
-    (folder / "s").symlink_to(shop.server.socket)
-    (folder / "sql").write_text("SELECT 'sourced';\n")
-    client = private_server.Private.__new__(private_server.Private)
-    client.client = programs.find("mariadb")
-    words = [word for word in client.client_words() if not word.startswith("--user")]
-    words[1:2] = [f"--defaults-file={shop.server.root_options}"]
-    mark = folder / "mark"
-    commands = [
-        f"\\! touch {mark}", f"system touch {mark}", f"source {folder}/sql", f"\\. {folder}/sql", f"tee {mark}", f"\\T {mark}",
-        f"SELECT 1/*!*/;\n\\! touch {mark}", f"DELIMITER //\n\\! touch {mark}//", f"pager touch {mark}", f"\\P touch {mark}",
-        f"LOAD DATA LOCAL INFILE '{folder}/sql' INTO TABLE shop.words", "SELECT 'a\n\\! touch " + str(mark) + "\n'",
-    ]  # fmt: skip
-    for command in commands:
-        done = subprocess.run(words, cwd=folder, input=f"{command}\n;\n", capture_output=True, text=True, check=False)
-        assert "sourced" not in done.stdout.splitlines()
-        assert not mark.exists(), command
-    (folder / "s").unlink()

@@ -3,8 +3,6 @@
 import random
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,17 +11,9 @@ import pytest
 from tasks.errors import CloudbackupError
 from tasks.mariadb import drill
 from tests.integration.mariadb.conftest import Running
+from tests.integration.mariadb.hostile.test_walls import inside
+from tests.integration.mariadb.hostile.walls import person
 from tests.integration.mariadb.test_drill import content, packed, saved
-from tests.integration.mariadb.test_walls import inside
-from tests.integration.mariadb.walls import person
-
-
-@pytest.fixture
-def folder(needs_root: None) -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="cb-redo-", dir="/tmp"))
-    path.chmod(0o1777)
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -17,9 +17,8 @@ from tasks.mariadb import drill, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
 from tasks.remote.script import Stream
 from tests.integration.mariadb.conftest import Running, _fresh
+from tests.integration.mariadb.hostile.walls import PEOPLE, WALLS, chunk, person
 from tests.integration.mariadb.test_drill import content, packed, saved
-from tests.integration.mariadb.test_walls import PEOPLE, WALLS, chunk
-from tests.integration.mariadb.walls import person
 
 ROUTINES = """
 SET GLOBAL log_bin_trust_function_creators = 1;
@@ -110,21 +109,6 @@ REPLICATION = {
     "relay-log-evil.info": RELAY, "ddl_recovery.log": "evil", "shop-ddl-recovery.log": "evil",
     "binlog.index": "/etc/hosts\n",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def as_root(needs_root: None) -> None:
-    """Other people's hosts are played by root."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder for everybody's drills; nothing may be left in it but what a test put there."""
-    path = Path(tempfile.mkdtemp(prefix="cb-options-", dir="/tmp"))
-    path.chmod(0o1777)
-    yield path
-    assert not list(path.glob("cloudbackup-drill-*"))
-    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
