@@ -70,7 +70,9 @@ class _Past:
         if not isinstance(record.transaction, int) or record.action == INTENT:
             return
         if record.action in FREEING and details.get("space"):  # older points may lack freed data
-            self.points, self.before, self.undoable = {}, {}, []
+            # By transaction, not by the order of records: the clock of whoever freed space may be ahead.
+            self.points = {number: point for number, point in self.points.items() if number >= record.transaction}
+            self.before, self.undoable = {}, []
         what = " ".join(filter(None, ("after the", record.action, record.source and f"of {record.source}")))
         self.points[record.transaction] = Point(record.transaction, each.time, what, record.archive_ids)
 

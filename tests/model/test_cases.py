@@ -221,3 +221,21 @@ def test_an_acceptance_by_a_clock_that_is_ahead_hides_no_drill_that_fails_after_
     play.drill("bob", "files")
     play.prune("ann")
     assert "the restore drill of" in play.said
+
+
+def test_space_freed_by_a_clock_that_is_ahead_does_not_make_a_rollback_forget_a_theft() -> None:
+    play = played(("clock", "ann", 3), ("compact", "ann"))
+    play.wait(1)
+    play.backup("bob", "files")
+    play.check("bob")
+    play.steal(len(play.place.names()) - 1)
+    stolen = set(play.stolen)
+    play.accept("ann")
+    play.wait(180)
+    play.rollback("ann", 5)
+    play.steal(0)
+    play.undo("ann")
+    assert stolen
+    assert play.stolen == stolen
+    play.prune("ann")
+    assert "not in the repository" in play.said
