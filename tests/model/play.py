@@ -295,11 +295,12 @@ class Play(Truth):
         if self.place.locked():
             self.killed = (timeline, before)
             return
-        to = _to(question)
-        self.moved = self.place.listed() == timeline.get(to)
+        to, there = _to(question), self.place.listed()
+        again = self.moved and before == there  # it went on with the one that was stopped before
+        self.moved = there == timeline.get(to)
         if self.moved:
             self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
-            self.back.append((to, timeline, before))
+            self.back += [] if again else [(to, timeline, before)]
 
     def _is_back(self, question: str, timeline: Timeline, before: frozenset[str], half: Half | None) -> None:
         to, there = _to(question), self.place.listed()
