@@ -15,14 +15,14 @@ def add_app(c: Context, options: AddOptions) -> None:
     leave open is asked for.
     """
     from tasks.app import add
-    from tasks.app.new_app import Wanted
+    from tasks.app.new_app import NewApp
 
     def trusts(where: str, shown: str) -> bool:
         if options.fingerprint:
             return shown in options.fingerprint
         return confirm(host_key_question(where, shown), yes=options.yes)
 
-    wanted = Wanted(
+    new = NewApp(
         app=options.app,
         host=options.host,
         files=options.files,
@@ -36,7 +36,7 @@ def add_app(c: Context, options: AddOptions) -> None:
         ssh_port=options.ssh_port,
         key=options.key,
     )
-    add.run(c.config.inventory, wanted, trusts, print, lambda question: confirm(question, yes=options.yes))
+    add.run(c.config.inventory, new, trusts, print, lambda question: confirm(question, yes=options.yes))
 
 
 @task(name="remove")

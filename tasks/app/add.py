@@ -12,7 +12,7 @@ import tasks.fleet.backup as fleet_backup
 import tasks.fleet.verify as fleet_verify
 import tasks.storagebox.setup as storagebox_setup
 from tasks.app.checks import host_checks, way_to_storage
-from tasks.app.new_app import Wanted, refuse_contradiction, text
+from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
 from tasks.borg import new_passphrase
 from tasks.borg.apps import Opened
@@ -38,7 +38,7 @@ Trusts = Callable[[str, str], bool]
 Say = Callable[[str], None]
 
 
-def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
+def run(folder: str, new: NewApp, trusts: Trusts, say: Say, agrees: Ask = refuse_to_replace) -> None:
     """Add an app, or complete an existing one.
 
     `trusts(host, fingerprint)` returns whether a host key is the right one, `agrees` whether the access of the app's
@@ -49,16 +49,16 @@ def run(folder: str, wanted: Wanted, trusts: Trusts, say: Say, agrees: Ask = ref
     if (place / MAIN).exists():
         (place / "apps").mkdir(exist_ok=True)
     inventory = load(place)
-    wanted = completed(wanted, inventory.apps, inventory.storages, inventory.defaults.storage)
-    _Adding(place, wanted, (trusts, agrees), say).run()
+    new = completed(new, inventory.apps, inventory.storages, inventory.defaults.storage)
+    _Adding(place, new, (trusts, agrees), say).run()
 
 
 class _Adding:
     """The steps, in an order in which nothing is made before what it needs is known to exist."""
 
-    def __init__(self, folder: Path, wanted: Wanted, answers: tuple[Trusts, Ask], say: Say) -> None:
+    def __init__(self, folder: Path, new: NewApp, answers: tuple[Trusts, Ask], say: Say) -> None:
         self.folder = folder
-        self.wanted = wanted
+        self.new = new
         self.trusts, self.agrees = answers
         self.say = say
         self.done: list[str] = []
@@ -68,10 +68,10 @@ class _Adding:
 
     @property
     def file(self) -> Path:
-        return self.folder / "apps" / f"{self.wanted.app}.yml"
+        return self.folder / "apps" / f"{self.new.app}.yml"
 
     def run(self) -> None:
-        with self._told():
+        with self._explained():
             app, inventory = self._app()
             self._check(inventory, app)
             self._write_file(inventory)
@@ -96,12 +96,12 @@ class _Adding:
     def _app(self) -> tuple[App, Inventory]:
         """Return the app as its file has it, or will have it."""
         inventory = load(self.folder)
-        known = inventory.apps.get(self.wanted.app)
+        known = inventory.apps.get(self.new.app)
         if known is not None:
-            refuse_contradiction(self.wanted, known, self.file)
+            refuse_contradiction(self.new, known, self.file)
             return known, inventory
-        named = new_passphrase.reference(inventory.secrets, self.wanted.app)
-        return draft(inventory, self.wanted.app, self.wanted.values(named, self.host_key)), inventory
+        named = new_passphrase.reference(inventory.secrets, self.new.app)
+        return draft(inventory, self.new.app, self.new.values(named, self.host_key)), inventory
 
     def _check(self, inventory: Inventory, app: App) -> None:
         """Check the host, and ask to trust its key if it is unknown. Changes nothing."""
@@ -159,11 +159,11 @@ class _Adding:
         self._did(f"{app.name}: passphrase made, kept in {new_passphrase.told(app.passphrase)}")
 
     def _write_file(self, inventory: Inventory) -> None:
-        if self.wanted.app in inventory.apps:
+        if self.new.app in inventory.apps:
             return
-        named = new_passphrase.reference(inventory.secrets, self.wanted.app)
-        write_whole(self.file, text(self.wanted.values(named, self.host_key), self.file), "the app")
-        self.written = f"{self.wanted.app}: {self.file} written"
+        named = new_passphrase.reference(inventory.secrets, self.new.app)
+        write_whole(self.file, text(self.new.values(named, self.host_key), self.file), "the app")
+        self.written = f"{self.new.app}: {self.file} written"
         self._did(self.written)
 
     def _repository(self, session: Session, app: App) -> None:
@@ -195,7 +195,7 @@ class _Adding:
         self.say(line)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Add to an error that comes midway: what was done stays, and how to continue."""
         try:
             yield

@@ -18,7 +18,7 @@ DATABASE = "# reached by the option files of the login on the host, such as ~/.m
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NewApp:
     """The options of `app.add`; empty if not given."""
 
     app: str
@@ -63,7 +63,7 @@ def text(values: dict[str, Data], file: Path) -> str:
     return written
 
 
-def refuse_contradiction(wanted: Wanted, app: App, file: Path) -> None:
+def refuse_contradiction(wanted: NewApp, app: App, file: Path) -> None:
     """Raise UsageError if the options contradict the existing app: `app.add` never changes an existing file."""
     different = list(_different(wanted, app))
     if different:
@@ -73,7 +73,7 @@ def refuse_contradiction(wanted: Wanted, app: App, file: Path) -> None:
         )
 
 
-def _different(wanted: Wanted, app: App) -> Iterator[str]:
+def _different(wanted: NewApp, app: App) -> Iterator[str]:
     paths, excluded = (app.files.paths, app.files.exclude) if app.files else ((), ())
     given: dict[str, tuple[object, object]] = {
         "--host": (wanted.host, app.host),

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from tasks.app.new_app import Wanted
+from tasks.app.new_app import NewApp
 from tasks.cli import confirm
 from tasks.errors import UsageError
 
@@ -12,41 +12,41 @@ Ask = Callable[[str], str]
 OPTIONS = "give --app NAME --host [USER@]HOST, and --files PATH (repeat it), --mariadb, or both"
 
 
-def completed(wanted: Wanted, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> Wanted:
+def completed(new: NewApp, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> NewApp:
     """Return the options, completed. `apps` and `storages` are the names in the inventory.
 
     Without a terminal nothing is asked: UsageError names the missing options.
     """
-    if wanted.app in apps:
-        return wanted
-    missing = list(_missing(wanted))
+    if new.app in apps:
+        return new
+    missing = list(_missing(new))
     if not missing:
-        return wanted
+        return new
     if not sys.stdin.isatty():
         raise UsageError(f"{' and '.join(missing)} missing, and there is no terminal to ask at", OPTIONS)
-    return _asked(wanted, apps, storages, default_storage)
+    return _asked(new, apps, storages, default_storage)
 
 
-def _missing(wanted: Wanted) -> list[str]:
-    parts = {"--app": wanted.app, "--host": wanted.host, "--files or --mariadb": wanted.files or wanted.mariadb}
+def _missing(new: NewApp) -> list[str]:
+    parts = {"--app": new.app, "--host": new.host, "--files or --mariadb": new.files or new.mariadb}
     return [option for option, value in parts.items() if not value]
 
 
-def _asked(wanted: Wanted, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> Wanted:
-    name = wanted.app or _ask("Name of the app (a-z, 0-9, _ . -): ")
+def _asked(new: NewApp, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> NewApp:
+    name = new.app or _ask("Name of the app (a-z, 0-9, _ . -): ")
     if name in apps:
-        return replace(wanted, app=name)
-    wanted = replace(wanted, app=name, host=wanted.host or _ask("Its host, as in ssh ([user@]name), or local: "))
-    if not wanted.files and not wanted.mariadb:
+        return replace(new, app=name)
+    new = replace(new, app=name, host=new.host or _ask("Its host, as in ssh ([user@]name), or local: "))
+    if not new.files and not new.mariadb:
         files = tuple(_several("A path to back up (empty: no more): "))
         exclude = tuple(_several("A pattern to leave out, such as */cache/* (empty: no more): ")) if files else ()
-        wanted = replace(wanted, files=files, exclude=wanted.exclude or exclude)
-        wanted = replace(wanted, mariadb=confirm("Has it a MariaDB server to back up?", yes=False))
-    if not wanted.files and not wanted.mariadb:
+        new = replace(new, files=files, exclude=new.exclude or exclude)
+        new = replace(new, mariadb=confirm("Has it a MariaDB server to back up?", yes=False))
+    if not new.files and not new.mariadb:
         raise UsageError("nothing to back up was named", OPTIONS)
-    if not wanted.storage and default_storage is None and len(storages) > 1:
-        wanted = replace(wanted, storage=_ask(f"Storage ({', '.join(storages)}): "))
-    return wanted
+    if not new.storage and default_storage is None and len(storages) > 1:
+        new = replace(new, storage=_ask(f"Storage ({', '.join(storages)}): "))
+    return new
 
 
 def _ask(question: str) -> str:

@@ -37,7 +37,7 @@ SHOWN = 40  # points shown
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RollbackTarget:
     """The target: a transaction's number, or the last one before a time; or undo the last rollback."""
 
     to: int | None = None
@@ -74,7 +74,7 @@ class Move:
         return {TO: self.to, ASIDE: self.aside, BEFORE: None if self.before is None else list(self.before), **undid}
 
 
-def roll_back(target: Target, wanted: Wanted, note: Note, ask: Ask) -> Iterator[str]:
+def roll_back(target: Target, wanted: RollbackTarget, note: Note, ask: Ask) -> Iterator[str]:
     """Roll an app's repository back, and yield messages for people. Raises UsageError if the target does not exist.
 
     Raises RefusedError if the repository is in use, AppError, BorgError, HostError; nothing is lost then.

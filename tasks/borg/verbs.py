@@ -29,7 +29,7 @@ from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
 from tasks.borg.paths import some
 from tasks.borg.recorder import Note, noted
 from tasks.borg.restore import Trust, restore_to
-from tasks.borg.rollback import Wanted
+from tasks.borg.rollback import RollbackTarget
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.records.ledger import ANNOUNCED, ENDS, ledger
 from tasks.remote.secret import Secret
@@ -218,7 +218,7 @@ def _carried_out(opened: Opened, intention: removal.Intention, note: Note, quest
 def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: bool = False, ask: Ask) -> Lines:
     """Roll the repository back to an earlier transaction, or undo the last rollback."""
     with noted(opened.session, opened.app, "rollback") as note:
-        yield from rollback.roll_back(_target(opened), Wanted(to, before, undo), note, ask)
+        yield from rollback.roll_back(_target(opened), RollbackTarget(to, before, undo), note, ask)
 
 
 def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lines:

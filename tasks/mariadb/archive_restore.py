@@ -12,7 +12,7 @@ from tasks.mariadb import mariadb_source, recovery_plan, unpack
 from tasks.mariadb import restore as server
 from tasks.mariadb.host import tables
 from tasks.mariadb.point_in_time import Moment, Recovered
-from tasks.mariadb.restore import Wanted
+from tasks.mariadb.restore import RestoreRequest
 from tasks.mariadb.unpack import Unpacked
 from tasks.sources.base import Destination, Planned, Restored
 
@@ -52,8 +52,8 @@ def _carry_out(restore: _Restore, to: Destination) -> Restored:
         version = mariadb_source.version(repository, archive)
         remembered = mariadb_source.remembered(session, app, archive)
         known = tables.parse(remembered.get(mariadb_source.TABLES))
-        wanted = Wanted(stream, total, restore.moment, version, known, to.trusted, remembered)
-        said, unpacked = _placed(restore, wanted, to)
+        request = RestoreRequest(stream, total, restore.moment, version, known, to.trusted, remembered)
+        said, unpacked = _placed(restore, request, to)
     except unpack.ContentError as error:
         raise mariadb_source.unread(app, error) from error
     walls = () if unpacked.walls else ("without walls: --trust-archive",)
@@ -63,7 +63,7 @@ def _carry_out(restore: _Restore, to: Destination) -> Restored:
     return Restored(total, said, "warning" if unpacked.doubtful else "ok", unpacked.walls)
 
 
-def _placed(restore: _Restore, wanted: Wanted, to: Destination) -> tuple[tuple[str, ...], Unpacked]:
+def _placed(restore: _Restore, request: RestoreRequest, to: Destination) -> tuple[tuple[str, ...], Unpacked]:
     """Restore the server's data to its destination; return remarks for people."""
     app, host = restore.choices.app, restore.choices.repository.host
 
@@ -72,10 +72,10 @@ def _placed(restore: _Restore, wanted: Wanted, to: Destination) -> tuple[tuple[s
             to.step(line.removeprefix(PROGRESS))
 
     if to.target is not None:
-        unpacked, recovered = server.to_directory(host, wanted, to.target, listen)
+        unpacked, recovered = server.to_directory(host, request, to.target, listen)
         said = f"in {to.target}, ready for a MariaDB {unpacked.version} to start on"
         return (said, *_reached(restore, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked
-    placed = server.in_place(host, mariadb_source.access(app), wanted, listen)
+    placed = server.in_place(host, mariadb_source.access(app), request, listen)
     remedy = f"make a backup now: `inv backup --app {app.name}` (the server's binary logs begin anew)"
     said = f"the server runs on it; what was there is in {placed.old}"
     said_of = (said, *_reached(restore, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)

@@ -58,7 +58,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RestoreRequest:
     """What to restore: `content` produces the archive's stream of `size` bytes; `moment` is a later moment, or None.
 
     `version` is that of the saved server, `tables` are those expected in the archive, `server` is what the backup's
@@ -79,20 +79,20 @@ class Wanted:
         return unpack.script(self.content, directory, unpack.How(self.size, self.version, prefix, self.trust))
 
 
-def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | None = None) -> Placed:
+def in_place(host: Host, access: Access, request: RestoreRequest, on_stderr: OnLine | None = None) -> Placed:
     """Replace the app's database by that of an archive. The server runs until the new data is ready.
 
     Raises RefusedError before anything changed if this server cannot be restored in place; what `unpack.run` raises;
     errors.DatabaseError, which says where the old data is.
     """
-    if wanted.moment is not None and access.database.exec:
+    if request.moment is not None and access.database.exec:
         raise RefusedError(
             f"{host.name}: a server behind `exec` cannot be brought to a moment in place",
             "restore to a directory (--target, with --to local where MariaDB is not installed on the host)",
         )
     place = look(host, access, datetime.now(UTC))
-    _require_same_series(host, place, wanted.version)
-    unpacked, recovered = _unpacked(host, access, wanted, place, on_stderr)
+    _require_same_series(host, place, request.version)
+    unpacked, recovered = _unpacked(host, access, request, place, on_stderr)
     try:
         _require_same_series(host, place, unpacked.version)
     except RefusedError:
@@ -100,51 +100,51 @@ def in_place(host: Host, access: Access, wanted: Wanted, on_stderr: OnLine | Non
         raise
     placed = replace(_swap(host, access, place, unpacked, on_stderr), recovered=recovered)
     if access.database.exec:
-        return replace(placed, unpacked=replica_position.answered(host, access, unpacked, wanted.server))
+        return replace(placed, unpacked=replica_position.answered(host, access, unpacked, request.server))
     return placed
 
 
 def to_directory(
-    host: Host, wanted: Wanted, directory: str, on_stderr: OnLine | None = None
+    host: Host, request: RestoreRequest, directory: str, on_stderr: OnLine | None = None
 ) -> tuple[Unpacked, Recovered | None]:
     """Restore into a new or empty directory of `host`, prepared, so that a server can start on it.
 
     Raises as `unpack.run` and `point_in_time.read`.
     """
-    if wanted.moment is None:
-        unpacked = unpack.run(host, wanted.unpacking(directory), directory, on_stderr)
-        _require_all(host, wanted, (), directory)
-        return replica_position.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
-    moment = replace(wanted.moment, trust=wanted.trust)
-    todo = point_in_time.script(wanted.unpacking(directory), moment, directory, expected=wanted.tables)
+    if request.moment is None:
+        unpacked = unpack.run(host, request.unpacking(directory), directory, on_stderr)
+        _require_all(host, request, (), directory)
+        return replica_position.asked(host, unpacked, request.server, trust=request.trust, on_stderr=on_stderr), None
+    moment = replace(request.moment, trust=request.trust)
+    todo = point_in_time.script(request.unpacking(directory), moment, directory, expected=request.tables)
     return point_in_time.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
 
 def _unpacked(
-    host: Host, access: Access, wanted: Wanted, place: Place, on_stderr: OnLine | None
+    host: Host, access: Access, request: RestoreRequest, place: Place, on_stderr: OnLine | None
 ) -> tuple[Unpacked, Recovered | None]:
-    if wanted.moment is None:
-        unpacking = wanted.unpacking(place.staging_for_tools, access.database.exec)
+    if request.moment is None:
+        unpacking = request.unpacking(place.staging_for_tools, access.database.exec)
         unpacked = unpack.run(host, unpacking, place.staging, on_stderr)
-        _require_all(host, wanted, access.database.exec, place.staging_for_tools)
+        _require_all(host, request, access.database.exec, place.staging_for_tools)
         if access.database.exec:
             return replace(unpacked, walls=("the server's container",)), None
-        return replica_position.asked(host, unpacked, wanted.server, trust=wanted.trust, on_stderr=on_stderr), None
+        return replica_position.asked(host, unpacked, request.server, trust=request.trust, on_stderr=on_stderr), None
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
     name = posixpath.basename(log) or None
-    unpacking = wanted.unpacking(place.staging)
+    unpacking = request.unpacking(place.staging)
     todo = point_in_time.script(
-        unpacking, replace(wanted.moment, trust=wanted.trust), place.staging, name, wanted.tables
+        unpacking, replace(request.moment, trust=request.trust), place.staging, name, request.tables
     )
     return point_in_time.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
 
 
-def _require_all(host: Host, wanted: Wanted, prefix: Words, directory: str) -> None:
+def _require_all(host: Host, request: RestoreRequest, prefix: Words, directory: str) -> None:
     """Raise errors.DatabaseError, and remove what was restored, if expected tables are missing."""
-    if wanted.tables is None:
+    if request.tables is None:
         return
     output = host.run(Script(quote((*prefix, "sh", "-c", LISTING, "sh", directory))), timeout=600)
-    gone = tables.lacking(wanted.tables, tables.tables(tables.listed(output.text)))
+    gone = tables.lacking(request.tables, tables.tables(tables.listed(output.text)))
     if gone:
         host.run(Script(quote((*prefix, "rm", "-rf", "--", directory))))
         raise errors.DatabaseError(

@@ -66,7 +66,7 @@ class SftpFiles:
 
     def read(self, path: str, most: int | None = None) -> bytes:
         """Return a file's bytes, at most the first `most` of them if given."""
-        with self._told("read", path), self._sftp.open(path, "rb") as file:
+        with self._explained("read", path), self._sftp.open(path, "rb") as file:
             return file.read(most)
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
@@ -103,7 +103,7 @@ class SftpFiles:
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a new file, completely or not at all. Fails if it exists."""
         fresh = _unfinished(path)
-        with self._told("write", path):
+        with self._explained("write", path):
             try:
                 with self._sftp.open(fresh, "wxb") as file:
                     file.write(data)
@@ -117,7 +117,7 @@ class SftpFiles:
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file completely or not at all, replacing an older one of that name."""
         fresh = path + ".new"
-        with self._told("write", path):
+        with self._explained("write", path):
             with self._sftp.open(fresh, "wb") as file:
                 file.write(data)
             self._sftp.chmod(fresh, mode)
@@ -125,13 +125,13 @@ class SftpFiles:
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted."""
-        with self._told("list", path):
+        with self._explained("list", path):
             return sorted(self._sftp.listdir(path))
 
     def exists(self, path: str) -> bool:
         """Return whether the path exists."""
         try:
-            with self._told("look at", path):
+            with self._explained("look at", path):
                 self._sftp.stat(path)
         except FilesError as error:
             if error.missing:
@@ -141,31 +141,31 @@ class SftpFiles:
 
     def clock(self, path: str) -> float | None:
         """Return a file's modification time, by the server's clock."""
-        with self._told("look at", path):
+        with self._explained("look at", path):
             return self._sftp.stat(path).st_mtime
 
     def rename(self, path: str, new: str) -> None:
         """Rename a file or directory to a name that does not exist yet, on the same file system."""
-        with self._told("move", path):
+        with self._explained("move", path):
             self._sftp.rename(path, new)
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and its missing parents."""
         for part in _ancestry(path):
             if not self.exists(part):
-                with self._told("make", part):
+                with self._explained("make", part):
                     self._sftp.mkdir(part, mode)
 
     def remove(self, path: str) -> None:
         """Remove a file or an empty directory."""
-        with self._told("remove", path):
+        with self._explained("remove", path):
             if stat.S_ISDIR(self._sftp.lstat(path).st_mode or 0):
                 self._sftp.rmdir(path)
             else:
                 self._sftp.remove(path)
 
     @contextmanager
-    def _told(self, verb: str, path: str) -> Iterator[None]:
+    def _explained(self, verb: str, path: str) -> Iterator[None]:
         try:
             with self._turn:
                 yield
@@ -179,7 +179,7 @@ class LocalFiles:
 
     def read(self, path: str, most: int | None = None) -> bytes:
         """Return a file's bytes, at most the first `most` of them if given."""
-        with self._told("read", path), Path(path).open("rb") as file:
+        with self._explained("read", path), Path(path).open("rb") as file:
             return file.read(-1 if most is None else most)
 
     def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
@@ -193,7 +193,7 @@ class LocalFiles:
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a new file, completely or not at all. Fails if it exists."""
         fresh = Path(_unfinished(path))
-        with self._told("write", path):
+        with self._explained("write", path):
             try:
                 with fresh.open("xb") as file:
                     file.write(data)
@@ -207,19 +207,19 @@ class LocalFiles:
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file completely or not at all, replacing an older one of that name."""
         fresh = Path(path + ".new")
-        with self._told("write", path):
+        with self._explained("write", path):
             fresh.touch(mode)
             fresh.write_bytes(data)
             fresh.replace(path)
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted."""
-        with self._told("list", path):
+        with self._explained("list", path):
             return sorted(entry.name for entry in Path(path).iterdir())
 
     def exists(self, path: str) -> bool:
         """Return whether the path exists."""
-        with self._told("look at", path):
+        with self._explained("look at", path):
             return Path(path).exists()
 
     def clock(self, path: str) -> float | None:  # noqa: ARG002
@@ -228,19 +228,19 @@ class LocalFiles:
 
     def rename(self, path: str, new: str) -> None:
         """Rename a file or directory to a name that does not exist yet, on the same file system."""
-        with self._told("move", path):
+        with self._explained("move", path):
             if Path(new).exists():
                 raise FileExistsError(errno.EEXIST, f"{new} is there already")
             Path(path).rename(new)
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and its missing parents."""
-        with self._told("make", path):
+        with self._explained("make", path):
             Path(path).mkdir(mode, parents=True, exist_ok=True)
 
     def remove(self, path: str) -> None:
         """Remove a file or an empty directory."""
-        with self._told("remove", path):
+        with self._explained("remove", path):
             place = Path(path)
             if place.is_dir() and not place.is_symlink():
                 place.rmdir()
@@ -248,7 +248,7 @@ class LocalFiles:
                 place.unlink()
 
     @contextmanager
-    def _told(self, verb: str, path: str) -> Iterator[None]:
+    def _explained(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -40,7 +40,7 @@ def unknown_password() -> str:
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
+def explained(where: str) -> Iterator[None]:
     """Turn what hcloud raises in the block into an AppError with a remedy. `where` names the storage."""
     try:
         yield

@@ -37,10 +37,10 @@ def opened(inventory: Inventory, name: str) -> Iterator[Box]:
             f"storage {name} has no `token` for Hetzner's API",
             "make one in the Console, in the project of the box, and add `token: {env: HCLOUD_TOKEN}` to the storage",
         )
-    from tasks.remote.hetzner import client, told
+    from tasks.remote.hetzner import client, explained
 
     token = resolve(config.token, f"the API token of {name}")
-    with told(name):
+    with explained(name):
         boxes = client(token, config.endpoint).storage_boxes
         if config.box is not None:
             yield Box(name, config, boxes.get_by_id(config.box))

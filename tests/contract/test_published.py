@@ -10,7 +10,7 @@ from lab import slow_down
 from lab.plan import MAIN_ACCOUNT
 from tasks.app import add
 from tasks.app.checks import checks
-from tasks.app.new_app import Wanted
+from tasks.app.new_app import NewApp
 from tasks.borg.client.list import archives
 from tasks.report.gather import gather
 from tasks.run.session import Session
@@ -106,7 +106,7 @@ def published_ids(shop: Sides) -> list[str]:
 
 @pytest.mark.parametrize("bench", ["s3"], indirect=True)
 def test_an_app_is_added_proven_and_mended(bench: Bench) -> None:
-    wanted, said = Wanted("fresh"), list[str]()
+    wanted, said = NewApp("fresh"), list[str]()
     add.run(str(bench.inventory), wanted, lambda *_: False, said.append)
     key = bench.escrow / "store-fresh.key"
     whole = key.read_bytes()

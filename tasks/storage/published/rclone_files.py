@@ -63,7 +63,7 @@ class RcloneFiles:
         """Write a file completely, replacing an older one of that name."""
         # DATA is unset before rclone starts: a single environment variable is limited to 128 KiB.
         body = 'data="$DATA"; unset DATA; printf %s "$data" | ' + quote(self._words(("rcat", *SENDING, self._at(path))))
-        self._told("write", path, self._script(body, DATA=data.decode()))
+        self._explained("write", path, self._script(body, DATA=data.decode()))
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted; a missing directory may look like an empty one."""
@@ -135,7 +135,7 @@ into=$(mktemp -d); trap 'rm -rf "$into"' EXIT
 {listed} | {copy} "$into"
 python3 -I -S -c {quote((SHOW,))} "$into"
 """
-        output = self._told("read", folder, self._script(body))
+        output = self._explained("read", folder, self._script(body))
         try:
             return {name: bytes.fromhex(text) for name, text in read(dict[str, str], output.stdout).items()}
         except ValueError as error:
@@ -155,7 +155,7 @@ python3 -I -S -c {quote((SHOW,))} "$into"
             raise FilesError(what) from error
 
     def _run(self, verb: str, path: str, words: Sequence[str]) -> Output:
-        return self._told(verb, path, self._script(quote(self._words(words))))
+        return self._explained(verb, path, self._script(quote(self._words(words))))
 
     def _script(self, body: str, **added: str) -> Output:
         whole = "\n".join(filter(None, (self._way.first, body)))
@@ -164,7 +164,7 @@ python3 -I -S -c {quote((SHOW,))} "$into"
         except ScriptTimeoutError as error:  # rclone waits forever on an SFTP session that died
             raise FilesError(f"{self._name}: {error.what}", transient=True) from error
 
-    def _told(self, verb: str, path: str, output: Output) -> Output:
+    def _explained(self, verb: str, path: str, output: Output) -> Output:
         if output.ok:
             return output
         said = reason(output.stderr)

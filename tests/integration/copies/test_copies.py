@@ -12,7 +12,7 @@ import yaml
 import tasks.fleet.backup as fleet_backup
 import tasks.fleet.restore as fleet_restore
 from tasks.app import add, check
-from tasks.app.new_app import Wanted
+from tasks.app.new_app import NewApp
 from tasks.borg.client.init import init
 from tasks.errors import UsageError
 from tasks.records.record import HISTORY, NEWEST, Record
@@ -194,7 +194,7 @@ def test_adding_mends_every_copy(inventory: Path) -> None:
     change(inventory / "apps/shop.yml", "storage", ["near", "far", "third"])
     (inventory.parent / "escrow/far-shop.key").unlink()
     said: list[str] = []
-    add.run(str(inventory), Wanted("shop"), lambda *_: False, said.append)
+    add.run(str(inventory), NewApp("shop"), lambda *_: False, said.append)
     made = [line for line in said if " made (" in line]
     assert [line.startswith(f"shop: repository {inventory.parent}/third/shop made") for line in made] == [True]
     rows = report(inventory).apps

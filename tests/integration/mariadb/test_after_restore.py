@@ -89,7 +89,7 @@ def test_a_replica_behind_exec_tells_where_its_own_data_stands(
 ) -> None:
     content, details = saved(host, container, tmp_path / "stream")
     mariadb.query(own_shop.server, "SET GLOBAL gtid_slave_pos = '0-77-9999'")
-    placed = restore.in_place(host, container, restore.Wanted(content, server=details))
+    placed = restore.in_place(host, container, restore.RestoreRequest(content, server=details))
     assert f"gtid_slave_pos = '{POSITION}'" in " ".join(placed.unpacked.standing())
     assert "9999" not in " ".join(placed.unpacked.standing())
     assert not placed.unpacked.doubtful
@@ -97,7 +97,7 @@ def test_a_replica_behind_exec_tells_where_its_own_data_stands(
 
 def test_a_position_that_nobody_could_ask_for_is_in_doubt(container: Access, host: LocalHost, tmp_path: Path) -> None:
     content, details = saved(host, container, tmp_path / "stream")
-    unpacked = restore.in_place(host, container, restore.Wanted(content, server=details)).unpacked
+    unpacked = restore.in_place(host, container, restore.RestoreRequest(content, server=details)).unpacked
     noted = replace(unpacked, replica="SET GLOBAL gtid_slave_pos = '0-1-1';")
     mute = Access(container.database.model_copy(update={"socket": "/nowhere/s"}), container.password)
     found = replica_position.answered(host, mute, noted, details)

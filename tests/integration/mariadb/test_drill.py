@@ -17,7 +17,7 @@ from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError
 from tasks.mariadb import drill, dump, restore, server, unpack
 from tasks.mariadb.drill import DrillError, DrillOptions
 from tasks.mariadb.host import examine, ordinary_user, private_server
-from tasks.mariadb.restore import Wanted
+from tasks.mariadb.restore import RestoreRequest
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
 from tasks.remote.secret import Secret
@@ -246,7 +246,7 @@ def test_another_release_series_is_refused_by_name_before_anything_is_unpacked(
         drill.run(host, stream, DrillOptions(1000, (), str(folder), "10.6.18"))
     assert no.value.remedy == "drill where MariaDB 10.6 is installed"
     target = str(folder / "new")
-    wanted = Wanted(stream, 1000, None, "10.6.18")
+    wanted = RestoreRequest(stream, 1000, None, "10.6.18")
     with pytest.raises(CloudbackupError, match=f"of MariaDB 10.6, mariadb-backup there is of {ours}") as no_tool:
         restore.to_directory(host, wanted, target)
     assert "where MariaDB 10.6 is installed" in no_tool.value.remedy

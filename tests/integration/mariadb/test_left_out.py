@@ -148,7 +148,7 @@ def test_tables_made_dropped_renamed_and_altered_during_the_backup_are_no_false_
 
 def restored(host: LocalHost, stream: Path, known: tables.Known, folder: Path) -> None:
     content = Stream(quote(("cat", str(stream))))
-    restore.to_directory(host, restore.Wanted(content, tables=known), str(folder))
+    restore.to_directory(host, restore.RestoreRequest(content, tables=known), str(folder))
 
 
 def test_a_drill_and_a_restore_name_the_tables_that_the_archive_lacks(

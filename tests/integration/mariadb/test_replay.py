@@ -21,7 +21,7 @@ from tasks.mariadb import binlogs, dump, restore, server, unpack
 from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.host import binlog_format
 from tasks.mariadb.point_in_time import Moment, Position, Recovered
-from tasks.mariadb.restore import Wanted
+from tasks.mariadb.restore import RestoreRequest
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
 from tests.integration.mariadb.archives import Repository
@@ -136,7 +136,7 @@ class History:
         return self.query(f"SELECT id, at FROM shop.ticks WHERE at < {at} ORDER BY id")
 
 
-def replayed(wanted: Wanted) -> "tuple[Recovered, dict[str, list[list[str]]]]":
+def replayed(wanted: RestoreRequest) -> "tuple[Recovered, dict[str, list[list[str]]]]":
     """Restore to a directory, serve it, and return what it holds."""
     folder = Path(tempfile.mkdtemp(prefix="cb-replay-", dir="/tmp"))
     folder.chmod(0o755)
@@ -258,7 +258,7 @@ def test_the_row_is_whole_over_rotations_a_restart_and_a_crash(told: Told) -> No
 @pytest.mark.parametrize("begin", ["first", "second"])
 def test_a_moment_after_everything_is_reached_from_each_backup(told: Told, begin: str) -> None:
     content, position = getattr(told, begin)
-    recovered, held = replayed(Wanted(content, None, told.history.moment(told.late, position)))
+    recovered, held = replayed(RestoreRequest(content, None, told.history.moment(told.late, position)))
     assert held["ticks"] == told.ticks[told.late]
     assert held["seen"] == [[str(len(held["ticks"])), held["ticks"][-1][0]]]
     assert {name: held[name] for name in told.values} == told.values
@@ -270,7 +270,7 @@ def test_a_moment_after_everything_is_reached_from_each_backup(told: Told, begin
 def test_the_cut_is_exact_and_without_records_as_well(told: Told) -> None:
     content, _ = told.first
     moment = told.history.moment(told.early)
-    _, held = replayed(Wanted(content, None, Moment(moment.at, moment.logs)))
+    _, held = replayed(RestoreRequest(content, None, Moment(moment.at, moment.logs)))
     assert held["ticks"] == told.ticks[told.early]
     assert ["2030"] in held["wild"]
     assert ["1970"] in held["wild"]
@@ -283,7 +283,7 @@ def refused(told: Told, moment: Moment, content: Stream, says: str) -> None:
     folder.chmod(0o755)
     try:
         with pytest.raises(RefusedError, match=says):
-            restore.to_directory(HOST, Wanted(content, None, moment), str(folder / "shop"))
+            restore.to_directory(HOST, RestoreRequest(content, None, moment), str(folder / "shop"))
         assert list(folder.iterdir()) == []
     finally:
         shutil.rmtree(folder)
@@ -309,7 +309,7 @@ def test_what_cannot_be_reached_is_refused_with_the_reason(told: Told) -> None:
 
 def test_a_server_behind_exec_is_not_brought_to_a_moment_in_place(told: Told) -> None:
     content, position = told.first
-    wanted = Wanted(content, None, told.history.moment(told.late, position))
+    wanted = RestoreRequest(content, None, told.history.moment(told.late, position))
     with pytest.raises(RefusedError, match="behind `exec` cannot be brought to a moment in place") as caught:
         restore.in_place(HOST, told.history.running.access(exec=["docker", "exec", "-i", "db"]), wanted)
     assert "--target" in caught.value.remedy
@@ -330,7 +330,7 @@ def test_an_operator_lost_in_the_replay_leaves_nothing_and_the_next_run_gets_the
 
     def run() -> None:
         try:
-            restore.to_directory(host, Wanted(content, None, moment), str(folder / "shop"), heard)
+            restore.to_directory(host, RestoreRequest(content, None, moment), str(folder / "shop"), heard)
         except (CloudbackupError, InterruptedRunError) as error:
             failed.append(error)
 
@@ -341,7 +341,7 @@ def test_an_operator_lost_in_the_replay_leaves_nothing_and_the_next_run_gets_the
         assert [type(error) for error in failed] == [InterruptedRunError]
         assert list(folder.iterdir()) == []
         assert not subprocess.run(("pgrep", "-f", str(folder)), capture_output=True, check=False).stdout
-        _, recovered = restore.to_directory(HOST, Wanted(content, None, moment), str(folder / "shop"))
+        _, recovered = restore.to_directory(HOST, RestoreRequest(content, None, moment), str(folder / "shop"))
         assert recovered is not None
         assert recovered.newest == datetime.fromtimestamp(told.late - 1, UTC)
     finally:

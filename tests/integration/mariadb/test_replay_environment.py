@@ -11,7 +11,7 @@ import pytest
 
 from lab import mariadb
 from tasks.mariadb import restore
-from tasks.mariadb.restore import Wanted
+from tasks.mariadb.restore import RestoreRequest
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Stream
 from tasks.remote.secret import Secret
@@ -97,7 +97,7 @@ def test_neither_a_secret_nor_an_option_file_of_the_home_reaches_the_reader(
     monkeypatch.setenv("MYSQL_PWD", SECRET)
     target = history.running.server.folder / "moment"
     with watched(target.parent) as seen:
-        _, recovered = restore.to_directory(LocalHost(), Wanted(secret(content), None, moment), str(target))
+        _, recovered = restore.to_directory(LocalHost(), RestoreRequest(secret(content), None, moment), str(target))
     assert recovered is not None
     assert recovered.transactions == 6
     read = [text for text in seen.values() if text]  # of one that is ending there is nothing to read

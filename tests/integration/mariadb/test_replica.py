@@ -143,7 +143,7 @@ def test_what_the_data_says_of_its_position_counts_and_not_what_was_noted(
     assert "'0-1-1'" in noted.read_text()
     files = "find . -mindepth 1 -type f -printf '%P\\n' | xargs mbstream -c"
     wrong = Stream(f"cd {tmp_path}/files && {files}")
-    unpacked, _ = restore.to_directory(host, restore.Wanted(wrong), str(scratch / "new"))
+    unpacked, _ = restore.to_directory(host, restore.RestoreRequest(wrong), str(scratch / "new"))
     assert f"gtid_slave_pos = '{expected}'" in unpacked.replica
     done = drill.run(host, wrong, drill.DrillOptions(1000, folder=str(scratch)))
     assert f"gtid_slave_pos = '{expected}'" in done.replica

@@ -16,7 +16,7 @@ import pytest
 from lab import database, mariadb
 from tasks.errors import CloudbackupError, InterruptedRunError, RefusedError, UsageError
 from tasks.mariadb import dump, errors, restore, server, unpack
-from tasks.mariadb.restore import Wanted
+from tasks.mariadb.restore import RestoreRequest
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
 from tests.integration.mariadb.conftest import Running, make
@@ -96,7 +96,7 @@ def test_the_old_rows_are_back_and_the_new_ones_kept_aside(own_shop: Running, ho
     (datadir / "debian-10.11.flag").touch()
     owner, mode = datadir.stat().st_uid, datadir.stat().st_mode
     with disk(own_shop.server.folder) as taken:
-        placed = restore.in_place(host, own_shop.access(), Wanted(backup))
+        placed = restore.in_place(host, own_shop.access(), RestoreRequest(backup))
     assert own_shop.fingerprint() == before != changed
     assert data_alone(taken)
     assert (datadir.stat().st_uid, datadir.stat().st_mode) == (owner, mode)
@@ -114,7 +114,7 @@ def test_a_server_that_is_down_and_broken_is_restored(own_shop: Running, host: L
     before = own_shop.fingerprint()
     own_shop.stop()
     (own_shop.server.datadir / "ibdata1").write_bytes(b"broken")
-    restore.in_place(host, own_shop.access(datadir=str(own_shop.server.datadir)), Wanted(backup))
+    restore.in_place(host, own_shop.access(datadir=str(own_shop.server.datadir)), RestoreRequest(backup))
     assert own_shop.fingerprint() == before
 
 
@@ -153,7 +153,7 @@ def check_within(running: Running, host: LocalHost, folder: Path) -> None:
     before = running.fingerprint()
     backup = saved(running, host, folder / "first")
     database.change(running.server)
-    placed = restore.in_place(host, running.access(), Wanted(backup))
+    placed = restore.in_place(host, running.access(), RestoreRequest(backup))
     assert running.fingerprint() == before
     assert Path(placed.old).parent == running.server.datadir
     assert any("lists it as a database" in remark for remark in placed.remarks)
@@ -193,8 +193,8 @@ def test_through_exec_the_tools_run_in_the_databases_own_namespace(
         content = saved(own_shop, host, tmp_path / "backup", **inside)
         database.change(own_shop.server)
         with pytest.raises(UsageError, match="must be said"):
-            restore.in_place(host, own_shop.access(**inside | {"datadir": None}), Wanted(content))
-        placed = restore.in_place(host, own_shop.access(**inside), Wanted(content))
+            restore.in_place(host, own_shop.access(**inside | {"datadir": None}), RestoreRequest(content))
+        placed = restore.in_place(host, own_shop.access(**inside), RestoreRequest(content))
         assert own_shop.fingerprint() == before
         assert Path(placed.old).parent == volume / "mysql"
     finally:
@@ -222,7 +222,9 @@ def test_when_the_swap_fails_the_old_data_serves_again(
     }[fault]
     with pytest.raises(CloudbackupError, match="the restore failed") as caught:
         restore.in_place(
-            host, own_shop.access(stop=changes.get("stop", [stop]), start=changes.get("start", [start])), Wanted(backup)
+            host,
+            own_shop.access(stop=changes.get("stop", [stop]), start=changes.get("start", [start])),
+            RestoreRequest(backup),
         )
     assert "nothing has changed" in caught.value.remedy
     assert own_shop.fingerprint() == before
@@ -241,7 +243,7 @@ def test_an_operator_lost_in_the_swap_leaves_the_old_data_serving(
 
     def run() -> None:
         try:
-            restore.in_place(host, access, Wanted(backup))
+            restore.in_place(host, access, RestoreRequest(backup))
         except (CloudbackupError, InterruptedRunError) as error:
             failed.append(error)
 
@@ -269,7 +271,7 @@ def test_data_elsewhere_is_refused_by_name_before_anything_changes(
             configuration.write(options)
         own_shop.start()
         with pytest.raises(RefusedError) as caught:
-            restore.in_place(host, own_shop.access(), Wanted(backup))
+            restore.in_place(host, own_shop.access(), RestoreRequest(backup))
         own_shop.stop()
         return caught.value.what
 
@@ -338,7 +340,7 @@ def test_a_stop_that_ends_another_server_is_undone_and_names_it(
         with pytest.raises(
             errors.DatabaseError, match=f"ended another server, which `start` starts again.*{folder}"
         ) as caught:
-            restore.in_place(host, access, Wanted(backup))
+            restore.in_place(host, access, RestoreRequest(backup))
         assert "nothing has changed" in caught.value.remedy
         assert other.fingerprint()
         assert own_shop.fingerprint() == before

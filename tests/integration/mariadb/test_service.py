@@ -11,7 +11,7 @@ import pytest
 from tasks.errors import RefusedError
 from tasks.mariadb import restore
 from tasks.mariadb.host import service
-from tasks.mariadb.restore import Wanted
+from tasks.mariadb.restore import RestoreRequest
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Stream, quote
 from tests.integration.mariadb.conftest import Running, make
@@ -60,7 +60,7 @@ def shown(pid: int | str, group: str = "") -> str:
 
 def refused(two: Two, host: LocalHost, *stop: str) -> RefusedError:
     with pytest.raises(RefusedError) as caught:
-        restore.in_place(host, two.ours.access(stop=list(stop)), Wanted(NEVER))
+        restore.in_place(host, two.ours.access(stop=list(stop)), RestoreRequest(NEVER))
     assert not (two.tools / "stopped").exists()
     beside = two.ours.server.datadir.parent.glob("*.restoring-*")
     assert list(beside) == []

@@ -138,7 +138,7 @@ def test_a_transaction_that_was_prepared_at_the_end_of_the_copy_is_rolled_back_a
     done = drill.run(host, content, DrillOptions(1000, ("SELECT SUM(i) = 1 FROM own.t",), str(folder)))
     assert any("1 transactions were prepared" in remark for remark in done.remarks)
     new = folder / "new"
-    wanted = restore.Wanted(content, server={"replica": True})
+    wanted = restore.RestoreRequest(content, server={"replica": True})
     unpacked, _ = restore.to_directory(host, wanted, str(new))
     assert any("1 transactions were prepared" in line for line in unpacked.standing())
     with mariadb.serving(new) as copy:

@@ -1,4 +1,4 @@
-"""The emulated API under Hetzner's own library: partial answers, actions, refusals; and what a person is told."""
+"""The emulated API under Hetzner's own library: partial answers, actions, refusals; and what a person is explained."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lab.estate import BOX_ID, Estate
 from lab.process import free_port
 from lab.snapshots import due
 from tasks.errors import AppError
-from tasks.remote.hetzner import client, told
+from tasks.remote.hetzner import client, explained
 from tasks.remote.secret import Secret
 
 
@@ -73,7 +73,7 @@ def test_sub_accounts_are_made_until_the_limit(served: Served) -> None:
     for number in range(100):
         box.create_subaccount(home_directory=f"apps/{number}", password="p")
     assert len({each.username for each in box.get_subaccount_all()}) == 100
-    with pytest.raises(AppError, match="limit exceeded") as refused, told("box"):
+    with pytest.raises(AppError, match="limit exceeded") as refused, explained("box"):
         box.create_subaccount(home_directory="apps/more", password="p")
     assert "the box allows no more" in refused.value.remedy
     found = box.get_subaccount_by_username("u1-sub7")
@@ -90,7 +90,7 @@ def test_sub_accounts_are_made_until_the_limit(served: Served) -> None:
     ("token", "number", "what"), [("wrong", BOX_ID, "made in the Console"), ("right", 1, "correct `box`")]
 )
 def test_a_refusal_says_what_to_do(served: Served, token: str, number: int, what: str) -> None:
-    with pytest.raises(AppError) as refused, told("box"):
+    with pytest.raises(AppError) as refused, explained("box"):
         client(Secret(token), served.endpoint).storage_boxes.get_by_id(number)
     assert what in refused.value.remedy
 
@@ -104,17 +104,17 @@ def test_a_box_is_protected_and_too_many_requests_are_repeated(served: Served, m
     monkeypatch.setattr("hcloud._client.time.sleep", lambda _: None)
     served.busy = 2
     box = served.box()
-    with pytest.raises(AppError, match="protected") as refused, told("box"):
+    with pytest.raises(AppError, match="protected") as refused, explained("box"):
         box.delete()
     assert "take the protection away" in refused.value.remedy
     served.busy = 100
-    with pytest.raises(AppError, match="rate limit") as refused, told("box"):
+    with pytest.raises(AppError, match="rate limit") as refused, explained("box"):
         box.reload()
     assert "wait some minutes" in refused.value.remedy
 
 
 def test_an_api_out_of_reach_is_told() -> None:
-    with pytest.raises(AppError, match="cannot be reached"), told("box"):
+    with pytest.raises(AppError, match="cannot be reached"), explained("box"):
         client(Secret("t"), f"http://127.0.0.1:{free_port()}/v1").storage_boxes.get_all()
 
 
