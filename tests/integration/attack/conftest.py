@@ -47,10 +47,12 @@ def stage() -> Iterator[Scene]:
 
 @pytest.fixture
 def scene(stage: Scene, tmp_path: Path) -> Iterator[Scene]:
-    """Put back what the last attack may have left: the storage, and what both sides' borg remember."""
+    """Put back what the last attack may have left: the storage, the app's file, and what both sides' borg remember."""
     pool = stage.lab.box.home() / "cloudbackup"
     shutil.copytree(pool, tmp_path / "pool", symlinks=True)
+    new = Path(stage.new).read_bytes()
     yield stage
+    Path(stage.new).write_bytes(new)
     shutil.rmtree(pool)
     shutil.copytree(tmp_path / "pool", pool, symlinks=True)
     shutil.rmtree(stage.session.inventory.cache, ignore_errors=True)
