@@ -22,7 +22,7 @@ from tasks.borg.recorder import Note
 from tasks.borg.removal import Target, seen, vouched
 from tasks.borg.transactions import ASIDE, BEFORE, TO, UNDID, Point, Undoing
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
-from tasks.records.chronology import texts
+from tasks.records.chronology import FROM, GENERATION, next_generation, texts
 from tasks.records.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
 from tasks.records.record import Record, operator_name
 from tasks.remote.files import Files
@@ -54,7 +54,7 @@ class Move:
     cannot be listed; `seen` are those that records mention at that point or before it, and accepted ones, whose age is
     unknown: one of `seen` that is missing at that point was gone before. `tokens` identify the announcement of this
     move, and those that it ends; `half`: the rollback to undo had not ended; `begun`: this move or that rollback still
-    holds borg's lock from a killed run.
+    holds borg's lock from a killed run. `order` says for readers of its records when it happened, without clocks.
     """
 
     to: int
@@ -66,12 +66,14 @@ class Move:
     half: bool = False
     seen: frozenset[str] = frozenset()
     begun: bool = False
+    order: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def details(self) -> dict[str, object]:
         """The details of its records, whether it succeeds or fails."""
         undid = {UNDID: self.undid} if self.undid else {}
-        return {TO: self.to, ASIDE: self.aside, BEFORE: None if self.before is None else list(self.before), **undid}
+        before = None if self.before is None else list(self.before)
+        return {TO: self.to, ASIDE: self.aside, BEFORE: before, **undid, **self.order}
 
 
 def roll_back(target: Target, wanted: RollbackTarget, note: Note, ask: Ask) -> Iterator[str]:
@@ -118,6 +120,8 @@ def roll_back(target: Target, wanted: RollbackTarget, note: Note, ask: Ask) -> I
         )
     note.answered()
     note.wanted = True
+    newest = max(set_aside.segments(files, folder), default=0)
+    move = replace(move, order={FROM: newest, GENERATION: next_generation(records)})
     note.add(move.details)
     _announce(target, move)
     yield from _moved(files, folder, move, name)
@@ -180,7 +184,8 @@ def _begun(known: Ledger) -> Record | None:
 def _back(target: Target, point: Point, before: dict[str, str] | None, known: Ledger) -> Move:
     """Return the move to a point; an unfinished one is continued. Raises RefusedError while another move is unfinished.
 
-    If the unfinished one had moved everything and somebody has written since, those segments go into a new folder.
+    If the unfinished one had moved everything and somebody has written since, those segments go into a new folder. If
+    it has moved nothing yet, what exists now is what goes.
     """
     begun, (files, folder) = _begun(known), place(target)
     own = Move(point.transaction, posixpath.basename(set_aside.new_name(folder, datetime.now(UTC))), None, None)
@@ -190,7 +195,10 @@ def _back(target: Target, point: Point, before: dict[str, str] | None, known: Le
     if begun.details.get(UNDID) or begun.details.get(TO) != point.transaction:
         raise _not_ended(target, begun)
     aside = str(begun.details[ASIDE])
-    all_moved = set_aside.is_complete(files, posixpath.join(posixpath.dirname(folder), aside))
+    path = posixpath.join(posixpath.dirname(folder), aside)
+    if not files.exists(path):
+        return replace(own, before=_ids_before(begun) if before is None else before, begun=True)
+    all_moved = set_aside.is_complete(files, path)
     if all_moved and max(set_aside.segments(files, folder), default=0) > point.transaction:
         return own
     return replace(own, aside=aside, before=_ids_before(begun), begun=True)

@@ -16,6 +16,8 @@ from tasks.records.record import Record, Records
 
 MILESTONES = ("init", "prune", "compact", "delete", "check", "rollback", "change-passphrase")  # may be milestones
 LONGEST = timedelta(days=2)  # records carry their start time, so one that started this long before may end later
+FROM = "from"  # in a rollback's details: the last transaction before it
+GENERATION = "generation"  # in the details of a rollback's records: which of the repository's rollbacks it is
 AHEAD = timedelta(minutes=15)  # how far a writer's clock may be ahead of the reader's
 
 
@@ -31,13 +33,17 @@ class Placed:
 def in_order(records: Records, now: datetime) -> list[Placed]:
     """Return the valid records in the order in which they were written, oldest first.
 
-    They are ordered by time, except for two kinds: a record later than `now`, and a milestone with an earlier
-    transaction than a record that had ended before it. These are placed by their transaction, with `sure` False: the
-    archives that they name count, their time does not.
+    They are ordered by time, except for three kinds: a record later than `now`, a milestone with an earlier transaction
+    than a record that had ended before it, and a rollback that an earlier record of another one knew of. These are
+    placed by their transaction, with `sure` False: the archives that they name count, their time does not.
     """
     sound = [record for record in records.all if _sound(record)]
     known = [record for record in sound if record.time <= now + AHEAD]
-    astray = [record for record in sound if record.time > now + AHEAD or _contradicted(record, known)]
+    astray = [
+        record
+        for record in sound
+        if record.time > now + AHEAD or _contradicted(record, known) or _overtaken(record, known)
+    ]
     placed = [Placed(record, record.time) for record in known if not any(record is each for each in astray)]
     for record in astray:
         index = _place(record, placed)
@@ -47,12 +53,40 @@ def in_order(records: Records, now: datetime) -> list[Placed]:
 
 
 def _place(record: Record, placed: Sequence[Placed]) -> int:
-    """Return a record's position by its transaction: before the first record with a later one, else at the end."""
-    number = record.transaction
+    """Return a record's position by its transaction: before the first record with a later one, else at the end.
+
+    A rollback came after all that it undid, as it returned to a lower number, and before those that knew of it.
+    """
+    number = _newest(record)
     for index, each in enumerate(placed):
+        if _generation(record) and _generation(each.record) > _generation(record):
+            return index
         if number is not None and each.record.transaction is not None and each.record.transaction > number:
             return index
     return len(placed)
+
+
+def _newest(record: Record) -> int | None:
+    """Return the highest transaction that a record knows of."""
+    before = record.details.get(FROM) if _generation(record) else None
+    return max(before, record.transaction or 0) if type(before) is int else record.transaction
+
+
+def _generation(record: Record) -> int:
+    """Return which rollback of the repository a record belongs to, counted from 1; 0 if to none, or not recorded."""
+    number = record.details.get(GENERATION)
+    return number if type(number) is int and number > 0 else 0
+
+
+def next_generation(records: Records) -> int:
+    """Return the number of a rollback that begins now."""
+    return 1 + max((_generation(record) for record in records.all if _sound(record)), default=0)
+
+
+def _overtaken(record: Record, known: Iterable[Record]) -> bool:
+    """Return whether a later rollback is recorded with an earlier time."""
+    number = _generation(record)
+    return number > 0 and any(_generation(each) > number and each.time < record.time for each in known)
 
 
 def start(placed: list[Placed]) -> datetime | None:

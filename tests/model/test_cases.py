@@ -239,3 +239,35 @@ def test_space_freed_by_a_clock_that_is_ahead_does_not_make_a_rollback_forget_a_
     assert play.stolen == stolen
     play.prune("ann")
     assert "not in the repository" in play.said
+
+
+@pytest.mark.parametrize("kill", range(1, 5))
+def test_a_rollback_that_was_killed_before_it_moved_anything_goes_on_from_what_is_there_now(kill: int) -> None:
+    """It was announced, and two backups came; undone, both must come back."""
+    play = played(("rollback_to", "ann", 0, [], kill), BACKUP, BACKUP, ("rollback_to", "ann", 2))
+    assert (play.done, len(play.place.listed())) == (True, 1)
+    play.undo("ann")
+    assert (play.done, len(play.place.listed())) == (True, 3), play.said
+
+
+def year_ahead(*steps: Step) -> Play:
+    """Play steps with bob's clock a year ahead, where the storage tells no time by which that could be seen."""
+    now = world.begin()
+    play = Play(now, machine.inventory(database=False), box.Box(now, tells_time=False))
+    for name, *arguments in (BACKUP, ("clock", "bob", 60 * 24 * 365), *steps):
+        play.wait(60)
+        getattr(play, name)(*arguments)
+    return play
+
+
+def test_a_rollback_by_a_clock_that_is_ahead_came_after_the_deletes_that_it_undid() -> None:
+    play = year_ahead(BACKUP, BACKUP, ("delete", "ann", 1), BACKUP, ("rollback_to", "bob", 2))
+    assert len(play.place.listed()) == 3
+    play.steal(1)
+    play.prune("ann")
+    assert "not in the repository" in play.said
+
+
+def test_of_two_rollbacks_the_later_one_is_undone_whatever_the_clocks() -> None:
+    play = year_ahead(("rollback_to", "bob", 0), BACKUP, ("rollback_to", "ann", 1), ("undo", "bob"))
+    assert (play.done, len(play.place.listed())) == (True, 2)
