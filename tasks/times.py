@@ -1,6 +1,7 @@
-"""Times for people: ages in words, times in the operator's zone with the zone's name."""
+"""Times for people: ages in words, times in the operator's zone with the zone's name; and times as people type them."""
 
-from datetime import UTC, datetime, tzinfo
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tasks.errors import UsageError
 
@@ -14,6 +15,12 @@ AGES = (
     (730 * 86400, "months", 30.44 * 86400),
 )
 YEAR = 365.25 * 86400
+_AGO = re.compile(r"([0-9]{1,9}) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?) ago")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}  # seconds, by the first letter
+_DAY = r"(?P<day>today|yesterday|[0-9]{4}-[0-9]{2}-[0-9]{2})?"
+_TIME = r"(?P<time>[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)"
+_ZONE = r"(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?|[A-Za-z]{2,6})?"
+_MOMENT = re.compile(f"{_DAY}(?:(?:^|[ T]){_TIME} ?{_ZONE})?")
 
 
 def age(seconds: float) -> str:
@@ -59,23 +66,80 @@ def shown(when: datetime) -> str:
 
 def moment_example(option: str) -> str:
     """Return the sentence that shows how to write the option's time."""
-    return f"write {option} '2026-11-22 14:03:00', with +01:00 or Z behind it where it is not this machine's time"
+    return (
+        f"write {option} '2026-11-22 14:03', 14:03, 'yesterday 14:03' or '3 hours ago',"
+        " with +01:00 or Z behind the time where it is not this machine's"
+    )
 
 
-def parse_moment(text: str, option: str) -> datetime:
-    """Return the time given with `option`, aware: in this machine's zone unless it has an offset or Z.
+def moment_or_none(text: str) -> datetime | None:
+    """Return the time that a text means, as `parse_moment` does; None if it does not look like one.
 
-    Raises UsageError, also for a time that occurs twice or not at all in the zone.
+    Raises UsageError for what looks like a time and is none.
     """
+    text = text.strip()
+    return parse_moment(text, "the time") if text and (_AGO.fullmatch(text) or _MOMENT.fullmatch(text)) else None
+
+
+def parse_moment(text: str, option: str, *, days: bool = True, now: datetime | None = None) -> datetime:
+    """Return the time given with `option`, aware: in this machine's zone unless it has an offset, Z or a zone's name.
+
+    `2026-11-22 14:03` (or with seconds, or T), `14:03` (of today), `yesterday 14:03`, `3 hours ago` or `3h ago`; with
+    `days` also a day alone, `yesterday` or `2026-11-22`, which means its last second. `now` is for tests. Raises
+    UsageError, also for a time that occurs twice or not at all in the zone, and for a time of today still to come.
+    """
+    text, now = text.strip(), now or datetime.now(UTC)
     try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise UsageError(f"{option} {text!r} is no time", moment_example(option)) from None
-    if len(text.strip()) < len("2026-11-22T14:03"):
-        raise UsageError(f"{option} {text!r} is no time in whole seconds", moment_example(option))
-    if time.tzinfo is not None:
-        return time
+        if ago := _AGO.fullmatch(text):
+            return now.replace(microsecond=0) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2][0]])
+        parts = _MOMENT.fullmatch(text)
+        if parts and text:
+            return _at(parts, option, now, days=days)
+    except (ValueError, OverflowError):
+        pass
+    raise UsageError(f"{option} {text!r} is not a time", moment_example(option))
+
+
+def _at(parts: re.Match[str], option: str, now: datetime, *, days: bool) -> datetime:
+    """Return the moment that the parts of a text name. Raises UsageError, ValueError, OverflowError."""
+    text, zone = parts[0], _offset(parts["zone"])
+    if parts["time"] is None and not days:
+        raise UsageError(f"{option} {text!r} is a whole day", moment_example(option))
+    day = _day(parts["day"], now.astimezone(zone))
+    if parts["time"] is None:
+        return day.replace(hour=23, minute=59, second=59, fold=1).astimezone()
+    clock = parts["time"] if parts["time"][2] == ":" else f"0{parts['time']}"
+    time = datetime.fromisoformat(f"{day.date()} {clock}")
+    found = time.replace(tzinfo=zone) if zone else _local(time, text, option, parts["zone"] or "")
+    found.astimezone(UTC)  # a time at the limit of the range is none
+    if parts["day"] is None and found > now:
+        raise UsageError(f"{option} {text!r} is still to come today", f"write {option} 'yesterday {text}'")
+    return found
+
+
+def _day(word: str | None, today: datetime) -> datetime:
+    if word not in (None, "today", "yesterday"):
+        return datetime.fromisoformat(str(word))
+    midnight = today.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    return midnight - timedelta(days=word == "yesterday")
+
+
+def _offset(zone: str | None) -> tzinfo | None:
+    """Return the zone that was named as an offset, Z or UTC; None for this machine's."""
+    if not zone or (zone.isalpha() and zone.upper() not in ("Z", "UTC", "GMT")):
+        return None
+    return UTC if zone.isalpha() else datetime.fromisoformat(f"2000-01-01T00:00{zone}").tzinfo
+
+
+def _local(time: datetime, text: str, option: str, name: str) -> datetime:
+    """Return a time of this machine's zone, which clocks going back may have twice: then `name`, as CET, says which."""
     first, second = time.replace(fold=0).astimezone(), time.replace(fold=1).astimezone()
+    if name:
+        found = next((each for each in (first, second) if each.tzname() == name.upper()), None)
+        if found is None or found.replace(tzinfo=None) != time:
+            remedy = f"write the time with an offset, as {text.removesuffix(name).strip()}{first:%z}"
+            raise UsageError(f"{option} {text!r}: this machine's zone is not {name} then", remedy)
+        return found
     if first.utcoffset() != second.utcoffset():
         how = "comes twice" if first.replace(tzinfo=None) == time else "does not exist"
         raise UsageError(

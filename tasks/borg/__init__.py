@@ -53,29 +53,29 @@ def create_archive(c: Context, options: Apps) -> None:
 @task(name="list")
 def list_archives(c: Context, options: ListOptions) -> None:
     """List the archives of each app, or what one archive holds."""
-    from tasks.borg import apps, verbs
+    from tasks.borg import apps, contents
 
-    apps.each(c.config.inventory, options.app, lambda opened: verbs.show_list(opened, options.archive, options.path))
+    apps.each(c.config.inventory, options.app, lambda opened: contents.show_list(opened, options.archive, options.path))
 
 
 @task(name="info")
 def show_info(c: Context, options: InfoOptions) -> None:
     """Show the sizes of each app's repository, or of one archive."""
-    from tasks.borg import apps, verbs
+    from tasks.borg import apps, contents
 
-    apps.each(c.config.inventory, options.app, lambda opened: verbs.show_info(opened, options.archive))
+    apps.each(c.config.inventory, options.app, lambda opened: contents.show_info(opened, options.archive))
 
 
 @task(name="diff")
 def show_diff(c: Context, options: DiffOptions) -> None:
     """Show what changed from one archive of an app to another."""
-    from tasks.borg import apps, verbs
+    from tasks.borg import apps, contents
 
     apps.one(
         c.config.inventory,
         options.app,
         options.storage,
-        lambda opened: verbs.show_diff(opened, options.first, options.second, options.path),
+        lambda opened: contents.show_diff(opened, options.first, options.second, options.path),
     )
 
 
@@ -84,7 +84,7 @@ def extract_archive(c: Context, options: ExtractOptions) -> None:
     """Extract an archive, or some paths of it, into a new folder (`inv restore` puts data back in its place)."""
     from pathlib import Path
 
-    from tasks.borg import apps, verbs
+    from tasks.borg import apps, contents
 
     place = str(Path(options.target).expanduser().absolute())
     paths = options.path
@@ -92,29 +92,31 @@ def extract_archive(c: Context, options: ExtractOptions) -> None:
         c.config.inventory,
         options.app,
         options.storage,
-        lambda opened: verbs.extract_to(opened, options.archive, place, paths, trusted=options.trust_archive),
+        lambda opened: contents.extract_to(opened, options.archive, place, paths, trusted=options.trust_archive),
     )
 
 
 @task(name="mount")
 def mount_archives(c: Context, options: MountOptions) -> None:
     """Mount an app's archives as folders on this machine. Backups of the app wait until it is unmounted."""
-    from tasks.borg import apps, verbs
+    from tasks.borg import apps, contents
 
     apps.one(
         c.config.inventory,
         options.app,
         options.storage,
-        lambda opened: verbs.mount_on(opened, options.folder, options.archive),
+        lambda opened: contents.mount_on(opened, options.folder, options.archive),
     )
 
 
 @task(name="umount")
 def umount_archives(c: Context, options: UmountOptions) -> None:
     """Unmount what `borg.mount` mounted."""
-    from tasks.borg import apps, verbs
+    from tasks.borg import apps, contents
 
-    apps.one(c.config.inventory, options.app, options.storage, lambda opened: verbs.umount_from(opened, options.folder))
+    apps.one(
+        c.config.inventory, options.app, options.storage, lambda opened: contents.umount_from(opened, options.folder)
+    )
 
 
 @task(name="check")
@@ -180,7 +182,7 @@ def roll_back(c: Context, options: RollbackOptions) -> None:
     from tasks.errors import UsageError
     from tasks.times import parse_moment
 
-    moment = parse_moment(options.before, "--before") if options.before else None
+    moment = parse_moment(options.before, "--before", days=False) if options.before else None
     if sum((options.to >= 0, moment is not None, options.undo, bool(options.remove))) > 1:
         raise UsageError("--to, --before, --undo and --remove exclude each other", "give one of them")
 

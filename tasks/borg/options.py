@@ -6,7 +6,8 @@ from tasks.cli import flag, option
 from tasks.options import FORCE_HELP, Apps, Checks, OneApp, Prune
 
 ARCHIVE_HELP = (
-    "name of an archive, or `latest`: the newest that a record knows of the files (of the database, without files)"
+    "name of an archive; `latest`: the newest that a record knows of the files (of the database, without files);"
+    " or a moment, as yesterday or '2026-11-22 14:03': the newest good one from before it"
 )
 TRUST_HELP = "restore devices, setuid and setgid bits, capabilities and immutable flags as well"
 PATH_HELP = "only this path and what is below it; repeat it for several"
@@ -23,7 +24,7 @@ class OneRepository(OneApp):
 class ListOptions(Apps):
     """Options of `borg.list`."""
 
-    archive: str = option("list what this archive holds (a name, or `latest`)", "")
+    archive: str = option(f"list what it holds: {ARCHIVE_HELP}", "")
     path: tuple[str, ...] = option(PATH_HELP, ())
 
 
@@ -38,8 +39,8 @@ class InfoOptions(Apps):
 class DiffOptions(OneRepository):
     """Options of `borg.diff`."""
 
-    first: str = option(ARCHIVE_HELP)
-    second: str = option("the later archive, or `latest`", "latest")
+    first: str = option(f"{ARCHIVE_HELP}; the last good one before the second unless given", "")
+    second: str = option("the later archive, in the same ways", "latest")
     path: tuple[str, ...] = option(PATH_HELP, ())
 
 
@@ -58,7 +59,7 @@ class MountOptions(OneRepository):
     """Options of `borg.mount`."""
 
     folder: str = option("where to mount, on this machine")
-    archive: str = option("only this archive", "")
+    archive: str = option(f"only this one: {ARCHIVE_HELP}", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class RollbackOptions(OneRepository):
 
     to: int = option("number of the transaction to go back to; without --to and --before all are shown", -1)
     before: str = option(
-        "go back to the last transaction before this time, as '2026-11-22 14:03:00' in this machine's zone, or with"
+        "go back to the last transaction before this time, as '2026-11-22 14:03' in this machine's zone, or with"
         " +01:00 or Z",
         "",
     )

@@ -1,11 +1,9 @@
 """What the tasks `borg.*` do for one app, as lines for people. Times are UTC, and say so."""
 
 import posixpath
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 import tasks.borg.change_passphrase as borg_change_passphrase
 from tasks.borg import removal, renew, rollback
@@ -13,22 +11,16 @@ from tasks.borg.announcement import INIT, KEY_EXPORT, REMOVE, announce, unended
 from tasks.borg.apps import Opened
 from tasks.borg.check import examine, refuse_damaged
 from tasks.borg.client import break_lock as lock
-from tasks.borg.client.archive_name import ArchiveName, parse
+from tasks.borg.client.archive_name import ArchiveName
 from tasks.borg.client.check import CheckOptions
 from tasks.borg.client.create import files_of
-from tasks.borg.client.diff import diff
-from tasks.borg.client.info import archive_info, repository_info
 from tasks.borg.client.init import Initialised, init
 from tasks.borg.client.key_export import Escrow, key_export
-from tasks.borg.client.list import Archive, Entry, archives, contents
-from tasks.borg.client.mount import mount, umount
 from tasks.borg.client.recreate import annotate
 from tasks.borg.create import make
 from tasks.borg.guard import AT_ONCE, look, may_free
-from tasks.borg.known import LATEST, UNKNOWN, known_ids, latest
 from tasks.borg.paths import some
 from tasks.borg.recorder import Note, noted
-from tasks.borg.restore import Trust, restore_to
 from tasks.borg.rollback import RollbackTarget
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.records.ledger import ANNOUNCED, ENDS, ledger
@@ -101,59 +93,6 @@ def save_files(opened: Opened) -> Lines:
         raise AppError(
             f"{app.name}: {made.archive} is incomplete: {made.verdict.left_out} left out", some(made.verdict.first)
         )
-
-
-def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:
-    """List archives, or the contents of one."""
-    if archive:
-        wanted = _archive(opened, archive)
-        yield from map(_entry, contents(opened.repository, wanted.name, paths))
-        return
-    if opened.app.label != opened.app.name:
-        yield f"{opened.app.label}:"
-    found = archives(opened.repository).archives
-    width = max((len(each.name) for each in found), default=0)
-    yield from (f"{each.name:{width}}  {_time(each.start)}  {each.id[:12]}" for each in found)
-    if not found:
-        yield f"{opened.app.label}: no archives"
-
-
-def show_info(opened: Opened, archive: str = "") -> Lines:
-    """Show sizes of the repository or of one archive."""
-    if not archive:
-        info = repository_info(opened.repository)
-        yield f"{opened.app.label}: {info.location} ({info.encryption}), last changed {_time(info.changed)}"
-        yield f"{opened.app.label}: {size(info.size)} in all archives, {size(info.stored)} stored"
-        return
-    one = archive_info(opened.repository, _archive(opened, archive).name)
-    yield f"{one.name}: {_time(one.start)} to {_time(one.end)}, on {one.host}, id {one.id}"
-    yield f"{one.name}: {size(one.size)} in {many(one.files, 'file')}, {size(one.unique)} used by no other archive"
-    if one.comment:
-        yield f"{one.name}: {one.comment}"
-
-
-def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Lines:
-    """Show the differences between two archives."""
-    before = _archive(opened, first).name
-    named = parse(before)
-    names = before, _archive(opened, second, named.source if named else "").name
-    changes = diff(opened.repository, *names, paths)
-    yield from (f"{', '.join(change.changes)}  /{_printable(change.path)}" for change in changes)
-    if not changes:
-        yield f"{names[0]} and {names[1]} hold the same"
-
-
-def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = (), *, trusted: bool = False) -> Lines:
-    """Extract into a new or empty folder on the machine where the operator's side runs borg.
-
-    Devices, setuid bits and capabilities are only restored from a `trusted` archive.
-    """
-    wanted, known, said = _chosen(opened, archive)
-    trust = Trust(trusted=trusted, private=True, known=known)
-    done = restore_to(opened.repository, wanted.name, target, paths, trust)
-    yield f"{wanted.name}: {size(done.size)} in {done.files} files and folders, to {target} in {done.seconds:.0f} s"
-    yield from done.remarks
-    yield from (f"warning: {doubt}" for doubt in (*said, *done.doubts))
 
 
 def show_check(opened: Opened, options: CheckOptions) -> Lines:
@@ -322,59 +261,3 @@ def remove_lock(opened: Opened, *, ask: Ask) -> Lines:
         return
     lock.break_lock(repository)
     yield f"{app.label}: lock removed"
-
-
-def mount_on(opened: Opened, folder: str, archive: str = "") -> Lines:
-    """Mount archives on a folder of this machine."""
-    place = Path(folder).expanduser().absolute()
-    place.mkdir(parents=True, exist_ok=True)
-    mount(opened.repository, str(place), _archive(opened, archive).name if archive else None)
-    yield f"{opened.app.label}: mounted on {place}. Backups of {opened.app.name} wait until you unmount it:"
-    of = f" --storage {opened.app.storage}" if opened.app.label != opened.app.name else ""
-    yield f"  inv borg.umount --app {opened.app.name}{of} --folder {place}"
-
-
-def umount_from(opened: Opened, folder: str) -> Lines:
-    """Unmount again."""
-    place = Path(folder).expanduser().absolute()
-    umount(opened.repository, str(place))
-    yield f"{opened.app.label}: unmounted from {place}"
-
-
-def _archive(opened: Opened, wanted: str, source: str = "") -> Archive:
-    """Return an archive by its name, as `_chosen` does; remarks go to standard error."""
-    archive, _, said = _chosen(opened, wanted, source)
-    for line in said:
-        print(f"warning: {line}", file=sys.stderr)
-    return archive
-
-
-def _chosen(opened: Opened, wanted: str, source: str = "") -> tuple[Archive, bool, tuple[str, ...]]:
-    """Return an archive, whether it has a record, and remarks for people.
-
-    `latest` is the newest recorded one of `source`; without `source`, of the files if the app has any.
-    """
-    app, listing = opened.app, archives(opened.repository)
-    known = known_ids(opened.session.storage_of(app).read_history(app))
-    if wanted == LATEST:
-        found = latest(listing, app.name, source or app.sources[0], known)
-        return found.archive, True, found.said
-    named = next((archive for archive in listing.archives if archive.name == wanted), None)
-    if named is None:
-        raise AppError(
-            f"{app.name}: there is no archive {wanted}", f"`inv borg.list --app {app.name}` shows those there are"
-        )
-    return named, named.id in known, () if named.id in known else (f"{named.name}: {UNKNOWN}",)
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _entry(entry: Entry) -> str:
-    return f"{entry.type} {size(entry.size):>9}  /{_printable(entry.path)}"
-
-
-def _printable(text: str) -> str:
-    """Return a path without characters that move a terminal's cursor or break the line."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -29,7 +29,11 @@ class Backup(SourceBackup):
 class SourceRestore(OneApp):
     """A restore of one source of an app."""
 
-    archive: str = option("any name that `borg.list` shows, or `latest`: the newest that a record knows", "latest")
+    archive: str = option(
+        "any name that `borg.list` shows; `latest`: the newest that a record knows; or a moment, as yesterday or"
+        " '2026-11-22 14:03': the newest good one from before it",
+        "latest",
+    )
     target: str = option(
         "a new or empty folder to restore into, each of several sources into a folder in it; without it the data"
         " goes back to its place, the old moved aside",
@@ -37,7 +41,10 @@ class SourceRestore(OneApp):
     )
     to: str = option("`local` restores on this machine, into --target; otherwise on the app's host", "")
     at: str = option(
-        "a moment: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; wants `binlog: true`", ""
+        "a moment: '2026-11-22 14:03', 14:03, 'yesterday 14:03' or '3 hours ago', in this machine's zone or with +01:00"
+        " or Z; a database is brought exactly there, which needs `binlog: true`; of files the newest good archive from"
+        " before it is taken",
+        "",
     )
     storage: str = option(
         "the storage to restore from, of an app that has several; the first that can be had unless given", ""
@@ -60,7 +67,11 @@ class Restore(SourceRestore):
 class DatabaseVerify(Fleet):
     """Drills of databases."""
 
-    archive: str = option("any name that `borg.list` shows; the newest that a record knows unless given", "latest")
+    archive: str = option(
+        "any name that `borg.list` shows, or a moment, as yesterday or '2026-11-22 14:03': the newest good one from"
+        " before it; the newest that a record knows unless given",
+        "latest",
+    )
     to: str = option(
         "`local` drills on this machine, the name of an app on that app's host, also when the app's own host is gone;"
         " without it each on its app's host",

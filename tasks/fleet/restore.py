@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg.choice import Choice, Choices
-from tasks.borg.known import LATEST
 from tasks.borg.restore import require_empty
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
@@ -28,7 +27,7 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """What to restore: `archive` is a name or `latest`; no `target` means in place; `to` is `local` or None.
+    """What to restore: `archive` is a name, `latest` or a moment; no `target` means in place; `to` is `local` or None.
 
     `at` is a time as typed: the database is restored as of then, files from the last backup before it. `storage` is the
     copy to use; None takes the first one available, in the order of the inventory.
@@ -119,12 +118,19 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
         _Job(
             choices,
             source,
-            RESTORABLE[source].plan(choices, options.archive, at),
+            RESTORABLE[source].plan(choices, _archive(choices, source, options.archive, at), at),
             _target(options, source, len(sources)),
             options.trusted,
         )
         for source in sources
     ]
+
+
+def _archive(choices: Choices, source: str, archive: str, at: datetime | None) -> str:
+    """Return the archive to plan with; beside `--at`, the name of that which a moment means: to go on from there."""
+    if at is None or choices.asked(archive).before is None:
+        return archive
+    return choices.choose(source, archive, at).archive.name
 
 
 def _side(options: Options) -> Side:
@@ -139,10 +145,11 @@ def _side(options: Options) -> Side:
 
 def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
     mine = [source for source in app.sources if source in RESTORABLE]
-    if options.archive != LATEST:
-        source = source_of(choices, options.archive, options.sources)
+    named = choices.asked(options.archive).name
+    if named is not None:
+        source = source_of(choices, named, options.sources)
         if source not in RESTORABLE:
-            raise UsageError(f"{options.archive} holds {KINDS[source].holds}", CONTINUING[source].restored_by(app))
+            raise UsageError(f"{named} holds {KINDS[source].holds}", CONTINUING[source].restored_by(app))
         if source not in mine and options.target is None:
             raise UsageError(f"{app.name} has no `{source}` in the inventory", "give --target, a new folder")
         return [source]

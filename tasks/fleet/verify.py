@@ -27,6 +27,7 @@ from tasks.sources.base import FOLDER, Drill
 from tasks.sources.registry import RESTORABLE, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository
+from tasks.times import moment_or_none
 
 SAMPLE = 20  # files of an archive to read by default
 
@@ -35,10 +36,10 @@ SAMPLE = 20  # files of an archive to read by default
 class Options:
     """What to drill: the named apps (none: all), of these the part I/N, and the named sources (none: all).
 
-    `archive` is a name or `latest`; `to` is `local`, the app whose host runs the drill, or None; `sample` is a number
-    of files, None for all; `share` is the minimum part of all files to read, from 0 to 1; `folder` holds restored data
-    during the drill. `telling` is how much is printed. `trust`: the contents of an archive may be examined without
-    walls.
+    `archive` is a name, `latest` or a moment; `to` is `local`, the app whose host runs the drill, or None; `sample` is
+    a number of files, None for all; `share` is the minimum part of all files to read, from 0 to 1; `folder` holds
+    restored data during the drill. `telling` is how much is printed. `trust`: the contents of an archive may be
+    examined without walls.
     """
 
     apps: Sequence[str] = ()
@@ -127,7 +128,7 @@ def _named(options: Options, apps: Collection[str]) -> Options:
         return options
     named = archive_name.parse(options.archive)
     if named is None:
-        if len(options.apps) != 1:
+        if len(options.apps) != 1 and moment_or_none(options.archive) is None:
             raise UsageError(f"the name {options.archive} does not say of which app it is", "give --app with it")
         return options
     # A renamed app has archives under its former name.
@@ -176,7 +177,8 @@ class _App:
         if wanted == LATEST or archive_name.parse(wanted) or len(mine) == 1:
             return mine
         try:
-            return [source_of(self.choices, wanted, self.options.sources)]
+            named = self.choices.asked(wanted).name
+            return mine if named is None else [source_of(self.choices, named, self.options.sources)]
         except CloudbackupError:
             return mine[:1]  # the drill reports what is wrong
 
@@ -207,6 +209,8 @@ class _App:
         try:
             choice = self.choices.choose(source, self.options.archive)
         except UsageError as error:
+            if self.choices.asked(self.options.archive).before is not None:
+                raise  # an app that had no archive then is not ill
             raise AppError(error.what, error.remedy) from error
         drill = Drill(
             choices=self.choices,

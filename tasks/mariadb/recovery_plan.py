@@ -44,7 +44,7 @@ def moment(text: str) -> datetime:
     """Parse the moment to which a database is brought; logs have whole seconds. Raises UsageError."""
     time = parse_moment(text, "--at")
     if time.microsecond:
-        raise UsageError(f"--at {text!r} is no time in whole seconds", moment_example("--at"))
+        raise UsageError(f"--at {text!r} is not in whole seconds", moment_example("--at"))
     return time
 
 

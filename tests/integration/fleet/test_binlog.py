@@ -97,7 +97,7 @@ def test_a_moment_comes_back_in_a_folder_and_in_place(clock: Lab, operator: Oper
     at = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     target = clock.folder / "restored"
     end = operator.inv("mariadb.restore", "--app", "clock", "--at", f"{third + 3600}", "--target", str(target))
-    assert (end.returncode, "is no time" in end.stderr) == (2, True)
+    assert (end.returncode, "is not a time" in end.stderr) == (2, True)
 
     state = query(clock, "SELECT @@gtid_binlog_state")
     until = operator.report()["clock", "binlog"]["recoverable_until"]
