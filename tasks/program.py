@@ -37,6 +37,7 @@ NEXT = """\
 cloudbackup backs up many apps' files and MariaDB servers. What to do next:
 
   ./inv demo                a lab with apps, backups and restores, on this machine alone
+  ./inv init                a first inventory, by questions: where backups go
   ./inv app.add             the first app, or a further one, by questions
   ./inv backup              save all apps; --app NAME for one
   ./inv report              what is saved, and how it is; --strict for a script's exit code

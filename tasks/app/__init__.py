@@ -2,9 +2,20 @@
 
 from invoke.context import Context
 
-from tasks.app.options import AddOptions, KubernetesOptions, RemoveOptions
+from tasks.app.options import AddOptions, InitOptions, KubernetesOptions, RemoveOptions
 from tasks.cli import confirm, finish, host_key_question, task
 from tasks.options import Apps
+
+
+@task()
+def init(c: Context, options: InitOptions) -> None:
+    """Write a first inventory: where backups go. At a terminal, what the options leave open is asked for."""
+    from tasks.app import first_inventory
+    from tasks.app.first_inventory import FirstStorage
+
+    keys = first_inventory.chosen(options)
+    first = FirstStorage(keys.pop("storage", ""), keys, keys.pop("secrets", ""), keys.pop("escrow", ""))
+    first_inventory.run(c.config.inventory, first, print)
 
 
 @task(name="add")

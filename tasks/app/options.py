@@ -9,6 +9,25 @@ APP_FILE_HELP = "the app's name, and its file's: a-z, 0-9 and _ . -"
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitOptions:
+    """Options of `init`: the first storage, by its keys, and two folders."""
+
+    storage: str = option("the kind of storage: storagebox, ssh, local, s3 or sftp", "")
+    user: str = option("the account there, such as u123456 of a Storage Box", "")
+    host: str = option("the server; of a Storage Box derived from its account", "")
+    port: int = option("the server's SSH port, where it is not the usual one", 0)
+    directory: str = option("folder for repositories: in the account's home, or, for the kind local, on the host", "")
+    key: str = option("your private key that logs in there; one in ~/.ssh unless given", "")
+    endpoint: str = option("the object storage's address, for the kind s3", "")
+    bucket: str = option("the bucket, for the kind s3", "")
+    access_key: str = option("where the bucket's access key is: env:NAME, file:PATH or command:WORDS", "")
+    secret_key: str = option("where the bucket's secret is: env:NAME, file:PATH or command:WORDS", "")
+    staging: str = option("folder on an app's host for the repository itself, for the kinds s3 and sftp", "")
+    secrets: str = option("folder on this machine for new passphrases; ~/cloudbackup/secrets unless given", "")
+    escrow: str = option("folder on this machine for copies of repositories' keys; ~/cloudbackup/keys unless given", "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class AddOptions:
     """Options of `app.add`."""
 

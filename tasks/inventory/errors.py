@@ -39,6 +39,18 @@ class InventoryError(UsageError):
         super().__init__("\n".join([f"the inventory has {count}:", *(f"  {problem}" for problem in self.problems)]))
 
 
+class NoInventoryError(UsageError):
+    """There is no inventory yet. `mount` is the option of `docker run` that mounts one, empty outside of containers."""
+
+    def __init__(self, folder: Path, mount: str = "") -> None:
+        wrong = "is not a folder" if folder.exists() and not folder.is_dir() else ""
+        elsewhere = f"mount one with {mount}" if mount else "INVOKE_INVENTORY names another folder"
+        super().__init__(
+            f"{folder} {wrong}" if wrong else f"there is no inventory in {folder} yet",
+            f"`inv init` makes a first one; {elsewhere}",
+        )
+
+
 def shown(path: KeyPath) -> str:
     """Return a key's path as people write it: `storages.box.user` or `paths[0]`.
 

@@ -34,7 +34,7 @@ class Inventory:
         UsageError for an unknown name, an invalid part, and an inventory without apps.
         """
         if not self.apps:
-            raise UsageError(f"{self.folder / 'apps'} holds no app yet", "write apps/<app>.yml there")
+            raise UsageError(f"{self.folder / 'apps'} holds no app yet", "`inv app.add` adds the first one")
         for name in names:
             if name not in self.apps:
                 raise UsageError(f"the inventory has no app `{name[:80]}`{nearest(name, self.apps)}")

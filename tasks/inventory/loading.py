@@ -10,26 +10,28 @@ from pydantic import BaseModel, ValidationError
 
 from tasks.inventory import document, validation
 from tasks.inventory.document import Data, Document
-from tasks.inventory.errors import InventoryError, Problem, nearest
+from tasks.inventory.errors import InventoryError, NoInventoryError, Problem, nearest
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults, StorageConfig, cloudbackup_file
 from tasks.inventory.values import read_app_name
 
 MAIN = "cloudbackup.yml"
+APPS = "apps"
+CONTAINER = ("/.dockerenv", "/run/.containerenv")  # made by Docker and by Podman, in every container of theirs
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
     """Read cloudbackup.yml and apps/*.yml below `folder`. `kinds` has the model of each kind of storage.
 
-    Raises InventoryError with every problem found.
+    Raises InventoryError with every problem found, NoInventoryError if there is none yet.
     """
-    if not folder.is_dir():
-        raise InventoryError([Problem(folder, 0, "", "is no folder: INVOKE_INVENTORY names the inventory's folder")])
+    if not _begun(folder):
+        raise NoInventoryError(folder, in_container(folder))
     problems: list[Problem] = []
     main = _main(folder, cloudbackup_file(kinds), problems)
     apps: list[App] = []
-    for file in _app_files(folder / "apps", problems):
+    for file in _app_files(folder / APPS, problems):
         app = _app(file, main, problems)
         if app is not None:
             apps.append(app)
@@ -46,6 +48,20 @@ def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
         secrets=main.secrets,
         notify=main.notify,
     )
+
+
+def in_container(folder: Path) -> str:
+    """Return the option of `docker run` that mounts a folder there; empty outside of containers."""
+    return f'--volume "$PWD/inventory:{folder}"' if any(Path(mark).exists() for mark in CONTAINER) else ""
+
+
+def _begun(folder: Path) -> bool:
+    """Whether anybody has begun an inventory there: one of its two files, or the file of an app."""
+    main = folder / MAIN
+    apps = folder / APPS
+    files = apps.iterdir() if apps.is_dir() else ()
+    written = any(file.suffix in (".yml", ".yaml") for file in files)
+    return written or main.exists() or main.with_suffix(".yaml").exists()
 
 
 def parse(source: Document, model: type[Model]) -> Model | None:
@@ -69,9 +85,7 @@ def _main(folder: Path, model: type[CloudbackupFile], problems: list[Problem]) -
         if not file.exists():
             return None
     if not file.exists():
-        example = file.with_name(f"{MAIN}.template")
-        begin = f"`cp {example} {file}`, then edit it" if example.exists() else "inventory/README.md shows how to begin"
-        problems.append(Problem(file, 0, "", f"does not exist: {begin}"))
+        problems.append(Problem(file, 0, "", "does not exist: `inv init` makes a first one"))
         return None
     source = document.read(file)
     main = parse(source, model)
@@ -112,7 +126,7 @@ def _app(file: Path, main: CloudbackupFile | None, problems: list[Problem]) -> A
 
 def draft(inventory: Inventory, name: str, data: dict[str, Data]) -> App:
     """Return the app that a file `apps/<name>.yml` with `data` would describe. Raises InventoryError."""
-    source = Document(inventory.folder / "apps" / f"{name}.yml", data)
+    source = Document(inventory.folder / APPS / f"{name}.yml", data)
     written = parse(source, AppFile)
     storages = _storages(written, inventory, source) if written else None
     try:

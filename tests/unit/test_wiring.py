@@ -83,7 +83,7 @@ def test_completion_offers_tasks(tmp_path: Path) -> None:
     assert {"backup", "report"} <= set(done.stdout.split())
 
 
-def test_bash_completes_tasks_and_options_by_the_readmes_lines(tmp_path: Path) -> None:
+def test_bash_completes_tasks_and_options_by_the_lines_of_the_docs(tmp_path: Path) -> None:
     (tmp_path / "inv").symlink_to(INV)
     lines = """
     source <(inv --print-completion-script bash)
@@ -130,6 +130,6 @@ def test_every_option_of_a_task_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_readme_names_the_task(name: str) -> None:
-    readme = (CHECKOUT / "README.md").read_text()
-    assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", readme)
+def test_the_table_of_tasks_names_the_task(name: str) -> None:
+    table = (CHECKOUT / "docs/tasks.md").read_text()
+    assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", table)

@@ -75,7 +75,7 @@ def test_a_secret_that_cannot_be_had_fails_its_app_alone(
 
 def test_a_missing_or_broken_inventory_is_told(operator: Operator, tmp_path: Path) -> None:
     end = Operator(tmp_path / "none").inv("backup")
-    assert (end.returncode, "is no folder" in end.stderr) == (2, True)
+    assert (end.returncode, "`inv init` makes a first one" in end.stderr) == (2, True)
     other = operator.copy(tmp_path / "inventory")
     (other.inventory / "apps" / "shop.yml").write_text("host: [\n")
     (other.inventory / "apps" / "blog.yml").write_text("hots: local\npassphrase: hunter2\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.inventory.errors import InventoryError
+from tasks.inventory.errors import InventoryError, NoInventoryError
 from tasks.inventory.models import AppFile
 from tasks.storage.registry import load
 from tests.unit.inventory.support import APP, HOST_KEY, MAIN, faults, write
@@ -287,14 +287,21 @@ def test_a_name_that_no_app_may_have(tmp_path: Path, name: str) -> None:
     assert fault.startswith(f"apps/{name}.yml: the file's name is the app's name: ")
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    assert faults(tmp_path / "gone") == [
-        f"{tmp_path}/gone: is no folder: INVOKE_INVENTORY names the inventory's folder"
-    ]
-    assert faults(tmp_path) == [
-        "apps: is missing: a folder with one file per app, <app>.yml",
-        "cloudbackup.yml: does not exist: inventory/README.md shows how to begin",
-    ]
+def test_the_first_contact_is_one_sentence(tmp_path: Path) -> None:
+    for folder in (tmp_path / "gone", tmp_path):
+        with pytest.raises(NoInventoryError) as caught:
+            load(folder)
+        assert caught.value.what == f"there is no inventory in {folder} yet"
+        assert caught.value.remedy.startswith("`inv init` makes a first one; ")
+    (tmp_path / "apps").mkdir()
+    with pytest.raises(NoInventoryError):
+        load(tmp_path)
+
+
+def test_what_is_missing_of_a_begun_inventory_is_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "cloudbackup.yml").unlink()
+    assert faults(tmp_path) == ["cloudbackup.yml: does not exist: `inv init` makes a first one"]
 
 
 def test_the_other_ending_is_named(tmp_path: Path) -> None:
