@@ -1,7 +1,7 @@
 """One writer per report format. To add a format, add a module and one line here."""
 
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from importlib import import_module
 
 from tasks.errors import UsageError
@@ -23,10 +23,17 @@ HISTORICAL = {"html"}  # formats that show the past
 
 @dataclass(frozen=True)
 class Look:
-    """How to display the report: with colours or without, and the time zone (None for the machine's own)."""
+    """How to display the report: with colours or without, and the time zone (None for the machine's own).
+
+    The rest is for the page: after `lifetime` it calls itself out of date (None: once the first source would be late);
+    every `reload` seconds it loads itself again (0: never); `fault` says why there is no newer report.
+    """
 
     colour: bool = False
     zone: tzinfo | None = None
+    lifetime: timedelta | None = None
+    reload: int = 0
+    fault: str = ""
 
 
 def require(name: str) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.secrets import SecretReference
 from tasks.remote.secret import Secret, resolve
+from tasks.report.board import PAGE, Board
 from tasks.report.formats import records_wanted
 from tasks.report.gather import gather
 from tasks.report.rows import Report
-from tasks.report.web import PAGE, Access, Board, Web
+from tasks.report.web import Access, Web
 from tasks.run.parallel import terminable
 from tasks.run.session import Session
 from tasks.storage.registry import load
@@ -54,7 +55,7 @@ def run(folder: str, options: Options) -> None:
     if options.interval < SHORTEST:
         raise UsageError(f"--interval {options.interval:g} is too short", f"give at least {SHORTEST:g} seconds")
     load(Path(folder))
-    board = Board()
+    board = Board(options.interval)
     with Web(options.host, options.port, board, options.access()) as web, terminable():
         _say(f"serving {web.address} and {web.address}metrics, a new report every {options.interval:g} s")
         try:
@@ -88,16 +89,16 @@ def _gathered(folder: str) -> Report:
 
 
 def _round(board: Board, make: Callable[[], Report]) -> None:
-    """Publish a new report; if that fails, the old one stays, and the metrics show the failure."""
+    """Publish a new report; if that fails, the old one stays, and page and metrics show the failure."""
     began = time.monotonic()
     try:
         board.put(make(), time.monotonic() - began)
     except CloudbackupError as error:
         _say(f"no new report: {error}")
-        board.failed()
-    except Exception:  # a bug here must not stop the monitoring
+        board.failed(str(error).splitlines()[0])
+    except Exception as error:  # a bug here must not stop the monitoring
         traceback.print_exc()
-        board.failed()
+        board.failed(f"an unexpected error, {type(error).__name__}: its traceback is in the output of report.serve")
 
 
 def _say(text: str) -> None:

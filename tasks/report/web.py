@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from http import HTTPStatus
@@ -16,73 +16,17 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector, CollectorRegistry
-
 from tasks.errors import UsageError
 from tasks.remote.secret import Secret
-from tasks.report import formats, web_server
-from tasks.report.metrics import PREFIX, ReportCollector
+from tasks.report import web_server
+from tasks.report.board import Board
 from tasks.report.negotiation import metrics, takes_gzip
-from tasks.report.rows import Report
 
-PAGE = "html"
 TEXT = "text/plain; charset=utf-8"
 PATIENCE = 10.0  # seconds to wait for the next part of a request
 WORTH = 1024  # bytes from which an answer is compressed
 HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")  # RFC 9110, section 7.2
 Answered = tuple[HTTPStatus, str, bytes]
-
-
-@dataclass(frozen=True)
-class _Notice:
-    """The current state of the board. Immutable, so that a reader always sees one consistent state."""
-
-    report: Report | None = None
-    page: bytes = b""
-    seconds: float = 0.0
-    success: bool = False
-
-
-class Board:
-    """The newest report: written by one thread, read by others."""
-
-    def __init__(self) -> None:
-        self._notice = _Notice()
-        self.registry = CollectorRegistry()
-        self.registry.register(ReportCollector(lambda: self._notice.report))
-        self.registry.register(_Gathering(lambda: self._notice))
-
-    def put(self, report: Report, seconds: float) -> None:
-        """Publish a new report that took `seconds` to make."""
-        page = formats.write(report, PAGE, formats.Look()).encode()
-        self._notice = _Notice(report, page, seconds, success=True)
-
-    def failed(self) -> None:
-        """Note that making a new report failed; the old one stays."""
-        old = self._notice
-        self._notice = _Notice(old.report, old.page, old.seconds, success=False)
-
-    @property
-    def page(self) -> bytes | None:
-        """The report as an HTML page; None before the first one."""
-        return self._notice.page if self._notice.report else None
-
-
-class _Gathering(Collector):
-    """Metrics about the making of reports."""
-
-    def __init__(self, notice: Callable[[], _Notice]) -> None:
-        self._notice = notice
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        return iter(())
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        notice = self._notice()
-        yield GaugeMetricFamily(f"{PREFIX}_gather_success", "Whether the last report could be made", notice.success)
-        text = "How long the report took to make"
-        yield GaugeMetricFamily(f"{PREFIX}_gather_duration_seconds", text, notice.seconds)
 
 
 @dataclass(frozen=True)
@@ -219,10 +163,19 @@ def _answer(board: Board, path: str, accept: str) -> Answered:
     if path == "/metrics":
         return HTTPStatus.OK, *metrics(board.registry, accept)
     if path == "/-/healthy":
-        return HTTPStatus.OK, TEXT, b"healthy\n"
+        return _state(b"healthy\n", None if board.lives else "no round of gathering has ended for too long")
     if path not in ("/", "/-/ready"):
         return HTTPStatus.NOT_FOUND, TEXT, b"there are /, /metrics, /-/healthy and /-/ready\n"
     page = board.page
     if page is None:
-        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"the first report is being made\n"
-    return (HTTPStatus.OK, "text/html; charset=utf-8", page) if path == "/" else (HTTPStatus.OK, TEXT, b"ready\n")
+        return _state(b"", board.fault)
+    if path == "/":
+        return HTTPStatus.OK, "text/html; charset=utf-8", page
+    return _state(b"ready\n", None if board.fresh else f"the newest report is too old. {board.fault}".rstrip())
+
+
+def _state(well: bytes, fault: str | None) -> Answered:
+    """Return the answer to a probe: `well`, or 503 and what is wrong."""
+    if fault is None:
+        return HTTPStatus.OK, TEXT, well
+    return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{fault}\n".encode()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from tasks import units
 from tasks.report.formats import Look
 from tasks.report.page.view import view
 from tasks.report.rows import Report
@@ -35,6 +36,7 @@ def write(report: Report, look: Look) -> str:
         lstrip_blocks=True,
         finalize=_printable,
     )
+    environment.filters["bytes"] = units.size
     style, script = _own("style.css"), _own("script.js")
     policy = POLICY.format(style=_hash(style), script=_hash(script))
     text = environment.get_template("page.html").render(

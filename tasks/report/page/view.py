@@ -8,19 +8,12 @@ from datetime import datetime, timedelta, tzinfo
 from tasks import units
 from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
-from tasks.report.page.charts import Calendar, Growth, calendar, growth
-from tasks.report.rows import WORST_FIRST, Report, Row, Status, StorageRow, verdict
-from tasks.times import age, ago, moment, utc
+from tasks.report.page.apps import App, apps
+from tasks.report.page.problems import Problem, problems
+from tasks.report.page.signs import SIGNS
+from tasks.report.rows import WORST_FIRST, Report, Row, StorageRow, verdict
+from tasks.times import MONTHS, utc
 
-SIGNS: dict[Status, str] = {
-    "failed": "✕",
-    "missing": "∅",
-    "incomplete": "◐",
-    "suspect": "!",
-    "late": "◷",
-    "unknown": "?",
-    "ok": "✓",
-}
 DAYS = (  # kinds of days in a calendar, with their meaning
     ("saved", "every source saved"),
     ("warned", "with something to look at"),
@@ -29,34 +22,10 @@ DAYS = (  # kinds of days in a calendar, with their meaning
     ("empty", "no backup recorded"),
 )
 FRESH_PROOF = timedelta(days=35)  # a monthly drill, with some days to spare
-HISTORY = timedelta(days=400)
-CLOCKS_DIFFER = timedelta(days=1)
+LIFETIME = timedelta(hours=26)  # of a report without any app
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 FULL_SOON = 30  # days
 NEARLY_FULL = 0.85
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A text, its sort key, and its kind: `num` is right-aligned."""
-
-    name: str
-    text: str
-    key: str
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of the table; `card` identifies its history."""
-
-    row: Row
-    card: str
-    sign: str
-    age: str
-    cells: tuple[Cell, ...]
-    words: str
-    severity: int
-    good: str
 
 
 @dataclass(frozen=True)
@@ -68,19 +37,6 @@ class Space:
     level: str
     used: str
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Card:
-    """The history of one repository: `label` is for people, `name` is the identifier that the rows refer to."""
-
-    name: str
-    label: str
-    host: str
-    status: str
-    sign: str
-    growth: Growth | None
-    calendar: Calendar
 
 
 @dataclass(frozen=True)
@@ -96,44 +52,61 @@ class Share:
 
 @dataclass(frozen=True)
 class View:
-    """The whole page."""
+    """The whole page. `machine` and `expires` are times for the script: when it was made, when it is out of date."""
 
     generated: str
     machine: str
+    expires: str
+    reload: int
+    fault: str
     verdict: str
     level: str
     counts: str
     shares: tuple[Share, ...]
-    figures: tuple[tuple[str, str], ...]
-    wrong: tuple[Line, ...]
-    remarks: tuple[Line, ...]
-    lines: tuple[Line, ...]
-    headers: tuple[str, ...]
+    figures: str
+    wrong: tuple[Problem, ...]
+    bad: str
+    remarks: tuple[Problem, ...]
+    apps: tuple[App, ...]
     spaces: tuple[Space, ...]
-    cards: tuple[Card, ...]
     days: tuple[tuple[str, str], ...]
 
 
 def view(report: Report, look: Look) -> View:
     """Convert a report to the page's content."""
     now = report.generated
-    lines = tuple(_line(row, report, look.zone) for row in report.worst_first)
+    bad = [row for row in report.worst_first if row.status != "ok"]
+    noted = [row for row in report.worst_first if row.status == "ok" and row.error]
     return View(
-        generated=moment(now, now, look.zone),
+        generated=_dated(now, look.zone),
         machine=utc(now),
+        expires=utc(now + (look.lifetime or _lifetime(report))),
+        reload=look.reload,
+        fault=look.fault,
         verdict=verdict(report),
         level=_level(report.apps),
         counts=_counts(report),
         shares=_shares(report.apps),
         figures=_figures(report),
-        wrong=tuple(line for line in lines if line.row.status != "ok"),
-        remarks=tuple(line for line in lines if line.row.status == "ok" and line.row.error),
-        lines=lines,
-        headers=tuple(cell.name for cell in lines[0].cells) if lines else (),
+        wrong=problems(bad, now),
+        bad=f"{_plural(len(bad), 'source')} of {_plural(len({row.app for row in bad}), 'app')}",
+        remarks=problems(noted, now),
+        apps=apps(report, look.zone),
         spaces=tuple(_space(row, report) for row in report.storages),
-        cards=_cards(report, look.zone),
         days=DAYS,
     )
+
+
+def _dated(when: datetime, zone: tzinfo | None) -> str:
+    """Return a moment with weekday and year: a page may be looked at long after it was made."""
+    local = when.astimezone(zone)
+    day = f"{WEEKDAYS[local.weekday()]} {local.day} {MONTHS[local.month - 1]} {local.year}"
+    return f"{day} {local:%H:%M} {local.tzname()}"
+
+
+def _lifetime(report: Report) -> timedelta:
+    """Return how long a report is of use: by then, the source that is saved most often is late."""
+    return min((each.max_age for each in report.wanted), default=LIFETIME)
 
 
 def _level(rows: Sequence[Row]) -> str:
@@ -165,61 +138,13 @@ def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
     return tuple(shares)
 
 
-def _figures(report: Report) -> tuple[tuple[str, str], ...]:
+def _figures(report: Report) -> str:
     fresh = sum(1 for row in report.apps if row.proven and report.generated - row.proven <= FRESH_PROOF)
-    held = sum(row.size or 0 for row in report.apps)
-    added = sum(row.stored or 0 for row in report.apps)
-    archives = sum(row.archives or 0 for row in report.apps)
+    held, added = sum(row.size or 0 for row in report.apps), sum(row.stored or 0 for row in report.apps)
     return (
-        (f"{fresh} of {len(report.apps)}", f"proven by a restore drill within {FRESH_PROOF.days} days"),
-        (units.size(held), "held by the newest archives"),
-        (units.size(added), "added by the newest backups"),
-        (f"{archives:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), "archives to choose from"),
+        f"{fresh} of {len(report.apps)} proven by a restore drill within {FRESH_PROOF.days} days, "
+        f"{units.size(held)} held by the newest archives, {units.size(added)} added by them"
     )
-
-
-def _line(row: Row, report: Report, zone: tzinfo | None) -> Line:
-    now = report.generated
-    never = "never" if row.status == "missing" else ""
-    old = age(row.age_seconds) if row.age_seconds is not None else ""
-    cells = [Cell("storage", row.storage, row.storage)] if report.with_copies else []
-    cells += [
-        Cell("last saved", moment(row.last, now, zone) if row.last else never, _time_key(row.last)),
-        Cell("age", old, _key(row.age_seconds)),
-        Cell("archives", str(row.archives) if row.archives is not None else "", _key(row.archives), "num"),
-        Cell("size", units.size(row.size), _key(row.size), "num"),
-        Cell("added", units.size(row.stored), _key(row.stored), "num"),
-        Cell("proven", _proven(row, now), _time_key(row.proven)),
-    ]
-    if any(each.recoverable_until for each in report.apps):
-        until = moment(row.recoverable_until, now, zone) if row.recoverable_until else ""
-        cells.append(Cell("recoverable until", until, _time_key(row.recoverable_until)))
-    words = " ".join((row.app, row.source, row.status, row.host, row.storage, row.error or "")).lower()
-    good = f"last good one {ago(row.last_good, now)}" if row.last_good and row.last_good != row.last else ""
-    return Line(
-        row, _card(row, report), SIGNS[row.status], old, tuple(cells), words, WORST_FIRST.index(row.status), good
-    )
-
-
-def _card(row: Row, report: Report) -> str:
-    """Return a unique identifier of a repository's card; names in the inventory never contain an @."""
-    return f"{row.app}@{row.storage}" if _has_copies(row.app, report) else row.app
-
-
-def _has_copies(app: str, report: Report) -> bool:
-    return len({row.storage for row in report.apps if row.app == app}) > 1
-
-
-def _proven(row: Row, now: datetime) -> str:
-    return "" if row.status == "unknown" and row.proven is None else ago(row.proven, now)
-
-
-def _key(value: float | None) -> str:
-    return "" if value is None else str(value)
-
-
-def _time_key(when: datetime | None) -> str:
-    return "" if when is None else str(int(when.timestamp()))
 
 
 def _space(row: StorageRow, report: Report) -> Space:
@@ -236,28 +161,3 @@ def _space(row: StorageRow, report: Report) -> Space:
     if left is not None:
         notes.append(f"{told(left)} if nothing were pruned")
     return Space(row, None if share is None else round(100 * share, 1), level, units.size(row.used) + of, tuple(notes))
-
-
-def _cards(report: Report, zone: tzinfo | None) -> tuple[Card, ...]:
-    today = report.generated.astimezone(zone).date()
-    rows: dict[tuple[str, str], list[Row]] = {}
-    for row in report.apps:
-        rows.setdefault((row.storage, row.app), []).append(row)
-    cards = []
-    for (storage, app), own in rows.items():
-        # A forged date would stretch every chart.
-        earliest, latest = report.generated - HISTORY, report.generated + CLOCKS_DIFFER
-        past = [each for each in report.records.get((storage, app), ()) if earliest < each.time < latest]
-        status = min((row.status for row in own), key=WORST_FIRST.index)
-        cards.append(
-            Card(
-                name=_card(own[0], report),
-                label=f"{app} on {storage}" if _has_copies(app, report) else app,
-                host=own[0].host,
-                status=status,
-                sign=SIGNS[status],
-                growth=growth(past, zone),
-                calendar=calendar(past, [row.source for row in own], today, zone),
-            )
-        )
-    return tuple(cards)

@@ -1,7 +1,9 @@
 """The page in a real browser: Chromium without a window, driven by Playwright, examined by axe-core."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -56,18 +58,20 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 
 def shown(page: Page) -> list[str]:
-    """Return app and source of the table's visible rows."""
-    rows = page.locator("tbody tr:visible").all_inner_texts()
-    return [" ".join(row.split()[:2]) for row in rows]
+    """Return the names of the apps listed."""
+    return page.locator("#apps > li:visible .name").all_inner_texts()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(DESK, "light"), (DESK, "dark"), (TABLET, "light"), (PHONE, "light"), (PHONE, "dark")]
+)
 def test_axe_finds_no_fault(opened: Open, width: int, scheme: str) -> None:
     report = fleet()
     some = {row.app for row in report.apps if row.status != "ok"} | {"shop"}
     chosen = replace(report, apps=tuple(row for row in report.apps if row.app in some))
     page = opened(with_copy(chosen, "shop", "vault"), width, color_scheme=scheme)
 
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
 
@@ -85,75 +89,126 @@ def test_nothing_has_to_be_scrolled_sideways(opened: Open, width: int) -> None:
     page = opened(replace(report, apps=(*rows, *(replace(row, storage="disk-in-the-cellar") for row in rows))), width)
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-@pytest.mark.parametrize("copies", [False, True])
-def test_a_row_of_a_desk_is_one_line(opened: Open, copies: bool) -> None:
+@pytest.mark.parametrize("width", [1440, PHONE])
+def test_an_app_is_one_line(opened: Open, width: int) -> None:
     report = fleet()
-    report = replace(report, apps=report.apps[:40])
+    short = replace(report, apps=tuple(row for row in report.apps if len(row.app) < 12))
 
-    page = opened(with_copy(report, "blog", "disk") if copies else report)
+    heights = opened(short, width).locator("#apps > li").evaluate_all("rows => rows.map(row => row.offsetHeight)")
 
-    heights = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
-    assert max(heights) - min(heights) <= 2
+    assert max(heights) < 48
+    assert max(heights) - min(heights) <= 4
+
+
+def test_of_very_many_apps_all_fit_on_a_few_screens_and_the_worst_on_the_first(opened: Open) -> None:
+    report = many(fleet(), 152)
+    assert len(gzip.compress(write(report, "html", Look()).encode(), 5)) < 400_000
+
+    for width, height, screens in ((1440, 900, 12), (PHONE, 844, 25)):
+        page = opened(report, width)
+        assert page.evaluate("document.documentElement.scrollHeight") <= screens * height
+    desk = opened(report, 1440)
+    bottoms = desk.locator("#wrong + ul > li").evaluate_all("all => all.map(one => one.getBoundingClientRect().bottom)")
+    assert len(bottoms) >= 5
+    assert max(bottoms) < 900
+
+
+def many(report: Report, count: int) -> Report:
+    """Return the report with `count` apps: further ones are as the first, and well."""
+    rows, records = list(report.apps), dict(report.records)
+    names = list(dict.fromkeys(row.app for row in rows))
+    for number in range(len(names), count):
+        origin = names[number % len(names)]
+        own = [row for row in report.apps if row.app == origin]
+        rows += [replace(row, app=f"{origin}-{number}", status="ok", error=None) for row in own]
+        records[own[0].storage, f"{origin}-{number}"] = report.records[own[0].storage, origin]
+    return replace(report, apps=tuple(rows), records=records)
 
 
 def test_sorting_and_filtering(opened: Open) -> None:
     page = opened(fleet())
     inventory = shown(page)
 
-    page.get_by_role("button", name="size").click()
-    sizes = page.locator("tbody td[data-name=size]").evaluate_all("cells => cells.map(cell => cell.dataset.key)")
+    page.locator("#sort").select_option("size")
+    sizes = page.locator("#apps > li").evaluate_all("rows => rows.map(row => row.dataset.size)")
     known = [int(size) for size in sizes if size]
-    assert known == sorted(known)
-    assert sizes[-3:] == ["", "", ""]  # what is not known comes last
-    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("size")
-    page.get_by_role("button", name="size").click()
-    assert page.locator("tbody td[data-name=size]").first.get_attribute("data-key") == str(max(known))
+    assert known == sorted(known, reverse=True)
+    assert sizes[-2:] == ["", ""]  # what is not known comes last
+    page.locator("#sort").select_option("app")
+    assert shown(page) == sorted(inventory)
+    page.locator("#sort").select_option("")
 
     page.locator("#status").select_option("failed")
-    assert sorted(shown(page)) == ["archiv files", "billing mariadb"]
-    assert page.locator("article:visible h3").count() == 2
+    assert sorted(shown(page)) == ["archiv", "billing"]
+    assert page.locator("#wrong + ul > li:visible").count() == 2
     page.locator("#search").fill("RELOAD bill")
-    assert shown(page) == ["billing mariadb"]
-    assert "1 of" in page.locator("output").inner_text()
+    assert shown(page) == ["billing"]
+    assert "1 of 32 apps" in page.locator("#shown").inner_text()
+    page.reload()  # the address keeps what was chosen
+    assert "?q=RELOAD+bill&status=failed" in page.url
+    assert shown(page) == ["billing"]
     page.locator("#search").fill("")
-    page.locator("#status").select_option("")
-    assert sorted(shown(page)) == sorted(inventory)
+    page.locator(".legend button", has_text="failed").click()
+    assert shown(page) == inventory
+    page.locator(".legend button", has_text="late").click()
+    assert shown(page) == ["radio"]
 
 
-def test_each_copy_of_an_app_is_told_apart(opened: Open) -> None:
-    """Rows, links, the filter, charts and calendars."""
+def test_what_is_wrong_leads_to_the_app_and_its_details(opened: Open) -> None:
     page = opened(with_copy(fleet(), "shop", "vault"))
-    cards = page.locator("article")
+    app = page.locator("#app-shop")
+    assert not app.locator(".detail").is_visible()
 
-    assert [" ".join(text.split()) for text in cards.locator("h3").all_inner_texts()[:2]] == [
-        "shop on box ✓ ok",
-        "shop on vault ✕ failed",
-    ]
-    assert cards.nth(0).locator("path.line").first.get_attribute("d") != cards.nth(1).locator(
-        "path.line"
-    ).first.get_attribute("d")
-    kinds = [cards.nth(each).locator("svg.calendar .day").evaluate_all(KINDS)[-4:] for each in (0, 1)]
+    page.locator("#wrong + ul a", has_text="shop").click()
+
+    app.locator(".detail").wait_for(state="visible")
+    assert app.locator("h3").all_inner_texts() == ["box", "vault"]
+    assert "inv restore --app shop" in app.locator("code").all_inner_texts()
+    first = app.locator(".runs").nth(1).locator("tbody tr").first.inner_text()
+    assert "failed" in first
+    assert "the storage is not there" in first
+    lines = app.locator("path.line").evaluate_all("lines => lines.map(line => line.getAttribute('d'))")
+    assert len(set(lines)) == 4
+    kinds = [app.locator("svg.calendar").nth(each).locator(".day").evaluate_all(KINDS)[-4:] for each in (0, 1)]
     assert kinds[1] == ["partly", "failed", "failed", "failed"]
     assert kinds[0] != kinds[1]
-    page.locator('tbody th a[href="#app-shop@vault"]').first.click()
-    assert page.locator("article:target h3").inner_text().startswith("shop on vault")
-    page.locator("#search").fill("shop vault")
-    assert [text.split()[:5] for text in page.locator("tbody tr:visible").all_inner_texts()] == [
-        ["shop", "files", "✕", "failed", "vault"],
-        ["shop", "mariadb", "✕", "failed", "vault"],
-    ]
-    assert [text.split()[:3] for text in page.locator("article:visible h3").all_inner_texts()] == [
-        ["shop", "on", "vault"]
-    ]
+
+
+def test_a_chart_tells_the_value_below_the_pointer(opened: Open) -> None:
+    report = fleet()
+    page = opened(report)
+    page.locator("#app-shop summary").click()
+    chart = page.locator("#app-shop svg.size").first
+    box = chart.bounding_box()
+    assert box is not None
+
+    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 5)
+
+    value = page.locator("#app-shop .value").first.inner_text()
+    day, number, unit = value.partition(": ")[0], *value.partition(": ")[2].split()
+    (size,) = (row.size for row in report.apps if (row.app, row.source) == ("shop", "files"))
+    assert day == "that day"
+    assert float(number) * 1000 ** ["B", "kB", "MB", "GB"].index(unit) == pytest.approx(size, rel=0.02)
+
+
+def test_an_old_page_says_so(opened: Open) -> None:
+    page = opened(fleet())  # made a while ago
+    assert page.locator("#stale").inner_text().startswith("This report is ")
+    assert page.title().startswith("out of date: ")
+    new = opened(replace(fleet(), generated=datetime.now(UTC)))
+    assert not new.locator("#stale").is_visible()
 
 
 def test_days_differ_by_more_than_their_colour(opened: Open) -> None:
     """In the legend and in the calendars: a day that was saved in part has a shape of its own, and says what is missing."""
     page = opened(fleet())
 
-    legend = [text.strip() for text in page.locator(".key > span").all_inner_texts()]
+    page.locator("#app-shop summary").click()
+    legend = [text.strip() for text in page.locator("#app-shop .key > span").all_inner_texts()]
     assert legend == [
         "every source saved",
         "with something to look at",
@@ -177,11 +232,12 @@ def test_without_javascript_all_is_there(opened: Open) -> None:
 
     page = opened(report, java_script_enabled=False)
 
-    assert shown(page) == [f"{row.app} {row.source}" for row in report.worst_first]
-    assert set(shown(page)[:2]) == {"archiv files", "billing mariadb"}  # what failed
+    assert set(shown(page)) == {row.app for row in report.apps}
+    assert set(shown(page)[:2]) == {"archiv", "billing"}  # what failed
     assert not page.locator("#controls").is_visible()
     assert page.locator("section").first.inner_text().startswith("Needs a look")
-    assert page.locator("svg.calendar").count() == len({row.app for row in report.apps})
+    page.locator("#app-shop summary").click()
+    assert page.locator("#app-shop svg.calendar").is_visible()
 
 
 def test_names_with_markup_do_no_harm(opened: Open) -> None:
@@ -196,7 +252,7 @@ def test_names_with_markup_do_no_harm(opened: Open) -> None:
     assert page.evaluate("window.hacked") is None
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 1
-    assert HOSTILE.replace("  ", " ") in page.locator("tbody th").inner_text()
+    assert HOSTILE.replace("  ", " ") in page.locator(".name").inner_text()
 
 
 def test_no_script_but_its_own_runs(browser: Browser, tmp_path: Path) -> None:
@@ -218,5 +274,5 @@ def test_on_paper(opened: Open) -> None:
 
     assert not page.locator("#controls").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.evaluate("getComputedStyle(document.querySelector('tbody tr')).display") == "table-row"
+    assert page.evaluate("getComputedStyle(document.querySelector('summary')).display") == "grid"
     assert page.pdf(format="A4").startswith(b"%PDF-")

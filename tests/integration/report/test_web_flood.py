@@ -9,7 +9,8 @@ from urllib.request import urlopen
 import pytest
 
 from tasks.report import web_server
-from tasks.report.web import Board, Web
+from tasks.report.board import Board
+from tasks.report.web import Web
 from tests.unit.report.fleet import fleet
 
 

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tasks.report.board import Board
 from tasks.report.formats import Look, write
 from tasks.report.rows import Expected, LeftOut, Report
-from tasks.report.web import Board
 from tests.unit.report.test_formats import BOX, FAILED, FILES, MISSING, NOW, OK, REPORT, UNKNOWN
 
 KEY = "cloudbackup_key_escrowed"

@@ -6,12 +6,16 @@ from datetime import UTC, date, timedelta
 from html import unescape
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.records.growth import daily_growth
 from tasks.records.record import Record
 from tasks.report.forecast import days_left
 from tasks.report.formats import Look, write
-from tasks.report.page.charts import HEIGHT, WEEKS, WIDTH, calendar, growth
+from tasks.report.page.calendar import calendar
+from tasks.report.page.period import WEEKS
+from tasks.report.page.sizes import HEIGHT, LOW, charts, scale
 from tasks.report.page.view import view
 from tasks.report.rows import Report, StorageRow
 from tasks.report.table import space
@@ -28,23 +32,31 @@ def failed(days: float, action: str = "backup") -> Record:
     return Record("shop", action, NOW - timedelta(days=days), "failed", "files", error="no space")
 
 
-def test_growth_begins_at_the_left_and_ends_at_the_right() -> None:
-    drawn = growth([saved(10, 50), saved(5, 100), saved(0, 75), saved(1, 20, source="mariadb")], UTC)
+def test_sizes_stand_on_scales_of_round_numbers_one_for_each_source() -> None:
+    files, mariadb = charts(
+        [saved(10, 50), saved(5, 100, 40), saved(0, 75, 20), saved(1, 20, source="mariadb")], NOW.date(), UTC
+    )
 
-    assert drawn is not None
-    files, mariadb = drawn.lines
-    assert files.line == f"M0 {HEIGHT / 2:g}L{WIDTH / 2:g} 0L{WIDTH:g} {HEIGHT / 4:g}"
+    assert files.line == f"M115 {HEIGHT / 2:g}l5 -{HEIGHT / 2:g}l5 {HEIGHT / 4:g}"
     assert (files.size, files.change, mariadb.source, mariadb.change) == ("75 B", "+50 % in 10 days", "mariadb", "")
-    assert (drawn.top, drawn.first, drawn.newest) == ("100 B", "12 Nov", "22 Nov")
-    assert drawn.told == "Size of the archives, 12 Nov to 22 Nov: files 75 B, +50 % in 10 days; mariadb 20 B"
+    assert (files.top, mariadb.top, files.today) == (100, 20, 125)
+    assert files.bars == f"M120 {LOW}V20M125 {LOW}V60"  # not the first, which adds everything
+    assert (files.most, mariadb.bars) == (50, "")
+    assert files.description == "Size of files since 20 Jul: 75 B, +50 % in 10 days"
 
 
-def test_growth_of_little() -> None:
-    assert growth([], UTC) is None
-    assert growth([saved(1, None), failed(1)], UTC) is None
-    one = growth([saved(1, 0)], UTC)
-    assert one is not None
-    assert one.lines[0].last == (WIDTH, HEIGHT)
+def test_sizes_of_little() -> None:
+    assert charts([], NOW.date(), UTC) == ()
+    assert charts([saved(1, None), failed(1), saved(999)], NOW.date(), UTC) == ()
+    (one,) = charts([saved(1, 0)], NOW.date(), UTC)
+    assert (one.line, one.top) == (f"M124 {HEIGHT}", 1)
+
+
+@given(st.integers(min_value=0, max_value=10**18))
+def test_a_scale_ends_at_a_round_number_that_is_not_far_above(highest: int) -> None:
+    top = scale(highest)
+    assert highest <= top <= max(highest * 2.5, 1)
+    assert str(top).rstrip("0") in ("1", "2", "5")
 
 
 def test_the_calendar_has_a_cell_for_each_day_up_to_today() -> None:
@@ -54,12 +66,16 @@ def test_the_calendar_has_a_cell_for_each_day_up_to_today() -> None:
 
     assert drawn.saved == "M221 39h11v11h-11z"  # Thursday of the last week
     assert [(day.kind, day.x, day.y) for day in drawn.marked] == [("failed", 221, 52), ("failed", 221, 65)]
-    assert [day.told for day in drawn.marked] == [
+    assert [day.description for day in drawn.marked] == [
         "20 Nov: backup files: no space; files saved",
         "21 Nov: check files: no space; no backup of files recorded",
     ]
     assert len(re.findall("M", drawn.empty)) == WEEKS * 7 - 3
-    assert drawn.told == "Runs since 20 Jul: 1 day with every source saved, 2 with a failure, 122 without a backup"
+    assert (
+        drawn.description == "Runs since 20 Jul: 1 day with every source saved, 2 with a failure, 122 without a backup"
+    )
+    new = calendar([saved(2)], ["files"], today, UTC)
+    assert len(re.findall("M", new.empty)) == 2  # days before the first run are no days without a backup
 
 
 def test_a_day_is_saved_when_every_source_was() -> None:
@@ -79,7 +95,7 @@ def test_a_day_is_saved_when_every_source_was() -> None:
     drawn = calendar(records, ["files", "mariadb", "binlog"], NOW.date(), UTC)
 
     assert len(re.findall("M", drawn.saved)) == 2
-    assert [(day.kind, day.told) for day in drawn.marked] == [
+    assert [(day.kind, day.description) for day in drawn.marked] == [
         ("partly", "17 Nov: files saved; no backup of mariadb recorded; no backup of binlog recorded"),
         (
             "warned",
@@ -88,27 +104,64 @@ def test_a_day_is_saved_when_every_source_was() -> None:
         ("failed", "20 Nov: backup mariadb: may not RELOAD; files saved; no backup of binlog recorded"),
         ("partly", "21 Nov: mariadb saved; binlog saved; no backup of files recorded"),
     ]
-    assert drawn.told == "Runs since 20 Jul: 3 days with every source saved, 2 with some only, 1 with a failure"
+    assert drawn.description == "Runs since 20 Jul: 3 days with every source saved, 2 with some only, 1 with a failure"
 
 
 def test_each_copy_of_an_app_has_its_own_history() -> None:
     report = with_copy(fleet(), "shop", "vault")
 
-    of_box, of_vault, other = view(report, UTC_LOOK).cards[:3]
+    (shop,) = (app for app in view(report, UTC_LOOK).apps if app.name == "shop")
+    (alone,) = (app for app in view(fleet(), UTC_LOOK).apps if app.name == "shop")
 
-    assert [card.label for card in (of_box, of_vault, other)] == ["shop on box", "shop on vault", "blog"]
-    assert of_box == replace(view(fleet(), UTC_LOOK).cards[0], name="shop@box", label="shop on box")
-    assert [(day.kind, day.told[:6]) for day in of_vault.calendar.marked][-4:] == [
+    of_box, of_vault = shop.repositories
+    assert (of_box, of_vault.storage) == (alone.repositories[0], "vault")
+    assert [(day.kind, day.description[:6]) for day in of_vault.calendar.marked][-4:] == [
         ("partly", "19 Nov"),
         ("failed", "20 Nov"),
         ("failed", "21 Nov"),
         ("failed", "22 Nov"),
     ]
-    assert [card.growth.newest for card in (of_box, of_vault) if card.growth] == ["22 Nov", "19 Nov"]
-    lines = [line for line in view(report, UTC_LOOK).lines if line.row.app == "shop"]
-    assert [line.card for line in lines] == ["shop@vault", "shop@vault", "shop@box", "shop@box"]  # worst first
-    assert [line.cells[0].text for line in lines] == ["vault", "vault", "box", "box"]
-    assert "storage" not in view(fleet(), UTC_LOOK).headers
+    assert of_vault.charts[0].line != of_box.charts[0].line
+    assert [run.outcome for run in of_vault.runs][:6] == ["failed"] * 6
+    labels = ["files on box", "mariadb on box", "files on vault", "mariadb on vault"]
+    assert [source.label for source in shop.sources] == labels
+    assert (shop.status, shop.statuses) == ("failed", "ok failed")
+    assert [source.label for source in alone.sources] == ["files", "mariadb"]
+
+
+def test_an_app_is_as_old_and_as_unproven_as_its_worst_source() -> None:
+    report = fleet()
+    files, mariadb = report.apps[:2]
+    old = replace(mariadb, last=NOW - timedelta(days=3), proven=None)
+
+    (app,) = view(replace(report, apps=(files, old)), UTC_LOOK).apps
+
+    assert (app.age, app.proven, app.keys["proven"]) == ("3 days", "never", "")
+    assert app.keys["size"] == str((files.size or 0) + (mariadb.size or 0))
+    commands = [command for _, command in app.commands]
+    assert "inv restore --app shop" in commands
+    assert any("--at" in command for command in commands)  # only where every moment can be had
+    (other,) = view(replace(report, apps=(files,)), UTC_LOOK).apps
+    assert not any("--at" in command for _, command in other.commands)
+
+
+def test_sources_with_the_same_fault_share_an_entry() -> None:
+    report = fleet()
+    lost = [replace(row, status="failed", error="the storage is not there") for row in report.apps[:2]]
+    other = replace(lost[1], error="no space")
+
+    (together,) = view(replace(report, apps=tuple(lost)), UTC_LOOK).wrong
+    apart = view(replace(report, apps=(lost[0], other)), UTC_LOOK).wrong
+
+    assert (together.app, together.sources, together.error) == ("shop", "files + mariadb", "the storage is not there")
+    assert [each.sources for each in apart] == ["files", "mariadb"]
+
+
+def test_it_says_when_it_is_out_of_date() -> None:
+    assert view(fleet(), UTC_LOOK).expires == "2026-11-23T05:10:00Z"  # when the first source would be late
+    assert view(Report(NOW, ()), UTC_LOOK).expires == "2026-11-23T05:10:00Z"
+    assert view(fleet(), replace(UTC_LOOK, lifetime=timedelta(minutes=15))).expires == "2026-11-22T03:25:00Z"
+    assert view(fleet(), UTC_LOOK).generated == "Sun 22 Nov 2026 03:10 UTC"
 
 
 def test_the_growth_leaves_out_the_first_backup_and_other_sources() -> None:
@@ -156,11 +209,11 @@ def test_the_verdict() -> None:
 
 
 def test_what_is_wrong_stands_first_the_worst_at_the_top() -> None:
-    wrong = [(line.row.app, line.row.status) for line in view(fleet(), UTC_LOOK).wrong]
+    wrong = [(each.app, each.status) for each in view(fleet(), UTC_LOOK).wrong]
 
     assert wrong[0] == ("billing", "failed")
     assert {status for _, status in wrong} == {"failed", "missing", "late", "unknown"}
-    assert [line.row.app for line in view(fleet(), UTC_LOOK).remarks] == ["wiki"]  # ok, and more is to be said
+    assert [each.app for each in view(fleet(), UTC_LOOK).remarks] == ["wiki"]  # ok, and more is to be said
 
 
 def test_storages_say_when_they_are_full() -> None:
@@ -176,9 +229,9 @@ def test_a_forged_date_neither_breaks_nor_stretches_the_page() -> None:
     key = ("box", "shop")
     own = report.records[key]
     forged = [replace(own[0], time=time) for time in (NOW.min.replace(tzinfo=UTC), NOW.max.replace(tzinfo=UTC))]
-    before = view(report, UTC_LOOK).cards[0]
+    before = view(report, UTC_LOOK).apps
 
-    assert view(replace(report, records={**report.records, key: [*own, *forged]}), UTC_LOOK).cards[0] == before
+    assert view(replace(report, records={**report.records, key: [*own, *forged]}), UTC_LOOK).apps == before
 
 
 def test_the_page_is_one_file_that_asks_no_network() -> None:

@@ -8,9 +8,10 @@ from http.client import HTTPConnection
 import pytest
 
 from tasks.errors import UsageError
+from tasks.report.board import Board
 from tasks.report.rows import Report
 from tasks.report.serve import Options, run
-from tasks.report.web import Board, Web
+from tasks.report.web import Web
 from tests.unit.report.fleet import NOW, fleet
 
 
@@ -71,11 +72,33 @@ def test_ages_grow_between_reports(web: Web, board: Board) -> None:
 def test_a_report_that_cannot_be_made_leaves_the_old_one(web: Web, board: Board) -> None:
     board.put(fleet(), 1)
 
-    board.failed()
+    board.failed("apps/shop.yml: line 3: <b>")
 
     _, _, metrics = get(web, "/metrics")
     assert "cloudbackup_gather_success 0.0" in metrics
-    assert get(web, "/")[0] == 200
+    status, _, page = get(web, "/")
+    assert (status, "There is no newer report: apps/shop.yml: line 3: &lt;b&gt;" in page) == (200, True)
+    board.put(fleet(), 1)
+    assert "There is no newer report" not in get(web, "/")[2]
+
+
+def test_probes_tell_an_old_report_and_rounds_that_hang() -> None:
+    now = 0.0
+    board = Board(interval=20, clock=lambda: now)
+    with Web("127.0.0.1", 0, board) as web:
+        board.failed("the inventory is broken")
+        assert get(web, "/-/ready")[::2] == (503, "the inventory is broken\n")
+        board.put(fleet(), 5)
+        now = 75.0  # three rounds of 20 s, and of the 5 s that one takes
+        assert get(web, "/-/ready")[0] == 200
+        now = 76.0
+        board.failed("the inventory is broken")
+        assert get(web, "/-/ready")[::2] == (503, "the newest report is too old. the inventory is broken\n")
+        assert get(web, "/-/healthy")[0] == 200
+        now = 76.0 + 60 + 3601
+        assert get(web, "/-/healthy")[0] == 503
+        board.put(fleet(), 5)
+        assert (get(web, "/-/healthy")[0], get(web, "/-/ready")[0]) == (200, 200)
 
 
 def test_where_it_cannot_listen() -> None:

@@ -15,8 +15,9 @@ from tasks.errors import UsageError
 from tasks.remote.secret import Secret
 from tasks.report import web as module
 from tasks.report import web_server
+from tasks.report.board import Board
 from tasks.report.serve import Options
-from tasks.report.web import Access, Board, Web
+from tasks.report.web import Access, Web
 from tests.unit.report.fleet import fleet
 
 
