@@ -72,6 +72,18 @@ def alarms(_c: Any, days: int = 365, apps: int = 20) -> None:
     _run("alarms", f"--days={days}", f"--apps={apps}")
 
 
+@task(
+    help={
+        "archives": "how many archives of the app's files to make",
+        "files": "how many files each of them holds",
+        "sample": "how many of them borg alone lists, for comparison",
+    }
+)
+def find(_c: Any, archives: int = 100, files: int = 20_000, sample: int = 10) -> None:
+    """Measure a search for a file in many archives beside `borg list` of each."""
+    _run("find", f"--archives={archives}", f"--files={files}", f"--sample={sample}")
+
+
 def _run(program: str, *options: str) -> None:
     done = subprocess.run((sys.executable, "-m", f"tests.bench.{program}", *options), cwd=CHECKOUT, check=False)
     if done.returncode:

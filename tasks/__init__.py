@@ -13,7 +13,7 @@ mariadb.add_task(fleet.mariadb_binlog)
 mariadb.add_task(fleet.mariadb_restore)
 mariadb.add_task(fleet.mariadb_verify)
 
-ns = Collection(fleet.backup, fleet.restore, fleet.verify, fleet.prune, fleet.check)
+ns = Collection(fleet.backup, fleet.restore, fleet.find, fleet.verify, fleet.prune, fleet.check)
 ns.add_task(app.init)
 ns.add_collection(Collection("app", app.add_app, app.remove_app, app.list_apps, app.check_apps, app.print_manifests))
 for room in (borg, report, storagebox):

@@ -31,6 +31,11 @@ def option(text: str, *default: Any) -> Any:
     return field(metadata=metadata, default=default[0]) if default else field(metadata=metadata)
 
 
+def argument(text: str) -> Any:
+    """Declare a field whose value is given without an option: the first word that does not begin with `-`."""
+    return field(metadata={"help": text, "positional": True})
+
+
 def flag(text: str) -> Any:
     """Declare an option without a value as a dataclass field: off by default."""
     return option(text, *(False,))
@@ -41,7 +46,7 @@ def task(**options: Any) -> Callable[[Callable[..., None]], Any]:
 
     A task with a parameter `options: SomeDataclass` after Invoke's context has one option for each of its fields (see
     `option`). A `CloudbackupError` ends the task with its message on standard error and its exit code, Ctrl-C with 130.
-    Arguments without a default must be given as options: a positional argument would take `--help` for its value.
+    Arguments without a default must be given as options, unless declared by `argument`.
     """
 
     def decorate(written: Callable[..., None]) -> Any:
@@ -73,6 +78,7 @@ def _unrolled(written: Callable[..., None]) -> tuple[Callable[..., None], dict[s
         return written, {}
     known = fields(kind)
     repeatable = [each.name for each in known if isinstance(each.default, tuple)]
+    positional = [each.name for each in known if each.metadata.get("positional")]
 
     @functools.wraps(written)
     def body(c: Context, **given: Any) -> None:
@@ -82,7 +88,7 @@ def _unrolled(written: Callable[..., None]) -> tuple[Callable[..., None], dict[s
     parameters.insert(0, next(iter(signature.parameters.values())))
     body.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     texts = {each.name.strip("_").replace("_", "-"): each.metadata["help"] for each in known}
-    return body, {"help": texts, "iterable": repeatable}
+    return body, {"help": texts, "iterable": repeatable, "positional": positional}
 
 
 def _parameter(known: Field[Any]) -> inspect.Parameter:
@@ -121,7 +127,18 @@ def _handle(machine: ParseMachine, token: str) -> None:
     own = machine.context is None or machine.context is machine.initial or token in machine.context.flags
     if not own and not machine.waiting_for_flag_value and re.fullmatch(r"-(?!h)[a-zA-Z]", token):
         machine.error(f"No idea what {token!r} is!")
+    if not own and not machine.waiting_for_flag_value and token.startswith("-"):
+        _no_value(machine, token)
     _HANDLE(machine, token)
+
+
+def _no_value(machine: ParseMachine, token: str) -> None:
+    """Keep Invoke from taking an option, as `--help`, for the value of an argument that has none yet."""
+    missing = machine.context.missing_positional_args
+    if missing and token not in ("--help", "-h"):
+        machine.error(f"No idea what {token!r} is!")
+    for each in missing:
+        each.value = "-"  # help is shown in any case
 
 
 _HANDLE = ParseMachine.handle

@@ -8,6 +8,7 @@ from tasks.cli import confirm, finish, task
 from tasks.fleet.options import (
     Backup,
     DatabaseVerify,
+    Find,
     FleetCheck,
     FleetPrune,
     Restore,
@@ -50,29 +51,41 @@ def _backup(c: Context, options: SourceBackup, sources: Sequence[str]) -> None:
 @task()
 def restore(c: Context, options: Restore) -> None:
     """Bring one app's data back: into a folder, or into place with the old data moved aside and kept."""
-    _restore(c, options, options.source)
+    _restore(c, options, options)
 
 
 @task(name="restore")
 def mariadb_restore(c: Context, options: SourceRestore) -> None:
     """Bring one app's MariaDB server back: into a folder, or into place with the old data kept, and started."""
-    _restore(c, options, ["mariadb"])
+    _restore(c, options, Restore(app=options.app, source=("mariadb",)))
 
 
-def _restore(c: Context, options: SourceRestore, sources: Sequence[str]) -> None:
+def _restore(c: Context, options: SourceRestore, which: Restore) -> None:
+    """Restore as `options` say, of `which` the sources and the paths."""
     import tasks.fleet.restore as fleet_restore
 
     chosen = fleet_restore.Options(
         options.app,
-        sources,
+        which.source,
         options.archive,
         options.target or None,
         options.to or None,
         options.at or None,
         options.storage or None,
+        which.path,
+        dry_run=options.dry_run,
         trusted=options.trust_archive,
     )
     finish(fleet_restore.run(c.config.inventory, chosen, lambda question: confirm(question, yes=options.yes)))
+
+
+@task()
+def find(c: Context, options: Find) -> None:
+    """Show in which archives a file is, and its versions, newest first: `inv find app.conf`."""
+    import tasks.fleet.find as fleet_find
+
+    chosen = fleet_find.Options(options.pattern, options.app, options.format, options.checksum)
+    finish(fleet_find.run(c.config.inventory, chosen))
 
 
 @task()

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tasks.cli import flag, option
-from tasks.options import PARALLEL_HELP, Checks, Fleet, OneApp, Prune
+from tasks.cli import argument, flag, option
+from tasks.options import PARALLEL_HELP, Apps, Checks, Fleet, OneApp, Prune
 
 SLOW = 4  # apps at a time, for tasks that put a heavy load on a storage
 WALLS_HELP = "drill or restore a database also where no walls can be built: with the rights that you have there"
@@ -49,6 +49,7 @@ class SourceRestore(OneApp):
     storage: str = option(
         "the storage to restore from, of an app that has several; the first that can be had unless given", ""
     )
+    dry_run: bool = flag("show which archive would come back, how much of it and where, and change nothing")
     yes: bool = flag("restore in place, or an archive that no record knows, without being asked")
     trust_archive: bool = flag(
         f"{WALLS_HELP}; of files let devices, setuid and setgid bits, capabilities and immutable flags come to another"
@@ -61,6 +62,11 @@ class Restore(SourceRestore):
     """A restore."""
 
     source: tuple[str, ...] = option("files or mariadb; none means all that the app has", ())
+    path: tuple[str, ...] = option(
+        "only this file, or this folder and all below it, as on the host: /etc/shop/app.conf; or a pattern in quotes:"
+        " '/etc/shop/*.conf'; repeat it for several",
+        (),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +98,18 @@ class Verify(DatabaseVerify):
         "",
     )
     all_: bool = flag("read all files of an archive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Find(Apps):
+    """Options of `find`."""
+
+    pattern: str = argument(
+        "a name, with folders before it or not (app.conf, shop/app.conf), a whole path (/etc/shop/app.conf), or a"
+        " pattern in quotes: '*.conf', '/srv/**/*.sql'"
+    )
+    format: str = option("table or json", "table")
+    checksum: bool = flag("tell versions apart by SHA-256 as well: reads the data of these files from each archive")
 
 
 @dataclass(frozen=True, kw_only=True)

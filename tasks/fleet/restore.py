@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.borg.choice import Choice, Choices
+from tasks.borg.client.extract import size as measured
+from tasks.borg.paths import SHOWN, some
 from tasks.borg.restore import require_empty
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
@@ -21,6 +23,7 @@ from tasks.sources.registry import CONTINUING, RESTORABLE, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.times import shown
+from tasks.units import size
 
 Ask = Callable[[str], bool]
 
@@ -30,7 +33,8 @@ class Options:
     """What to restore: `archive` is a name, `latest` or a moment; no `target` means in place; `to` is `local` or None.
 
     `at` is a time as typed: the database is restored as of then, files from the last backup before it. `storage` is the
-    copy to use; None takes the first one available, in the order of the inventory.
+    copy to use; None takes the first one available, in the order of the inventory. `paths` are files, folders and
+    patterns that alone come back; none: all. `dry_run` shows what would come back, and changes nothing.
     """
 
     app: str
@@ -40,6 +44,8 @@ class Options:
     to: str | None = None
     at: str | None = None
     storage: str | None = None
+    paths: Sequence[str] = ()
+    dry_run: bool = False
     trusted: bool = False  # restore devices and setuid bits on another machine; need no walls for a database
 
 
@@ -77,6 +83,10 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     with Session(load(Path(folder))) as session:
         jobs = _first_jobs(session, options)
         app = jobs[0].app
+        if options.dry_run:
+            for job in jobs:
+                print(_intended(job))
+            return 0
         question = _question(jobs)
         if question and not ask(question):
             print("nothing was restored")
@@ -118,7 +128,7 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
         _Job(
             choices,
             source,
-            RESTORABLE[source].plan(choices, _archive(choices, source, options.archive, at), at),
+            _planned(choices, source, options, at),
             _target(options, source, len(sources)),
             options.trusted,
         )
@@ -126,11 +136,11 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
     ]
 
 
-def _archive(choices: Choices, source: str, archive: str, at: datetime | None) -> str:
-    """Return the archive to plan with; beside `--at`, the name of that which a moment means: to go on from there."""
-    if at is None or choices.asked(archive).before is None:
-        return archive
-    return choices.choose(source, archive, at).archive.name
+def _planned(choices: Choices, source: str, options: Options, at: datetime | None) -> Planned:
+    archive, kind = options.archive, RESTORABLE[source]
+    if at is not None and choices.asked(archive).before is not None:  # both: to go on from the archive of that moment
+        archive = choices.choose(source, archive, at).archive.name
+    return kind.plan_paths(choices, archive, at, options.paths) if options.paths else kind.plan(choices, archive, at)
 
 
 def _side(options: Options) -> Side:
@@ -156,6 +166,8 @@ def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
     for source in options.sources:
         if source not in mine:
             raise UsageError(f"{app.name} has no source `{source}`", f"it has {', '.join(mine)}")
+    if options.paths and not options.sources:
+        return [source for source in mine if RESTORABLE[source].file is None] or mine
     return options.sources or mine
 
 
@@ -181,8 +193,23 @@ def _question(jobs: Sequence[_Job]) -> str:
     names = " and ".join(
         f"{job.archive}, brought to {shown(job.planned.at)}," if job.planned.at else job.archive for job in jobs
     )
+    names = f"{some(jobs[0].planned.paths)} of {names}" if jobs[0].planned.paths else names
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
     return " ".join((*unknown, f"Put {names} {place} on {app.host}?{kept}"))
+
+
+def _intended(job: _Job) -> str:
+    """Return what a restore would do, as a line for people. Raises UsageError for a target that holds something."""
+    repository, planned = job.choices.repository, job.planned
+    if job.target is not None:
+        require_empty(repository.host, job.app.name, job.target)
+    bytes_, entries = measured(repository, job.archive, planned.paths)
+    what = f"{some(planned.paths)} of {job.archive}" if planned.paths else job.archive
+    when = f", brought to {shown(planned.at)}," if planned.at else ""
+    where = f"to {job.target}" if job.target else "in place, what is there now moved aside"
+    said = "".join(f"\n  {line}" for line in (planned.choice.said if planned.choice else ()))
+    count = "1 file or folder" if entries == 1 else f"{entries:,} files and folders"
+    return f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}{said}"
 
 
 def _done(job: _Job, view: View) -> Outcome:
@@ -211,6 +238,7 @@ def _restored(job: _Job, began: datetime, step: Step) -> Outcome:
         said=done.said,
         details={
             "target": job.target or "in place",
+            **({"paths": list(planned.paths[:SHOWN])} if planned.paths else {}),
             **({"at": planned.at.isoformat()} if planned.at else {}),
             "walls": list(done.walls),
         },

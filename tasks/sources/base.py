@@ -15,7 +15,7 @@ from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.create import Created, Options
 from tasks.borg.client.list import Archive
 from tasks.borg.client.runner import ContentError
-from tasks.errors import CloudbackupError
+from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.models import App
 from tasks.records.record import Record
 from tasks.records.verdict import Verdict
@@ -82,13 +82,14 @@ class Planned:
     """A restore whose preconditions were all checked before anything changes.
 
     `choice` is how the archive was chosen; None if records led to the moment. `at` is that moment; None if the data
-    will be as it is in the archive.
+    will be as it is in the archive. `paths` are the only ones that come back; none: all.
     """
 
     archive: Archive
     carry_out: Callable[[Destination], Restored]
     choice: Choice | None = None
     at: datetime | None = None
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,16 @@ class Restorable(Source):
 
     @abstractmethod
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
-        """Plan the restore of an archive, given by name or as `latest`, or of the data as it was `at` a moment.
+        """Plan the restore of an archive, given by name, as `latest` or as a moment; or of the data as it was `at` one.
 
         Raises CloudbackupError before anything has changed.
         """
+
+    def plan_paths(self, choices: Choices, archive: str, at: datetime | None, paths: Sequence[str]) -> Planned:  # noqa: ARG002
+        """Plan the restore of some paths of an archive: files, folders and patterns, absolute. Raises as `plan`."""
+        raise UsageError(
+            f"--path is of files, and {self.kind.name} has none", "leave --path out, or name --source files"
+        )
 
     @abstractmethod
     def drill(self, drill: Drill) -> Outcome:

@@ -1,6 +1,6 @@
 """The source `files`: paths on the app's host, which borg reads itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -9,6 +9,7 @@ from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.create import Created, files_of
 from tasks.borg.restore import Restored, Trust, restore_in_place, restore_to
 from tasks.borg.roots import roots
+from tasks.borg.selection import Selected, selected
 from tasks.inventory.models import App
 from tasks.records.verdict import Verdict
 from tasks.run.outcome import Outcome, Status
@@ -49,6 +50,12 @@ class Files(Restorable):
         choice = choices.choose(self.kind.name, archive, at)
         return Planned(choice.archive, partial(_restored, choices, choice), choice)
 
+    def plan_paths(self, choices: Choices, archive: str, at: datetime | None, paths: Sequence[str]) -> Planned:
+        """Plan the restore of some paths, after a look into the archive whether it has them."""
+        choice = choices.choose(self.kind.name, archive, at)
+        chosen = selected(choices.repository, choice.archive.name, paths)
+        return Planned(choice.archive, partial(_some_restored, choices, choice, chosen), choice, paths=chosen.paths)
+
     def drill(self, drill: Drill) -> Outcome:
         """Read a sample back, and run the checks of `files.verify` in the inventory."""
         return files_drill.drill(drill)
@@ -56,18 +63,33 @@ class Files(Restorable):
 
 def _restored(choices: Choices, choice: Choice, to: Destination) -> base.Restored:
     repository, archive = choices.repository, choice.archive.name
-    own = repository.side is Side.HOST and choice.known
-    private = repository.side is Side.OPERATOR
-    trust = Trust(trusted=own or to.trusted, private=private, partial=True, known=choice.known)
     if to.target is not None:
-        done = restore_to(repository, archive, to.target, trust=trust)
-        said: tuple[str, ...] = (f"in {to.target}",)
+        return _told(restore_to(repository, archive, to.target, trust=_trust(choices, choice, to)), to)
+    files = choices.app.files
+    assert files is not None
+    paths = roots(repository, archive, files.paths, files.optional)
+    return _told(restore_in_place(repository, archive, paths, to.began, _trust(choices, choice, to)), to)
+
+
+def _some_restored(choices: Choices, choice: Choice, chosen: Selected, to: Destination) -> base.Restored:
+    repository, archive, trust = choices.repository, choice.archive.name, _trust(choices, choice, to)
+    if to.target is not None:
+        done = restore_to(repository, archive, to.target, chosen.paths, trust)
     else:
-        files = choices.app.files
-        assert files is not None
-        paths = roots(repository, archive, files.paths, files.optional)
-        done = restore_in_place(repository, archive, paths, to.began, trust)
-        said = tuple(_kept(done))
+        done = restore_in_place(repository, archive, chosen.paths, to.began, trust)
+    told = _told(done, to)
+    count = "1 file or folder" if done.files == 1 else f"{done.files:,} files and folders"
+    return replace(told, said=(f"{count}, {size(done.size)}", *chosen.said, *told.said))
+
+
+def _trust(choices: Choices, choice: Choice, to: Destination) -> Trust:
+    side = choices.repository.side
+    own = side is Side.HOST and choice.known
+    return Trust(trusted=own or to.trusted, private=side is Side.OPERATOR, partial=True, known=choice.known)
+
+
+def _told(done: Restored, to: Destination) -> base.Restored:
+    said = (f"in {to.target}",) if to.target is not None else tuple(_kept(done))
     absent = tuple(f"the archive holds nothing of {path}: it is as it was" for path in done.absent)
     status: Status = "incomplete" if absent else "warning" if done.doubts else "ok"
     walls = ("Landlock",) if done.walled else ()

@@ -52,6 +52,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "borg.rollback --app X X": (2, "shop: the repository cannot go back there"),
     "borg.rollback --app XX --remove X": (2, "shop: nothing is set aside as"),
     "check --app X": (0, "1 of 1 whole"),
+    "find X --app X": (0, "data/file"),
     "init": (2, "there is an inventory already"),
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),
@@ -106,7 +107,11 @@ class Person:
         command = command.replace("--remove X", "--remove shop.until-2026-11-28T00-00-00").replace(
             "--app XX", "--app X"
         )
-        command = command.replace("--app X X", "--app X --to 12345").replace("--app X", "--app shop")
+        command = (
+            command.replace("--app X X", "--app X --to 12345")
+            .replace("find X", "find file")
+            .replace("--app X", "--app shop")
+        )
         newest = self.operator.archives("shop")[-1]
         target = self.folder / "extracted"
         return command.replace("NAME", newest).replace("TIME", "'2026-11-22 14:03:00'").replace("FOLDER", str(target))

@@ -101,7 +101,12 @@ def one_words(app: str, source: str, wanted: str = "latest") -> Words:
 
 def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
     """Return borg's arguments for listing an archive's contents, at and below `paths` or all."""
-    return ("list", "--json-lines", "--format={size}", f"::{archive}", "--", *map(inside, paths))
+    return matching_words(archive, tuple(map(inside, paths)))
+
+
+def matching_words(archive: str, patterns: Sequence[str]) -> Words:
+    """Return borg's arguments for listing what matches one of borg's `patterns` in an archive, or all."""
+    return ("list", "--json-lines", "--format={size}", f"::{archive}", "--", *patterns)
 
 
 def inside(path: str) -> str:
@@ -137,8 +142,13 @@ def _listing(repository: Repository, words: Words, how: How) -> Listing:
 
 
 def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
-    """Return the contents of an archive. Raises BorgError and what `Host.run` raises."""
-    result = run(repository, contents_words(archive, paths), replace(how, most=LONGEST))
+    """Return the contents of an archive, at and below `paths` or all. Raises as `matching`."""
+    return matching(repository, archive, tuple(map(inside, paths)), how)
+
+
+def matching(repository: Repository, archive: str, patterns: Sequence[str], how: How = PLAIN) -> Iterator[Entry]:
+    """Return the entries that match one of borg's patterns, or all. Raises BorgError and what `Host.run` raises."""
+    result = run(repository, matching_words(archive, patterns), replace(how, most=LONGEST))
     for line in result.stdout.splitlines():
         try:
             said = read(_Entry, line)

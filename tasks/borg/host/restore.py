@@ -119,6 +119,9 @@ class Restore:
         coming = [place for place in every if str(place.path) not in absent]
         for place in coming:
             place.check_fresh()
+        self.remarks += sorted(
+            {f"{place.above} was not there, and is new" for place in coming if not there(place.above)}
+        )
         with signals_held():
             swap(coming)
         return {str(place.path): str(place.aside) for place in coming if there(place.aside)}
