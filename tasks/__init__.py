@@ -6,10 +6,13 @@ from pathlib import Path
 from invoke.collection import Collection
 
 from tasks import app, borg, fleet, report, storagebox
+from tasks import mariadb as database
 
 mariadb = Collection("mariadb")
 mariadb.add_task(fleet.mariadb_backup)
 mariadb.add_task(fleet.mariadb_binlog)
+mariadb.add_task(database.mariadb_dump)
+mariadb.add_task(database.mariadb_open)
 mariadb.add_task(fleet.mariadb_restore)
 mariadb.add_task(fleet.mariadb_verify)
 

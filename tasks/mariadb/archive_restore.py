@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from tasks.borg.choice import Choices
+from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.extract import content, size
 from tasks.borg.client.list import Archive
 from tasks.mariadb import mariadb_source, recovery_plan, unpack
@@ -20,42 +20,55 @@ PROGRESS = "replay: "  # prefix of lines about the progress of replaying binary 
 
 
 @dataclass(frozen=True)
-class _Restore:
-    """An archive, and the moment to which its server is brought; None: as it was saved."""
+class Chosen:
+    """An archive, and the moment to which its server is brought; None: as it was saved.
+
+    `choice` is how it was chosen; None if records led to the moment.
+    """
 
     choices: Choices
     archive: Archive
     moment: Moment | None = None
+    choice: Choice | None = None
+
+    def request(self, *, trust: bool) -> RestoreRequest:
+        """Return what to restore. `trust` is as in RestoreRequest. Raises BorgError."""
+        session, app, repository = self.choices.session, self.choices.app, self.choices.repository
+        stream = content(repository, self.archive.name, mariadb_source.STREAM)
+        total, _ = size(repository, self.archive.name)
+        version = mariadb_source.version(repository, self.archive)
+        remembered = mariadb_source.remembered(session, app, self.archive)
+        known = tables.parse(remembered.get(mariadb_source.TABLES))
+        return RestoreRequest(stream, total, self.moment, version, known, trust, remembered)
 
 
-def plan(choices: Choices, archive: str, at: datetime | None) -> Planned:
-    """Plan the restore of an archive, by name or `latest`; `at` a moment, with the binary logs that lead to it.
+def chosen(choices: Choices, archive: str, at: datetime | None) -> Chosen:
+    """Choose an archive, by name or `latest`; `at` a moment, with the binary logs that lead to it.
 
     Raises UsageError, RefusedError.
     """
     if at is None:
         choice = choices.choose(mariadb_source.SOURCE, archive)
-        return Planned(choice.archive, partial(_carry_out, _Restore(choices, choice.archive)), choice)
+        return Chosen(choices, choice.archive, choice=choice)
     to = recovery_plan.Target(at, archive)
-    listing = choices.known_listing
-    planned = recovery_plan.planned(choices.session, choices.repository, listing, choices.app, to)
-    restore = _Restore(choices, planned.base, planned.moment)
-    return Planned(planned.base, partial(_carry_out, restore), at=planned.moment.at if planned.moment else None)
+    planned = recovery_plan.planned(choices.session, choices.repository, choices.known_listing, choices.app, to)
+    return Chosen(choices, planned.base, planned.moment)
 
 
-def _carry_out(restore: _Restore, to: Destination) -> Restored:
-    session, app, repository = restore.choices.session, restore.choices.app, restore.choices.repository
-    archive = restore.archive
-    stream = content(repository, archive.name, mariadb_source.STREAM)
-    total, _ = size(repository, archive.name)
+def plan(choices: Choices, archive: str, at: datetime | None) -> Planned:
+    """Plan the restore of an archive as `chosen`. Raises UsageError, RefusedError."""
+    found = chosen(choices, archive, at)
+    to = found.moment.at if found.moment else None
+    return Planned(found.archive, partial(_carry_out, found), found.choice, to)
+
+
+def _carry_out(restore: Chosen, to: Destination) -> Restored:
+    request = restore.request(trust=to.trusted)
+    total = request.size or 0
     try:
-        version = mariadb_source.version(repository, archive)
-        remembered = mariadb_source.remembered(session, app, archive)
-        known = tables.parse(remembered.get(mariadb_source.TABLES))
-        request = RestoreRequest(stream, total, restore.moment, version, known, to.trusted, remembered)
         said, unpacked = _placed(restore, request, to)
     except unpack.ContentError as error:
-        raise mariadb_source.unread(app, error) from error
+        raise mariadb_source.unread(restore.choices.app, error) from error
     walls = () if unpacked.walls else ("without walls: --trust-archive",)
     said = (*said, *unpacked.harm(), *walls)
     if unpacked.damaged:
@@ -63,7 +76,7 @@ def _carry_out(restore: _Restore, to: Destination) -> Restored:
     return Restored(total, said, "warning" if unpacked.doubtful else "ok", unpacked.walls)
 
 
-def _placed(restore: _Restore, request: RestoreRequest, to: Destination) -> tuple[tuple[str, ...], Unpacked]:
+def _placed(restore: Chosen, request: RestoreRequest, to: Destination) -> tuple[tuple[str, ...], Unpacked]:
     """Restore the server's data to its destination; return remarks for people."""
     app, host = restore.choices.app, restore.choices.repository.host
 
@@ -82,7 +95,7 @@ def _placed(restore: _Restore, request: RestoreRequest, to: Destination) -> tupl
     return said_of, placed.unpacked
 
 
-def _reached(restore: _Restore, recovered: Recovered | None) -> list[str]:
+def _reached(restore: Chosen, recovered: Recovered | None) -> list[str]:
     moment = restore.moment
     return recovery_plan.told(recovered, restore.archive.name, moment.at) if recovered and moment else []
 

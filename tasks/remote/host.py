@@ -11,7 +11,7 @@ from tasks.remote.channel import Channel, LocalChannel
 from tasks.remote.facts import FACTS_SCRIPT, TOOLS_SCRIPT, Facts, Tools, apart, parse_facts, parse_tools
 from tasks.remote.files import Files, LocalFiles
 from tasks.remote.output import Output
-from tasks.remote.running import MOST, HostError, OnLine, Running
+from tasks.remote.running import MOST, HostError, OnBytes, OnLine, Running
 from tasks.remote.script import BASH, Script, Words, render
 
 
@@ -39,11 +39,19 @@ class Host(ABC):
     def close(self) -> None:
         """Close its connections."""
 
-    def start(self, script: Script, on_stderr: OnLine | None = None, most: int = MOST) -> Running:
-        """Start `script` and return at once. Raises HostError."""
+    def start(
+        self,
+        script: Script,
+        on_stderr: OnLine | None = None,
+        most: int = MOST,
+        on_stdout: OnBytes | None = None,
+    ) -> Running:
+        """Start `script` and return at once; `on_stdout` is as for `Running.pass_on`. Raises HostError."""
         rendered = render(script)
         channel = self._open(BASH)
         running = Running(channel, self.name, rendered, on_stderr, most)
+        if on_stdout is not None:
+            running.pass_on(on_stdout)
         channel.send(rendered.text)
         return running
 

@@ -10,8 +10,10 @@ from tasks.remote.output import Output
 from tasks.remote.script import HEARTBEAT, Rendered
 
 OnLine = Callable[[str], object]
+OnBytes = Callable[[bytes], object]
 MOST = 64 << 20  # bytes kept of each of a program's two streams
 LINGER = 15.0  # seconds beyond a script's own grace within which a host must confirm that it has ended
+HELD = 1 << 14  # bytes of standard output kept back from its receiver: the mark of the end may be among them
 LOOK = 0.2  # seconds between two checks of the deadline and for Ctrl-C
 
 
@@ -48,6 +50,7 @@ class Running:
         most: int = MOST,
     ) -> None:
         self._most = most
+        self._on_stdout: OnBytes | None = None
         self._channel = channel
         self._host = host
         self._rendered = rendered
@@ -58,8 +61,21 @@ class Running:
         self._began = time.monotonic()
         self._changed = threading.Condition()
         self._fault: Exception | None = None
-        self._thread = threading.Thread(target=self._read, name=f"{host} output", daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()  # not Thread.join, which takes a thread for ended after Ctrl-C (Python 3.11)
+        threading.Thread(target=self._read, name=f"{host} output", daemon=True).start()
+
+    def pass_on(self, receive: OnBytes) -> None:
+        """Give a script's standard output, any amount of it, to `receive` as it arrives; to be called before it runs.
+
+        `receive` must not raise.
+        """
+        self._on_stdout = receive
+        threading.Thread(target=self._beat, name=f"{self._host} heartbeat", daemon=True).start()
+
+    def _beat(self) -> None:
+        """Send heartbeats, also while the receiver of the output, such as a pager, takes nothing."""
+        while not self._ended.wait(HEARTBEAT):
+            self._channel.send(b"\n")
 
     def _read(self) -> None:
         try:
@@ -78,6 +94,7 @@ class Running:
         except Exception as error:  # passed to the caller, which would otherwise wait forever
             self._fault = error
         finally:
+            self._ended.set()
             with self._changed:
                 self._changed.notify_all()
 
@@ -95,6 +112,8 @@ class Running:
         self._streams[stream] += piece
         if stream == STDERR:
             self._tell()
+        elif self._on_stdout is not None:
+            self._pour(self._on_stdout)
         if len(self._streams[stream]) > self._most:
             self.end()
             self._channel.close()
@@ -103,6 +122,14 @@ class Running:
             raise FloodError(what, "look at that host: what runs there, and who has changed it")
         with self._changed:
             self._changed.notify_all()
+
+    def _pour(self, receive: OnBytes) -> None:
+        """Pass on what has arrived, but for the end, which may be our mark."""
+        fresh = self._after_begin(STDOUT)[:-HELD]
+        if fresh:
+            start = self._starts[STDOUT]
+            del self._streams[STDOUT][start : start + len(fresh)]
+            receive(fresh)
 
     def _tell(self, *, last: bool = False) -> None:
         if self._on_stderr is None:
@@ -134,7 +161,7 @@ class Running:
         deadline = time.monotonic() + timeout
         with self._changed:
             while line not in self._after_begin(STDOUT):
-                if not self._thread.is_alive() or time.monotonic() > deadline:
+                if self._ended.is_set() or time.monotonic() > deadline:
                     return line in self._after_begin(STDOUT)
                 self._changed.wait(LOOK)
         return True
@@ -150,9 +177,10 @@ class Running:
         Raises ScriptTimeoutError or InterruptedRunError in these cases, HostError if the connection was lost.
         """
         deadline = None if timeout is None else self._began + timeout
-        while self._thread.is_alive() and not cancelled.is_set() and (deadline is None or time.monotonic() < deadline):
-            self._thread.join(LOOK)
-        if self._thread.is_alive():
+        while not cancelled.is_set() and (deadline is None or time.monotonic() < deadline):
+            if self._ended.wait(LOOK):
+                break
+        if not self._ended.is_set():
             left = self._stop(grace)
             if cancelled.is_set() and left:
                 raise LeftRunningError(f"{self._host}: interrupted; {left}")
@@ -161,12 +189,14 @@ class Running:
             raise ScriptTimeoutError(f"{self._host}: no end after {timeout:.0f} seconds, {left or 'ended there'}")
         output = self._output()
         self._channel.close()
+        if self._on_stdout is not None:
+            self._on_stdout(output.stdout)
         return output
 
     def _stop(self, grace: float) -> str:
         """End the program; return what could not be confirmed to have ended, empty if everything ended."""
         self.end()
-        self._thread.join(grace + LINGER)
+        self._ended.wait(grace + LINGER)
         self._channel.close()
         if self._rendered is None:
             return ""

@@ -82,9 +82,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
     missing = furnish(server, plan)
     server.tame = True
     same_series(server.program, made_by(server.data))
-    links = [str(path.relative_to(server.data)) for path in server.data.rglob("*.isl")]
-    if links:
-        raise DrillFault(f"{links[0]} names a file of the live server: the drill must not go on")
+    refuse_links(server.data)
     queries = plan["verify"]
     assert isinstance(queries, list)
     tell("starts a server on the restored data")
@@ -101,9 +99,7 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
             tables, remarks = check_tables(server, excused(server, expected))
             remarks += [*rolled_back, *without(missing)]
             verify(server, [str(query) for query in queries])
-        outside = server.opened_outside()
-        if outside:
-            raise DrillFault(f"the server on the restored data opened {outside[0]}, which is not of the drill")
+        refuse_outside(server)
     finally:
         server.end()
     walls = json.loads(os.environ.get(WALLS) or "[]")
@@ -130,6 +126,20 @@ def ready(plan: dict[str, object]) -> dict[str, object]:
             "name a folder that everybody may pass through: --scratch",
         ) from None
     return {}
+
+
+def refuse_outside(server: Private) -> None:
+    """Raise DrillFault if the server has a file open that is not of the restored data."""
+    outside = server.opened_outside()
+    if outside:
+        raise DrillFault(f"the server on the restored data opened {outside[0]}, which is not of the drill")
+
+
+def refuse_links(data: Path) -> None:
+    """Raise DrillFault if a file in the data names one of the live server, which a server would open."""
+    links = [str(path.relative_to(data)) for path in data.rglob("*.isl")]
+    if links:
+        raise DrillFault(f"{links[0]} names a file of the live server: the drill must not go on")
 
 
 def made_by(data: Path) -> str:

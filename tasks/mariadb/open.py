@@ -1,0 +1,74 @@
+"""`mariadb.open`: any backup as a private server, to be asked by SQL."""
+
+import secrets
+import sys
+from functools import partial
+from pathlib import Path
+
+from tasks.errors import UsageError
+from tasks.inventory.values import read_duration
+from tasks.mariadb import private_copy, raw_output
+from tasks.mariadb.archive_server import ArchiveServer, Job
+from tasks.mariadb.console import Console
+from tasks.mariadb.options import Open
+from tasks.mariadb.private_copy import Copy, say
+from tasks.mariadb.query_result import FORMATS, Result
+from tasks.remote.script import quote
+from tasks.remote.secret import Secret
+from tasks.run.session import Session
+from tasks.storage.registry import load
+
+CLIENT = "mariadb"
+
+
+def run(folder: str, options: Open) -> None:
+    """Serve a backup, for one query or until it is ended.
+
+    Raises UsageError, RefusedError, AppError; InterruptedRunError at Ctrl-C: nothing is left then.
+    """
+    private_copy.require_format(options.format, *FORMATS)
+    if options.format != "table" and not options.query:
+        raise UsageError(f"--format {options.format} is of the answer to a query", "give --query")
+    seconds = _seconds(options.for_)
+    with Session(load(Path(folder))) as session:
+        copy = private_copy.found(session, options)
+        with private_copy.explained(copy.app):
+            if options.query:
+                _ask(copy, options)
+            else:
+                _open(copy, options, seconds)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return read_duration(text).total_seconds()
+    except ValueError as error:
+        raise UsageError(f"--for {text} is no duration", "give a number and s, m, h, d or w: --for 2h") from error
+
+
+def _ask(copy: Copy, options: Open) -> None:
+    request = copy.chosen.request(trust=copy.trust)
+    server = ArchiveServer(copy.host, request, Job("query", {"query": options.query}, copy.folder))
+    served = server.run(copy.chosen.choices.repository.time_limit, say)
+    private_copy.remarks(copy, served)
+    raw_output.write(Result.read(served.output.text).shown(options.format) + "\n")
+
+
+def _open(copy: Copy, options: Open, seconds: float) -> None:
+    password = Secret(secrets.token_urlsafe(24))
+    request = copy.chosen.request(trust=copy.trust)
+    server = ArchiveServer(copy.host, request, Job("open", {"seconds": seconds}, copy.folder, password))
+    served = server.run(None, say, opened=partial(_opened, copy, server, options))
+    private_copy.remarks(copy, served)
+    say(f"ended; nothing of it is left on {copy.host.name}")
+
+
+def _opened(copy: Copy, server: ArchiveServer, options: Open) -> bool:
+    """Open a client on the terminal, and return False once it has ended; print how to connect otherwise."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        Console(copy.host, server.options, copy.chosen.archive.name).run()
+        return False
+    print(f"socket: {server.scratch}/run/s")
+    print(f"connect on {copy.host.name}: {quote((CLIENT, f'--defaults-file={server.options}'))}")
+    print(f"until Ctrl-C, the end of this program, or {options.for_} have passed", flush=True)
+    return True
