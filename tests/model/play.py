@@ -287,6 +287,9 @@ class Play(Truth):
                 self._stopped(asked[0], timelines[0], before[0])
             elif asked and self.half == "rollback" and asked[0].startswith("Undo"):
                 self.undoing = self.undoing or (timelines[0], before[0])
+            elif asked and "not what was foretold" in self.said and asked[0].startswith("Undo"):
+                self.back = [*self.back[:-1], (_to(asked[0]), *(self.undoing or (timelines[0], before[0])))]
+                self.undoing = None
 
         self.act(who, lambda: list(run(ask)), kill, ended)
 
