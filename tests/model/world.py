@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,8 +90,10 @@ def clocked(patch: pytest.MonkeyPatch) -> None:
             patch.setattr(module, "datetime", Clock)
     shim = SimpleNamespace(time=_seconds, sleep=_sleep)
     from tasks.borg import guard
+    from tasks.records.record import Record
     from tasks.storage import base
 
+    patch.setattr(Record, "from_json", staticmethod(lru_cache(4096)(Record.from_json)))  # the same few, again and again
     patch.setattr(guard, "time", shim)
     patch.setattr(base, "time", shim)
     patch.setattr(guard, "LOOK", 30.0)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tasks.sources.kinds import KINDS
 
@@ -25,6 +26,7 @@ class ArchiveName:
         return f"{self.app}-{self.source}-{self.time.astimezone(UTC).strftime(TIME_FORMAT)}"
 
 
+@lru_cache(8192)
 def parse(name: str) -> ArchiveName | None:
     """Return the parts of `name`; None if it is not one of ours: a checkpoint, or a name given by a person."""
     found = _NAME.fullmatch(name)
