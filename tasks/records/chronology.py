@@ -18,6 +18,8 @@ MILESTONES = ("init", "prune", "compact", "delete", "check", "rollback", "change
 LONGEST = timedelta(days=2)  # records carry their start time, so one that started this long before may end later
 FROM = "from"  # in a rollback's details: the last transaction before it
 GENERATION = "generation"  # in the details of a rollback's records: which of the repository's rollbacks it is
+STORAGE_AHEAD = "storage_ahead"  # in details: seconds by which the storage's clock was ahead of the writer's
+AGREES = 10.0  # seconds; less may be a slow connection
 AHEAD = timedelta(minutes=15)  # how far a writer's clock may be ahead of the reader's
 
 
@@ -33,9 +35,10 @@ class Placed:
 def in_order(records: Records, now: datetime) -> list[Placed]:
     """Return the valid records in the order in which they were written, oldest first.
 
-    They are ordered by time, except for three kinds: a record later than `now`, a milestone with an earlier transaction
-    than a record that had ended before it, and a rollback that an earlier record of another one knew of. These are
-    placed by their transaction, with `sure` False: the archives that they name count, their time does not.
+    They are ordered by time (see `written`), except for three kinds: a record later than `now`, a milestone with an
+    earlier transaction than a record that had ended before it, and a rollback that an earlier record of another one
+    knew of. These are placed by their transaction, with `sure` False: the archives that they name count, their time
+    does not.
     """
     sound = [record for record in records.all if _sound(record)]
     known = [record for record in sound if record.time <= now + AHEAD]
@@ -44,12 +47,25 @@ def in_order(records: Records, now: datetime) -> list[Placed]:
         for record in sound
         if record.time > now + AHEAD or _contradicted(record, known) or _overtaken(record, known)
     ]
-    placed = [Placed(record, record.time) for record in known if not any(record is each for each in astray)]
+    sure = (record for record in known if not any(record is each for each in astray))
+    placed = [Placed(record, record.time) for record in sorted(sure, key=written)]
     for record in astray:
         index = _place(record, placed)
         latest = placed[index].time if index < len(placed) else now
         placed.insert(index, Placed(record, latest, sure=False))
     return placed
+
+
+def written(record: Record) -> datetime:
+    """Return a record's time by the storage's clock, if the record says how far that was ahead of its writer's."""
+    ahead = record.details.get(STORAGE_AHEAD)
+    known = isinstance(ahead, int | float) and abs(ahead) <= AHEAD.total_seconds()
+    return record.time + timedelta(seconds=ahead) if known else record.time
+
+
+def storage_ahead(seconds: float | None) -> Mapping[str, float]:
+    """Return what the details of a record say of the storage's clock; nothing where it agrees with its writer's."""
+    return {STORAGE_AHEAD: round(seconds, 1)} if seconds is not None and abs(seconds) >= AGREES else {}
 
 
 def _place(record: Record, placed: Sequence[Placed]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.borg.anomalies import CLOCKS_APART, Doubt
 from tasks.borg.client import archive_name
 from tasks.borg.client.list import Archive
-from tasks.records.chronology import AHEAD
+from tasks.records.chronology import AHEAD, written
 from tasks.records.record import UNCHANGED, Record, Records
 from tasks.records.verdict import (
     ACCEPT,
@@ -188,7 +188,7 @@ class _History:
         told = sound(records)
         self.broken = len(records.broken) + len(records.all) - len(told) if records else 0
         every = [record for record in told if record.time <= now + AHEAD]
-        own = sorted((record for record in every if record.source == source.source), key=lambda record: record.time)
+        own = sorted((record for record in every if record.source == source.source), key=written)
         self.backups = [record for record in own if record.action in SAVING]
         self.since = min((record.time for record in self.backups or every), default=None)
         made = (record for record in told if record.action in SAVING and record.source == source.source)
@@ -202,7 +202,7 @@ class _History:
         accepts = [record for record in own if record.action == ACCEPT and record.outcome == "ok"]
         failed = drills[-1] if drills and drills[-1].outcome == "failed" else None
         self.failed_drill = None if failed and any(settles(each, failed) for each in accepts) else failed
-        checks = sorted((record for record in every if record.action == "check"), key=lambda record: record.time)
+        checks = sorted((record for record in every if record.action == "check"), key=written)
         self.failed_check = checks[-1] if checks and checks[-1].outcome == "failed" else None
 
     def of(self, archive: Archive) -> Record | None:

@@ -7,14 +7,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
-from tasks.records.chronology import further, is_milestone
+from tasks.records.chronology import further, is_milestone, storage_ahead
 from tasks.records.ledger import KNOWN, forgotten, history, wanted
 from tasks.records.record import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.remote.facts import apart
@@ -250,7 +250,8 @@ class Storage(ABC):
         what = KNOWN if is_milestone(record) else record.source
         name = record_name(record.time, record.action, what, failed=record.outcome == "failed")
         path = posixpath.join(folder, name)
-        files.write_new(path, record.to_json().encode())
+        clock = storage_ahead(self._ahead.get(self.neighbourhood(app)))
+        files.write_new(path, replace(record, details={**record.details, **clock}).to_json().encode())
         return files, path
 
     def read_records(self, app: App, newest: int = NEWEST, only: Collection[str] = ()) -> Records:

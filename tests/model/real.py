@@ -76,7 +76,7 @@ class RealBox:
     """A repository of real borg in a directory of its own."""
 
     def __init__(self, folder: Path, borg: str, world: World, tells_time: bool = True) -> None:
-        self.folder, self.borg, self.world = folder, borg, world
+        self.folder, self.borg, self.world, self.tells_time = folder, borg, world, tells_time
         self.box, self.shop = folder / "box", folder / "box" / "shop"
         self.files = MortalFiles(world, tells_time)
         self.on_final: Callable[[], None] = lambda: None

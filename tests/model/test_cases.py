@@ -271,3 +271,15 @@ def test_a_rollback_by_a_clock_that_is_ahead_came_after_the_deletes_that_it_undi
 def test_of_two_rollbacks_the_later_one_is_undone_whatever_the_clocks() -> None:
     play = year_ahead(("rollback_to", "bob", 0), BACKUP, ("rollback_to", "ann", 1), ("undo", "bob"))
     assert (play.done, len(play.place.listed())) == (True, 2)
+
+
+@pytest.mark.parametrize("action", [("check", "bob"), ("drill", "bob", "files")])
+def test_what_succeeded_by_a_clock_that_is_ahead_is_older_than_what_failed_a_minute_later(action: Step) -> None:
+    name, _, *arguments = action
+    play = played(BACKUP, ("clock", "bob", 3), action)
+    for number in range(len(play.place.names())):
+        play.overwrite(number, rot=True)
+    getattr(play, name)("ann", *arguments)
+    play.prune("ann")
+    assert "failed" in play.said
+    assert play.failed

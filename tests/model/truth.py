@@ -78,9 +78,11 @@ class Truth:
     def _tell(self, what: str, *, failed: bool) -> bool:
         """Note how the newest check or drill ended, unless another one is newer by the clocks of who did them.
 
-        Of one that is dated in the future nobody knows when it was.
+        Of one that is dated in the future nobody knows when it was; minutes are known where the storage tells its time.
         """
         clock = self.world.clock
+        if self.place.tells_time and clock <= self.world.now + AHEAD:
+            clock = self.world.now
         if clock > self.world.now + AHEAD or clock < self.told.get(what, clock):
             return False
         self.told[what] = clock

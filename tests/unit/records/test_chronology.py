@@ -8,7 +8,7 @@ import pytest
 from tasks.borg.anomalies import doubts
 from tasks.borg.client.archive_name import ArchiveName
 from tasks.borg.client.list import Archive
-from tasks.records.chronology import further, in_order, start
+from tasks.records.chronology import further, in_order, start, storage_ahead
 from tasks.records.ledger import KNOWN, history, ledger
 from tasks.records.record import Record, Records
 from tasks.storage.base import record_name
@@ -127,3 +127,14 @@ def test_what_an_operator_accepted_is_known_and_missed_when_it_goes() -> None:
     records = parsed(OLD_RECORD, accepted)
     assert said([OLD, LAST], records) == []
     assert "not in the repository" in said([OLD], records)[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first"), [(-180.0, "fast"), (-9.0, "slow"), (None, "slow"), (-86_400.0, "slow"), (True, "slow")]
+)
+def test_records_are_ordered_by_the_storages_clock_where_they_tell_it(seconds: float | None, first: str) -> None:
+    """Between two machines, one three minutes ahead; a difference that is small, unknown or absurd changes nothing."""
+    fast = record("check", NOW - timedelta(minutes=1), operator="fast", details=storage_ahead(seconds))
+    slow = record("check", NOW - timedelta(minutes=3), operator="slow")
+    placed = in_order(parsed(fast, slow), NOW)
+    assert (placed[0].record.operator, placed[0].sure) == (first, True)
