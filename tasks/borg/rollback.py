@@ -17,13 +17,13 @@ from tasks.borg.anomalies import doubts
 from tasks.borg.check import refuse_damaged
 from tasks.borg.client.check import CheckOptions, check
 from tasks.borg.client.key_export import escrow_path, exported
-from tasks.borg.client.list import archives
+from tasks.borg.client.list import Archive, archives
 from tasks.borg.recorder import Note
 from tasks.borg.removal import Target, seen, vouched
 from tasks.borg.transactions import ASIDE, BEFORE, TO, UNDID, Point, Undoing
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
-from tasks.records.chronology import FROM, GENERATION, next_generation, texts
-from tasks.records.ledger import ENDS, INTENT, TOKEN, Ledger, ledger
+from tasks.records.chronology import FROM, GENERATION, LONGEST, next_generation, texts
+from tasks.records.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, OURS, TOKEN, Ledger, ledger
 from tasks.records.record import Record, operator_name
 from tasks.remote.files import Files
 from tasks.run import client_cache
@@ -34,6 +34,7 @@ from tasks.times import shown
 Ask = Callable[[str], bool]
 _Told = tuple[Mapping[int, Point], Sequence[Undoing]]  # from the records: points, and rollbacks that can be undone
 SHOWN = 40  # points shown
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no archive is older, whatever its start says
 
 
 @dataclass(frozen=True)
@@ -355,12 +356,35 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     removed = gone & set(move.before or ()) | (gone - move.seen if move.foretold is not None else set())
     leaving = {each for begun in known.unfinished for each in texts(begun.details.get("removing_ids"))}
     removed |= leaving - set(there)  # no later run ends those announcements: what they removed stays away
-    ours = transactions.known_after(there, known)
+    then = _known_then(target, found.listing.archives, known)
+    ours = transactions.known_after(there, then)
     vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
     earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})
     vouches = vouches and not any(each.kind == "objects" for each in doubts([], found.state, earlier, found.now))
     return (
         seen(found)
-        | (vouched(found, without=set(there) - set(ours)) if vouches else {})
+        | (vouched(found, without=set(there) - set(ours)) if vouches else {OURS: ours})
+        | _condition(there, found.known, then)
         | {"removed_ids": sorted(removed), "recount": True}
     )
+
+
+def _known_then(target: Target, there: Sequence[Archive], known: Ledger) -> Ledger:
+    """Return what records know of the archives that came back, whose own may be older than what is usually read."""
+    back = [each.start for each in there if each.id not in known.ours]
+    if not back:
+        return known
+    since = max(min(back), EARLIEST) - LONGEST
+    return ledger(target.session.storage_of(target.app).read_history(target.app, since), since=since)
+
+
+def _condition(there: Sequence[str], *known: Ledger) -> dict[str, list[str]]:
+    """Return the condition of the archives for the record's details: once proven, not good, failed in a drill."""
+    return {
+        name: [each for each in there if any(each in ids for ids in found)]
+        for name, found in (
+            ("proven_ids", [each.proven for each in known]),
+            (NOT_GOOD, [each.not_good for each in known]),
+            (FAILED_DRILL, [each.failed_drill for each in known]),
+        )
+    }

@@ -59,8 +59,9 @@ def in_order(records: Records, now: datetime) -> list[Placed]:
 def written(record: Record) -> datetime:
     """Return a record's time by the storage's clock, if the record says how far that was ahead of its writer's."""
     ahead = record.details.get(STORAGE_AHEAD)
-    known = isinstance(ahead, int | float) and abs(ahead) <= AHEAD.total_seconds()
-    return record.time + timedelta(seconds=ahead) if known else record.time
+    if not isinstance(ahead, int | float) or abs(ahead) > AHEAD.total_seconds():
+        return record.time
+    return record.time + timedelta(seconds=ahead)
 
 
 def storage_ahead(seconds: float | None) -> Mapping[str, float]:

@@ -33,6 +33,7 @@ CHANGED_KEY = "change-passphrase"  # the action that changes the key; it affects
 OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY)
 NEWEST = 5  # records of each of these kinds; and of milestones, to check whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
+OURS = "ours_ids"  # in the details of a rollback that is no milestone: the archives that are ours
 UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
 _TIME = 19  # length of the time at the start of a file name
@@ -68,13 +69,13 @@ class Ledger:
     ours: Mapping[str, str] = field(default_factory=dict)
 
 
-def ledger(records: Records, now: datetime | None = None) -> Ledger:
+def ledger(records: Records, now: datetime | None = None, since: datetime | None = None) -> Ledger:
     """Return the state at `now` (default: the current time) according to an app's records.
 
-    Used are those since `LONGEST` before the newest milestone; drills and acceptances at any age.
+    Used are those since `LONGEST` before the newest milestone, or from `since` on; drills and acceptances at any age.
     """
     whole = in_order(records, now or datetime.now(UTC))
-    since = start(whole)
+    since = since or start(whole)
     every = [each.record for each in whole if since is None or each.time >= since]
     lasting = [
         each.record for each in whole if since is None or each.time >= since or each.record.action in ("verify", ACCEPT)
@@ -82,7 +83,7 @@ def ledger(records: Records, now: datetime | None = None) -> Ledger:
     accepted = {record.archive_id for record in lasting if _accepts(record) and record.archive_id}
     made = {record.archive_id: "" for record in every if _accepts(record) and record.archive_id}
     for record in every:
-        made |= dict.fromkeys(known_ids(record) or (), "")
+        made |= dict.fromkeys(known_ids(record) or texts(record.details.get(OURS)), "")
         if record.action in SAVING and record.outcome != "failed" and record.archive_id:
             made[record.archive_id] = record.archive or ""
     begun = {record.archive for record in every if record.action == BEGUN and record.archive}

@@ -291,10 +291,13 @@ class Storage(ABC):
         """Return a name that is the same for all apps that share their `files`."""
         return self.name
 
-    def read_history(self, app: App) -> Records:
-        """Return all records that say what the repository should contain (see `ledger.py`). Raises AppError."""
+    def read_history(self, app: App, since: datetime | None = None) -> Records:
+        """Return all records that say what the repository should contain (see `ledger.py`), and those from `since` on.
+
+        Raises AppError.
+        """
         now = datetime.now(UTC)
-        records = self._chosen(app, lambda names: history(names, now))
+        records = self._chosen(app, lambda names: history(names, now, since))
         since = further(records, now)
         if since is None:
             return records

@@ -283,3 +283,22 @@ def test_what_succeeded_by_a_clock_that_is_ahead_is_older_than_what_failed_a_min
     play.prune("ann")
     assert "failed" in play.said
     assert play.failed
+
+
+def test_what_an_undoing_brings_back_is_ours_however_old_its_records_are() -> None:
+    play = played(BACKUP, ("wait", 3 * 24 * 60), ("rollback_to", "ann", 1), ("undo", "bob"), ("check", "ann"))
+    assert (len(play.place.listed()), play.said) == (2, "")
+
+
+def test_what_an_undoing_brings_back_is_as_incomplete_as_before_however_old_its_records_are() -> None:
+    play = played(("backup", "ann", "files", False), ("wait", 3 * 24 * 60), ("rollback_to", "ann", 1), ("undo", "bob"))
+    play.delete("ann", 0)
+    assert "no good archive of files would remain" in play.said
+
+
+def test_what_a_rollback_brings_back_after_it_was_deleted_long_ago_is_ours() -> None:
+    play = played(BACKUP, BACKUP, ("delete", "ann", 1), ("wait", 3 * 24 * 60), ("check", "ann"), ("wait", 3 * 24 * 60))
+    play.rollback_to("bob", 1)
+    assert (play.done, len(play.place.listed())) == (True, 3)
+    play.check("ann")
+    assert play.said == ""
