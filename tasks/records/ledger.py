@@ -88,6 +88,7 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
             made[record.archive_id] = record.archive or ""
     begun = {record.archive for record in every if record.action == BEGUN and record.archive}
     names = {record.archive_id: record.archive for record in every if record.archive_id and record.archive}
+    made = {each: name or names.get(each, "") for each, name in made.items()}
     seen = {each for record in every for each in record.archive_ids or ()}
     gone = _removed(every)
     unfinished = _unfinished([*_carried(every), *every])
@@ -95,7 +96,7 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
     failed = _failed_drills(lasting)
     carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
     return Ledger(
-        made={each: name or names.get(each, "") for each, name in made.items() if each not in gone},
+        made={each: name for each, name in made.items() if each not in gone},
         expected=frozenset((seen | set(made)) - gone - leaving),
         config_sha256=_config(every),
         counts=_counts(every),
@@ -107,7 +108,7 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
         failed_drill=failed,
         accepted=frozenset(accepted),
         unfinished=unfinished,
-        ours={each: name or names.get(each, "") for each, name in made.items()},
+        ours=made,
     )
 
 

@@ -302,3 +302,9 @@ def test_what_a_rollback_brings_back_after_it_was_deleted_long_ago_is_ours() -> 
     assert (play.done, len(play.place.listed())) == (True, 3)
     play.check("ann")
     assert play.said == ""
+
+
+def test_the_announcement_of_an_archive_that_has_its_record_excuses_no_other_in_its_place() -> None:
+    """Whoever made it died before the announcement was removed, and a milestone knows the archive by its id alone."""
+    play = played(BACKUP, ("backup", "ann", "files", True, 5), ("delete", "ann", 0), ("replace", 1), ("prune", "ann"))
+    assert "is not the recorded one" in play.said
