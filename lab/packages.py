@@ -36,6 +36,8 @@ PACKAGE_OF = {
     "faketime": "faketime",
     "fish": "fish",
     "rsync": "rsync",
+    "sudo": "sudo",
+    "doas": "opendoas",
     "mkfs.btrfs": "btrfs-progs",
 }
 TESTS = (
@@ -47,6 +49,8 @@ TESTS = (
     "faketime",
     "fish",
     "rsync",
+    "sudo",
+    "doas",
     "mkfs.btrfs",
 )
 """The commands that the tests want beside the lab's."""

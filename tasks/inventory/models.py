@@ -7,8 +7,9 @@ from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, ValidationInfo, create_model, field_validator
 
+from tasks.inventory.become import BecomeOptions
 from tasks.inventory.files import Expect, Files
 from tasks.inventory.keep import KeepRules
 from tasks.inventory.notifications import Notification
@@ -32,6 +33,7 @@ from tasks.sources.keys import Keep, SourceKeys
 __all__ = [
     "App",
     "AppFile",
+    "BecomeOptions",
     "CloudbackupFile",
     "Defaults",
     "Expect",
@@ -127,6 +129,18 @@ class _AppHost(Strict):
     storage_key: Literal["host", "agent"] = Field(
         "host", description="host: a key of its own on the host, append-only; agent: served by the operator's process"
     )
+    become: BecomeOptions | None = Field(
+        None, description="as whom everything on the host runs, where the login itself may not read it all: sudo, doas"
+    )
+
+    @field_validator("become")
+    @classmethod
+    def _where_it_can_be(cls, value: BecomeOptions | None, info: ValidationInfo) -> BecomeOptions | None:
+        if value is not None and info.data.get("host") == "local":
+            raise ValueError("is for a host behind SSH: run inv itself as that user, or write `host: USER@localhost`")
+        if value is not None and value.user != "root" and info.data.get("storage_key") == "agent":
+            raise ValueError("to another user than root does not reach the key of `storage_key: agent`: use `host`")
+        return value
 
 
 class AppFile(SourceKeys, _AppHost):

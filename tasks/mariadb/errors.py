@@ -24,7 +24,7 @@ OWN_ERROR = re.compile(
     r"|^[\d-]+ +[\d:]+ \d+ \[ERROR\]|Was only able"
 )
 STAMP = r"^(?:\[\d+\] (?:FATAL ERROR: )?[\d-]+ [\d:]+|[\d-]+ +[\d:]+ \d+|cloudbackup:) "
-READ_REMEDY = "run the backup as root or as the server's own user (`host: root@...`)"
+READ_REMEDY = "read it as root: `become: sudo` in the app's file, or `host: root@...`"
 
 
 class DatabaseError(AppError):
@@ -120,7 +120,8 @@ _KNOWN = (
     Failure(
         r"Could not open required defaults file: (.+)",
         "the option file {0} cannot be read",
-        "correct defaults_file of the app; it is a path where the database tools run",
+        "correct defaults_file of the app; it is a path where the database tools run, and they must be able to read it "
+        "(`become: sudo` lets root)",
     ),
     Failure(
         r"Can't change dir to '([^']+)' \(errno: 2 ",
@@ -245,7 +246,7 @@ _KNOWN = (
     Failure(
         r"collect: ([^\n]+)",
         "{0}",
-        "run it again; if a binary log cannot be read, run as root or as the server's own user, or set `exec`",
+        "run it again; if a binary log cannot be read, read it as root (`become: sudo` of the app), or set `exec`",
     ),
     Failure(
         r"(?m)^cloudbackup: mariadb-backup did not say that it completed",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import paramiko
 
 from tasks.remote.agent import KeyAgent
+from tasks.remote.become import Become, rights, sftp, start
+from tasks.remote.become_fault import Attempt, BecomeError
 from tasks.remote.channel import Channel, SshChannel
 from tasks.remote.files import Files, SftpFiles
 from tasks.remote.host import Host
@@ -18,6 +20,7 @@ from tasks.remote.keepalive import end_when_silent
 from tasks.remote.login import LoginRefusedError
 from tasks.remote.running import HostError
 from tasks.remote.script import Words, quote
+from tasks.remote.secret import Secret, resolve
 from tasks.remote.ssh_connection import Line, connect, fetch_host_key, shown_host_key
 from tasks.remote.ssh_target import SshTarget
 
@@ -72,6 +75,8 @@ class SshHost(Host):
         self._full = SESSIONS
         self._filing = threading.Lock()
         self._sftp: tuple[SftpFiles, _Used] | None = None
+        self._asking = threading.Lock()
+        self._secret: Secret | None = None
 
     def _open(self, words: Words) -> Channel:
         self._slots.acquire()
@@ -80,8 +85,10 @@ class SshHost(Host):
             try:
                 if self._agent is not None:
                     channel.request_forward_agent(self._agent.serve)
-                return _Slot(SshChannel(channel, quote(words)), lambda: self._end(used))
+                self._begin(channel, words)
+                return _Slot(SshChannel(channel), lambda: self._end(used))
             except BaseException:
+                channel.close()
                 self._let_go(used)
                 raise
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -90,6 +97,43 @@ class SshHost(Host):
         except BaseException:
             self._slots.release()
             raise
+
+    def _begin(self, channel: paramiko.Channel, words: Words) -> None:
+        """Start a program in an opened session, as the user that the target names."""
+        if self._target.become is None:
+            channel.exec_command(quote(words).encode("utf-8", "surrogateescape"))
+            return
+        self._become(channel, self._target.become)
+        channel.sendall(f"exec {quote(words)}\n".encode("utf-8", "surrogateescape"))
+
+    def _become(self, channel: paramiko.Channel, become: Become) -> None:
+        """Make an opened session a bash of another user. Raises BecomeError."""
+        login = self._target.resolved().user
+        attempt = Attempt(self.name, login, become.program, become.user)
+        try:
+            agent = start(channel, become, attempt, self._password, self.cancelled)
+        except BecomeError as error:
+            if not error.asks or become.program != "sudo":
+                raise
+            used, asked = self._session()
+            try:
+                listed = rights(asked)
+            finally:
+                asked.close()
+                self._let_go(used)
+            raise (attempt.narrow(listed) if listed else error) from None
+        if agent and self._agent is not None:
+            channel.sendall(f"export SSH_AUTH_SOCK={quote((agent,))}\n".encode("utf-8", "surrogateescape"))
+
+    def _password(self) -> Secret:
+        """Return the password with which the login becomes another user, fetched once. Raises UsageError."""
+        become = self._target.become
+        assert become is not None
+        assert become.password is not None
+        with self._asking:
+            if self._secret is None:
+                self._secret = resolve(become.password, f"the password for sudo on {self.name}")
+            return self._secret
 
     def _end(self, used: _Used) -> None:
         self._let_go(used)
@@ -156,7 +200,7 @@ class SshHost(Host):
             transport = used.line.transport
             try:
                 channel.settimeout(CONNECT_TIMEOUT)
-                channel.invoke_subsystem("sftp")
+                self._begin_files(channel)
                 return SftpFiles(paramiko.SFTPClient(channel), self.name), used
             except BaseException:
                 channel.close()
@@ -169,6 +213,13 @@ class SshHost(Host):
                 transport.join(LOST)  # a lost connection ends its thread, a server without SFTP keeps it
             lost = transport is None or not transport.is_active()
             raise HostError(f"{self.name}: no SFTP there: {error}", transient=lost) from error
+
+    def _begin_files(self, channel: paramiko.Channel) -> None:
+        if self._target.become is None:
+            channel.invoke_subsystem("sftp")
+            return
+        self._become(channel, self._target.become)
+        channel.sendall(sftp().encode())
 
     def _noise(self, error: paramiko.SFTPError) -> HostError:
         """Return the error for a login whose start files print into the SFTP stream, quoting what they print."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from tasks.remote import ssh_settings
 from tasks.remote.address import known_name
 from tasks.remote.advice import APP_HOST, Advice
+from tasks.remote.become import Become
 from tasks.remote.secret import Secret
 
 
@@ -13,7 +14,8 @@ from tasks.remote.secret import Secret
 class SshTarget:
     """Where to log in: `host` as in ssh ([user@]name); the operator's ssh configuration applies.
 
-    `host_key` ("ssh-ed25519 AAAA...") pins the server's key; without it, the operator's known_hosts decides.
+    `host_key` ("ssh-ed25519 AAAA...") pins the server's key; without it, the operator's known_hosts decides. With
+    `become`, everything there runs as another user than the one who logs in.
     """
 
     host: str
@@ -22,6 +24,7 @@ class SshTarget:
     host_key: str | None = None
     password: Secret | None = None
     advice: Advice = APP_HOST
+    become: Become | None = None
 
     def resolved(self) -> ssh_settings.Settings:
         """Return the settings with which ssh would log in there. Raises HostError."""

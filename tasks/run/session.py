@@ -12,6 +12,7 @@ from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 from tasks.records.record import Record
 from tasks.remote.agent import KeyAgent
+from tasks.remote.become import Become
 from tasks.remote.host import Host, LocalHost
 from tasks.remote.secret import Secret, resolve
 from tasks.remote.ssh import SshHost, SshTarget
@@ -149,5 +150,7 @@ class Session:
 
 
 def target(app: App) -> SshTarget:
-    """Return where the operator logs in to reach an app's host."""
-    return SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key)
+    """Return where the operator logs in to reach an app's host, and as whom it is worked on there."""
+    wanted = app.become
+    become = Become(wanted.program, wanted.user, wanted.password) if wanted is not None else None
+    return SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key, become=become)

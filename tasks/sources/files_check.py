@@ -13,7 +13,10 @@ from tasks.units import many, size
 MISSING = "correct `files.paths`, or name it under `files.optional` if it may be absent"
 MOUNT = "`mounts: cross` saves it too; `mounts: leave`, or a pattern under `exclude`, leaves it out"
 NOTHING = "mount or fill it, mend `files.exclude`, or name it under `files.optional` if it may be empty"
-RIGHTS = "give the login the right to read it, or name it under `files.exclude`"
+RIGHTS = (
+    "let it be read by root, with `become: sudo` in the app's file, or give the login the right, or name it under"
+    " `files.exclude`"
+)
 
 
 def findings(session: Session, app: App) -> Iterator[Finding]:

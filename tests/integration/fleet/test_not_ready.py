@@ -101,7 +101,7 @@ def test_a_data_directory_that_may_not_be_read_fails_alone(
     assert line_of(end.stdout, "shop", "mariadb").split()[2] == "ok"
     (told,) = errors(check(other, "blog", 4))
     folder = lab.apps["blog"].server.datadir
-    assert told.startswith(f"mariadb the data directory cannot be read: {folder}/ run the backup as root")
+    assert told.startswith(f"mariadb the data directory cannot be read: {folder}/ read it as root: `become: sudo`")
 
 
 def test_an_unknown_host_key_fails_alone(operator: Operator, saved: str, tmp_path: Path) -> None:

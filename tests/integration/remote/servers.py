@@ -79,23 +79,24 @@ def server(folder: Path, address: str = "127.0.0.1", **options: object) -> Itera
         words += ["-o", f"{name}={value}"]
     process = subprocess.Popen([*words, "-E", str(folder / "log")])
     try:
-        _wait(made, process)
+        wait_for(made.address, made.port, process, folder / "log")
         yield made
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait(made: Server, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(address: str, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until an sshd answers."""
     deadline = time.monotonic() + 20
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            fetch_host_key(made.address, made.port)
+            fetch_host_key(address, port)
         except Exception:  # whatever comes while it starts
             time.sleep(0.1)
         else:
             return
-    raise AssertionError(made.log)
+    raise AssertionError(log.read_text())
 
 
 class Ssh:
