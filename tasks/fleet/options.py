@@ -39,7 +39,11 @@ class SourceRestore(OneApp):
         " goes back to its place, the old moved aside",
         "",
     )
-    to: str = option("`local` restores on this machine, into --target; otherwise on the app's host", "")
+    to: str = option(
+        "`local` restores on this machine, into --target; the name of another app restores files on that app's host,"
+        " into the same paths there or into --target; otherwise on the app's own host",
+        "",
+    )
     at: str = option(
         "a moment: '2026-11-22 14:03', 14:03, 'yesterday 14:03' or '3 hours ago', in this machine's zone or with +01:00"
         " or Z; a database is brought exactly there, which needs `binlog: true`; of files the newest good archive from"

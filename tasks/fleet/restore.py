@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from tasks.borg.paths import SHOWN, some
 from tasks.borg.restore import require_empty
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
+from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb import recovery_plan
 from tasks.run.outcome import Outcome, Status, attempted, exit_code
@@ -21,7 +23,7 @@ from tasks.sources.base import Destination, Planned, Step
 from tasks.sources.kinds import KINDS
 from tasks.sources.registry import CONTINUING, RESTORABLE, source_of
 from tasks.storage.registry import load
-from tasks.storage.repository import Side
+from tasks.storage.repository import Repository, Side
 from tasks.times import shown
 from tasks.units import size
 
@@ -30,7 +32,8 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """What to restore: `archive` is a name, `latest` or a moment; no `target` means in place; `to` is `local` or None.
+    """What to restore: `archive` is a name, `latest` or a moment; no `target` means in place. `to` is `local`, the name
+    of an app on whose host, or None.
 
     `at` is a time as typed: the database is restored as of then, files from the last backup before it. `storage` is the
     copy to use; None takes the first one available, in the order of the inventory. `paths` are files, folders and
@@ -58,6 +61,7 @@ class _Job:
     planned: Planned
     target: str | None
     trusted: bool
+    where: str
 
     @property
     def app(self) -> App:
@@ -80,8 +84,8 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 
     Raises UsageError, AppError, InterruptedRunError; nothing has changed then.
     """
-    with Session(load(Path(folder))) as session:
-        jobs = _first_jobs(session, options)
+    with Session(load(Path(folder))) as session, ExitStack() as opened:
+        jobs = _first_jobs(session, options, opened)
         app = jobs[0].app
         if options.dry_run:
             for job in jobs:
@@ -100,13 +104,13 @@ def run(folder: str, options: Options, ask: Ask) -> int:
         return code if any(outcome.failed for outcome in outcomes) else min(code, AppError.exit_code)
 
 
-def _first_jobs(session: Session, options: Options) -> list[_Job]:
+def _first_jobs(session: Session, options: Options, opened: ExitStack) -> list[_Job]:
     """Return the restores of all sources from the first copy of the app that has the requested archives."""
     copies = session.inventory.copies(options.app, options.storage)
     faults: list[CloudbackupError] = []
     for copy in copies:
         try:
-            jobs = _jobs(session, copy, options)
+            jobs = _jobs(session, copy, options, opened)
         except CloudbackupError as error:
             faults.append(error)
             continue
@@ -118,12 +122,14 @@ def _first_jobs(session: Session, options: Options) -> list[_Job]:
     raise faults[0]
 
 
-def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
-    side = _side(options)
-    repository = session.on_this_machine(app) if side is Side.OPERATOR else session.repository(app, side)
+def _jobs(session: Session, app: App, options: Options, opened: ExitStack) -> list[_Job]:
+    other = _other(session, options)
+    repository = _repository(session, app, options, other, opened)
     at = recovery_plan.moment(options.at) if options.at else None
     choices = Choices(session, app, repository)
     sources = _sources(app, options, choices)
+    if other is not None and any(RESTORABLE[source].file is not None for source in sources):
+        raise UsageError(f"--to {other.name} takes files only", "name --source files, or --to local")
     return [
         _Job(
             choices,
@@ -131,9 +137,35 @@ def _jobs(session: Session, app: App, options: Options) -> list[_Job]:
             _planned(choices, source, options, at),
             _target(options, source, len(sources)),
             options.trusted,
+            app.host if other is None else f"{other.name}'s host, {other.host}",
         )
         for source in sources
     ]
+
+
+def _other(session: Session, options: Options) -> App | None:
+    """Return the app to whose host the data goes; None for the own host and this machine. Raises UsageError."""
+    if options.to is None or options.to == "local":
+        return None
+    if options.to == options.app:
+        raise UsageError(f"--to {options.to} is the app itself", "leave --to out for its own host")
+    other = session.inventory.apps.get(str(options.to))
+    if other is None:
+        near = nearest(str(options.to), session.inventory.apps)
+        raise UsageError(
+            f"--to {options.to} is not known{near}", "give --to local, the name of an app, or leave it out"
+        )
+    return other
+
+
+def _repository(session: Session, app: App, options: Options, other: App | None, opened: ExitStack) -> Repository:
+    if other is not None:
+        return opened.enter_context(session.on_host_of(app, other))
+    if options.to != "local":
+        return session.repository(app, Side.HOST)
+    if options.target is None:
+        raise UsageError("--to local wants --target", "name a new folder on this machine")
+    return session.on_this_machine(app)
 
 
 def _planned(choices: Choices, source: str, options: Options, at: datetime | None) -> Planned:
@@ -141,16 +173,6 @@ def _planned(choices: Choices, source: str, options: Options, at: datetime | Non
     if at is not None and choices.asked(archive).before is not None:  # both: to go on from the archive of that moment
         archive = choices.choose(source, archive, at).archive.name
     return kind.plan_paths(choices, archive, at, options.paths) if options.paths else kind.plan(choices, archive, at)
-
-
-def _side(options: Options) -> Side:
-    if options.to is None:
-        return Side.HOST
-    if options.to != "local":
-        raise UsageError(f"--to {options.to} is not known", "give --to local, or leave it out for the app's own host")
-    if options.target is None:
-        raise UsageError("--to local wants --target", "name a new folder on this machine")
-    return Side.OPERATOR
 
 
 def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
@@ -186,7 +208,7 @@ def _target(options: Options, source: str, count: int) -> str | None:
 
 def _question(jobs: Sequence[_Job]) -> str:
     """Return what a person must agree to; empty if nothing is replaced and every archive has a record."""
-    app, place = jobs[0].app, "in place" if jobs[0].target is None else f"in {jobs[0].target}"
+    place = "in place" if jobs[0].target is None else f"in {jobs[0].target}"
     unknown = [f"No record knows {job.archive}." for job in jobs if not job.known]
     if jobs[0].target is not None and not unknown:
         return ""
@@ -195,7 +217,7 @@ def _question(jobs: Sequence[_Job]) -> str:
     )
     names = f"{some(jobs[0].planned.paths)} of {names}" if jobs[0].planned.paths else names
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
-    return " ".join((*unknown, f"Put {names} {place} on {app.host}?{kept}"))
+    return " ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}"))
 
 
 def _intended(job: _Job) -> str:
@@ -206,7 +228,7 @@ def _intended(job: _Job) -> str:
     bytes_, entries = measured(repository, job.archive, planned.paths)
     what = f"{some(planned.paths)} of {job.archive}" if planned.paths else job.archive
     when = f", brought to {shown(planned.at)}," if planned.at else ""
-    where = f"to {job.target}" if job.target else "in place, what is there now moved aside"
+    where = f"to {job.target}" if job.target else f"in place on {job.where}, what is there now moved aside"
     said = "".join(f"\n  {line}" for line in (planned.choice.said if planned.choice else ()))
     count = "1 file or folder" if entries == 1 else f"{entries:,} files and folders"
     return f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}{said}"
@@ -238,6 +260,7 @@ def _restored(job: _Job, began: datetime, step: Step) -> Outcome:
         said=done.said,
         details={
             "target": job.target or "in place",
+            **({} if job.where == job.app.host else {"on": job.where}),
             **({"paths": list(planned.paths[:SHOWN])} if planned.paths else {}),
             **({"at": planned.at.isoformat()} if planned.at else {}),
             "walls": list(done.walls),

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import paramiko
 
-from tasks.remote.agent import KeyAgent
 from tasks.remote.become import Become, rights, sftp, start
 from tasks.remote.become_fault import Attempt, BecomeError
 from tasks.remote.channel import Channel, SshChannel
@@ -54,17 +54,24 @@ class _Used:
     full: int = SESSIONS
 
 
+class Serving(Protocol):
+    """What answers at this end of the socket of a forwarded agent."""
+
+    def serve(self, channel: paramiko.Channel) -> None:
+        """Answer on a channel, in a thread of its own."""
+
+
 class SshHost(Host):
     """A host behind SSH, with at most 4 programs running at once.
 
     The connection is opened on first use, and reopened on the first use after it was lost. If the server refuses more
     sessions on it (MaxSessions of sshd), another connection is opened for them.
 
-    `agent` is served to the programs that run there, instead of any agent of the operator.
+    `agent` is served to the programs that run there, instead of any agent of the operator: a key, or a repository.
     """
 
     def __init__(
-        self, target: SshTarget, cancelled: threading.Event | None = None, agent: KeyAgent | None = None
+        self, target: SshTarget, cancelled: threading.Event | None = None, agent: Serving | None = None
     ) -> None:
         super().__init__(target.host, cancelled)
         self._target = target

@@ -19,6 +19,7 @@ from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage import registry
 from tasks.storage.base import Client, Means, Storage
 from tasks.storage.repository import Repository, Side
+from tasks.storage.served import Served, on_host
 from tasks.storage.ssh import agent_key_path
 from tasks.version import VERSION
 
@@ -134,6 +135,24 @@ class Session:
         side, host = (Side.OPERATOR, self.operator) if here else (Side.HOST, self.host(app))
         with self.storage_of(app).fetched(app, self._client(app, side, host)) as repository:
             yield self._here(app, repository) if here else repository
+
+    @contextmanager
+    def on_host_of(self, app: App, other: App) -> Iterator[Repository]:
+        """Yield an app's repository for a borg on another app's host, through this machine, which serves it.
+
+        That host gets the passphrase while borg runs there, and no key. Raises UsageError if the repository cannot be
+        reached from here, AppError, HostError.
+        """
+        with self.to_drill(app, here=True) as repository:
+            if other.host == "local":
+                yield repository
+                return
+            served = Served(self.storage_of(app).serve_words(app, repository))
+            host = SshHost(target(other), self.cancelled, served)
+            try:
+                yield on_host(repository, host)
+            finally:
+                host.close()
 
     def on_this_machine(self, app: App) -> Repository:
         """Return the app's repository for a borg on this machine. Raises UsageError if it is out of reach."""

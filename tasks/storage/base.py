@@ -20,7 +20,7 @@ from tasks.records.record import NEWEST, UNCHANGED, Record, Records, kind, newes
 from tasks.remote.facts import apart
 from tasks.remote.files import UNFINISHED, Files, FilesError
 from tasks.remote.host import Host
-from tasks.remote.script import Environment
+from tasks.remote.script import Environment, Words
 from tasks.remote.secret import Secret
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
 from tasks.storage.state import State, read_state
@@ -141,6 +141,10 @@ class Storage(ABC):
     def fetched(self, app: App, client: Client) -> Iterator[Repository]:
         """Yield the repository for a drill: what the storage itself contains. Raises AppError."""
         yield self.repository(app, client) if client.side is Side.HOST else self.without_host(app, client)
+
+    def serve_words(self, app: App, repository: Repository) -> Words:  # noqa: ARG002
+        """Return the program that serves the repository to others, here: they can read it, and only append to it."""
+        return ("borg", "serve", "--append-only", "--restrict-to-repository", repository.url)
 
     def client_host(self, app_host: Host, operator: Host, side: Side) -> Host:
         """Return where borg runs for one side."""

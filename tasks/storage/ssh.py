@@ -20,10 +20,10 @@ from tasks.remote.host import Host
 from tasks.remote.login import refuse_open_key
 from tasks.remote.openssh import NEWEST, OpenSsh
 from tasks.remote.running import HostError
-from tasks.remote.script import Environment, Script, quote
+from tasks.remote.script import Environment, Script, Words, quote
 from tasks.remote.ssh import SshHost, SshTarget
 from tasks.storage.base import Client, Means, Storage, Usage
-from tasks.storage.repository import Side
+from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
 
 if TYPE_CHECKING:
@@ -164,6 +164,13 @@ class SshServer(Storage):
         """Return the forced command of the app host's key: append to its own repository, nothing else."""
         words = [*shlex.split(self.config.borg), "serve", "--append-only", "--restrict-to-repository", self.path(app)]
         return shlex.join(words)
+
+    def serve_words(self, app: App, repository: Repository) -> Words:
+        """Return the ssh that starts `borg serve` at the storage, by the operator's own key."""
+        config = self.config
+        ssh = shlex.split(str(repository.environment["BORG_RSH"]))
+        account = f"{config.user}@{unbracketed(config.host)}"
+        return (*ssh, "-p", str(config.port), account, self.serve_command(app))
 
     def close(self) -> None:
         """Close the operator's connection."""

@@ -12,6 +12,7 @@ from tasks.report.page.period import day_of
 from tasks.report.page.signs import SIGNS
 from tasks.report.page.sizes import Chart, charts
 from tasks.report.rows import WORST_FIRST, Report, Row, Status
+from tasks.sources.kinds import READ_BY_BORG
 from tasks.times import age, ago, moment
 
 RUNS = 12  # shown for each repository
@@ -176,10 +177,19 @@ def _commands(name: str, rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
     return (
         ("bring it back, what is there is kept", f"inv restore {app}"),
         *([("its database as it was at a moment", f"inv restore {app} --at 'YYYY-MM-DD HH:MM'")] if moments else []),
+        *(_commands_of_files(app) if any(row.source == READ_BY_BORG.name for row in rows) else ()),
         ("prove its newest archives", f"inv verify {app}"),
         ("list its archives", f"inv borg.list {app}"),
         ("all its runs", f"inv report.history {app}"),
         ("save it now", f"inv backup {app}"),
+    )
+
+
+def _commands_of_files(app: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("one file or folder as it was yesterday", f"inv restore {app} --path PATH --archive yesterday"),
+        ("in which archives a file is", f"inv find NAME {app}"),
+        ("what its last backup changed", f"inv borg.diff {app}"),
     )
 
 

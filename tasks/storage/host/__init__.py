@@ -1,0 +1,1 @@
+"""Programs of the storages that run on hosts."""
