@@ -5,7 +5,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from tasks import app, borg, fleet, report, storagebox
+from tasks import app, borg, fleet, report, schedule, storagebox
 from tasks import mariadb as database
 
 mariadb = Collection("mariadb")
@@ -18,6 +18,8 @@ mariadb.add_task(fleet.mariadb_verify)
 
 ns = Collection(fleet.backup, fleet.restore, fleet.find, fleet.verify, fleet.prune, fleet.check)
 ns.add_task(app.init)
+ns.add_task(schedule.nightly)
+ns.add_collection(Collection("schedule", schedule.show_schedule, schedule.install_schedule))
 ns.add_collection(Collection("app", app.add_app, app.remove_app, app.list_apps, app.check_apps, app.print_manifests))
 for room in (borg, report, storagebox):
     ns.add_collection(Collection.from_module(room))

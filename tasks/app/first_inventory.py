@@ -33,6 +33,13 @@ defaults:
   max_age: 26h # a backup older than this is late
   keep: {daily: 7, weekly: 4, monthly: 6} # what `prune` keeps
 """
+SCHEDULE = """\
+schedule: # what `nightly` does when
+  backup: "02:30"
+  prune: sun
+  check: 1/7 daily # each day a seventh of all apps
+  verify: sun
+"""
 FOLDERS_HEAD = "# passphrases of new apps, and copies of repositories' keys: keep copies elsewhere\n"
 FOLDERS = ("secrets", "escrow")
 NAMES = {"storagebox": "box", "local": "disk"}  # names of a first storage; others have that of their kind
@@ -73,6 +80,7 @@ def run(folder: str, first: FirstStorage, say: Say, ask: Ask = input) -> None:
     if not count:
         say("Next, the first app: `inv app.add` asks for all that it needs, or with options:")
         say("  inv app.add --app shop --host root@shop.example.org --files /srv/shop --mariadb")
+        say("Then `inv schedule.install` prints timers that save all apps every night.")
 
 
 def refuse_existing(place: Path) -> None:
@@ -192,7 +200,7 @@ def _text(name: str, storage: Mapping[str, Data], folders: Mapping[str, str]) ->
     secrets: dict[str, Data] = {"directory": folders.get("secrets") or "~/cloudbackup/secrets"}
     rest: dict[str, Data] = {"secrets": secrets, "escrow": folders.get("escrow") or "~/cloudbackup/keys"}
     tail = yaml.safe_dump(rest, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=None)
-    text = f"{HEAD}{lines}{DEFAULTS}{FOLDERS_HEAD}{tail}"
+    text = f"{HEAD}{lines}{DEFAULTS}{SCHEDULE}{FOLDERS_HEAD}{tail}"
     document = Document(Path(MAIN), yaml.safe_load(text))
     parse(document, cloudbackup_file(CONFIGS))
     if document.problems:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.errors import UsageError
 from tasks.fleet.app_backup import AppBackup
 from tasks.inventory.models import App
-from tasks.run.notices import Notices, Scope
+from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import exit_code
 from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.session import Session
@@ -34,12 +34,12 @@ class Options:
     telling: Telling = field(default_factory=Telling)
 
 
-def run(folder: str, options: Options) -> int:
+def run(folder: str, options: Options, gathered: Gathered | None = None) -> int:
     """Back up, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda app: _whole(app, options))
-        with Notices(session.inventory, "backup", "saved", scope) as notices:
+        with Notices(session.inventory, "backup", "saved", scope, gathered) as notices:
             with View(apps, options.telling) as view:
                 chosen = partial(_sources, options=options)
                 each = notices.each(lambda app: AppBackup(session, app, chosen(app), view).save(), chosen, view.done)

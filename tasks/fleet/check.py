@@ -13,7 +13,7 @@ from tasks.borg.removal import Target
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
 from tasks.run import clocks
-from tasks.run.notices import Notices, Scope
+from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code
 from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
@@ -37,13 +37,13 @@ class Options:
     telling: Telling = field(default_factory=Telling)
 
 
-def run(folder: str, options: Options) -> int:
+def run(folder: str, options: Options, gathered: Gathered | None = None) -> int:
     """Check, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     check_words(options.depth)  # refuses contradictory options before anything is contacted
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(options.apps, options.part)
         scope = Scope(apps, not options.apps and not options.part)
-        with Notices(session.inventory, "check", "whole", scope) as notices:
+        with Notices(session.inventory, "check", "whole", scope, gathered) as notices:
             with View(apps, options.telling) as view:
                 work, fault = notices.each(
                     lambda app: [_checked(session, app, options, view)], lambda _: [WHOLE], view.done

@@ -12,7 +12,7 @@ from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
 from tasks.run import clocks
-from tasks.run.notices import Notices, Scope
+from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code, faulted
 from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
@@ -43,7 +43,7 @@ class Options:
     telling: Telling = field(default_factory=Telling)
 
 
-def run(folder: str, options: Options, ask: Ask) -> int:
+def run(folder: str, options: Options, ask: Ask, gathered: Gathered | None = None) -> int:
     """Show what will be removed, ask, prune and compact, write records; return the exit code.
 
     Raises UsageError, InterruptedRunError.
@@ -63,7 +63,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
             print("nothing was pruned")
             return exit_code(failed)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
-        with Notices(session.inventory, "prune", "pruned", scope) as notices:
+        with Notices(session.inventory, "prune", "pruned", scope, gathered) as notices:
             done = _carried_out(session, chosen, failed, options) if chosen else []
             outcomes = [*failed, *done, *(job.nothing() for job in jobs if not job.outcome and job not in chosen)]
             for outcome in outcomes:

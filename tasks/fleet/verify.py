@@ -17,7 +17,7 @@ from tasks.inventory.models import App
 from tasks.remote.host import Host
 from tasks.remote.ssh import CHANNELS
 from tasks.run import clocks
-from tasks.run.notices import Notices, Scope
+from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code
 from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
@@ -67,14 +67,14 @@ def sample(text: str) -> tuple[int, float]:
     raise UsageError(f"--sample {text} is neither a number of files nor a share of them", "give 50, or 1%")
 
 
-def run(folder: str, options: Options) -> int:
+def run(folder: str, options: Options, gathered: Gathered | None = None) -> int:
     """Drill, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     with Session(load(Path(folder))) as session:
         options = _checked(options, session.inventory.apps)
         elsewhere = _elsewhere(session, options.to)
         apps = _selected(session, options)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
-        with Notices(session.inventory, "verify", "proven", scope) as notices:
+        with Notices(session.inventory, "verify", "proven", scope, gathered) as notices:
             with View(apps, options.telling) as view:
                 chosen = partial(_sources, options=options)
                 drill = partial(_drilled, session, options, view, elsewhere)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App, Defaults, Notification, SecretStore, StorageConfig
+from tasks.inventory.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Inventory:
     cache: Path
     secrets: SecretStore
     notify: tuple[Notification, ...] = ()
+    schedule: Schedule = field(default_factory=Schedule)
 
     def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:
         """Return the named apps, or all if none is named, sorted by name, each with its copies.

@@ -47,6 +47,7 @@ def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
         cache=main.cache,
         secrets=main.secrets,
         notify=main.notify,
+        schedule=main.schedule,
     )
 
 

@@ -13,6 +13,7 @@ from tasks.inventory.become import BecomeOptions
 from tasks.inventory.files import Expect, Files
 from tasks.inventory.keep import KeepRules
 from tasks.inventory.notifications import Notification
+from tasks.inventory.schedule import Schedule
 from tasks.inventory.secrets import SecretReference, SecretStore, Strict
 from tasks.inventory.storages import StorageConfig
 from tasks.inventory.values import (
@@ -93,6 +94,7 @@ class CloudbackupFile(Strict):
         description="where a new app's passphrase is put",
     )
     notify: tuple[Notification, ...] = Field((), description="who is told how a run over all apps ended")
+    schedule: Schedule = Field(Schedule(), description="when each task is due: what `nightly` and `schedule` go by")
 
 
 def cloudbackup_file(kinds: Mapping[str, type[StorageConfig]]) -> type[CloudbackupFile]:

@@ -43,9 +43,16 @@ class Circle:
 
     def ended(self, news: News) -> None:
         """Notify that a task ended."""
+        self.ended_together([news])
+
+    def ended_together(self, parts: Sequence[News]) -> None:
+        """Notify that several tasks ended: each recipient gets one message, about those that it follows."""
         for number, each in enumerate(self.notifications, 1):
-            told = news.failed or (each.always and (news.whole or not each.ping))
-            if told and each.follows(news.action):
+            followed = [part for part in parts if each.follows(part.action)]
+            if not followed:
+                continue
+            news = joined(followed)
+            if news.failed or (each.always and (news.whole or not each.ping)):
                 self._sent(each, number, "fail" if news.failed else "", news)
 
     def _sent(self, notification: Notification, number: int, state: str, news: News) -> None:
@@ -60,6 +67,20 @@ class Circle:
             _say(f"{error.what.removeprefix(f'{purpose}: ')}", purpose)
         except Exception as error:  # one of Apprise's hundred service plugins failed
             _say(f"{type(error).__name__}", purpose)
+
+
+def joined(parts: Sequence[News]) -> News:
+    """Return several tasks' news, at least one, as one: what failed comes first."""
+    if len(parts) == 1:
+        return parts[0]
+    worst_first = sorted(parts, key=lambda part: not part.failed)
+    return News(
+        action=worst_first[0].action,
+        title="; ".join(part.title for part in worst_first),
+        body="\n\n".join(_text(part) for part in worst_first),
+        failed=any(part.failed for part in parts),
+        whole=all(part.whole for part in parts),
+    )
 
 
 def _text(news: News) -> str:

@@ -1,5 +1,6 @@
 """Notifies the recipients in the inventory before and after a task over apps."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,19 +30,51 @@ class Scope:
     whole: Callable[[App], bool] = lambda _: True
 
 
+class Gathered:
+    """Use as a context manager around several tasks: who is notified of them gets one message, when all have ended.
+
+    `every` is True if, together with what was done before, they leave nothing undone: what is not in their scope needed
+    nothing.
+    """
+
+    def __init__(self, inventory: Inventory, *, every: bool) -> None:
+        self.every = every
+        self._all = Circle("all apps", inventory.notify)
+        self._apps = {app.name: Circle(app.name, app.notify) for app in inventory.apps.values()}
+        self._news: dict[str, list[News]] = {}  # by app, and of all apps below an empty name
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Gathered":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for name, news in self._news.items():
+            (self._apps[name] if name else self._all).ended_together(news)
+
+    def add(self, name: str, news: News) -> None:
+        """Keep the news of an app, or of all apps if `name` is empty. Safe for many threads."""
+        with self._lock:
+            self._news.setdefault(name, []).append(news)
+
+
 class Notices:
     """Use as a context manager around a task. `verb` is what it does: saved, proven.
 
-    Leaving with an exception, such as Ctrl-C, is reported as a failure.
+    Leaving with an exception, such as Ctrl-C, is reported as a failure. With `gathered`, the messages at the end are
+    left to it.
     """
 
-    def __init__(self, inventory: Inventory, action: str, verb: str, scope: Scope) -> None:
+    def __init__(
+        self, inventory: Inventory, action: str, verb: str, scope: Scope, gathered: Gathered | None = None
+    ) -> None:
+        self._gathered = gathered
         self._all = Circle("all apps", inventory.notify)
         self._left = Counter(app.name for app in scope.apps)  # copies that have not ended
         self._had: dict[str, list[Outcome]] = {app.name: [] for app in scope.apps}
         self._apps = {app.name: Circle(app.name, app.notify) for app in scope.apps}
         self._whole = {app.name: scope.whole(app) for app in scope.apps}
-        self._every = scope.every and all(self._whole.values())
+        every = scope.every or (gathered is not None and gathered.every)
+        self._every = every and all(self._whole.values())
         self._action = action
         self._verb = verb
 
@@ -53,7 +86,7 @@ class Notices:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is not None:
             title = f"{self._action} did not come to its end"
-            self._all.ended(News(self._action, title, str(error), failed=True))
+            self._ended("", News(self._action, title, str(error), failed=True))
 
     def each(self, work: Work, sources: Callable[[App], Sequence[str]], done: Callable[[Outcome], None]) -> Each:
         """Return `work` with the app's notifications around it, and the handler of unforeseen errors for `over_apps`.
@@ -81,11 +114,18 @@ class Notices:
 
     def app_ended(self, app: str, outcomes: Sequence[Outcome]) -> None:
         """Notify one app's recipients how it ended."""
-        self._apps[app].ended(self._news(f"{self._action} of {app}", outcomes, whole=self._whole[app]))
+        self._ended(app, self._news(f"{self._action} of {app}", outcomes, whole=self._whole[app]))
 
     def ended(self, outcomes: Sequence[Outcome]) -> None:
         """Notify the recipients for all apps how the run ended."""
-        self._all.ended(self._news(self._action, outcomes, whole=self._every))
+        self._ended("", self._news(self._action, outcomes, whole=self._every))
+
+    def _ended(self, name: str, news: News) -> None:
+        """Notify an app's recipients, or, with an empty name, those for all apps."""
+        if self._gathered is not None:
+            self._gathered.add(name, news)
+        else:
+            (self._apps[name] if name else self._all).ended(news)
 
     def _news(self, what: str, outcomes: Sequence[Outcome], *, whole: bool) -> News:
         worst_first = sorted(outcomes, key=lambda outcome: WORST_FIRST.index(outcome.status))

@@ -53,6 +53,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "borg.rollback --app XX --remove X": (2, "shop: nothing is set aside as"),
     "check --app X": (0, "1 of 1 whole"),
     "find X --app X": (0, "data/file"),
+    "schedule.install": (0, "[Timer]"),
     "init": (2, "there is an inventory already"),
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),

@@ -26,6 +26,7 @@ MAY_KNOW = {
     "sources": {*GROUND, "storage", "run", "borg", "mariadb"},
     "report": {*GROUND, "storage", "run", "borg", "sources", "notify"},
     "fleet": {*GROUND, "storage", "run", "borg", "mariadb.recovery_plan", "sources", "notify"},
+    "schedule": {*GROUND, "storage", "run", "sources", "fleet"},
     "app": {*GROUND, "storage", "run", "borg", "sources", "storagebox", "fleet", "report"},
 }
 """From the ground up. `room.module` lets a room know that module alone."""

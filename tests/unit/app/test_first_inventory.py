@@ -67,7 +67,7 @@ def test_a_box_by_its_account_alone(tmp_path: Path, home: Path) -> None:
         "key": "~/.ssh/id_ed25519",
     }
     assert inventory.defaults.keep is not None
-    assert "inv app.add --app shop" in said[-1]
+    assert "inv app.add --app shop" in said[-2]
 
 
 @pytest.mark.parametrize(
