@@ -283,9 +283,9 @@ class Play(Truth):
             if asked and self.done:
                 self._is_back(asked[0], timelines[0], before[0], self.killed)
                 self.killed = None
-            elif asked and self.half == "rollback" and not self.killed and not asked[0].startswith("Undo"):
+            elif asked and "rollback" in self.half and not self.killed and not asked[0].startswith("Undo"):
                 self._stopped(asked[0], timelines[0], before[0])
-            elif asked and self.half == "rollback" and asked[0].startswith("Undo"):
+            elif asked and "rollback" in self.half and asked[0].startswith("Undo"):
                 self.undoing = self.undoing or (timelines[0], before[0])
             elif asked and "not what was foretold" in self.said and asked[0].startswith("Undo"):
                 self.back = [*self.back[:-1], (_to(asked[0]), *(self.undoing or (timelines[0], before[0])))]

@@ -55,7 +55,7 @@ class Truth:
         self.moved = False  # one was killed once all was moved
         self.said, self.done, self.violation = "", True, ""
         self.counted: frozenset[str] = frozenset()  # of these a record counted the objects, since we last freed any
-        self.half = ""  # what was killed half done and must be told
+        self.half: set[str] = set()  # what was killed half done and must be told
         self.pause: Sequence[Step] = ()
         self.lines: list[str] = []
         self.honest = True  # no thief, no disk that flips bits
@@ -70,10 +70,11 @@ class Truth:
 
     def _half(self, what: str, announced: int) -> None:
         """Note what was killed once it was announced, or what has come to its end."""
+        stopped = not self.said or "is damaged" in self.said or "passphrase supplied is incorrect" in self.said
         if self.done or "not what was foretold" in self.said:
-            self.half = "" if self.half == what else self.half
-        elif (not self.said or "is damaged" in self.said) and self.place.announced() > announced:
-            self.half = what
+            self.half.discard(what)
+        elif stopped and self.place.announced() > announced:
+            self.half.add(what)
 
     def _tell(self, what: str, *, failed: bool) -> bool:
         """Note how the newest check or drill ended, unless another one is newer by the clocks of who did them.
