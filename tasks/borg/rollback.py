@@ -54,8 +54,9 @@ class Move:
     afterwards, None if no record says; `before` maps the ids of those that exist now to their names, None if they
     cannot be listed; `seen` are those that records mention at that point or before it, and accepted ones, whose age is
     unknown: one of `seen` that is missing at that point was gone before. `tokens` identify the announcement of this
-    move, and those that it ends; `half`: the rollback to undo had not ended; `begun`: this move or that rollback still
-    holds borg's lock from a killed run. `order` says for readers of its records when it happened, without clocks.
+    move, and those that it ends; `half`: the rollback to undo had not ended, and would have left the archives with the
+    ids `ended`; `begun`: this move or that rollback still holds borg's lock from a killed run. `order` says for readers
+    of its records when it happened, without clocks.
     """
 
     to: int
@@ -67,13 +68,14 @@ class Move:
     half: bool = False
     seen: frozenset[str] = frozenset()
     begun: bool = False
+    ended: list[str] | None = None
     order: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def details(self) -> dict[str, object]:
         """The details of its records, whether it succeeds or fails."""
         undid = {UNDID: self.undid} if self.undid else {}
-        before = None if self.before is None else list(self.before)
+        before = self.ended if self.before is None else list(self.before)
         return {TO: self.to, ASIDE: self.aside, BEFORE: before, **undid, **self.order}
 
 
@@ -233,7 +235,7 @@ def _undone(target: Target, told: _Told, before: dict[str, str] | None, known: L
     aside = posixpath.basename(set_aside.new_name(place(target)[1], datetime.now(UTC)))
     own = Move(last.to, aside, last.archive_ids, before, last.aside, seen=last.seen | known.accepted)
     own = replace(own, tokens=(*own.tokens, *_tokens(known)))
-    return own if begun is None else replace(own, half=True, begun=True)
+    return own if begun is None else replace(own, half=True, begun=True, ended=begun.details.get("foretold_ids"))
 
 
 def _half(known: Ledger, aside: object) -> list[Record]:

@@ -72,13 +72,16 @@ def storage_ahead(seconds: float | None) -> Mapping[str, float]:
 def _place(record: Record, placed: Sequence[Placed]) -> int:
     """Return a record's position by its transaction: before the first record with a later one, else at the end.
 
-    A rollback came after all that it undid, as it returned to a lower number, and before those that knew of it.
+    A rollback came after all that it undid, as it returned to a lower number, after those that it knew of, and before
+    those that knew of it.
     """
-    number = _newest(record)
-    for index, each in enumerate(placed):
-        if _generation(record) and _generation(each.record) > _generation(record):
+    number, own = _newest(record), _generation(record)
+    known = [index for index, each in enumerate(placed) if own and 0 < _generation(each.record) < own]
+    for index in range(known[-1] + 1 if known else 0, len(placed)):
+        each = placed[index].record
+        if own and _generation(each) > own:
             return index
-        if number is not None and each.record.transaction is not None and each.record.transaction > number:
+        if number is not None and each.transaction is not None and each.transaction > number:
             return index
     return len(placed)
 

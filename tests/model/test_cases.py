@@ -308,3 +308,18 @@ def test_the_announcement_of_an_archive_that_has_its_record_excuses_no_other_in_
     """Whoever made it died before the announcement was removed, and a milestone knows the archive by its id alone."""
     play = played(BACKUP, ("backup", "ann", "files", True, 5), ("delete", "ann", 0), ("replace", 1), ("prune", "ann"))
     assert "is not the recorded one" in play.said
+
+
+def test_of_two_rollbacks_to_one_transaction_the_later_one_is_undone_whatever_the_clocks() -> None:
+    play = year_ahead(BACKUP, ("rollback_to", "ann", 1), ("rollback_to", "bob", 0), ("undo", "ann"))
+    assert (play.done, len(play.place.listed())) == (True, 1)
+    play.undo("ann")  # undone in turn: as the second left it
+    assert len(play.place.listed()) == 1
+
+
+def test_an_undoing_of_an_undone_half_of_a_rollback_is_compared_with_what_its_end_would_have_left() -> None:
+    play = played(("overwrite", 0, True), ("steal", 0), ("rollback_to", "ann", 1, [], 10), ("undo", "ann"))
+    play.undo("ann")
+    play.steal(0)
+    play.undo("ann")
+    assert "did not come back" in play.said
