@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from tasks.report.formats import Look
 from tasks.report.rows import WORST_FIRST, Report, Row, StorageRow
+from tasks.report.run_metrics import of_runs
 from tasks.version import VERSION
 
 PREFIX = "cloudbackup"
@@ -91,9 +92,11 @@ class ReportCollector(Collector):
         now = self._clock()
         ages = [(_labels(row), _age(row, now)) for row in report.apps]
         yield _gauge("age_seconds", "How old the newest good archive is", SOURCE, ages)
+        for metric, labels, samples in of_runs(report):
+            yield _gauge(metric.name, metric.text, labels, samples)
         for name, text, of in OF_STORAGES:
-            samples = [((row.storage, row.kind), of(row)) for row in report.storages]
-            yield _gauge(name, text, ("storage", "kind"), samples)
+            spaces = [((row.storage, row.kind), of(row)) for row in report.storages]
+            yield _gauge(name, text, ("storage", "kind"), spaces)
 
 
 def _of_inventory(report: Report) -> Iterator[GaugeMetricFamily]:

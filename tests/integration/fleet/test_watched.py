@@ -106,9 +106,11 @@ def quick(folder: Path, port: int) -> Path:
 def check_dashboard(watched: Watched) -> None:
     """Assert that each of the dashboard's queries is one, and finds something where all its metrics have samples."""
     dashboard = json.loads((EXAMPLES / "grafana-dashboard.json").read_text())
-    queries = [
-        target["expr"].replace("$app", "shop|.*") for panel in dashboard["panels"] for target in panel["targets"]
-    ]
+    given = {"$app": "shop|.*", "$storage": ".*", "$__range": "1h"}
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for name, value in given.items():
+        queries = [query.replace(name, value) for query in queries]
+    assert all(panel["description"] for panel in dashboard["panels"])
     found = [query for query in queries if watched.answer(query)]
     for query in queries:
         there = [bool(watched.answer(name)) for name in re.findall(r"\bcloudbackup_\w+(?!\w*=)", query)]

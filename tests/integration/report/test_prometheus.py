@@ -28,6 +28,14 @@ def test_every_alert_rule_is_tested() -> None:
     assert {rule["alert"] for rule in rules} == set(re.findall(r"alertname: (\w+)", tests))
 
 
+def test_every_alert_leads_to_a_section_of_the_documentation() -> None:
+    rules = yaml.safe_load((EXAMPLES / "cloudbackup.rules.yml").read_text())["groups"][0]["rules"]
+    for rule in rules:
+        file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        headings = re.findall(r"^#+ (.+)$", (CHECKOUT / file).read_text(), re.MULTILINE)
+        assert anchor in {re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings}, rule
+
+
 def test_the_example_configuration_is_valid() -> None:
     subprocess.run([promtool(), "check", "config", "prometheus.yml"], cwd=EXAMPLES, capture_output=True, check=True)
 

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tasks.records.record import Outcome, Record
 from tasks.report.board import Board
 from tasks.report.formats import Look, write
 from tasks.report.rows import Expected, LeftOut, Report
@@ -43,6 +44,34 @@ def test_what_is_known_of_a_source() -> None:
     assert found["recoverable_until_timestamp_seconds"] == {shop: OK.recoverable_until.timestamp()}  # type: ignore[union-attr]
     assert (found["left_out_files"][shop], found["verdict_accepted"][shop]) == (0, 0)
     assert found["report_timestamp_seconds"][()] == NOW.timestamp()
+
+
+def test_the_newest_runs() -> None:
+    def run(hours: float, action: str, outcome: Outcome = "ok", source: str | None = "files") -> Record:
+        return Record("shop", action, NOW - timedelta(hours=hours), outcome, source, duration_seconds=hours)
+
+    runs = [
+        run(50, "backup", "failed"),
+        run(30, "verify"),
+        run(29, "verify", "failed"),
+        run(26, "backup"),
+        run(2, "backup", source="mariadb"),
+        run(20, "check", "warning", None),
+        run(10, "prune", source=None),
+        run(-999, "check", "failed", None),  # a forged time
+    ]
+    found = samples(Report(NOW, (FILES, OK), records={("box", "shop"): runs}))
+    files, mariadb = ("shop", "files"), ("shop", "mariadb")
+
+    def hours(name: str) -> dict[tuple[str, ...], float]:
+        return {labels: (NOW.timestamp() - value) / 3600 for labels, value in found[name].items()}
+
+    assert hours("last_attempt_timestamp_seconds") == {files: 26, mariadb: 2}
+    assert hours("last_failure_timestamp_seconds") == {files: 50}
+    assert hours("last_drill_timestamp_seconds") == {files: 29}
+    assert (found["last_drill_success"], found["last_drill_duration_seconds"]) == ({files: 0}, {files: 29})
+    assert (hours("last_check_timestamp_seconds"), found["last_check_success"]) == ({("shop",): 20}, {("shop",): 1})
+    assert hours("last_prune_timestamp_seconds") == {("shop",): 10}
 
 
 def test_what_is_not_known_has_no_sample() -> None:
@@ -100,7 +129,9 @@ def test_odd_names_break_no_line(name: str) -> None:
 def emitted() -> set[str]:
     """Return the names of all metrics that there are."""
     board = Board()
-    board.put(replace(REPORT, wanted=WANTED, escrowed={("box", "shop"): True}), 1)
+    runs = [Record("shop", "backup", NOW, "failed", "files")]
+    runs += [Record("shop", action, NOW, "ok", "files", 1.0) for action in ("verify", "check", "prune")]
+    board.put(replace(REPORT, wanted=WANTED, escrowed={("box", "shop"): True}, records={("box", "shop"): runs}), 1)
     text = generate_latest(board.registry).decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
@@ -127,7 +158,7 @@ def test_the_dashboard_is_whole() -> None:
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     variables = {variable["name"] for variable in dashboard["templating"]["list"]}
-    used = set(re.findall(r"\$\{?(\w+)", json.dumps(panels)))
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps([panels, dashboard["links"]]))) - {"__range"}  # Grafana's own
     assert used == variables
     for panel in panels:
         place = panel["gridPos"]
