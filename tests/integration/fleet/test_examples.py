@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from lab.lab import Lab
-from tests.integration.fleet.support import CHECKOUT, Operator
+from tests.integration.fleet.support import CHECKOUT, Operator, eventually
 
 EXAMPLES = CHECKOUT / "examples"
 # What the service grants to root, and nothing else: reading what belongs to others, and what ssh wants of root.
@@ -54,17 +55,29 @@ def test_the_local_example_backs_up_its_own_host(lab: Lab, saved: str, operator:
     local.change("cloudbackup.yml", places)
     local.change("apps/shop.yml", paths)
     before = set(operator.archives("shop"))
-    environment = {**local.environment(), "HOME": str(home)}
+    environment = {**local.environment(), "HOME": str(home), "TZ": zone_of_three_oclock()}
     limits = READING_ONLY if os.geteuid() == 0 else ()
-    done = run(*limits, str(EXAMPLES / "local-backup/backup"), environment=environment)
+    example = str(EXAMPLES / "local-backup/nightly")
+    done = run(*limits, example, environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(set(operator.archives("shop")) - before) == 2
     assert "2 of 2 saved" in done.stdout
     assert "last saved" in done.stdout  # the report's head
+    done = run(*limits, example, environment=environment)
+    assert (done.returncode, "saved in" in done.stdout) == (0, False), done.stdout + done.stderr
     local.change("apps/shop.yml", lambda values: values["files"].update(paths=["/no/such/path"]))
-    done = run(*limits, str(EXAMPLES / "local-backup/backup"), "--source", "files", environment=environment)
-    assert done.returncode == 4, done.stdout + done.stderr
+    done = run(*limits, example, environment={**environment, "TZ": zone_of_three_oclock()})
+    assert done.returncode == 3, done.stdout + done.stderr
     operator.done("backup", "--app", "shop", "--source", "files")
+
+
+def zone_of_three_oclock() -> str:
+    """Return a time zone in which 03:00, when the example's backup is due, is the second that begins next; wait for it."""
+    due = int(time.time()) + 1
+    assert eventually(lambda: time.time() > due)
+    ahead = 3 * 3600 - due % 86400  # of UTC; a zone's name has the sign the other way round
+    hours, rest = divmod(abs(ahead), 3600)
+    return f"LAB{'-' if ahead >= 0 else '+'}{hours:02}:{rest // 60:02}:{rest % 60:02}"
 
 
 def operator_with(inventory: Path, copy: Path) -> Operator:

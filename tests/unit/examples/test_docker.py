@@ -34,7 +34,7 @@ def test_the_backups_of_compose_are_locked_in() -> None:
         assert all(volume.endswith(":ro") for volume in data) or name == "restore"
     declared = set(values["secrets"])
     assert all(set(service.get("secrets", ())) <= declared for service in values["services"].values())
-    for script in ("schedule", "put-back", "backup-account.sh"):
+    for script in ("nightly", "put-back", "backup-account.sh"):
         assert subprocess.run(("sh", "-n", str(EXAMPLE / script)), check=False).returncode == 0
 
 
