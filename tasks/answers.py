@@ -144,6 +144,11 @@ def whole(text: str) -> int | None:
     return number if number is None or number <= LARGEST else None
 
 
+def whole_number(value: object) -> int | None:
+    """Return a value that is a whole number, 0 or more and in range; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
+
+
 def last_line(form: type[Form], text: str) -> Form:
     """Return the answer in the last line of a program's output. Raises AnswerError."""
     return read(form, text.rstrip().rpartition("\n")[2])

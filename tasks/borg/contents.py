@@ -56,10 +56,12 @@ def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()
     source = named.source if named else source
     later = _said(choices.choose(source, second)).archive
     earlier = _said(choices.choose(source, first) if first else choices.previous(later, source)).archive
-    changes = diff(opened.repository, earlier.name, later.name, paths)
     yield f"from {earlier.name} to {later.name}:"
-    yield from (f"{', '.join(change.changes)}  /{_printable(change.path)}" for change in changes)
-    if not changes:
+    alike = True
+    for change in diff(opened.repository, earlier.name, later.name, paths):
+        alike = False
+        yield f"{', '.join(change.changes)}  /{_printable(change.path)}"
+    if alike:
         yield f"{earlier.name} and {later.name} hold the same"
 
 

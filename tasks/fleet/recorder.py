@@ -6,15 +6,18 @@ from dataclasses import replace
 from tasks.borg import encryption
 from tasks.borg.catalog import Anew, known_records, looked_anew
 from tasks.borg.client.runner import How
+from tasks.borg.gone import gone
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
+from tasks.records.gone import predecessor
 from tasks.records.record import UNCHANGED, Record, Records, operator_name
 from tasks.records.suspect import unlike
 from tasks.records.verdict import SUSPECT, UNLISTED
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.sources.kinds import is_log
+from tasks.storage.repository import Side
 
 DOUBTS = "doubts"  # key in the details: repository anomalies, one sentence each
 
@@ -37,8 +40,10 @@ def confirmed(session: Session, app: App, outcomes: Sequence[Outcome], *, judged
     except CloudbackupError as error:
         known = Records(()) if judged else known_records(session, app)
         return [_doubted(likened(outcome, known), f"{UNLISTED}: {error.what}") for outcome in outcomes]
-    known = Records(()) if judged else found.records
-    return [likened(_compared(outcome, found), known) for outcome in outcomes]
+    if judged:
+        return [_compared(outcome, found) for outcome in outcomes]
+    counted = [_counted(session, app, _compared(outcome, found), found) for outcome in outcomes]
+    return [likened(outcome, found.records) for outcome in counted]
 
 
 def likened(outcome: Outcome, records: Records) -> Outcome:
@@ -46,8 +51,30 @@ def likened(outcome: Outcome, records: Records) -> Outcome:
     if outcome.failed or not outcome.archive:
         return outcome
     odd = unlike(record_of(outcome, "backup"), records)
-    if not odd:
+    return _odd(outcome, *odd) if odd else outcome
+
+
+def _counted(session: Session, app: App, outcome: Outcome, found: Anew) -> Outcome:
+    """Return the outcome with the number of files that are gone, if it has noticeably fewer than the backup before.
+
+    If the archives' lists cannot be had, a person has to look: the outcome becomes suspect.
+    """
+    made = record_of(outcome, "backup")
+    before = None if outcome.failed or is_log(outcome.source) else predecessor(made, found.records)
+    listed = {(archive.name, archive.id) for archive in found.listing.archives}
+    if before is None or (before.archive, before.archive_id) not in listed or not outcome.archive:
         return outcome
+    earlier, files = str(before.archive), int(before.details["files"])
+    try:
+        repository = session.repository(app, Side.OPERATOR)
+        counted = session.patiently(lambda: gone(repository, earlier, str(outcome.archive), files))
+    except CloudbackupError as error:
+        odd = f"fewer files than in {earlier}, and which are gone could not be looked up: {error.what}"
+        return _odd(outcome, odd)
+    return replace(outcome, details={**outcome.details, **counted.details})
+
+
+def _odd(outcome: Outcome, *odd: str) -> Outcome:
     details = {**outcome.details, SUSPECT: [*outcome.details.get(SUSPECT, ()), *odd]}
     return replace(outcome, details=details, said=(*odd, *outcome.said)).judged
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from tasks import units
+from tasks.answers import whole_number
+from tasks.records import gone
 from tasks.records.record import Record, Records
 from tasks.records.verdict import SAVING, verdict_of, verdicts
 from tasks.sources.kinds import is_log
@@ -36,6 +38,7 @@ MUCH, MOST = 10_000_000, 0.5  # below this many bytes, only if most of the whole
 LEAST = 100_000  # never below this many bytes: borg's own metadata about files counts as added too
 ALIKE = 0.7  # earlier replacements of at least this fraction of the current one make it usual
 NEARLY_WHOLE = 0.7  # replacing this fraction of the whole is unusual, whatever a backup normally adds
+ALL, INCOMPRESSIBLE = 0.9, 0.95  # replaced by what compresses to no less than this: encrypted, however small it is
 COMPRESSIBLE = 0.8  # only data that compresses to less than this fraction can show that it was encrypted
 
 
@@ -68,8 +71,10 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
     since = past[accepted:]
     known = max(len(since), TWO_WEEKS if accepted and since else 0)
     odd = _shrunk(now, since, past, half=known >= TWO_WEEKS) if known >= FEW else []
+    if not odd:
+        odd += filter(None, [gone.lost(made, records)])
     if known >= ENOUGH:
-        odd += filter(None, [_replaced(now, since), _encrypted(now, since)])
+        odd += filter(None, [_replaced(now, since) or _all_encrypted(now, since), _encrypted(now, since)])
     return tuple(odd)
 
 
@@ -93,21 +98,17 @@ def _predecessors(made: Record, records: Records) -> tuple[list[_Backup], int]:
 
 def _numbers(record: Record) -> _Backup | None:
     details = record.details if isinstance(record.details, Mapping) else {}
-    size = _whole(record.size)
+    size = whole_number(record.size)
     if size is None:
         return None
     counts = (_count(details.get(name)) for name in (COMPRESSED, FILES, TABLES))
-    return _Backup(size, _whole(record.stored), *counts)
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
+    return _Backup(size, whole_number(record.stored), *counts)
 
 
 def _count(value: object) -> int | None:
     if isinstance(value, Sized) and not isinstance(value, str):
         return len(value)
-    return _whole(value)
+    return whole_number(value)
 
 
 def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, half: bool) -> list[str]:
@@ -185,6 +186,19 @@ def _may_be_encrypted(now: _Backup, before: _Backup, replaced: float) -> bool:
     if now.ratio is None or before.ratio is None or before.ratio >= COMPRESSIBLE:
         return True
     return now.ratio - before.ratio > replaced / max(now.size, 1) * (1 - before.ratio) / 2
+
+
+def _all_encrypted(now: _Backup, since: Sequence[_Backup]) -> str | None:
+    """Return a sentence if all was replaced by what does not compress, which holds for the smallest apps as well."""
+    ratios = [backup.ratio for backup in since if backup.ratio is not None]
+    if now.stored is None or now.ratio is None or len(ratios) < ENOUGH:
+        return None
+    replaced = now.stored - max(0, now.size - since[-1].size)
+    all_of_it = replaced >= ALL * min(now.size, since[-1].size) > 0
+    if not all_of_it or now.ratio < INCOMPRESSIBLE or max(ratios) > COMPRESSIBLE:
+        return None
+    text = f"nearly all is new, and compresses to {now.ratio:.0%} of its size, before to {max(ratios):.0%} at most"
+    return f"{text.replace('%', ' %')}: encrypted by an intruder?"
 
 
 def _encrypted(now: _Backup, since: Sequence[_Backup]) -> str | None:

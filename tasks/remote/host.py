@@ -56,15 +56,20 @@ class Host(ABC):
         return running
 
     def run(
-        self, script: Script, timeout: float | None = None, on_stderr: OnLine | None = None, most: int = MOST
+        self,
+        script: Script,
+        timeout: float | None = None,
+        on_stderr: OnLine | None = None,
+        most: int = MOST,
+        on_stdout: OnBytes | None = None,
     ) -> Output:
         """Run `script` and return its output, whatever its exit code.
 
         `timeout` is in seconds; `on_stderr` gets each line of standard error as it arrives; `most` is the limit, in
-        bytes, of what the script may write to one stream.
+        bytes, of what the script may write to one stream; `on_stdout` is as for `Running.pass_on`.
         Raises HostError, ScriptTimeoutError, InterruptedRunError.
         """
-        return self.start(script, on_stderr, most).wait(timeout, script.grace, self.cancelled)
+        return self.start(script, on_stderr, most, on_stdout).wait(timeout, script.grace, self.cancelled)
 
     def command(self, words: Words, data: bytes = b"", timeout: float | None = 60) -> Output:
         """Run one plain command and return its output, for servers whose restricted shell runs no scripts.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from tasks.records.gone import Gone, predecessor
 from tasks.records.record import NEWEST, Record, Records
 from tasks.records.suspect import COMPRESSED, TWO_WEEKS, unlike
 from tasks.records.verdict import ACCEPT, SUSPECT
@@ -24,12 +25,17 @@ MISSED = 0.02  # of the nights nobody backed up
 
 @dataclass(frozen=True)
 class Night:
-    """What one backup holds and adds, in bytes; `ratio` is to which share of its size it compresses."""
+    """What one backup holds and adds, in bytes; `ratio` is to which share of its size it compresses.
+
+    `gone` is how many files of the night before it lacks, `lost` the share of the others that it lacks as well.
+    """
 
     size: float
     added: float
     files: float
     ratio: float
+    gone: float = 0
+    lost: float = 0
 
 
 Chance = random.Random
@@ -74,7 +80,11 @@ def monthly_import(chance: Chance) -> Iterator[Night]:
         first = day % 30 == 0
         twice = day % 30 in (0, 1)
         yield Night(
-            base * (1.6 if twice else 1), base * (0.22 if first else 0.002), 90_000 * (1.6 if twice else 1), 0.4
+            base * (1.6 if twice else 1),
+            base * (0.22 if first else 0.002),
+            90_000 * (1.6 if twice else 1),
+            0.4,
+            gone=54_000 if day % 30 == 2 else 30,
         )
 
 
@@ -97,7 +107,11 @@ def weekly_deploy(chance: Chance) -> Iterator[Night]:
         deployed = chance.random() < 0.1
         size = 180 * MB * chance.uniform(0.97, 1.03)
         yield Night(
-            size, size * (chance.uniform(0.1, 0.33) if deployed else 0.0005), 14_000 * chance.uniform(0.95, 1.05), 0.33
+            size,
+            size * (chance.uniform(0.1, 0.33) if deployed else 0.0005),
+            14_000 * chance.uniform(0.95, 1.05),
+            0.33,
+            gone=chance.uniform(2000, 9000) if deployed else 700,
         )
 
 
@@ -110,9 +124,49 @@ def small(chance: Chance) -> Iterator[Night]:
 
 def noisy(chance: Chance) -> Iterator[Night]:
     """Some kilobytes and a cache that comes and goes: half of it says nothing."""
+    cached = 0
     while True:
-        size = chance.uniform(20_000, 250_000)
-        yield Night(size, size * chance.uniform(0.05, 0.5), chance.randint(2, 12), chance.uniform(0.3, 0.6))
+        size, before, cached = chance.uniform(20_000, 250_000), cached, chance.randint(0, 10)
+        yield Night(size, size * chance.uniform(0.05, 0.5), 2 + cached, chance.uniform(0.3, 0.6), gone=before)
+
+
+def caching(chance: Chance) -> Iterator[Night]:
+    """Hundreds of pages in a cache that is emptied whenever somebody publishes, beside some that stay."""
+    cached, filled = 0.0, 0
+    while True:
+        emptied = chance.random() < 0.2
+        before, filled = cached, 0 if emptied else filled + 1
+        cached = 900 * (1 - 0.5 ** (filled + chance.random()))
+        size = 20 * MB + cached * 30_000
+        yield Night(
+            size, cached * 20_000, 400 + cached, 0.3, gone=before * chance.uniform(0.8, 1) if emptied else before * 0.02
+        )
+
+
+def releases(chance: Chance) -> Iterator[Night]:
+    """Each release lies in a folder of its own, of which two are kept; what did not change in it has only moved."""
+    day, before, now = chance.randrange(14), 9000.0, 9000.0
+    while True:
+        day += 1
+        changed = day % 14 == 0
+        old, before, now = before, *((now, now * chance.uniform(0.85, 1.2)) if changed else (before, now))
+        now = min(max(now, 5000), 15_000)
+        files = before + now
+        yield Night(files * 15_000, files * (3000 if changed else 20), files, 0.4, gone=old * 0.15 if changed else 5)
+
+
+def cleaned(chance: Chance) -> Iterator[Night]:
+    """Documents that are deleted once a week, when they are two weeks old."""
+    kept: deque[float] = deque()
+    weekday = chance.randrange(7)
+    while True:
+        weekday = (weekday + 1) % 7
+        kept.append(chance.uniform(50, 150))
+        gone = 0.0
+        while weekday == 0 and len(kept) > 14:
+            gone += kept.popleft()
+        files = 300 + sum(kept)
+        yield Night(files * 200_000, kept[-1] * 200_000, files, 0.7, gone=gone)
 
 
 def gallery(chance: Chance) -> Iterator[Night]:
@@ -148,8 +202,10 @@ def growing(chance: Chance) -> Iterator[Night]:
     while True:
         before = size
         size *= chance.uniform(1, 1.12) if size < 5 * GB else chance.uniform(0.995, 1.01)
-        size *= 0.8 if size > GB and chance.random() < 0.01 else 1
-        yield Night(size, max(size - before, 0) * 0.5 + size * 0.002, size / (50_000), 0.5)
+        tidied = size > GB and chance.random() < 0.01
+        size *= 0.8 if tidied else 1
+        gone = size / 50_000 * (0.25 if tidied else 0.001)
+        yield Night(size, max(size - before, 0) * 0.5 + size * 0.002, size / 50_000, 0.5, gone)
 
 
 ORDINARY: tuple[History, ...] = (
@@ -160,22 +216,35 @@ ORDINARY: tuple[History, ...] = (
     weekly_deploy,
     small,
     noisy,
+    caching,
+    releases,
+    cleaned,
     gallery,
     database,
     nightly_dump,
     growing,
 )
 Loss = Callable[[Night, int], Night]
+LARGE = 1e9  # files, more than there are
+HALF = 0.5
 
 
 def unmounted(_: Night, __: int) -> Night:
     """The disk is not mounted: an empty folder."""
-    return Night(0, 2000, 0, 1)
+    return Night(0, 2000, 0, 1, gone=LARGE)
 
 
-def half_gone(night: Night, _: int) -> Night:
-    """Half of the files are gone."""
-    return replace(night, size=night.size * 0.5, added=night.size * 0.001, files=night.files * 0.5)
+def half_gone(night: Night, day: int) -> Night:
+    """Half of the files are gone, and of what comes and goes beside them half as well."""
+    part = HALF if day == 0 else 0
+    return replace(
+        night,
+        size=night.size * 0.5,
+        added=night.size * 0.001,
+        files=night.files * 0.5,
+        gone=night.gone * 0.5,
+        lost=part,
+    )
 
 
 def encrypted(night: Night, day: int) -> Night:
@@ -199,7 +268,7 @@ def false_alarms(history: History, days: int, seed: int) -> int:
     for day, night in enumerate(islice(history(chance), days)):
         if chance.random() < MISSED:
             continue
-        made = _judged(_record(day, night), records)
+        made = _judged(_record(day, night), night, records)
         records.append(made)
         if made.outcome == "suspect":
             count += 1
@@ -210,8 +279,9 @@ def false_alarms(history: History, days: int, seed: int) -> int:
 def nights_unseen(history: History, loss: Loss, at: int, seed: int) -> int:
     """Return for how many nights a loss that begins at day `at` is not seen; LONGEST when it never is."""
     chance, records = random.Random(f"{history.__name__} {seed}"), list[Record]()  # noqa: S311
-    for day, night in enumerate(islice(history(chance), at + LONGEST)):
-        made = _judged(_record(day, loss(night, day - at) if day >= at else night), records)
+    for day, usual in enumerate(islice(history(chance), at + LONGEST)):
+        night = loss(usual, day - at) if day >= at else usual
+        made = _judged(_record(day, night), night, records)
         if day >= at and made.outcome == "suspect":
             return day - at
         records.append(made)
@@ -229,6 +299,7 @@ def _record(day: int, night: Night) -> Record:
         time,
         "ok",
         "files",
+        archive=f"app-files-{time:%Y-%m-%dT%H-%M-%S}",
         archive_id=key,
         size=int(night.size),
         stored=int(night.added),
@@ -236,9 +307,21 @@ def _record(day: int, night: Night) -> Record:
     )
 
 
-def _judged(made: Record, records: Sequence[Record]) -> Record:
-    odd = unlike(made, Records(tuple(records[-NEWEST:])))
+def _judged(made: Record, night: Night, records: Sequence[Record]) -> Record:
+    known = Records(tuple(records[-NEWEST:]))
+    made = replace(made, details={**made.details, **_gone(made, night, known)})
+    odd = unlike(made, known)
     return replace(made, outcome="suspect", details={**made.details, SUSPECT: list(odd)}) if odd else made
+
+
+def _gone(made: Record, night: Night, known: Records) -> dict[str, dict[str, int]]:
+    """Return what the comparison of two lists would say, if it was made."""
+    before = predecessor(made, known)
+    if before is None:
+        return {}
+    of = before.details["files"]
+    gone = min(of, int(night.gone + (of - min(night.gone, of)) * night.lost))
+    return Gone(gone, of).details
 
 
 def _accepted(made: Record) -> Record:

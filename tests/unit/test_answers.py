@@ -113,8 +113,13 @@ class Host:
     code: int = 0
     name: str = "shop"
 
-    def run(self, *_: object, **__: object) -> Output:
-        return Output(self.code, self.stdout, self.stderr, 1.0)
+    def run(self, *given: Any, **__: object) -> Output:
+        """Answer; whoever listens to standard output gets it instead."""
+        take = given[4] if len(given) > 4 else None
+        if take is None:
+            return Output(self.code, self.stdout, self.stderr, 1.0)
+        take(self.stdout)
+        return Output(self.code, b"", self.stderr, 1.0)
 
 
 def repository(host: Host) -> Repository:
@@ -232,7 +237,7 @@ JSON: Mapping[str, tuple[object, Callable[[bytes], object]]] = {
     ),
     "diff": (
         {"path": "srv/a", "changes": [{"type": "modified", "added": 3, "removed": 2}, {"type": "added", "size": 1}]},
-        borg(lambda at: diff(at, NAME, NAME)),
+        borg(lambda at: list(diff(at, NAME, NAME))),
     ),
     "read back": (
         {

@@ -1,11 +1,12 @@
 """`borg diff`: what changed from one archive to another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.answers import Answer, AnswerError, Count, Name, Text, read
+from tasks.answers import Answer, Count, Name, Text
 from tasks.borg.client.list import inside
-from tasks.borg.client.runner import PLAIN, How, Result, run
+from tasks.borg.client.runner import PLAIN, How
+from tasks.borg.client.spool import each
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 
@@ -39,18 +40,10 @@ def diff_words(first: str, second: str, paths: Sequence[str] = ()) -> Words:
 
 def diff(
     repository: Repository, first: str, second: str, paths: Sequence[str] = (), how: How = PLAIN
-) -> tuple[Change, ...]:
-    """Return the differences, at and below `paths` or in all. Raises BorgError and what `Host.run` raises."""
-    result = run(repository, diff_words(first, second, paths), how)
-    return tuple(_change(repository.app, result, line) for line in result.stdout.splitlines() if line.strip())
-
-
-def _change(app: str, result: Result, line: bytes) -> Change:
-    try:
-        said = read(_Line, line)
-    except AnswerError as error:
-        raise result.unknown(app, error) from error
-    return Change(said.path, tuple(map(_in_words, said.changes)))
+) -> Iterator[Change]:
+    """Yield the differences, at and below `paths` or in all. Raises what `spool.each` raises."""
+    for said in each(repository, _Line, diff_words(first, second, paths), how):
+        yield Change(said.path, tuple(map(_in_words, said.changes)))
 
 
 def _in_words(change: _How) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tasks.answers import Answer, AnswerError, Count, Moment, Name, Text, read
+from tasks.answers import Answer, Count, Moment, Name, Text
 from tasks.borg.client import archive_name
 from tasks.borg.client.runner import PLAIN, How, run
+from tasks.borg.client.spool import each
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository, Side
 
@@ -37,7 +38,7 @@ class Listing:
         return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
 
 
-LONGEST = 512 << 20  # bytes of the list of one archive's files, at some 300 for each
+LONGEST = 512 << 20  # bytes of the list of one archive's files, where it is held
 
 
 class _Repository(Answer):
@@ -142,18 +143,13 @@ def _listing(repository: Repository, words: Words, how: How) -> Listing:
 
 
 def contents(repository: Repository, archive: str, paths: Sequence[str] = (), how: How = PLAIN) -> Iterator[Entry]:
-    """Return the contents of an archive, at and below `paths` or all. Raises as `matching`."""
+    """Yield the contents of an archive, at and below `paths` or all. Raises as `matching`."""
     return matching(repository, archive, tuple(map(inside, paths)), how)
 
 
 def matching(repository: Repository, archive: str, patterns: Sequence[str], how: How = PLAIN) -> Iterator[Entry]:
-    """Return the entries that match one of borg's patterns, or all. Raises BorgError and what `Host.run` raises."""
-    result = run(repository, matching_words(archive, patterns), replace(how, most=LONGEST))
-    for line in result.stdout.splitlines():
-        try:
-            said = read(_Entry, line)
-        except AnswerError as error:
-            raise result.unknown(repository.app, error) from error
+    """Yield the entries that match one of borg's patterns, or all, however many. Raises what `spool.each` raises."""
+    for said in each(repository, _Entry, matching_words(archive, patterns), how):
         yield Entry(said.path, said.type, said.size)
 
 

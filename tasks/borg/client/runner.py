@@ -13,7 +13,7 @@ from tasks.borg.client.ssh_probe import probe
 from tasks.borg.client.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
 from tasks.errors import AppError
 from tasks.remote.output import Output
-from tasks.remote.running import MOST, ScriptTimeoutError
+from tasks.remote.running import MOST, OnBytes, ScriptTimeoutError
 from tasks.remote.script import Environment, Script, Words, quote
 from tasks.storage.published.publication import LostObjectsError
 from tasks.storage.repository import Repository, Side
@@ -39,8 +39,8 @@ class How:
 
     `lock_wait` and `timeout` are seconds (None: the repository's own; UNLIMITED: no limit), `directory` is the working
     directory on the host, `environment` is added to the repository's, `first` is bash that must succeed before borg
-    starts, `wrapper` is bash put before borg's command to run it, and `on_progress` receives borg's progress (called
-    from another thread).
+    starts, `wrapper` is bash put before borg's command to run it. `on_progress` receives borg's progress, and
+    `on_stdout` its standard output, which is not kept then (both are called from another thread).
     """
 
     lock_wait: int | None = None
@@ -50,6 +50,7 @@ class How:
     first: str = ""
     wrapper: str = ""
     on_progress: OnProgress | None = None
+    on_stdout: OnBytes | None = None
     most: int = MOST  # limit in bytes for each output stream
 
 
@@ -151,7 +152,7 @@ def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result
     except BorgError as error:
         if not any(_CACHE_DAMAGED.search(message.text) for message in error.result.messages):
             raise
-    dropping = replace(how, first="", wrapper="", directory=None, on_progress=None)
+    dropping = replace(how, first="", wrapper="", directory=None, on_progress=None, on_stdout=None)
     _once(repository, script(repository, ("delete", "--cache-only"), dropping), dropping)
     return _once(repository, todo, how)
 
@@ -159,7 +160,7 @@ def run_script(repository: Repository, todo: Script, how: How = PLAIN) -> Result
 def _once(repository: Repository, todo: Script, how: How) -> Result:
     limit = repository.time_limit if how.timeout is None else how.timeout
     try:
-        output = repository.host.run(todo, limit, _listener(how.on_progress), how.most)
+        output = repository.host.run(todo, limit, _listener(how.on_progress), how.most, how.on_stdout)
     except ScriptTimeoutError as error:
         raise ScriptTimeoutError(f"{repository.app}: {error.what}", SLOW) from error
     return interpret(repository, output)

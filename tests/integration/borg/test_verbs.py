@@ -53,7 +53,7 @@ def test_diff_tells_what_changed(repository: Repository, shop: Path) -> None:
     assert found["goes"] == ("removed (4 B)",)
     assert found["line\nbreak"] == ("added (4 B)",)
     assert "same" not in found
-    only = diff(repository, "one", "two", (str(shop / "goes"),))
+    only = tuple(diff(repository, "one", "two", (str(shop / "goes"),)))
     assert [Path(change.path).name for change in only] == ["goes"]
 
 

@@ -51,6 +51,19 @@ def test_half_of_the_bytes_or_of_the_files_or_of_the_tables_gone() -> None:
     assert odd(backup(30, size=0, files=0), past)[0] == "0 B, where 10.0 GB are usual"
 
 
+def test_the_smallest_app_encrypted() -> None:
+    past = [backup(day, size=20_000 + 9000 * (day % 5), stored=5000, compressed=12_000) for day in range(9)]
+
+    (said,) = odd(backup(9, size=40_000, stored=41_000, compressed=40_100), past)
+
+    assert (
+        said
+        == "nearly all is new, and compresses to 100 % of its size, before to 60 % at most: encrypted by an intruder?"
+    )
+    assert odd(backup(9, size=40_000, stored=41_000, compressed=21_000), past) == ()  # new, and compresses as before
+    assert odd(backup(9, size=40_000, stored=9000, compressed=40_100), past) == ()  # little is new
+
+
 def test_everything_encrypted() -> None:
     (replaced, incompressible) = odd(backup(30, stored=10 * GB, compressed=10 * GB), days(30))
 
