@@ -1,7 +1,6 @@
 """How many files of an archive the next one lacks, asked of real borg."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,10 @@ def shop(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=[50_000, 40])  # all of the paths, or every third
-def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(borg_gone, "HELD", request.param)
-    return request.param
+def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    number = int(request.param)
+    monkeypatch.setattr(borg_gone, "HELD", number)
+    return number
 
 
 def test_gone_is_what_is_nowhere_in_the_later_archive(repository: Repository, shop: Path, held: int) -> None:

@@ -72,5 +72,5 @@ def test_what_a_person_accepted_is_usual() -> None:
     "value", [None, [], 3, {"count": 2}, {"count": True, "of": 2}, {"count": 5, "of": 2}, {"of": 0}]
 )
 def test_a_record_of_another_form_says_nothing(value: object) -> None:
-    assert gone_of(made(1, **{GONE: value})) is None
+    assert gone_of(replace(made(1), details={GONE: value})) is None
     assert Gone(0, 0).part == 0
