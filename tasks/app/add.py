@@ -16,6 +16,7 @@ from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
 from tasks.borg import new_passphrase
 from tasks.borg.apps import Opened
+from tasks.borg.client.list import archives, held
 from tasks.borg.verbs import take_into_use
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
 from tasks.files import write_whole
@@ -171,6 +172,11 @@ class _Adding:
         made = take_into_use(Opened(session, app, repository))
         if made.created:
             self._did(f"{app.name}: repository {repository.url} made ({made.encryption}), its key in {made.escrow.key}")
+            return
+        self.say(
+            f"{app.name}: repository {repository.url} was there and opens ({made.encryption}): "
+            f"{held(archives(repository))}; its key is exported to {made.escrow.key}"
+        )
 
     def _prove(self, session: Session, app: App) -> None:
         """Make the first backup of each source, and drill every source that was never drilled."""

@@ -16,6 +16,7 @@ from tasks.borg.client.check import CheckOptions
 from tasks.borg.client.create import files_of
 from tasks.borg.client.init import Initialised, init
 from tasks.borg.client.key_export import Escrow, key_export
+from tasks.borg.client.list import archives, held
 from tasks.borg.client.recreate import annotate
 from tasks.borg.create import make
 from tasks.borg.guard import AT_ONCE, look, may_free
@@ -62,7 +63,7 @@ def take_into_use(opened: Opened) -> Initialised:
 def initialise(opened: Opened) -> Lines:
     """Create the repository and export its key to escrow."""
     made = take_into_use(opened)
-    what = "made" if made.created else "was there already, and opens"
+    what = "made" if made.created else f"was there already, and opens: {held(archives(opened.repository))}"
     yield f"{opened.app.label}: repository {opened.repository.url} {what} ({made.encryption})"
     yield f"{opened.app.label}: key in {made.escrow.key}, to print in {made.escrow.paper}"
 

@@ -11,6 +11,7 @@ from tasks.borg.client.runner import PLAIN, How, run
 from tasks.borg.client.spool import each
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository, Side
+from tasks.units import many
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,15 @@ def matching(repository: Repository, archive: str, patterns: Sequence[str], how:
     """Yield the entries that match one of borg's patterns, or all, however many. Raises what `spool.each` raises."""
     for said in each(repository, _Entry, matching_words(archive, patterns), how):
         yield Entry(said.path, said.type, said.size)
+
+
+def held(listing: Listing) -> str:
+    """Describe what a repository holds: how many archives, the oldest and the newest by name."""
+    found = listing.archives
+    if not found:
+        return "no archives"
+    names = found[0].name if len(found) == 1 else f"{found[0].name} to {found[-1].name}"
+    return f"{many(len(found), 'archive')}, {names}"
 
 
 def find(listing: Listing, app: str, source: str, wanted: str = "latest") -> Archive | None:

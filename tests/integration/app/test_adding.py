@@ -203,7 +203,9 @@ def test_an_app_is_taken_out_and_keeps_what_it_saved(lab: Lab, operator: Operato
     assert (operator.inventory / "removed/blog.yml").exists()
     assert "blog" not in operator.done("app.list")
     (operator.inventory / "removed/blog.yml").rename(operator.inventory / "apps/blog.yml")
-    operator.done("app.add", "--app=blog")
+    said = operator.done("app.add", "--app=blog")
+    assert "was there and opens (repokey-blake2): 1 archive, blog-files-" in said
+    assert "its key is exported to " in said
     assert len(operator.archives("blog")) == 1
 
     (line,) = (line for line in printed.splitlines() if line.endswith(" borg delete"))
