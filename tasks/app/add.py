@@ -30,7 +30,7 @@ from tasks.report.gather import gather
 from tasks.report.rows import Report, Row
 from tasks.run.session import Session, target
 from tasks.sources.kinds import READ_BY_BORG
-from tasks.sources.registry import RESTORABLE, SOURCES
+from tasks.sources.registry import restorable
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.storagebox.install import Ask, refuse_to_replace
@@ -184,10 +184,10 @@ class _Adding:
         unlisted = [row for row in report.apps if row.archives is None]
         if unlisted:
             raise AppError(f"{app.name}: {unlisted[0].error}")
-        unsaved = _sources(row for row in report.apps if not row.archives and row.source in SOURCES)
+        unsaved = _sources(row for row in report.apps if not row.archives and row.source in app.sources)
         if unsaved and fleet_backup.run(str(self.folder), fleet_backup.Options((app.name,), unsaved)):
             raise AppError(f"{app.name}: the first backup failed, as said above")
-        unproven = _sources(row for row in report.apps if row.proven is None and row.source in RESTORABLE)
+        unproven = _sources(row for row in report.apps if row.proven is None and restorable(row.source))
         if unproven and fleet_verify.run(str(self.folder), fleet_verify.Options((app.name,), unproven)):
             raise AppError(f"{app.name}: saved, but its first restore drill failed, as said above")
         self.done += [f"{app.name}: {source} saved" for source in unsaved]

@@ -20,7 +20,8 @@ from tasks.records.ledger import ANNOUNCED, ledger
 from tasks.remote.facts import Tools
 from tasks.remote.script import Script, quote
 from tasks.run.session import Session
-from tasks.sources.registry import SOURCES
+from tasks.sources.kinds import kind_of
+from tasks.sources.registry import named
 from tasks.storage.repository import Side
 from tasks.units import size
 
@@ -133,7 +134,7 @@ def _sources(session: Session, app: App) -> Iterator[Check]:
     """Run each source's checks; for logs, none if what they continue has an error, which is reported already."""
     wrong: set[str | None] = set()
     for name in app.sources:
-        if SOURCES[name].kind.continues in wrong:
+        if kind_of(name).continues in wrong:
             continue
         found = list(_tried(app, name, partial(_source, session, app, name)))
         if any(check.level == "error" for check in found):
@@ -142,7 +143,7 @@ def _sources(session: Session, app: App) -> Iterator[Check]:
 
 
 def _source(session: Session, app: App, name: str) -> Iterator[Check]:
-    yield from (Check(app.name, name, *found) for found in SOURCES[name].checks(session, app))
+    yield from (Check(app.name, name, *found) for found in named(name).checks(session, app))
 
 
 def _storage(session: Session, app: App) -> Iterator[Check]:
@@ -187,8 +188,8 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
             yield Check(app.name, "records", "error", doubt.text, remedy)
     if not found.doubts:
         yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
-    for name, source in SOURCES.items():
-        yield from (Check(app.name, name, *each) for each in source.recorded(app, found.records.all))
+    for name in app.sources:
+        yield from (Check(app.name, name, *each) for each in named(name).recorded(app, found.records.all))
 
 
 def _escrow(session: Session, app: App) -> Iterator[Check]:

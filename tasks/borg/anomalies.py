@@ -4,8 +4,8 @@ Whatever a host's own key can do to a repository shows here: archives removed, r
 key replaced; single objects overwritten (tried, borg 1.2.4 and 1.4.5).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tasks.borg.announcement import ANNOUNCED
@@ -37,6 +37,10 @@ class Doubt:
     def about(self, source: str) -> bool:
         """Return whether it concerns a source."""
         return not self.sources or source in self.sources
+
+    def among(self, sources: Collection[str]) -> "Doubt":
+        """Return it for an app with these sources: what concerns none of them concerns the whole repository."""
+        return self if self.sources <= frozenset(sources) else replace(self, sources=frozenset())
 
     def within(self, told: "Doubt") -> bool:
         """Return whether a person who was shown the other anomaly was thereby shown this one."""

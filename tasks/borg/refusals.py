@@ -17,7 +17,7 @@ from tasks.records.chronology import AHEAD, in_order
 from tasks.records.ledger import Ledger, ledger
 from tasks.records.record import UNCHANGED, Record, Records
 from tasks.records.verdict import SAVING
-from tasks.sources.kinds import KINDS
+from tasks.sources.kinds import kind_of
 from tasks.storage.state import State
 
 FORCE, ACCEPT = "--force", "report.accept"
@@ -186,7 +186,7 @@ def _stale(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
 def _unproven(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
     for source in found.app.sources:
         own = {archive.id for archive in found.of(source)}
-        if KINDS[source].must_be_proven and own and not own & set(left) & found.known.proven:
+        if kind_of(source).must_be_proven and own and not own & set(left) & found.known.proven:
             yield Doubt(f"no proven backup of {source} would remain", frozenset({source}), "unproven")
 
 

@@ -26,7 +26,7 @@ from tasks.records.chronology import texts
 from tasks.records.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, REMOVING, TOKEN, UNFINISHED_YET, carrying
 from tasks.records.record import Record, operator_name
 from tasks.run.session import Session
-from tasks.sources.kinds import KINDS
+from tasks.sources.kinds import is_of, kind_of
 from tasks.storage.repository import Repository
 
 OLD_CHECKPOINT = timedelta(days=1)
@@ -124,7 +124,7 @@ def intend_prune(
 
     Raises UsageError for an app without `keep`, RefusedError, BorgError, HostError.
     """
-    if target.app.keep is None:
+    if not target.app.prunable:
         name = target.app.name
         raise UsageError(f"{name} has no `keep`", "say in the inventory what stays, for the app or in `defaults`")
     found, choose = look(target), partial(to_prune, sources=sources, chain=chain)
@@ -147,9 +147,9 @@ def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None =
     """
     plans: dict[str, Plan] = {}
     for source in found.app.sources:
-        rules = found.app.keep.of(source) if found.app.keep else None
-        base = KINDS[source].continues
-        if rules is None or (sources and source not in sources) or (base and chain is None):
+        rules = found.app.keep_of(source)
+        base = kind_of(source).continues
+        if rules is None or not is_of(source, sources) or (base and chain is None):
             continue
         own = found.of(source)
         spared = _last_proven(own, found) | _unrecorded(own, found)

@@ -16,7 +16,8 @@ from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources import save
 from tasks.sources.kinds import logs_alone
-from tasks.sources.registry import SOURCES
+from tasks.sources.registry import chosen as chosen_sources
+from tasks.sources.registry import require_known
 from tasks.storage.registry import load
 
 
@@ -64,9 +65,7 @@ def show(folder: str, options: Options) -> None:
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
-    for source in options.sources:
-        if source not in SOURCES:
-            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(SOURCES)}")
+    require_known(options.sources, session.inventory.apps.values())
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
     if not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
@@ -75,7 +74,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
 
 
 def _sources(app: App, options: Options) -> list[str]:
-    return [source for source in app.sources if source in (options.sources or SOURCES)]
+    return chosen_sources(app, options.sources)
 
 
 def _whole(app: App, options: Options) -> bool:

@@ -18,13 +18,13 @@ from tasks.fleet.found import Looked, as_json, table
 from tasks.inventory.models import App
 from tasks.run.parallel import contained, spread
 from tasks.run.session import Session
-from tasks.sources.registry import RESTORABLE
+from tasks.sources.kinds import KINDS
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 
 PARALLEL = 4  # archives listed at a time: borg takes a core for each
 SUMS = 200  # files whose data may be read for their checksums
-PATHS = frozenset(name for name, each in RESTORABLE.items() if each.file is None)
+PATHS = frozenset(name for name, kind in KINDS.items() if kind.read_by_borg)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class Backup(SourceBackup):
     """A backup."""
 
     source: tuple[str, ...] = option(
-        "files, mariadb or binlog; repeat it for several; none means all that an app has", ()
+        "files, mariadb, binlog, dumps or one dump by its name; repeat it for several; none means all that an app has",
+        (),
     )
 
 
@@ -65,7 +66,9 @@ class SourceRestore(OneApp):
 class Restore(SourceRestore):
     """A restore."""
 
-    source: tuple[str, ...] = option("files or mariadb; none means all that the app has", ())
+    source: tuple[str, ...] = option(
+        "files, mariadb, dumps or one dump by its name; none means all that the app has", ()
+    )
     path: tuple[str, ...] = option(
         "only this file, or this folder and all below it, as on the host: /etc/shop/app.conf; or a pattern in quotes:"
         " '/etc/shop/*.conf'; repeat it for several",
@@ -95,7 +98,9 @@ class DatabaseVerify(Fleet):
 class Verify(DatabaseVerify):
     """Drills."""
 
-    source: tuple[str, ...] = option("files or mariadb; repeat it for several; none means all that an app has", ())
+    source: tuple[str, ...] = option(
+        "files, mariadb, dumps or one dump by its name; repeat it for several; none means all that an app has", ()
+    )
     sample: str = option(
         "how many files to read, or which share of them as 1%; up to half are new or changed ones, the others"
         " come in turn; 20 unless given",
@@ -121,7 +126,9 @@ class FleetPrune(Prune, Fleet):
     """Pruning all apps."""
 
     source: tuple[str, ...] = option(
-        "files, mariadb or binlog; repeat it for several; none means all that `keep` speaks of", ()
+        "files, mariadb, binlog, dumps or one dump by its name; repeat it for several; none means all that"
+        " `keep` speaks of",
+        (),
     )
     parallel: int = option(PARALLEL_HELP, SLOW)
 

@@ -18,8 +18,7 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
-from tasks.sources.kinds import KINDS
-from tasks.sources.registry import needed
+from tasks.sources.registry import needed, require_known
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 
@@ -98,13 +97,11 @@ def _carried_out(
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
-    for source in options.sources:
-        if source not in KINDS:
-            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(KINDS)}")
+    require_known(options.sources, session.inventory.apps.values())
     apps = session.inventory.select(options.apps, options.part)
-    chosen = tuple(app for app in apps if app.keep is not None)
+    chosen = tuple(app for app in apps if app.prunable)
     for app in apps:
-        if app.keep is None and not options.telling.quiet:
+        if not app.prunable and not options.telling.quiet:
             print(f"{app.name} has no `keep`: nothing of it is ever pruned")
     if not chosen:
         raise UsageError(

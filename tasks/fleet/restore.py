@@ -19,9 +19,9 @@ from tasks.mariadb import recovery_plan
 from tasks.run.outcome import Outcome, Status, attempted, exit_code
 from tasks.run.session import Session
 from tasks.run.view import View
-from tasks.sources.base import Destination, Planned, Step
-from tasks.sources.kinds import KINDS
-from tasks.sources.registry import CONTINUING, RESTORABLE, source_of
+from tasks.sources.base import Destination, Planned, Restorable, Step
+from tasks.sources.kinds import is_of, kind_of
+from tasks.sources.registry import chosen, continuing, restorable, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 from tasks.times import shown
@@ -128,8 +128,10 @@ def _jobs(session: Session, app: App, options: Options, opened: ExitStack) -> li
     at = recovery_plan.moment(options.at) if options.at else None
     choices = Choices(session, app, repository)
     sources = _sources(app, options, choices)
-    if other is not None and any(RESTORABLE[source].file is not None for source in sources):
+    if other is not None and not all(kind_of(source).read_by_borg for source in sources):
         raise UsageError(f"--to {other.name} takes files only", "name --source files, or --to local")
+    for source in sources if options.target is None else ():
+        _restorable(source).require_in_place(app)
     return [
         _Job(
             choices,
@@ -169,28 +171,34 @@ def _repository(session: Session, app: App, options: Options, other: App | None,
 
 
 def _planned(choices: Choices, source: str, options: Options, at: datetime | None) -> Planned:
-    archive, kind = options.archive, RESTORABLE[source]
+    archive, kind = options.archive, _restorable(source)
     if at is not None and choices.asked(archive).before is not None:  # both: to go on from the archive of that moment
         archive = choices.choose(source, archive, at).archive.name
     return kind.plan_paths(choices, archive, at, options.paths) if options.paths else kind.plan(choices, archive, at)
 
 
 def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
-    mine = [source for source in app.sources if source in RESTORABLE]
+    mine = chosen(app, (), alone=True)
     named = choices.asked(options.archive).name
     if named is not None:
         source = source_of(choices, named, options.sources)
-        if source not in RESTORABLE:
-            raise UsageError(f"{named} holds {KINDS[source].holds}", CONTINUING[source].restored_by(app))
+        if logs := continuing(source):
+            raise UsageError(f"{named} holds {kind_of(source).holds}", logs.restored_by(app))
         if source not in mine and options.target is None:
             raise UsageError(f"{app.name} has no `{source}` in the inventory", "give --target, a new folder")
         return [source]
     for source in options.sources:
-        if source not in mine:
+        if not any(is_of(each, [source]) for each in mine):
             raise UsageError(f"{app.name} has no source `{source}`", f"it has {', '.join(mine)}")
     if options.paths and not options.sources:
-        return [source for source in mine if RESTORABLE[source].file is None] or mine
-    return options.sources or mine
+        return [source for source in mine if kind_of(source).read_by_borg] or mine
+    return [each for each in mine if is_of(each, options.sources)]
+
+
+def _restorable(source: str) -> Restorable:
+    found = restorable(source)
+    assert found is not None, source
+    return found
 
 
 def _target(options: Options, source: str, count: int) -> str | None:

@@ -1,7 +1,7 @@
 """`verify`: restore drills of all apps. An archive counts as proven only once it was read back and examined."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,7 +24,8 @@ from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources.base import FOLDER, Drill
-from tasks.sources.registry import RESTORABLE, source_of
+from tasks.sources.kinds import is_of
+from tasks.sources.registry import chosen, require_known, restorable, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository
 from tasks.times import moment_or_none
@@ -92,11 +93,9 @@ def _drilled(session: Session, options: Options, view: View, elsewhere: Host | N
     return _App(session, app, options, view, elsewhere).drill()
 
 
-def _checked(options: Options, apps: Collection[str]) -> Options:
+def _checked(options: Options, apps: Mapping[str, App]) -> Options:
     """Return the options with defaults filled in. Raises UsageError."""
-    for source in options.sources:
-        if source not in RESTORABLE:
-            raise UsageError(f"there is no source `{source}`", f"a source is one of {', '.join(RESTORABLE)}")
+    require_known(options.sources, apps.values(), alone=True)
     if options.sample is not None and options.sample < 1:
         raise UsageError(f"--sample {options.sample} reads nothing", "give a number, or --all")
     return _named(replace(options, folder=_folder(options)), apps)
@@ -133,7 +132,7 @@ def _named(options: Options, apps: Collection[str]) -> Options:
         return options
     # A renamed app has archives under its former name.
     others = len(options.apps) > 1 or (named.app in apps and set(options.apps) - {named.app})
-    if others or set(options.sources) - {named.source}:
+    if others or not all(is_of(named.source, [each]) for each in options.sources):
         raise UsageError(f"{options.archive} is an archive of {named.source} of {named.app}")
     return replace(options, apps=options.apps or (named.app,), sources=(named.source,))
 
@@ -142,12 +141,12 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
     apps = session.inventory.select(options.apps, options.part)
     chosen = tuple(app for app in apps if _sources(app, options))
     if not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
-        raise UsageError(f"none of the apps has a source {' or '.join(options.sources or RESTORABLE)}")
+        raise UsageError(f"none of the apps has a source {' or '.join(options.sources) or 'that can be drilled'}")
     return chosen
 
 
 def _sources(app: App, options: Options) -> list[str]:
-    return [source for source in app.sources if source in (options.sources or RESTORABLE)]
+    return chosen(app, options.sources, alone=True)
 
 
 class _App:
@@ -223,7 +222,9 @@ class _App:
             elsewhere=self.elsewhere,
             trust=self.options.trust,
         )
-        outcome = patient(self.session, self.app, source, lambda _: RESTORABLE[source].drill(drill), self.view)
+        drilled = restorable(source)
+        assert drilled is not None, source
+        outcome = patient(self.session, self.app, source, lambda _: drilled.drill(drill), self.view)
         if not choice.known:  # without the archive's id the record proves nothing
             details = {**outcome.details, "unknown_archive": choice.archive.name}
             return replace(outcome, details=details).no_better_than("warning", *choice.said)

@@ -169,6 +169,16 @@ class App(AppFile):
     compression: Compression
 
     @property
+    def prunable(self) -> bool:
+        """Whether anything of it is ever pruned."""
+        return any(self.keep_of(source) for source in self.sources)
+
+    def keep_of(self, source: str) -> KeepRules | None:
+        """Return the rules for a source: its own, or those of `keep`; None means that nothing of it is ever pruned."""
+        dump = self.dumps.get(source)
+        return (dump.keep if dump else None) or (self.keep.of(source) if self.keep else None)
+
+    @property
     def copies(self) -> tuple["App", ...]:
         """The app once for each of its storages, in the order of the inventory."""
         if len(self.storages) < 2:

@@ -121,6 +121,6 @@ def _kind(data: Data, storage: str) -> str:
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in (Union, UnionType, Annotated):
+    elif get_origin(annotation) in (Union, UnionType, Annotated, dict, Mapping):
         for part in get_args(annotation):
             yield from _models(part)

@@ -22,7 +22,7 @@ from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
-from tasks.remote.script import Script, Stream, quote
+from tasks.remote.script import Script, Stream, quote, without
 from tasks.remote.walled import Walled
 from tasks.sources.base import FOLDER
 
@@ -126,13 +126,13 @@ cleanup() {{
 }}
 trap cleanup EXIT
 {quote(("mkdir", "-m", "700", "--", scratch))}
-( {unpack.without(content)}
+( {without(content)}
 {quote(ready)} ) </dev/null
 (
 {unpacking.body}
 )
 plan={quote((json.dumps(plan),))}
-{unpack.without(content)}
+{without(content)}
 {quote(prove)} "${{plan%?}}, \\"began\\": $began}}"
 """
     return Script(body, {**unpacking.environment, **PROGRAM.environment}, grace=GRACE)

@@ -35,7 +35,7 @@ from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
-from tasks.remote.script import Script, Stream, quote
+from tasks.remote.script import Script, Stream, quote, without
 from tasks.remote.walled import Walled
 
 PROGRAM = Program(
@@ -183,7 +183,7 @@ def script(
     beside = Walled(scratch, keep=keep, trust=moment.trust)
     on_data = Walled(directory, (scratch,), keep, moment.trust, "backup-my.cnf", owner=True)
     extracting = "\n".join(
-        f"{{ {stream.body}\n}} | ( {unpack.without(stream)}\n"
+        f"{{ {stream.body}\n}} | ( {without(stream)}\n"
         f"{quote(beside.words((*PROGRAM.words, 'extract', posixpath.join(scratch, 'logs', str(number)))))} ) || "
         f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
         for number, stream in enumerate(moment.logs)

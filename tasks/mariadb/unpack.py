@@ -13,7 +13,7 @@ from tasks.mariadb.server import Position, number
 from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
-from tasks.remote.script import Script, Stream, Words, quote
+from tasks.remote.script import Script, Stream, Words, quote, without
 from tasks.remote.walled import Walled
 
 OnLine = Callable[[str], None]
@@ -137,11 +137,6 @@ trap 'exit 143' TERM INT HUP
 trap {quote((f'code=$?; [ "$code" = 0 ] || {quote(("rm", "-rf", "--", directory))}; exit "$code"',))} EXIT
 {quote(extract.words(_words(directory, how, "extract")))} || exit $?
 {quote(prepare.words(_words(directory, how, "prepare")))} </dev/null || exit $?"""
-
-
-def without(content: Stream) -> str:
-    """Return bash that removes variables from the environment that only the program behind `content` may know."""
-    return quote(("unset", *content.environment)) if content.environment else ":"
 
 
 def run(host: Host, unpacking: Script, directory: str, on_stderr: OnLine | None = None) -> Unpacked:

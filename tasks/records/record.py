@@ -25,7 +25,7 @@ from tasks.answers import (
     read,
     typed,
 )
-from tasks.sources.kinds import KINDS
+from tasks.sources.kinds import SOURCE_NAME
 
 VERSION = 1
 LONGEST = 32 << 20  # bytes of one record: one that lists 100,000 archives has about 7 MB
@@ -33,7 +33,7 @@ NEWEST = 30  # default number of records read of each kind
 HISTORY = 130  # of each kind, for history views: daily backups of about four months
 UNCHANGED = "unchanged"  # the action of a run that found nothing new to save; only the newest of a day is kept
 _NAME = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(?P<kind>.+)-[0-9a-f]{4}\.json")
-_SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{'|'.join(KINDS)})(?P<failed>-failed)?")
+_SAVING = re.compile(rf"(?P<action>backup|{UNCHANGED})-(?P<source>{SOURCE_NAME})(?P<failed>-failed)?")
 _DAY = len("2026-11-22")
 Outcome = Literal["ok", "warning", "suspect", "incomplete", "failed"]  # best first; see verdict.py
 

@@ -45,6 +45,11 @@ class Stream:
     environment: Environment = field(default_factory=dict)
 
 
+def without(content: Stream) -> str:
+    """Return bash that removes variables from the environment that only the program behind `content` may know."""
+    return quote(("unset", *content.environment)) if content.environment else ":"
+
+
 @dataclass(frozen=True)
 class Script:
     """Bash for a host.

@@ -116,7 +116,8 @@ def _evidence(one: Found) -> Evidence:
         with foreseen(one.app.name):
             told = Records.parse(records)
             known = ledger(told)
-            wrong = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
+            found = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
+            wrong = [each.among(one.app.sources) for each in found]
             bare = _unencrypted(one)
             return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun, unencrypted=bare)
     except CloudbackupError as error:

@@ -22,7 +22,7 @@ from tasks.records.verdict import (
     verdicts,
 )
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
-from tasks.sources.registry import CONTINUING
+from tasks.sources.registry import continuing
 from tasks.times import age, day
 
 LARGEST = 2**63
@@ -141,7 +141,9 @@ def _recoverable(source: Expected, evidence: Evidence) -> tuple[datetime | None,
     if source.logs is None or evidence.archives is None:
         return None, ""
     listed = frozenset(archive.id for archive in evidence.archives)
-    until, why = CONTINUING[source.logs].reaches(sound(evidence.records), listed)
+    logs = continuing(source.logs)
+    assert logs is not None, source.logs
+    until, why = logs.reaches(sound(evidence.records), listed)
     return until, why if source.source == source.logs else ""
 
 

@@ -113,9 +113,12 @@ class Drill:
 
 
 class Source(ABC):
-    """One kind of source; each method takes the app as an argument."""
+    """A source by its name; each method takes the app as an argument."""
 
     kind: ClassVar[Kind]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @abstractmethod
     def checks(self, session: Session, app: App) -> Iterator[Finding]:
@@ -147,7 +150,7 @@ class Restorable(Source):
     `file` is the name of the only file in such an archive; None if the archive holds the app's own paths.
     """
 
-    file: ClassVar[str | None] = None
+    file: str | None = None
 
     @abstractmethod
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
@@ -161,6 +164,9 @@ class Restorable(Source):
         raise UsageError(
             f"--path is of files, and {self.kind.name} has none", "leave --path out, or name --source files"
         )
+
+    def require_in_place(self, app: App) -> None:
+        """Raise UsageError if the app's data can be restored to a folder only."""
 
     @abstractmethod
     def drill(self, drill: Drill) -> Outcome:

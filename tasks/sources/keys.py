@@ -5,10 +5,12 @@ from typing import Self
 from pydantic import ConfigDict, Field, model_validator
 
 from tasks.inventory.files import Files
+from tasks.inventory.frozen import Frozen
 from tasks.inventory.keep import KeepRules, something_kept
 from tasks.inventory.secrets import Strict
 from tasks.mariadb.config import MariaDB
-from tasks.sources.kinds import BINLOG, FILES, KINDS, MARIADB, is_log
+from tasks.sources.dumps.config import Dumps
+from tasks.sources.kinds import BINLOG, FILES, KINDS, MARIADB, is_log, kind_of
 
 
 class SourceKeys(Strict):
@@ -18,11 +20,15 @@ class SourceKeys(Strict):
 
     files: Files | None = Field(None, description="files to back up")
     mariadb: MariaDB | None = Field(None, description="the MariaDB server to back up")
+    dumps: Dumps = Field(
+        default_factory=lambda: Frozen({}),
+        description="what programs write to standard output: of each a source, by its own name",
+    )
 
     @model_validator(mode="after")
     def _something_to_back_up(self) -> Self:
-        if not self.files and not self.mariadb:
-            raise ValueError("has nothing to back up: give `files`, `mariadb` or both")
+        if not self.files and not self.mariadb and not self.dumps:
+            raise ValueError("has nothing to back up: give `files`, `mariadb` or `dumps`")
         return self
 
     @property
@@ -34,7 +40,7 @@ class SourceKeys(Strict):
             MARIADB.name: mariadb is not None,
             BINLOG.name: mariadb is not None and mariadb.binlog,
         }
-        return tuple(source for source, present in wanted.items() if present)
+        return (*(source for source, present in wanted.items() if present), *self.dumps)
 
 
 class Keep(KeepRules):
@@ -45,10 +51,11 @@ class Keep(KeepRules):
     files: KeepRules | None = Field(None, description="rules for the files alone")
     mariadb: KeepRules | None = Field(None, description="rules for the MariaDB server alone")
     binlog: KeepRules | None = Field(None, description="rules for the binary logs alone")
+    dumps: KeepRules | None = Field(None, description="rules for each of the dumps")
 
     def of(self, source: str) -> KeepRules | None:
         """Return the rules for a source; None when nothing is said of it, so that nothing of it is ever pruned."""
-        own: KeepRules | None = getattr(self, source)
+        own: KeepRules | None = getattr(self, kind_of(source).name)
         return own or (self if self.keeps_something else None)
 
     def _enough(self) -> bool:

@@ -17,7 +17,7 @@ from tasks.remote.script import Script
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.sources.base import Unchanged
-from tasks.sources.registry import SOURCES
+from tasks.sources.registry import named
 from tasks.storage.repository import Side
 
 OnProgress = Callable[[Progress], None]
@@ -25,22 +25,22 @@ OnProgress = Callable[[Progress], None]
 
 def script(session: Session, app: App, source: str, time: datetime) -> Script | None:
     """Return the script that `save` would run; None if there is nothing new to save. Raises CloudbackupError."""
-    ready = SOURCES[source].content(session, app, str(ArchiveName(app.name, source, time)))
+    ready = named(source).content(session, app, str(ArchiveName(app.name, source, time)))
     return None if isinstance(ready, Unchanged) else create_script(session.repository(app, Side.HOST), ready.options)
 
 
 def save(session: Session, app: App, source: str, time: datetime, on_progress: OnProgress) -> Outcome:
     """Create an archive of one source and return the outcome. Raises CloudbackupError if no archive was made."""
-    ready = SOURCES[source].content(session, app, str(ArchiveName(app.name, source, time)))
+    ready = named(source).content(session, app, str(ArchiveName(app.name, source, time)))
     if isinstance(ready, Unchanged):
         seconds = (datetime.now(UTC) - time).total_seconds()
         return Outcome(app.name, source, "ok", time, seconds, details=ready.details, unchanged=True)
     try:
         created = make(session, app, session.repository(app, Side.HOST), ready.options, How(on_progress=on_progress))
     except ContentError as error:
-        raise SOURCES[source].explain(app, error) from error
+        raise named(source).explain(app, error) from error
     learnt = ready.learn(created)
-    verdict = SOURCES[source].judge(app, created)
+    verdict = named(source).judge(app, created)
     done = Outcome(
         app=app.name,
         source=source,

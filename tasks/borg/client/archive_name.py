@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from tasks.sources.kinds import KINDS
+from tasks.sources.kinds import SOURCE_NAME
 
 TIME_FORMAT = "%Y-%m-%dT%H-%M-%S"
 _NAME = re.compile(
-    rf"(?P<app>[a-z0-9][a-z0-9_.-]*)-(?P<source>{'|'.join(KINDS)})-(?P<time>\d{{4}}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII
+    rf"(?P<app>[a-z0-9][a-z0-9_.-]*)-(?P<source>{SOURCE_NAME})-(?P<time>\d{{4}}-\d\d-\d\dT\d\d-\d\d-\d\d)", re.ASCII
 )
 _CHECKPOINT = re.compile(r"\.checkpoint(\.\d+)?$")  # borg 1.2 and 1.4, `is_checkpoint`
 

@@ -84,7 +84,8 @@ def files_of(app: App, archive: str) -> FilesOptions:
 class StreamOptions:
     """What to save of a stream: the output of `content` becomes the file `name` in the archive.
 
-    `chunk_size` is in bytes, a power of two; None keeps borg's content-defined chunks.
+    `chunk_size` is in bytes, a power of two; None cuts by content, as borg does, by `chunker` in borg's own words:
+    "buzhash,14,18,16,4095", or by borg's default if that is empty.
     """
 
     archive: str
@@ -93,6 +94,7 @@ class StreamOptions:
     chunk_size: int | None = None
     compression: str = "lz4"
     comment: str = ""
+    chunker: str = ""
 
 
 Options = FilesOptions | StreamOptions
@@ -184,8 +186,9 @@ def _files_words(options: FilesOptions) -> Words:
 
 
 def _stream_words(options: StreamOptions) -> Words:
+    chunker = f"fixed,{options.chunk_size}" if options.chunk_size else options.chunker
     return (
-        *((f"--chunker-params=fixed,{options.chunk_size}",) if options.chunk_size else ()),
+        *((f"--chunker-params={chunker}",) if chunker else ()),
         "--files-cache=disabled",
         f"--stdin-name={options.name}",
         "--content-from-command",

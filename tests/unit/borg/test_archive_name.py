@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.borg.client.archive_name import ArchiveName, glob, is_checkpoint, parse
+from tasks.sources.kinds import SOURCE_NAME
 
 APPS = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,30}", fullmatch=True)
-SOURCES = st.sampled_from(("files", "mariadb", "binlog"))
+SOURCES = st.sampled_from(("files", "mariadb", "binlog")) | st.from_regex(SOURCE_NAME, fullmatch=True)
 TIMES = st.integers(0, 2**32).map(lambda second: datetime.fromtimestamp(second, UTC))
 
 
@@ -41,7 +42,7 @@ def test_what_a_person_or_a_broken_run_left_is_no_backup() -> None:
         "shop-files-2026-11-22T03-00-00.checkpoint",
         "shop-files-before-upgrade",
         "shop-files-2026-13-22T03-00-00",
-        "shop-logs-2026-11-22T03-00-00",
+        "shop-Logs-2026-11-22T03-00-00",
         "-files-2026-11-22T03-00-00",
         "shop-files-2026-11-22T03-00-00\n",
     ):

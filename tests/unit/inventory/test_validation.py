@@ -35,7 +35,7 @@ APP_CASES = {
     "passphrase: {evn: X}\nfiles: {paths: [/srv]}\n": [f"1: passphrase: {SECRET_FORM}; did you mean env?"],
     # what must be there
     "files: {paths: [/srv]}\n": ["1: passphrase: is missing"],
-    "passphrase: {env: X}\n": ["1: has nothing to back up: give `files`, `mariadb` or both"],
+    "passphrase: {env: X}\n": ["1: has nothing to back up: give `files`, `mariadb` or `dumps`"],
     "passphrase: {env: X}\nfiles: {}\n": ["2: files.paths: is missing"],
     "passphrase: {env: X}\nfiles: {paths: []}\n": ["2: files.paths: must not be empty"],
     # types

@@ -1,0 +1,1 @@
+"""Dumps: what programs write to standard output, each a source by a name of the operator's."""

@@ -1,0 +1,112 @@
+"""Restores a dump: as a file into a folder, or by the command that puts it back.
+
+The command starts only once the whole dump lies on the host: one that read a stream cut short would take that for all.
+"""
+
+import posixpath
+import secrets
+from collections.abc import Mapping
+from typing import Protocol
+
+from tasks.borg.choice import Choice, Choices
+from tasks.borg.client.extract import content, size
+from tasks.borg.client.runner import UNLIMITED
+from tasks.borg.restore import Trust, restore_to
+from tasks.errors import AppError
+from tasks.remote.script import Script, Stream, quote, without
+from tasks.sources.base import FOLDER, Destination, Restored
+from tasks.sources.dumps.dump_backup import OURS, guarded, product_of, secrets_of
+from tasks.sources.dumps.product import running
+from tasks.storage.repository import Side
+
+NAME = "cloudbackup-dump-"  # prefix of the folders' names
+FILE = "dump"
+UNREADABLE = 67  # exit code of the script: the dump could not be read from the archive
+NO_ROOM = 68  # and: there is no room for it
+GRACE = 120.0  # seconds to remove a large dump
+
+
+class Named(Protocol):
+    """A source whose archives hold one file."""
+
+    name: str
+    file: str | None
+
+
+def restored(choices: Choices, choice: Choice, source: Named, to: Destination) -> Restored:
+    """Restore an archive of a dump to its destination. Raises CloudbackupError."""
+    if to.target is None:
+        return _loaded(choices, choice, source, to)
+    repository = choices.repository
+    own = repository.side is Side.HOST and choice.known
+    private = repository.side is Side.OPERATOR
+    trust = Trust(trusted=own or to.trusted, private=private, partial=True, known=choice.known)
+    done = restore_to(repository, choice.archive.name, to.target, trust=trust)
+    said = (f"in {to.target}/{source.file}", *done.remarks, *done.doubts)
+    walls = ("Landlock",) if done.walled else ()
+    return Restored(done.size, said, "warning" if done.doubts else "ok", walls)
+
+
+def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) -> Restored:
+    """Have the dump read by the command that puts it back."""
+    app, repository, name = choices.app, choices.repository, source.name
+    product, archive = product_of(app, name), choice.archive.name
+    total, _ = size(repository, archive)
+    folder = posixpath.join(FOLDER, NAME + secrets.token_hex(8))
+    spooled = spool(content(repository, archive, str(source.file)), folder, {"bytes": total})
+    loading = running(product.exec, product.load(), secrets_of(app, name), posixpath.join(folder, FILE))
+    body = f"{spooled.body}\n{loading.body} >&2\n"
+    to.step(f"has {archive} put back")
+    output = repository.host.run(Script(body, {**spooled.environment, **loading.environment}, grace=GRACE), UNLIMITED)
+    require_spooled(output.code, output.error_text, f"{app.name}: nothing was restored of {name}", total)
+    lines = [line.strip() for line in output.error_text.splitlines() if line.strip()]
+    if not output.ok:
+        said = f": {lines[-1]}" if lines else ""
+        raise AppError(
+            f"{app.name}: `{quote(product.load())}` ended with {output.code}{said}",
+            f"what it had done by then stays done; `inv restore --app {app.name} --source {name} --target FOLDER` gives"
+            " the dump as a file",
+        )
+    return Restored(total, (f"`{quote(product.load())}` read all of it",), "ok", ())
+
+
+def spool(stream: Stream, folder: str, expected: Mapping[str, object]) -> Stream:
+    """Return bash that puts all of a stream into the file FILE of a new private folder, which ends with the script.
+
+    `expected` is what the guard must find, of it `bytes` at least. After it the environment has nothing that only the
+    stream may know.
+    """
+    size = int(str(expected["bytes"]))
+    checked = guarded(stream, expected)
+    place = quote((folder,))
+    body = f"""\
+cleanup() {{
+  code=$?
+  trap '' TERM INT HUP
+  chmod -R u+rwX -- {place} 2>/dev/null
+  rm -rf -- {place}
+  exit "$code"
+}}
+trap cleanup EXIT
+mkdir -m 700 -- {place}
+room=$(df -PB1 -- {place} | awk 'NR == 2 {{ print $4 }}')
+[ "${{room:-{size}}}" -ge {size} ] || {{ echo "{OURS}$room bytes are free" >&2; exit {NO_ROOM}; }}
+{{ {checked.body}
+}} >{quote((posixpath.join(folder, FILE),))} || exit {UNREADABLE}
+{without(stream)}"""
+    return Stream(body, checked.environment)
+
+
+def require_spooled(code: int, said: str, context: str, size: int) -> None:
+    """Raise AppError if a script ended because the dump could not be put into its file."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    if code == NO_ROOM:
+        free = next((line.removeprefix(OURS) for line in lines if line.startswith(OURS)), "")
+        raise AppError(
+            f"{context}: the dump has {size} bytes, and {free}", f"make room in {FOLDER}, or with --scratch elsewhere"
+        )
+    if code == UNREADABLE:
+        ours = [line.removeprefix(OURS) for line in lines if line.startswith(OURS)]
+        theirs = [line for line in lines if not line.startswith(OURS)]
+        why = next(iter(theirs[-1:] or ours[-1:]), "it does not say why")
+        raise AppError(f"{context}: the archive cannot be read: {why}")

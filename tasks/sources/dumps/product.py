@@ -1,0 +1,82 @@
+"""What a way of making dumps is, and how its commands run where the app's tools are.
+
+Passwords go through standard input into the command's environment, read by a `sh` that runs next to it: an inherited
+descriptor survives neither borg nor `docker exec` (tried, borg 1.2.4 and 1.4.5). None is in a command line.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from tasks.inventory.secrets import SecretReference, Strict
+from tasks.inventory.values import Words
+from tasks.remote.program import Program
+from tasks.remote.script import Stream, quote
+from tasks.remote.secret import Secret
+
+SECRET = "DUMP_SECRET_"  # noqa: S105 (prefix of variables)
+NO_SECRET_CAME = "cloudbackup: a password did not come through standard input"  # noqa: S105 (a message)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a drill runs on a restored dump, its standard input: a program of ours with its plan, or the app's `words`.
+
+    `beside`: the words run where `exec` leads, if they run on the app's own host. `plan` is JSON.
+    """
+
+    program: Program | None = None
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    words: Sequence[str] = ()
+    beside: bool = False
+
+
+class Product(Strict):
+    """One way to make a dump, as the inventory describes it.
+
+    `title` is for people and records. `ends` is a regular expression (Python, bytes) that the end of a complete dump
+    matches; empty if a dump has no certain end.
+    """
+
+    title: ClassVar[str]
+    ends: ClassVar[str] = ""
+    exec: Words = Field((), description="what runs the tools where they live: docker exec -i shop-db")
+
+    @property
+    def secrets(self) -> Mapping[str, SecretReference]:
+        """The secrets of its commands, by the name of the environment variable in which they expect them."""
+        return {}
+
+    @abstractmethod
+    def tools(self) -> Sequence[str]:
+        """Return the programs that a backup needs where `exec` leads."""
+
+    @abstractmethod
+    def dump(self) -> Words:
+        """Return the command that writes a dump to standard output."""
+
+    @abstractmethod
+    def load(self) -> Words:
+        """Return the command that reads a dump on standard input and puts it back; empty if there is none."""
+
+    @abstractmethod
+    def judge(self) -> Judge:
+        """Return how a drill judges a restored dump."""
+
+
+def running(exec_: Words, words: Words, secrets: Mapping[str, Secret], source: str = "/dev/null") -> Stream:
+    """Return bash that runs a command where `exec_` leads, with the file `source` as its standard input.
+
+    `secrets` are by the name of the variable in which the command expects them.
+    """
+    feed = quote((source,))
+    if not secrets:
+        return Stream(f"{quote((*exec_, *words))} <{feed}")
+    reading = [f"IFS= read -r {name} || {{ echo '{NO_SECRET_CAME}' >&2; exit 1; }}; export {name}" for name in secrets]
+    inner = quote((*exec_, "sh", "-c", "\n".join([*reading, 'exec "$@"']), "sh", *words))
+    variables = {f"{SECRET}{number}": value for number, value in enumerate(secrets.values())}
+    printed = " ".join(f'"${name}"' for name in variables)
+    return Stream(f"{{ printf '%s\\n' {printed} && cat <{feed}; }} | {inner}", variables)
