@@ -39,7 +39,7 @@ from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.running import OnBytes
-from tasks.remote.script import Environment, Script, Stream, quote
+from tasks.remote.script import Environment, Script, Stream, quote, without
 from tasks.remote.secret import Secret
 from tasks.remote.walled import Walled
 from tasks.run.parallel import terminable
@@ -173,7 +173,7 @@ while IFS= read -r line; do printf '%s%s\\n' {quote((RESTORED,))} "$line" >&2; d
         """Return bash that removes the variables which only borg, or what reads the output, may know."""
         streams = [self.request.content, *(self.request.moment.logs if self.request.moment else ())]
         names = {name for stream in streams for name in stream.environment}
-        return unpack.without(Stream("", dict.fromkeys(sorted({*names, *self.job.environment}), "")))
+        return without(Stream("", dict.fromkeys(sorted({*names, *self.job.environment}), "")))
 
     def _option_file(self) -> str:
         if self.job.password is None:

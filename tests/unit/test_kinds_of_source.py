@@ -18,6 +18,7 @@ COUNTS = {
     "app/apps.py": "the head of a column",
     "borg/client/create.py": "borg's own name of its cache",
     "borg/host/paths.py": "how many",
+    "fleet/found.py": "how many",
     "borg/host/restore.py": "how many",
     "borg/host/sample.py": "how many",
     "records/suspect.py": "how many",
