@@ -28,7 +28,7 @@ from tasks.run.view import Telling
 from tasks.schedule import looked_at
 from tasks.schedule.due import apps_due
 from tasks.sources.kinds import is_log
-from tasks.sources.registry import RESTORABLE
+from tasks.sources.registry import chosen
 from tasks.storage.registry import load
 
 SLOW = 4  # apps at a time, of tasks that put a heavy load on a storage
@@ -125,7 +125,7 @@ def _turn(task: str, app: App, records: Sequence[Record] | CloudbackupError) -> 
     if task == SAVES:
         wanted = [source for source in app.sources if not is_log(source)]
     elif task == "verify":
-        wanted = [source for source in app.sources if source in RESTORABLE]
+        wanted = chosen(app, (), alone=True)
     latest = datetime.now(UTC) + AHEAD  # a record of a clock that is far ahead says nothing
     turns = [
         max(
