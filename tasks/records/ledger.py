@@ -30,7 +30,7 @@ FREEING = ("prune", "compact")
 REMOVING = ("prune", "delete", "compact")
 CHANGED_KEY = "change-passphrase"  # the action that changes the key; it affects no archive
 # Actions whose newest records count at any age: an archive's condition, what can be undone, what no longer can.
-OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY)
+OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED_KEY, INTENT)
 NEWEST = 5  # records of each of these kinds; and of milestones, to check whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
 OURS = "ours_ids"  # in the details of a rollback that is no milestone: the archives that are ours

@@ -323,3 +323,9 @@ def test_an_undoing_of_an_undone_half_of_a_rollback_is_compared_with_what_its_en
     play.steal(0)
     play.undo("ann")
     assert "did not come back" in play.said
+
+
+def test_a_rollback_that_was_killed_is_gone_on_with_by_whoever_has_a_clock_that_is_ahead() -> None:
+    """Its announcement is a year old by that clock, and older than that person's own milestones."""
+    play = year_ahead(("replace", 0), ("rollback", "bob", 90), ("replace", 0), ("undo", "ann", [], 7), ("undo", "bob"))
+    assert (play.done, play.place.locked()) == (True, False), play.said
