@@ -12,29 +12,24 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from tasks.borg import escrow, guard, transactions
+from tasks.borg import guard, transactions
 from tasks.borg.anomalies import doubts
-from tasks.borg.check import refuse_damaged
-from tasks.borg.client.check import CheckOptions, check
-from tasks.borg.client.key_export import escrow_path, exported
-from tasks.borg.client.list import Archive, archives
+from tasks.borg.client.list import archives
+from tasks.borg.former_state import condition, known_then, made_usable
 from tasks.borg.recorder import Note
 from tasks.borg.removal import Target, seen, vouched
 from tasks.borg.transactions import ASIDE, BEFORE, TO, UNDID, Point, Undoing
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
-from tasks.records.chronology import FROM, GENERATION, LONGEST, next_generation, texts
-from tasks.records.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, OURS, TOKEN, Ledger, ledger
+from tasks.records.chronology import FROM, GENERATION, next_generation, texts
+from tasks.records.ledger import ENDS, INTENT, OURS, TOKEN, Ledger, ledger
 from tasks.records.record import Record, operator_name
 from tasks.remote.files import Files
-from tasks.run import client_cache
 from tasks.storage import set_aside
-from tasks.storage.repository import Side
 from tasks.times import shown
 
 Ask = Callable[[str], bool]
 _Told = tuple[Mapping[int, Point], Sequence[Undoing]]  # from the records: points, and rollbacks that can be undone
 SHOWN = 40  # points shown
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no archive is older, whatever its start says
 
 
 @dataclass(frozen=True)
@@ -128,7 +123,7 @@ def roll_back(target: Target, wanted: RollbackTarget, note: Note, ask: Ask) -> I
     note.add(move.details)
     _announce(target, move)
     yield from _moved(files, folder, move, name)
-    yield from _made_usable(target, files, folder)
+    yield from made_usable(target, files, folder)
     note.add({ENDS: list(move.tokens)})
     note.add(_details(target, move, known))
     yield f"{name}: is as it was, and whole; change the passphrase and the host's key if the host was not yours"
@@ -299,46 +294,6 @@ def _moved(files: Files, folder: str, move: Move, name: str) -> Iterator[str]:
     yield f"{name}: {count} segments brought back from {undid}; what was there instead is in {aside}"
 
 
-def _made_usable(target: Target, files: Files, folder: str) -> Iterator[str]:
-    """Make clients forget the other state, restore the key from escrow if it differs, and check."""
-    identity = client_cache.repository_id(files.read(posixpath.join(folder, "config")))
-    yield from _forgotten(target, identity)
-    yield from _key(target, identity)
-    refuse_damaged(target.app, check(target.repository, CheckOptions(), target.how))
-
-
-def _forgotten(target: Target, identity: str) -> Iterator[str]:
-    """Make both sides forget the newer state. Yields a message about an unreachable host."""
-    client_cache.forget(target.repository, identity)
-    try:
-        host = target.session.repository(target.app, Side.HOST)
-        done = client_cache.forget(host, identity)
-    except CloudbackupError:
-        done = False
-    if not done:
-        yield (
-            f"{target.app.name}: {target.app.host} could not be reached: before its next backup remove there "
-            f"~/.cache/borg/{identity} and ~/.config/borg/security/{identity}/manifest-timestamp"
-        )
-
-
-def _key(target: Target, identity: str) -> Iterator[str]:
-    """Restore the key from escrow if the repository's key differs."""
-    name, folder = target.app.name, target.session.inventory.escrow
-    path = escrow_path(folder, target.repository.storage, name)
-    if fault := escrow.fault(folder, target.repository.storage, name, identity, None):
-        yield f"{name}: the key in the repository stays: {fault}"
-        return
-    kept = path.read_bytes()
-    try:
-        same = exported(target.repository, how=target.how) == kept
-    except CloudbackupError:
-        same = False
-    if not same:
-        transactions.key_import(target.repository, kept, target.how)
-        yield f"{name}: the key is again the one in {path}"
-
-
 def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     """Return the record's details. It vouches for the archives only if they are the expected ones.
 
@@ -358,7 +313,7 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     removed = gone & set(move.before or ()) | (gone - move.seen if move.foretold is not None else set())
     leaving = {each for begun in known.unfinished for each in texts(begun.details.get("removing_ids"))}
     removed |= leaving - set(there)  # no later run ends those announcements: what they removed stays away
-    then = _known_then(target, found.listing.archives, known)
+    then = known_then(target, found.listing.archives, known)
     ours = transactions.known_after(there, then)
     vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
     earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})
@@ -366,27 +321,6 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     return (
         seen(found)
         | (vouched(found, without=set(there) - set(ours)) if vouches else {OURS: ours})
-        | _condition(there, found.known, then)
+        | condition(there, found.known, then)
         | {"removed_ids": sorted(removed), "recount": True}
     )
-
-
-def _known_then(target: Target, there: Sequence[Archive], known: Ledger) -> Ledger:
-    """Return what records know of the archives that came back, whose own may be older than what is usually read."""
-    back = [each.start for each in there if each.id not in known.ours]
-    if not back:
-        return known
-    since = max(min(back), EARLIEST) - LONGEST
-    return ledger(target.session.storage_of(target.app).read_history(target.app, since), since=since)
-
-
-def _condition(there: Sequence[str], *known: Ledger) -> dict[str, list[str]]:
-    """Return the condition of the archives for the record's details: once proven, not good, failed in a drill."""
-    return {
-        name: [each for each in there if any(each in ids for ids in found)]
-        for name, found in (
-            ("proven_ids", [each.proven for each in known]),
-            (NOT_GOOD, [each.not_good for each in known]),
-            (FAILED_DRILL, [each.failed_drill for each in known]),
-        )
-    }

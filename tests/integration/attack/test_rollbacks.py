@@ -10,7 +10,7 @@ import pytest
 
 import tasks.fleet.backup as fleet_backup
 import tasks.fleet.prune as fleet_prune
-from tasks.borg import removal, rollback, verbs
+from tasks.borg import former_state, removal, rollback, verbs
 from tasks.borg.client.delete import delete
 from tasks.borg.client.extract import ExtractOptions, extract
 from tasks.errors import AppError, RefusedError, UsageError
@@ -151,7 +151,7 @@ def test_killed_at_any_step_it_is_told_and_ended_by_the_same_command(
     if undone:
         back(scene, to)
     with monkeypatch.context() as patch:
-        patch.setattr(rollback, step, dies)
+        patch.setattr(rollback if hasattr(rollback, step) else former_state, step, dies)
         with pytest.raises(Killed):
             run()
     assert "a rollback by" in (scene.row().error or "")
