@@ -12,7 +12,13 @@ def show(c: Context, options: ShowOptions) -> None:
     import tasks.report.show as report_show
 
     chosen = report_show.Options(
-        options.app, options.format, options.output, options.fresh, options.strict, options.notify
+        options.app,
+        options.format,
+        options.output,
+        options.fresh,
+        options.unproven,
+        options.strict,
+        options.notify,
     )
     finish(report_show.run(c.config.inventory, chosen))
 

@@ -25,6 +25,8 @@ HISTORICAL = {"html"}  # formats that show the past
 class Look:
     """How to display the report: with colours or without, and the time zone (None for the machine's own).
 
+    A table keeps to `width` columns of a terminal, by leaving out what matters least (0: any width).
+
     The rest is for the page: after `lifetime` it calls itself out of date (None: once the first source would be late);
     every `reload` seconds it loads itself again (0: never); `fault` says why there is no newer report.
     """
@@ -34,6 +36,7 @@ class Look:
     lifetime: timedelta | None = None
     reload: int = 0
     fault: str = ""
+    width: int = 0
 
 
 def require(name: str) -> None:

@@ -21,6 +21,7 @@ COLOURS = {  # ANSI: red, magenta, yellow, green
 HEADERS = ("app", "source", "status", "last saved", "age", "archives", "size", "added", "proven", "recoverable until")
 RIGHT = {"archives"}
 INDENT = " " * 6
+LEAST_FIRST = ("added", "archives", "size", "recoverable until")  # what a narrow terminal does without, in this order
 
 
 def write(report: Report, look: Look) -> str:
@@ -29,22 +30,36 @@ def write(report: Report, look: Look) -> str:
 
 
 def _table(report: Report, look: Look) -> Iterator[str]:
-    from tabulate import tabulate
-
-    headers, lines = columns(report, look)
-    text = tabulate(
-        [_coloured(line) for line in lines] if look.colour else lines,
-        headers=headers,
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["right" if header in RIGHT else "left" for header in headers] if lines else None,
-    )
-    header, *rows = text.splitlines()
+    header, *rows = _laid_out(*columns(report, look), look)
     yield header.rstrip()
     for row, line in zip(report.worst_first, rows, strict=True):
         yield line.rstrip()
         if row.error:
             yield INDENT + printable(row.error)
+
+
+def _laid_out(headers: tuple[str, ...], lines: list[tuple[str, ...]], look: Look) -> list[str]:
+    """Return the header's line and those of the rows, without the columns for which the terminal is too narrow."""
+    for dropped in ("", *LEAST_FIRST):
+        kept = [index for index, header in enumerate(headers) if header != dropped]
+        headers = tuple(headers[index] for index in kept)
+        lines = [tuple(line[index] for index in kept) for line in lines]
+        widest = max(len(line.rstrip()) for line in _aligned(headers, lines))
+        if not look.width or widest <= look.width:
+            break
+    return _aligned(headers, [_coloured(line) for line in lines] if look.colour else lines)
+
+
+def _aligned(headers: tuple[str, ...], lines: list[tuple[str, ...]]) -> list[str]:
+    from tabulate import tabulate
+
+    return tabulate(
+        lines,
+        headers=headers,
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if header in RIGHT else "left" for header in headers] if lines else None,
+    ).splitlines()
 
 
 def columns(report: Report, look: Look) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -159,6 +159,8 @@ def workspace(lab: Lab, saved: str, tmp_path: Path) -> Path:
         "cloudbackup.yml",
         lambda values: values["storages"]["box"].update(key="~/.ssh/id_ed25519") or values.pop("cache"),
     )
+    night = {"backup": "03:00", "check": "never", "verify": "never", "prune": "never"}
+    repository.change("cloudbackup.yml", lambda values: values.update(schedule=night))
     for app in ("shop", "blog"):
 
         def change(values: dict[str, Any], app: str = app) -> None:
@@ -208,25 +210,33 @@ def test_the_pipeline_of_github_backs_up_and_reports(lab: Lab, workspace: Path, 
     made = in_ci(workspace, steps["Put the keys where the inventory expects them"], **secrets)
     assert made.returncode == 0, made.stderr
     part = jobs["backup"]["strategy"]["matrix"]["part"][0]
-    back_up = steps["Back up"].replace("${{ matrix.part }}", part)
+    back_up = steps["Do what is due"].replace("${{ matrix.part }}", part)
     before = len(operator.archives("blog"))
-    saved = in_ci(workspace, back_up)
+    saved = in_ci(workspace, back_up, TZ=zone_of_three_oclock())
     assert (saved.returncode, "2 of 2 saved" in saved.stdout) == (0, True), saved.stdout + saved.stderr
     assert len(operator.archives("blog")) == before + 2
     summary, page = workspace / "summary.md", workspace / "work/page/index.html"
-    reported = in_ci(workspace, steps["Report"], GITHUB_STEP_SUMMARY=str(summary))
+    output = workspace / "output"
+    files = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output)}
+    reported = in_ci(workspace, steps["Report"], **files)
     assert reported.returncode == 0, reported.stdout + reported.stderr
+    assert output.read_text() == "made=yes\n"
     assert "| blog" in summary.read_text()
     assert "blog" in page.read_text()
 
     shutil.rmtree(page.parent)
     summary.unlink()
     break_blog(workspace)
-    assert in_ci(workspace, back_up).returncode == 3
-    for job in (jobs["report"], jobs["page"], jobs["report"]["steps"][-1]):
-        assert job["if"] == "always()"  # the run goes on to the report, and publishes it
-    assert jobs["report"]["steps"][-1]["with"]["path"] == "page"
-    assert in_ci(workspace, steps["Report"], GITHUB_STEP_SUMMARY=str(summary)).returncode == 3
+    assert in_ci(workspace, back_up, TZ=zone_of_three_oclock()).returncode == 3
+    assert jobs["report"]["if"] == "always()"  # the run goes on to the report, keeps it, and publishes it if it is to
+    *_, kept, published = jobs["report"]["steps"]
+    assert [step["with"]["path"] for step in (kept, published)] == ["page", "page"]
+    assert "CLOUDBACKUP_PAGE" not in kept["if"]
+    for job in (kept, published, jobs["page"]):
+        assert job["if"].startswith("${{ !cancelled() && ")
+    for job in (published, jobs["page"]):
+        assert "vars.CLOUDBACKUP_PAGE == 'yes'" in job["if"]
+    assert in_ci(workspace, steps["Report"], **files).returncode == 3
     assert "none of the paths to back up exists" in summary.read_text()
     assert "none of the paths to back up exists" in page.read_text()
     operator.done("backup", "--app", "blog", "--source", "files")
@@ -251,9 +261,9 @@ def test_the_pipeline_of_gitlab_backs_up_and_reports(lab: Lab, workspace: Path, 
         lines = lines.replace("/opt/cloudbackup/", "cloudbackup/")
         return in_ci(workspace, lines, "-o", "pipefail", **variables, **more)
 
-    saved = job("backup", CI_NODE_INDEX="2")
+    saved = job("backup", CI_NODE_INDEX="2", TZ=zone_of_three_oclock())
     assert (saved.returncode, "2 of 2 saved" in saved.stdout) == (0, True), saved.stdout + saved.stderr
-    for name in ("pages", "verdict"):
+    for name in ("report", "pages", "verdict"):
         done = job(name)
         assert done.returncode == 0, (name, done.stdout, done.stderr)
     table, page = workspace / "work/report.md", workspace / "work/public/index.html"
@@ -262,10 +272,11 @@ def test_the_pipeline_of_gitlab_backs_up_and_reports(lab: Lab, workspace: Path, 
     assert jobs["variables"]["INVOKE_INVENTORY"] == "$CI_PROJECT_DIR/inventory"
 
     break_blog(workspace)
-    assert job("backup", CI_NODE_INDEX="1").returncode == 3
-    assert [jobs[name]["when"] for name in ("pages", "verdict")] == ["always", "always"]
-    assert [job(name).returncode for name in ("pages", "verdict")] == [0, 3]
+    assert job("backup", CI_NODE_INDEX="1", TZ=zone_of_three_oclock()).returncode == 3
+    assert [jobs[name]["when"] for name in ("report", "verdict")] == ["always", "always"]
+    assert jobs["pages"]["rules"] == [{"if": '$CLOUDBACKUP_PAGE == "yes"', "when": "always"}]
+    assert [job(name).returncode for name in ("report", "verdict")] == [0, 3]
     assert "none of the paths to back up exists" in table.read_text()
     assert "none of the paths to back up exists" in page.read_text()
-    assert jobs["pages"]["artifacts"]["paths"] == ["public", "report.md"]
+    assert jobs["report"]["artifacts"]["paths"] == ["public", "report.md"]
     operator.done("backup", "--app", "blog", "--source", "files")
