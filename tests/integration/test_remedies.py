@@ -54,6 +54,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "check --app X": (0, "1 of 1 whole"),
     "find X --app X": (0, "data/file"),
     "schedule.install": (0, "[Timer]"),
+    "schedule.install --cron": (0, "nightly --quiet"),
     "init": (2, "there is an inventory already"),
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),
