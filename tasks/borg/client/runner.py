@@ -30,6 +30,9 @@ _CACHE_DAMAGED = re.compile(
     r"\n(?:ValueError|UnicodeDecodeError|binascii\.Error|configparser\.|[\w.]*FileIntegrityError|"
     r"Exception: .* does not look like a Borg cache)"
 )
+# borg asks for the name of its user and ends with a traceback if there is none, as in containers that run under any
+# number (1.2.4, 1.4.5: getpass.getuser).
+_NAMED = "id -un >/dev/null 2>&1 || export LOGNAME=${LOGNAME:-$UID}"
 LOST_REPOSITORY = ("Repository.DoesNotExist", "Repository.InvalidRepository", "Repository.ParentPathDoesNotExist")
 
 
@@ -128,7 +131,7 @@ def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:
     """Return the script that `run` runs, for a dry run to show."""
     place = quote(("cd", how.directory)) if how.directory is not None else ""
     borg = f"{how.wrapper} {quote(borg_words(repository, words, how))}".lstrip()
-    return Script("\n".join(filter(None, (how.first, place, borg))), environment(repository, how))
+    return Script("\n".join(filter(None, (_NAMED, how.first, place, borg))), environment(repository, how))
 
 
 def run(repository: Repository, words: Words, how: How = PLAIN) -> Result:
