@@ -46,6 +46,7 @@ def add_app(c: Context, options: AddOptions) -> None:
         storage_key=options.storage_key,
         ssh_port=options.ssh_port,
         key=options.key,
+        become=options.become,
     )
     add.run(c.config.inventory, new, trusts, print, lambda question: confirm(question, yes=options.yes))
 

@@ -6,11 +6,13 @@ again wherever it was killed, completes it.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import tasks.fleet.backup as fleet_backup
 import tasks.fleet.verify as fleet_verify
 import tasks.storagebox.setup as storagebox_setup
+from tasks.app import sudo
 from tasks.app.checks import host_checks, way_to_storage
 from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
@@ -132,6 +134,12 @@ class _Adding:
             for each in found
             if each.level != "ok" and (new if each.name == READ_BY_BORG.name else each.level == "error")
         ]
+        if wrong and new and sudo.helps(session, app, len(wrong)):
+            if sudo.agreed(app):
+                self.new = replace(self.new, become="sudo")
+                self._host(session, sudo.becoming(app))
+                return
+            wrong.append(sudo.advice(app))
         if wrong:
             lines = [f"{each.name}: {each.text}: {each.remedy}".removesuffix(": ") for each in wrong]
             raise AppError(f"{app.name}: its host is not ready:", "\n  ".join(lines))

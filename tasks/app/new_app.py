@@ -33,6 +33,7 @@ class NewApp:
     storage_key: str = ""
     ssh_port: int = 0
     key: str = ""
+    become: str = ""
 
     def values(self, passphrase: Mapping[str, Data], host_key: str = "") -> dict[str, Data]:
         """Return the app's file as data. `passphrase` is a reference to a secret, `host_key` the host's pinned key."""
@@ -42,6 +43,7 @@ class NewApp:
         every: dict[str, Data] = {
             "host": self.host,
             "ssh": _given(ssh),
+            "become": self.become,
             "passphrase": dict(passphrase),
             "storage": self.storage,
             "storage_key": self.storage_key,
@@ -83,6 +85,7 @@ def _different(wanted: NewApp, app: App) -> Iterator[str]:
         "--storage-key": (wanted.storage_key, app.storage_key),
         "--ssh-port": (wanted.ssh_port, app.ssh.port),
         "--key": (wanted.key and Path(wanted.key).expanduser(), app.ssh.key),
+        "--become": (wanted.become, app.become.program if app.become else None),
         "--mariadb": (wanted.mariadb, app.mariadb is not None),
         "--binlog": (wanted.binlog, app.mariadb is not None and app.mariadb.binlog),
     }

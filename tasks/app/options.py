@@ -47,6 +47,7 @@ class AddOptions:
     )
     ssh_port: int = option("the host's SSH port, where ~/.ssh/config does not say it", 0)
     key: str = option("the private key with which you log in on the host, where ~/.ssh/config does not say it", "")
+    become: str = option("sudo or doas: read everything there as root, where the login itself may not", "")
     fingerprint: tuple[str, ...] = option(
         "accept a host key with this SHA256 fingerprint without asking; repeat it for several", ()
     )

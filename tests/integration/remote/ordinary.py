@@ -70,6 +70,14 @@ class Ordinary:
         return self.folder / "root"
 
     @property
+    def secret(self) -> str:
+        """Return a folder that only root may read, with a `file` in it."""
+        folder = self.folder / "secret"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / "file").write_text("only root reads this")
+        return str(folder)
+
+    @property
     def sudo_log(self) -> str:
         """Return what sudo has logged, and whatever it has recorded of what passed through it."""
         files = [path for path in (self.folder / "io").rglob("*") if path.is_file()]
