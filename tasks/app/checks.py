@@ -101,6 +101,21 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     if own_key is not None:
         yield _own_key(session, app, *own_key)
     yield from _sources(session, app)
+    yield from _gently(app, directory=storage.account is None and storage.rclone is None)
+
+
+def _gently(app: App, *, directory: bool) -> Iterator[Check]:
+    """Yield what holds now of `upload` and `nice`; a `directory` as storage takes no limit."""
+    if app.upload is not None and directory:
+        what = f"`upload` limits nothing: {app.storage} is a directory of the host"
+        yield Check(app.name, "upload", "warning", what, "take `upload` out of the app's file, or set it to none there")
+    elif app.upload is not None:
+        now = datetime.now().astimezone()
+        rate, hours = app.upload.at(now.time()), app.upload.part(now.time())
+        limit = "no limit" if rate is None else f"at most {size(rate)}/s"
+        yield Check(app.name, "upload", "ok", f"{limit} at {now:%H:%M %Z}{f' ({hours})' if hours else ''}")
+    if app.nice:
+        yield Check(app.name, "nice", "ok", "borg and the dump run at low CPU and I/O priority")
 
 
 def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:

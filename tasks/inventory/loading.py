@@ -164,5 +164,7 @@ def resolve(name: str, written: AppFile, defaults: Defaults, storages: tuple[str
         "max_age": written.max_age or defaults.max_age,
         "keep": written.keep or defaults.keep,
         "compression": written.compression or defaults.compression,
+        "upload": written.upload or defaults.upload,
+        "nice": defaults.nice if written.nice is None else written.nice,
     }
     return App.model_validate(fields)

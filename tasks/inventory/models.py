@@ -16,6 +16,7 @@ from tasks.inventory.notifications import Notification
 from tasks.inventory.schedule import Schedule
 from tasks.inventory.secrets import SecretReference, SecretStore, Strict
 from tasks.inventory.storages import StorageConfig
+from tasks.inventory.upload import UploadLimit
 from tasks.inventory.values import (
     AppName,
     Commands,
@@ -65,6 +66,10 @@ class Defaults(Strict):
     time_limit: Duration = Field(
         timedelta(hours=24), description="how long borg may take for one backup, prune or check before it is ended"
     )
+    upload: UploadLimit | None = Field(
+        None, description="how fast a backup may send: 20MB/s, or by the hour, in this machine's time zone"
+    )
+    nice: bool = Field(default=False, description="run borg and the dump at low CPU and I/O priority")
 
 
 class CloudbackupFile(Strict):
@@ -154,6 +159,8 @@ class AppFile(SourceKeys, _AppHost):
     max_age: Duration | None = Field(None, description="a backup older than this is late: 26h, 2d")
     keep: Keep | None = Field(None, description="what prune keeps, in place of the default")
     compression: Compression | None = Field(None, description="borg's compression, in place of the default")
+    upload: UploadLimit | None = Field(None, description="how fast a backup may send, in place of the default")
+    nice: bool | None = Field(None, description="run borg and the dump at low CPU and I/O priority, or do not")
 
 
 class App(AppFile):
@@ -167,6 +174,7 @@ class App(AppFile):
     storages: tuple[Name, ...] = ()
     max_age: Duration
     compression: Compression
+    nice: bool = False
 
     @property
     def prunable(self) -> bool:

@@ -1,6 +1,7 @@
 """Saving one source of one app: get the content from the source, pass it to borg, judge the archive."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from tasks.borg.paths import some
 from tasks.inventory.models import App
 from tasks.records.suspect import COMPRESSED
 from tasks.records.verdict import Verdict
-from tasks.remote.script import Script
+from tasks.remote.script import NICE, Script
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.sources.base import Unchanged
@@ -26,7 +27,9 @@ OnProgress = Callable[[Progress], None]
 def script(session: Session, app: App, source: str, time: datetime) -> Script | None:
     """Return the script that `save` would run; None if there is nothing new to save. Raises CloudbackupError."""
     ready = named(source).content(session, app, str(ArchiveName(app.name, source, time)))
-    return None if isinstance(ready, Unchanged) else create_script(session.repository(app, Side.HOST), ready.options)
+    if isinstance(ready, Unchanged):
+        return None
+    return create_script(session.repository(app, Side.HOST), ready.options, gently(app))
 
 
 def save(session: Session, app: App, source: str, time: datetime, on_progress: OnProgress) -> Outcome:
@@ -36,7 +39,8 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
         seconds = (datetime.now(UTC) - time).total_seconds()
         return Outcome(app.name, source, "ok", time, seconds, details=ready.details, unchanged=True)
     try:
-        created = make(session, app, session.repository(app, Side.HOST), ready.options, How(on_progress=on_progress))
+        how = replace(gently(app), on_progress=on_progress)
+        created = make(session, app, session.repository(app, Side.HOST), ready.options, how)
     except ContentError as error:
         raise named(source).explain(app, error) from error
     learnt = ready.learn(created)
@@ -56,6 +60,11 @@ def save(session: Session, app: App, source: str, time: datetime, on_progress: O
         met=created.met,
     )
     return done.judged
+
+
+def gently(app: App) -> How:
+    """Return how borg runs so that it does not get in the way of the app, as the inventory says."""
+    return How(first=NICE if app.nice else "", upload=app.upload.now() if app.upload is not None else None)
 
 
 def told(verdict: Verdict) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class How:
     wrapper: str = ""
     on_progress: OnProgress | None = None
     on_stdout: OnBytes | None = None
+    upload: int | None = None  # most bytes a second that borg sends to a server; None for no limit
     most: int = MOST  # limit in bytes for each output stream
 
 
@@ -124,7 +125,8 @@ def lock_option(repository: Repository, how: How) -> str:
 def borg_words(repository: Repository, words: Words, how: How = PLAIN) -> Words:
     """Return the complete borg command for a verb's arguments."""
     progress = ("--progress",) if how.on_progress else ()
-    return ("borg", "--log-json", *progress, lock_option(repository, how), *words)
+    limit = (f"--upload-ratelimit={max(1, how.upload // 1024)}",) if how.upload else ()  # KiB a second
+    return ("borg", "--log-json", *progress, lock_option(repository, how), *limit, *words)
 
 
 def script(repository: Repository, words: Words, how: How = PLAIN) -> Script:

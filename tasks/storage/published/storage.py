@@ -22,7 +22,7 @@ from tasks.inventory.models import App
 from tasks.records.record import newest_names
 from tasks.remote.files import Files
 from tasks.remote.host import Host
-from tasks.remote.script import Environment, Script, quote
+from tasks.remote.script import NICE, Environment, Script, quote
 from tasks.storage.base import NOTHING, Client, Means, Storage
 from tasks.storage.published.host.publish import DRILL
 from tasks.storage.published.host.rclone import STATE, Sizes
@@ -195,7 +195,11 @@ class Staged(Storage):
     def _hosts(self, app: App) -> Way:
         environment = self._environment(Side.HOST, app)
         host, address = self.means.host_of(app), self.address(self.path(app))
-        return Way(host, address, environment, self.means.time_limit, self.first(Side.HOST), self.rclone)
+        rate = app.upload.now() if app.upload is not None else None
+        if rate is not None:  # rclone takes its options from the environment too: upload:download
+            environment = {**environment, "RCLONE_BWLIMIT": f"{rate}B:off"}
+        first = "\n".join(filter(None, (NICE if app.nice else "", self.first(Side.HOST))))
+        return Way(host, address, environment, self.means.time_limit, first, self.rclone)
 
     def _operators(self, path: str) -> Way:
         environment = {**self._environment(Side.OPERATOR, None), "PATH": operator_path()}

@@ -46,6 +46,7 @@ def operator(lab: Lab, there: Ordinary) -> Operator:
         values["ssh"] = {"port": there.port, "key": str(there.key), "host_key": there.host_key}
         values["become"] = {"sudo": {"password": {"file": str(secret)}}}
         touch = ["bash", "-c", f"id -un >{there.root}/before"]
+        values |= {"nice": True, "upload": {"00:00-24:00": "50MB/s"}}
         values |= {"before": [touch], "after": [["bash", "-c", f"id -un >{there.root}/after"]]}
 
     operator = Operator(lab.inventory)

@@ -26,6 +26,8 @@ def test_all_verbs(lab: Lab, there: Ordinary, operator: Operator, tmp_path: Path
     checked = operator.done("app.check")
     assert "1 of 1 apps ready" in checked
     assert f"{LOGIN}@127.0.0.1 as root" in checked
+    assert "at most 50 MB/s at " in checked
+    assert "(00:00-24:00)" in checked
     saved = tree.fingerprint(shop.files, excluding_caches=True)
     rows = mariadb.query(shop.server, "SELECT COUNT(*), SUM(id) FROM shop.orders")
     operator.done("backup")

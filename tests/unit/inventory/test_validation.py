@@ -55,6 +55,32 @@ APP_CASES = {
     APP + 'host: "a\\nb"\n': ["3: host: must be `local` or [user@]host as in ssh, without spaces and quotes"],
     APP + "host: $(id)\n": ["3: host: must be `local` or [user@]host as in ssh, without spaces and quotes"],
     APP + "host: root@shop:2222\n": ["3: host: has no place for a port: write it below as `ssh: {port: 22}`"],
+    # as whom, and how fast
+    APP + "host: deploy@a\nbecome: su\n": [
+        "4: become: is written as sudo, doas, or {sudo: {user: root, password: {command: ...}}}"
+    ],
+    APP + "host: deploy@a\nbecome: {sudo: {password: geheim}}\n": [f"4: become.sudo.password: {SECRET_FORM}"],
+    APP + "host: deploy@a\nbecome: {doas: {password: {env: X}}}\n": ["4: become.doas.password: " + SECRET_FORM],
+    APP + "host: deploy@a\nbecome: {sudo: {}, doas: {}}\n": [
+        "4: become: is written as sudo, doas, or {sudo: {user: root, password: {command: ...}}}"
+    ],
+    APP + "host: deploy@a\nbecome: {sudo: {user: -x}}\n": ["4: become.sudo.user: must be an account's name"],
+    APP + "host: local\nbecome: sudo\n": [
+        "4: become: is for a host behind SSH: run inv itself as that user, or write `host: USER@localhost`"
+    ],
+    APP + "host: deploy@a\nstorage_key: agent\nbecome: {sudo: {user: app}}\n": [
+        "5: become: to another user than root does not reach the key of `storage_key: agent`: use `host`"
+    ],
+    APP + "upload: 20\n": ["3: upload: must be a rate: 500kB/s, 20MB/s, or none for as fast as it goes"],
+    APP + "upload: {limit: 20MB/s, 8-18: 5MB/s}\n": [
+        (
+            '3: upload: must be a rate such as 20MB/s, or {limit: 20MB/s, "08:00-18:00": 5MB/s}; hours are written as '
+            "08:00-18:00, in quotes"
+        )
+    ],
+    APP + 'upload: {"08:00-18:00": 5MB/s, "17:00-19:00": 6MB/s}\n': [
+        "3: upload: has two limits for one time: 17:00-19:00 overlaps with hours before it"
+    ],
     # paths and patterns
     "passphrase: {env: X}\nfiles:\n  paths:\n  - /srv\n  - srv\n": [
         "5: files.paths[1]: must be an absolute path: it begins with /"
