@@ -117,7 +117,7 @@ def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
     ready = Walled(scratch, keep=keep, trust=options.trust).words((*PROGRAM.words, "ready", json.dumps(plan)))
     prove = Walled(scratch, keep=keep, trust=options.trust, keys="data/backup-my.cnf").words((*PROGRAM.words, "prove"))
     body = f"""\
-began=$(date +%s.%N)
+began=$(date +%s)
 cleanup() {{
   code=$?
   trap '' TERM INT HUP

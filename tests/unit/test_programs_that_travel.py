@@ -173,3 +173,21 @@ def test_a_program_that_is_not_isolated_is_seen() -> None:
     assert sent_otherwise("x = 'python3 -c \"$PROGRAM\"'") == ["python3 -c"]
     assert sent_otherwise("x = ('python3', '-c', 'pass')") == ["python3 -c pass"]
     assert sent_otherwise("x = ('python3', '-I', '-S', '-c', 'pass')") == []
+
+
+# What busybox's tools answer otherwise than GNU's: its `date +%N` gives no fraction, its `find` knows no -printf.
+GNU_ALONE = re.compile(r"date [^\n)]*%N|find [^\n]*-printf|xargs -d|grep -P|readlink -[em]\b")
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*TASKS.rglob("*.py"), *TASKS.rglob("*.sh")]),
+    ids=lambda path: str(path.relative_to(TASKS)),
+)
+def test_scripts_do_with_the_tools_of_small_hosts(path: Path) -> None:
+    """A drill on a host with busybox's `date` failed for its JSON."""
+    assert GNU_ALONE.findall(path.read_text()) == []
+
+
+def test_a_tool_of_gnu_alone_is_seen() -> None:
+    assert GNU_ALONE.findall("began=$(date +%s.%N)") == ["date +%s.%N"]
