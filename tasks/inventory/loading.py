@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tasks.inventory import document, validation
 from tasks.inventory.document import Data, Document
 from tasks.inventory.errors import InventoryError, NoInventoryError, Problem, nearest
+from tasks.inventory.frozen import thawed
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App, AppFile, CloudbackupFile, Defaults, StorageConfig, cloudbackup_file
 from tasks.inventory.values import read_app_name
@@ -156,7 +157,7 @@ def _storages(written: AppFile, main: CloudbackupFile | Inventory, source: Docum
 
 def resolve(name: str, written: AppFile, defaults: Defaults, storages: tuple[str, ...]) -> App:
     """Return the app that a file describes, with the defaults for everything that it leaves out."""
-    fields = {key: getattr(written, key) for key in AppFile.model_fields}
+    fields = {key: thawed(getattr(written, key)) for key in AppFile.model_fields}
     fields |= {
         "name": name,
         "storage": storages[0],

@@ -119,7 +119,7 @@ def _turn(task: str, app: App, records: Sequence[Record] | CloudbackupError) -> 
         return None if task == SAVES else NOT_ITS_TASK
     if task != SAVES and not any(record.action == SAVES and record.outcome != "failed" for record in records):
         return NOT_ITS_TASK
-    if task == FREES and app.keep is None:
+    if task == FREES and not app.prunable:
         return NOT_ITS_TASK
     wanted: Sequence[str | None] = (None,)
     if task == SAVES:

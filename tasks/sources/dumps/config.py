@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from tasks.inventory.files import Size
-from tasks.inventory.frozen import Frozen, thawed
+from tasks.inventory.frozen import Frozen
 from tasks.inventory.keep import KeepRules
 from tasks.inventory.secrets import ENVIRONMENT_NAME, SecretReference, Strict
 from tasks.inventory.values import Words, matching
 from tasks.sources.dumps.own_command import OwnCommand
 from tasks.sources.dumps.product import Product
+from tasks.sources.dumps.sqlite import SQLite
 from tasks.sources.kinds import RESERVED, SOURCE_NAME
 
 OWN = ("command", "restore", "verify", "exec", "secrets")  # keys of a command of the operator's own
@@ -42,7 +43,7 @@ Variable = Annotated[
 ]
 
 
-Secrets = Annotated[Mapping[Variable, SecretReference], BeforeValidator(thawed), AfterValidator(Frozen)]
+Secrets = Annotated[Mapping[Variable, SecretReference], AfterValidator(Frozen)]
 
 
 class Expect(Strict):
@@ -51,7 +52,9 @@ class Expect(Strict):
     min_size: Size | None = Field(None, description="a dump that is smaller is suspect: 500MB, 1.5GB")
 
 
-PRODUCTS: Mapping[str, type[Product]] = {}
+PRODUCTS: Mapping[str, type[Product]] = {
+    "sqlite": SQLite,
+}
 """The ready-made products by their keys."""
 
 
@@ -70,6 +73,7 @@ class Dump(Strict):
         default_factory=lambda: Frozen({}),
         description="secrets that `command` and `restore` find in environment variables of these names",
     )
+    sqlite: SQLite | None = Field(None, description="an SQLite database, copied while it is in use")
     expect: Expect = Field(Expect(), description="what a dump must be like")
     keep: KeepRules | None = Field(None, description="what prune keeps of it, in place of the app's `keep`")
 
@@ -98,5 +102,5 @@ class Dump(Strict):
         return made[0]
 
 
-Dumps = Annotated[Mapping[DumpName, Dump], BeforeValidator(thawed), AfterValidator(Frozen)]
+Dumps = Annotated[Mapping[DumpName, Dump], AfterValidator(Frozen)]
 """The dumps of an app by name."""

@@ -106,5 +106,5 @@ def explained(app: App, name: str, error: ContentError) -> CloudbackupError:
         why = f"{ours[-1]}; {why}"
     return AppError(
         f"{app.name}: no dump of {name} was saved: {why}",
-        f"run it by hand on {app.host}: {quote((*product.exec, *product.dump()))}",
+        f"run it by hand on {app.host}: {product.by_hand()}",
     )

@@ -52,7 +52,7 @@ def _first(session: Session, app: App, name: str) -> Iterator[Finding]:
         lines = [line for line in done.error_text.splitlines() if line.strip()]
         why = lines[-1].strip() if lines else "its command wrote nothing"
         product = product_of(app, name)
-        yield "error", f"{name}: {why}", f"run it by hand on {app.host}: {quote((*product.exec, *product.dump()))}"
+        yield "error", f"{name}: {why}", f"run it by hand on {app.host}: {product.by_hand()}"
         return
     yield "ok", f"{name}: {product_of(app, name).title} begins to write", ""
     packed = next((kind for start, kind in PACKED.items() if first.startswith(start)), "")

@@ -61,13 +61,15 @@ def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) ->
     require_spooled(output.code, output.error_text, f"{app.name}: nothing was restored of {name}", total)
     lines = [line.strip() for line in output.error_text.splitlines() if line.strip()]
     if not output.ok:
-        said = f": {lines[-1]}" if lines else ""
+        said = lines[-1] if lines else "it does not say why"
+        what = "" if product.tells else f"`{quote(product.load())}` ended with {output.code}: "
+        done = "" if product.tells else "what it had done by then stays done; "
         raise AppError(
-            f"{app.name}: `{quote(product.load())}` ended with {output.code}{said}",
-            f"what it had done by then stays done; `inv restore --app {app.name} --source {name} --target FOLDER` gives"
-            " the dump as a file",
+            f"{app.name}: {name} was not restored: {what}{said}",
+            f"{done}`inv restore --app {app.name} --source {name} --target FOLDER` gives the dump as a file",
         )
-    return Restored(total, (f"`{quote(product.load())}` read all of it",), "ok", ())
+    said = lines[-1] if product.tells and lines else f"`{quote(product.load())}` read all of it"
+    return Restored(total, (said,), "ok", ())
 
 
 def spool(stream: Stream, folder: str, expected: Mapping[str, object]) -> Stream:

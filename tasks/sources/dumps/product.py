@@ -38,11 +38,13 @@ class Product(Strict):
     """One way to make a dump, as the inventory describes it.
 
     `title` is for people and records. `ends` is a regular expression (Python, bytes) that the end of a complete dump
-    matches; empty if a dump has no certain end.
+    matches; empty if a dump has no certain end. `tells`: the last line of standard error of `load` says what was done,
+    or why nothing was changed.
     """
 
     title: ClassVar[str]
     ends: ClassVar[str] = ""
+    tells: ClassVar[bool] = False
     exec: Words = Field((), description="what runs the tools where they live: docker exec -i shop-db")
 
     @property
@@ -57,6 +59,10 @@ class Product(Strict):
     @abstractmethod
     def dump(self) -> Words:
         """Return the command that writes a dump to standard output."""
+
+    def by_hand(self) -> str:
+        """Return what a person may run to see why a dump fails."""
+        return quote((*self.exec, *self.dump()))
 
     @abstractmethod
     def load(self) -> Words:
