@@ -28,8 +28,10 @@ BASH = ("bash", "--noprofile", "--norc", "-o", "pipefail", "-s")
 
 # For the shell that starts a backup, and so for borg, the dump and all that they start. A host that lacks these tools,
 # or a container that forbids it, is backed up all the same. Best effort, lowest level: the idle class could wait
-# without end while the dump holds its locks.
-NICE = "renice -n 10 -p $BASHPID >/dev/null 2>&1 || true\nionice -c 2 -n 7 -p $BASHPID >/dev/null 2>&1 || true"
+# without end while the dump holds its locks. Lower than what it is: `renice -n` of util-linux sets, it does not add.
+NICE = """\
+renice -n $(($(nice) + 10)) -p $BASHPID >/dev/null 2>&1 || true
+ionice -c 2 -n 7 -p $BASHPID >/dev/null 2>&1 || true"""
 
 
 def quote(words: Words) -> str:
