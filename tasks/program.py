@@ -75,20 +75,27 @@ class Inv(Program):
     """`inv`, with usage errors distinguished from failures."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  # Invoke's
-        """Run. A reader that closes the pipe, as in `inv --list | head -1`, is not an error; a full disk is."""
+        """Run. A reader that closes the pipe, as in `inv --list | head -1`, is not an error; a full disk is.
+
+        Either way the task's own exit code is kept, unless that was 0 and the disk is full.
+        """
         open_streams()
+        ended: SystemExit | None = None
         try:
             try:
                 super().run(argv, exit)
-            finally:
-                sys.stdout.flush()
+            except SystemExit as error:
+                ended = error
+            sys.stdout.flush()
         except OSError as error:
             if error.filename is not None:
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if error.errno != errno.EPIPE:
                 print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
-                sys.exit(1)
+                ended = ended if ended and ended.code else SystemExit(1)
+        if ended:
+            raise ended
 
     def create_config(self) -> None:
         """Read the configuration files of the machine and of the user."""

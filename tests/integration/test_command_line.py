@@ -219,11 +219,22 @@ FULL = [
 ]
 
 
+def buffered(fleet: dict[str, str], how: str) -> dict[str, str]:
+    """Return the environment with Python's output written at once, or at the end; whoever starts us may want either."""
+    return {**fleet, "PYTHONUNBUFFERED": how}
+
+
+@pytest.mark.parametrize("how", ["", "1"])
 @pytest.mark.parametrize(("words", "code"), FULL)
-def test_a_full_disk_below_standard_output_is_said(words: str, code: int, fleet: dict[str, str]) -> None:
+def test_a_full_disk_below_standard_output_is_said(words: str, code: int, how: str, fleet: dict[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
         end = subprocess.run(
-            (*PROGRAM, *words.split()), env=fleet, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            (*PROGRAM, *words.split()),
+            env=buffered(fleet, how),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert (end.returncode, "Traceback" in end.stderr) == (code, False)
     assert "standard output cannot be written: No space left on device\n" in end.stderr
@@ -232,17 +243,18 @@ def test_a_full_disk_below_standard_output_is_said(words: str, code: int, fleet:
 @pytest.mark.parametrize(("words", "code"), [("--list", 0), ("report", 0), ("check", 0), ("backup --app shop", 3)])
 def test_closed_streams_harm_nothing(words: str, code: int, fleet: dict[str, str]) -> None:
     """Whoever starts us may close them; the next file would get their numbers, and what borg prints with it."""
-    before = inv(fleet, "borg.list", "--app", "shop").stdout.count("\n")
+    before = inv(fleet, "borg.list", "--app", "shop").stdout.count("shop-files-")
     closed = ("bash", "-c", '"$@" <&- >&- 2>&-', "-", *PROGRAM, *words.split())
     assert subprocess.run(closed, env=fleet, check=False).returncode == code  # this borg warns
-    assert inv(fleet, "borg.list", "--app", "shop").stdout.count("\n") == before + words.startswith("backup")
+    assert inv(fleet, "borg.list", "--app", "shop").stdout.count("shop-files-") == before + words.startswith("backup")
     assert inv(fleet, "borg.check", "--app", "shop").returncode == 0
 
 
-def test_a_reader_that_has_gone_is_no_fault(fleet: dict[str, str]) -> None:
+@pytest.mark.parametrize("how", ["", "1"])
+def test_a_reader_that_has_gone_is_no_fault(how: str, fleet: dict[str, str]) -> None:
     for words, code in (("--list", "0"), ("borg.list", "0"), ("report", "0"), ("app.check", "4")):
         end = subprocess.run(
             ("bash", "-c", '"$@" | :; echo "${PIPESTATUS[0]}"', "-", *PROGRAM, *words.split()),
-            env=fleet, capture_output=True, text=True, check=False,
+            env=buffered(fleet, how), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (end.stdout.strip(), "Traceback" in end.stderr) == (code, False), (words, end)
