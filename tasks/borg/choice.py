@@ -4,9 +4,9 @@
 before it. Any archive can be chosen by name; where a name could also be a moment, the archive of that name is meant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from tasks.borg.client.archive_name import parse
@@ -19,7 +19,7 @@ from tasks.records.record import Records
 from tasks.records.verdict import Verdict, verdict_of_comment, verdicts
 from tasks.run.session import Session
 from tasks.storage.repository import Repository
-from tasks.times import moment_or_none
+from tasks.times import moment_or_none, shown
 
 MOMENT = "write a name, `latest`, or a moment as '2026-11-22 14:03', 14:03, 'yesterday 14:03' or '3 hours ago'"
 
@@ -111,14 +111,19 @@ class Choices:
         found = latest(self.listing, self.app.name, source, self.known)
         return self._judged(self.named(found.archive.name), source, found.said)
 
+    def start(self, source: str, wanted: str, to: datetime) -> str:
+        """Return the archive from which logs go on `to` a moment: its name, or `latest`. Raises as `choose`."""
+        asked = self.asked(wanted)
+        return wanted if asked.before is None else self.choose(source, wanted, to).archive.name
+
     def previous(self, archive: Archive, source: str) -> Choice:
         """Return the newest good archive of a source that is older than another one. Raises as `choose`."""
         older = [each for each in self.listing.of(self.app.name, source) if each.start < archive.start]
         if not older:
             raise UsageError(f"{self.app.name} has no archive of {source} before {archive.name}", "name two: --first")
-        return self._good(source, max(each.start for each in older))
+        return self._good(source, max(each.start for each in older), remark=False)
 
-    def _good(self, source: str, before: datetime) -> Choice:
+    def _good(self, source: str, before: datetime, *, remark: bool = True) -> Choice:
         """Return the newest good archive from before a moment; if there is none, the newest, and what is wrong with it.
 
         Raises as `known.latest`.
@@ -130,7 +135,17 @@ class Choices:
         said = found.said
         if newest.start < found.archive.start:
             said = (*said, f"{found.archive.name} is newer, and not whole or suspect; --archive takes it")
-        return self._judged(self.named(newest.name), source, said)
+        return self._judged(
+            self.named(newest.name), source, (*said, *(self._read_later(newest, before) if remark else ()))
+        )
+
+    def _read_later(self, archive: Archive, moment: datetime) -> Iterator[str]:
+        """Yield a remark if a backup that began before a moment went on after it."""
+        for record in self.records.all:
+            if record.archive_id == archive.id and record.action == "backup" and record.duration_seconds:
+                end = record.time + timedelta(seconds=record.duration_seconds)
+                if end > moment:
+                    yield f"{archive.name} was read until {shown(end)}: a file in it may be of after {shown(moment)}"
 
     def _judged(self, archive: Archive, source: str, said: tuple[str, ...] = ()) -> Choice:
         verdict = self.verdicts.get(archive.id) or verdict_of_comment(archive.comment)

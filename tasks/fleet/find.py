@@ -1,5 +1,6 @@
 """`find`: in which archives a file is, newest first, and which versions of it there are."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tasks.run.session import Session
 from tasks.sources.kinds import KINDS
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
+from tasks.units import many
 
 PARALLEL = 4  # archives listed at a time: borg takes a core for each
 SUMS = 200  # files whose data may be read for their checksums
@@ -102,6 +104,8 @@ def _entries(
                 missing.append(number)
             else:
                 yield number, text
+    if missing:
+        print(f"{repository.app}: {many(len(missing), 'archive')} to be read, this once", file=sys.stderr)
     for start in range(0, len(missing), PARALLEL):  # a few at a time: each may be large
         part = missing[start : start + PARALLEL]
         work = contained(listed, fault, lambda archive: archive.name)

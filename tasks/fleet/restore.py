@@ -172,8 +172,6 @@ def _repository(session: Session, app: App, options: Options, other: App | None,
 
 def _planned(choices: Choices, source: str, options: Options, at: datetime | None) -> Planned:
     archive, kind = options.archive, _restorable(source)
-    if at is not None and choices.asked(archive).before is not None:  # both: to go on from the archive of that moment
-        archive = choices.choose(source, archive, at).archive.name
     return kind.plan_paths(choices, archive, at, options.paths) if options.paths else kind.plan(choices, archive, at)
 
 

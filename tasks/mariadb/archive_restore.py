@@ -43,14 +43,14 @@ class Chosen:
 
 
 def chosen(choices: Choices, archive: str, at: datetime | None) -> Chosen:
-    """Choose an archive, by name or `latest`; `at` a moment, with the binary logs that lead to it.
+    """Choose an archive, by name, `latest` or a moment; `at` a moment, with the binary logs that lead to it.
 
     Raises UsageError, RefusedError.
     """
     if at is None:
         choice = choices.choose(mariadb_source.SOURCE, archive)
         return Chosen(choices, choice.archive, choice=choice)
-    to = recovery_plan.Target(at, archive)
+    to = recovery_plan.Target(at, choices.start(mariadb_source.SOURCE, archive, at))
     planned = recovery_plan.planned(choices.session, choices.repository, choices.known_listing, choices.app, to)
     return Chosen(choices, planned.base, planned.moment)
 

@@ -13,7 +13,11 @@ TRUST_HELP = "also where no walls can be built: what comes out of the archive ha
 class FromArchive(OneApp):
     """A private server on a backup of an app."""
 
-    archive: str = option("any name that `borg.list` shows, or `latest`: the newest that a record knows", "latest")
+    archive: str = option(
+        "any name that `borg.list` shows; `latest`: the newest that a record knows; or a moment, as yesterday:"
+        " the newest good one from before it",
+        "latest",
+    )
     at: str = option(
         "a moment instead: '2026-11-22 14:03:00' in this machine's zone, or with +01:00 or Z; needs `binlog: true`", ""
     )

@@ -1,5 +1,6 @@
 """An archive is given as a moment, wherever one is given: the newest good one that was made before it."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,6 +64,17 @@ def test_a_moment_is_an_archive_everywhere(shop: Operator, tmp_path: Path) -> No
     end = shop.inv("restore", "--app", "shop", "--archive", "yesterdy", "--target", str(tmp_path / "none"))
     assert (end.returncode, "or a moment as '2026-11-22 14:03'" in end.stderr) == (2, True)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_backup_that_went_on_after_the_moment_is_said_to(shop: Operator, tmp_path: Path) -> None:
+    shop.done("backup")
+    (record,) = (path for path in (tmp_path / "storage").rglob("*.json") if '"backup"' in path.read_text())
+    values = json.loads(record.read_text())
+    record.write_text(json.dumps({**values, "duration_seconds": 3600.0}))
+    now = a_second()
+    end = shop.inv("restore", "--app", "shop", "--at", now, "--target", str(tmp_path / "out"))
+    assert (end.returncode, ": a file in it may be of after " in end.stdout) == (3, True), end.stdout
+    assert shop.inv("restore", "--app", "shop", "--target", str(tmp_path / "latest")).returncode == 0
 
 
 def test_an_archive_whose_name_could_be_a_moment_is_meant_by_it(shop: Operator, tmp_path: Path) -> None:
