@@ -45,14 +45,13 @@ class Search:
         if not text or "\0" in text:
             raise UsageError(f"the pattern {self.pattern!r} names nothing", "give a name, as app.conf or '*.conf'")
         before = "" if self.pattern.startswith("/") else "(?:.*/)?"
-        raw = f"{before}{glob.expression(text)}".encode("utf-8", "surrogateescape")
-        self._path = re.compile(raw, re.DOTALL)
+        self._path = re.compile(f"{before}{glob.expression(text)}", re.DOTALL)
         self._fixed = glob.fixed(text).encode("utf-8", "surrogateescape")
 
     def look(self, number: int, entries: bytes) -> None:
         """Search the entries of one archive."""
         for kind, size, changed, path in self._candidates(entries):
-            if self._path.fullmatch(path):
+            if self._path.fullmatch(path.decode("utf-8", "surrogateescape")):
                 self.found.setdefault(path, {}).setdefault((kind, size, changed), []).append(number)
 
     def _candidates(self, entries: bytes) -> Iterator[tuple[bytes, bytes, bytes, bytes]]:

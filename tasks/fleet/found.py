@@ -77,7 +77,9 @@ def as_json(looked: Sequence[Looked]) -> str:
         {
             "app": one.app.name,
             "storage": one.app.storage,
-            "archives": len(one.archives),
+            "archives": [
+                {"name": each.name, "start": utc(each.start), "known": each.id in one.known} for each in one.archives
+            ],
             "faults": list(one.faults),
             "files": [
                 {
@@ -99,12 +101,5 @@ def _version(one: Looked, version: Version) -> dict[str, Any]:
         "size": version.size,
         "changed": utc(version.changed) if version.changed else None,
         "sha256": version.sha256,
-        "archives": [
-            {
-                "name": one.archives[number].name,
-                "start": utc(one.archives[number].start),
-                "known": one.archives[number].id in one.known,
-            }
-            for number in version.archives
-        ],
+        "archives": [one.archives[number].name for number in version.archives],
     }

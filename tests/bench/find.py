@@ -41,7 +41,8 @@ def make(folder: Path, archives: int, files: int) -> dict[str, str]:
         place.write_text(f"value = {number}\n")
     began = datetime.now(UTC) - timedelta(days=archives)
     for number in range(archives):
-        (data / "folder-042" / "configuration-00042.conf").write_text(f"value = {number // 7}\n")
+        if number % 7 == 0:
+            (data / "folder-042" / "configuration-00042.conf").write_text(f"value = {number // 7}\n")
         time = f"{began + timedelta(days=number):%Y-%m-%dT%H-%M-%S}"
         words = ("borg", "create", f"--timestamp={time[:13]}:00:00", f"::shop-files-{time}", str(data))
         subprocess.run(words, env=environment, check=True, capture_output=True)

@@ -76,7 +76,8 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "verify --archive NAME": (0, "1 of 1 proven"),
 }
 NAMED = {  # tasks that a text only names: in their help, or in what was written by them
-    "app.add", "app.check", "app.kubernetes", "backup", "borg.umount", "restore",
+    "app.add", "app.check", "app.kubernetes", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
+    "mariadb.dump --format csv --table DB.T", "report.history", "restore", "schedule.install --cron",
 }  # fmt: skip
 PRINTED = sorted({command.replace("{app}", "X") for _, command in FOUND})
 

@@ -49,13 +49,13 @@ def test_versions_of_a_file_are_found_newest_first(tmp_path: Path) -> None:
     kept[0].write_bytes(b"broken")  # it is listed anew
     (app,) = json.loads(operator.done("find", "conf.d/app.conf", "--checksum", "--format", "json"))
     newest, oldest = app["files"][0]["versions"]
-    assert ([each["name"] for each in newest["archives"]], newest["size"]) == ([third], 5)
-    assert ([each["name"] for each in oldest["archives"]], oldest["changed"]) == (
+    assert (newest["archives"], newest["size"]) == ([third], 5)
+    assert (oldest["archives"], oldest["changed"]) == (
         [second, first],
         "2023-11-14T22:13:20Z",
     )
     assert newest["sha256"] != oldest["sha256"]
-    assert newest["archives"][0]["known"]
+    assert [(each["name"], each["known"]) for each in app["archives"]] == [(third, True), (second, True), (first, True)]
 
     forge(tmp_path, "odd [name]")
     told = operator.done("find", "no-such")
