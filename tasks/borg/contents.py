@@ -17,6 +17,7 @@ from tasks.borg.client.list import Archive, Entry, archives, contents
 from tasks.borg.client.mount import mount, umount
 from tasks.borg.restore import Trust, restore_to
 from tasks.borg.verbs import Lines
+from tasks.terminal import whole_line
 from tasks.units import many, size
 
 
@@ -102,7 +103,7 @@ def _archive(opened: Opened, wanted: str) -> Archive:
 
 def _said(choice: Choice) -> Choice:
     for line in choice.said:
-        print(f"warning: {line}", file=sys.stderr)
+        print(whole_line(f"warning: {line}"), file=sys.stderr)
     return choice
 
 

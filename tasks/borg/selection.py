@@ -18,7 +18,7 @@ from tasks.borg.restore import outermost
 from tasks.borg.roots import Located, located
 from tasks.errors import UsageError
 from tasks.storage.repository import Repository
-from tasks.terminal import printable
+from tasks.terminal import printable, whole_line
 
 MOST = 500  # paths; their names are sent in one variable of the environment, of at most 128 KiB
 LONGEST = 60_000  # bytes of these names
@@ -95,7 +95,7 @@ def _absent(repository: Repository, archive: str, path: str, place: Located) -> 
     names = [f"/{entry.path}" for entry in matching(repository, archive, tuple(filter(None, (beside, alike))))]
     same = [each for each in names if posixpath.basename(each) == name]
     near = get_close_matches(path, [each for each in names if each not in same], NEAR)
-    listed = ", ".join(printable(each) for each in (*same, *near)[:NEAR])
+    listed = ", ".join(whole_line(printable(each)) for each in (*same, *near)[:NEAR])
     offered = f"; did you mean {listed}?" if listed else ""
     return UsageError(
         f"{repository.app}: {archive} holds nothing of {path}{offered}",

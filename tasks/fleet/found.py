@@ -11,7 +11,7 @@ from tasks.answers import encodable_in
 from tasks.borg.client.list import Archive
 from tasks.borg.versions import Version, path_of
 from tasks.inventory.models import App
-from tasks.terminal import printable
+from tasks.terminal import one_line
 from tasks.times import day, moment, utc
 from tasks.units import many, size
 
@@ -48,9 +48,9 @@ def _lines(one: Looked, pattern: str) -> Iterator[str]:
     unknown = sum(each.id not in one.known for each in one.archives)
     if unknown:
         yield f"{label}: {many(unknown, 'archive')} among them no record knows: what they hold proves nothing"
-    yield from (f"{label}: not looked through: {printable(fault)}" for fault in one.faults)
+    yield from (f"{label}: not looked through: {one_line(fault)}" for fault in one.faults)
     since = f" since {day(one.archives[-1].start, now)}" if one.archives else ""
-    what = many(len(one.files), "path") if one.files else f"nothing by the name {printable(pattern)}"
+    what = many(len(one.files), "path") if one.files else f"nothing by the name {one_line(pattern)}"
     yield f"{label}: {what} in {many(len(one.archives), 'archive')}{since}"
     yield from _command(one)
 

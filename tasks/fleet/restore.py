@@ -24,6 +24,7 @@ from tasks.sources.kinds import is_of, kind_of
 from tasks.sources.registry import chosen, continuing, restorable, source_of
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
+from tasks.terminal import whole_line
 from tasks.times import shown
 from tasks.units import size
 
@@ -223,7 +224,7 @@ def _question(jobs: Sequence[_Job]) -> str:
     )
     names = f"{some(jobs[0].planned.paths)} of {names}" if jobs[0].planned.paths else names
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
-    return " ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}"))
+    return whole_line(" ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}")))
 
 
 def _intended(job: _Job) -> str:
@@ -235,9 +236,10 @@ def _intended(job: _Job) -> str:
     what = f"{some(planned.paths)} of {job.archive}" if planned.paths else job.archive
     when = f", brought to {shown(planned.at)}," if planned.at else ""
     where = f"to {job.target}" if job.target else f"in place on {job.where}, what is there now moved aside"
-    said = "".join(f"\n  {line}" for line in (planned.choice.said if planned.choice else ()))
+    said = "".join(f"\n  {whole_line(line)}" for line in (planned.choice.said if planned.choice else ()))
     count = "1 file or folder" if entries == 1 else f"{entries:,} files and folders"
-    return f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}{said}"
+    intended = f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}"
+    return whole_line(intended) + said
 
 
 def _done(job: _Job, view: View) -> Outcome:

@@ -7,6 +7,8 @@ import pytest
 from tests.integration.fleet.support import Operator
 from tests.integration.local import local_inventory, records
 
+EVIL = "evil\x1b[2J\nshop  files  ok"
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -18,7 +20,7 @@ def shop(tmp_path: Path, data: Path) -> Operator:
     """Return the operator of an app whose files were saved, and then changed."""
     operator = Operator(local_inventory(tmp_path, tmp_path / "fault"))
     (operator.inventory / "apps/new.yml").unlink()
-    for name in ("a.conf", "b.conf", "c.txt", "odd [1] *.conf"):
+    for name in ("a.conf", "b.conf", "c.txt", "odd [1] *.conf", EVIL):
         (data / "etc" / name).parent.mkdir(exist_ok=True)
         (data / "etc" / name).write_text(f"saved {name}")
     (data / "releases" / "41").mkdir(parents=True)
@@ -61,13 +63,15 @@ def test_patterns_and_folders_come_back_as_a_shell_means_them(shop: Operator, da
     odd, target = data / "etc" / "odd [1] *.conf", tmp_path / "out"
     words = ("restore", "--app", "shop", "--path")
     shop.done(*words, str(odd), "--target", str(target))  # a file of that very name comes before the pattern
-    assert [each.name for each in target.rglob("*.*")] == [odd.name]
+    assert [each.name for each in target.rglob("*.conf")] == [odd.name]
     shop.done(*words, f"{data}/etc/[ab].conf", "--path", f"{data}/etc/a.conf", "--yes")
     assert [(data / "etc" / name).read_text() for name in ("a.conf", "b.conf", "c.txt")] == [
         "saved a.conf",
         "saved b.conf",
         "broken",
     ]
+    asked = shop.inv(*words, f"{data}/etc/evil*")
+    assert (asked.returncode, "\nshop  files  ok" in asked.stderr, "\x1b" in asked.stderr) == (2, False, False), asked
     shop.done(*words, f"{data}/**/c.*", "--yes")
     assert (data / "etc" / "c.txt").read_text() == "saved c.txt"
     told = shop.done(*words, str(tmp_path), "--target", str(tmp_path / "all"))  # above what was saved
@@ -76,7 +80,7 @@ def test_patterns_and_folders_come_back_as_a_shell_means_them(shop: Operator, da
 
     (data / "etc" / "new").write_text("made since")
     shop.done(*words, f"{data}/etc/", "--yes")
-    assert sorted(each.name for each in (data / "etc").iterdir()) == ["a.conf", "b.conf", "c.txt", odd.name]
+    assert sorted(each.name for each in (data / "etc").iterdir()) == ["a.conf", "b.conf", "c.txt", EVIL, odd.name]
 
 
 def test_a_release_is_not_turned_back_with_a_file_of_it(shop: Operator, data: Path) -> None:

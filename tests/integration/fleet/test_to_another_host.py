@@ -51,8 +51,8 @@ def test_what_is_served_is_that_repository_alone(lab: Lab) -> None:
     with Session(load(lab.inventory)) as session:
         shop, blog = session.inventory.app("shop"), session.inventory.app("blog")
         with session.on_host_of(shop, blog) as served:
-            assert archives(served).archives
-            other = session.storage_of(blog).url(blog)
-            elsewhere = replace(served, environment={**served.environment, "BORG_REPO": other})
-            with pytest.raises(BorgError):
-                archives(elsewhere)
+            assert archives(served).encryption == "repokey-blake2"
+            other = {"BORG_REPO": session.storage_of(blog).url(blog), "BORG_PASSPHRASE": session.passphrase(blog)}
+            with pytest.raises(BorgError) as caught:
+                archives(replace(served, environment={**served.environment, **other}))
+            assert caught.value.msgid == "PathNotAllowed"
