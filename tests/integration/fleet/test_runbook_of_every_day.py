@@ -68,7 +68,8 @@ def test_an_app_goes_on_in_another_storage_and_its_old_archives_are_seen(here: P
 
 def test_a_full_storage_is_pruned(lab: Lab, person: Person) -> None:
     person.operator.done("backup", "--app", "blog")
+    before = person.operator.report()["blog", "files"]["archives"]
     told = person.follow("storage-full", ("verify", "verify --app blog"), ("prune", "prune --app blog --yes"))
     assert "blog" in told
-    assert person.operator.report()["blog", "files"]["archives"] == 1
+    assert person.operator.report()["blog", "files"]["archives"] < before
     assert lab.apps["blog"].files.is_dir()
