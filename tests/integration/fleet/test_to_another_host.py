@@ -52,7 +52,8 @@ def test_what_is_served_is_that_repository_alone(lab: Lab) -> None:
         shop, blog = session.inventory.app("shop"), session.inventory.app("blog")
         with session.on_host_of(shop, blog) as served:
             assert archives(served).encryption == "repokey-blake2"
-            other = {"BORG_REPO": session.storage_of(blog).url(blog), "BORG_PASSPHRASE": session.passphrase(blog)}
+            elsewhere = {**served.environment, "BORG_REPO": session.storage_of(blog).url(blog)}
+            elsewhere["BORG_PASSPHRASE"] = session.passphrase(blog)
             with pytest.raises(BorgError) as caught:
-                archives(replace(served, environment={**served.environment, **other}))
+                archives(replace(served, environment=elsewhere))
             assert caught.value.msgid == "PathNotAllowed"
