@@ -1,10 +1,12 @@
 """The main job over all apps: `backup`, `restore`, `verify`, `prune`, `check`, and what joins borg and MariaDB."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from tasks.cli import confirm, finish, task
+from tasks.errors import UsageError
 from tasks.fleet.options import (
     Backup,
     DatabaseVerify,
@@ -16,6 +18,9 @@ from tasks.fleet.options import (
     SourceRestore,
     Verify,
 )
+
+if TYPE_CHECKING:
+    from tasks.sources.base import Part
 
 
 @task()
@@ -73,10 +78,22 @@ def _restore(c: Context, options: SourceRestore, which: Restore) -> None:
         options.at or None,
         options.storage or None,
         which.path,
+        _part(options),
         dry_run=options.dry_run,
         trusted=options.trust_archive,
     )
     finish(fleet_restore.run(c.config.inventory, chosen, lambda question: confirm(question, yes=options.yes)))
+
+
+def _part(options: SourceRestore) -> "Part | None":
+    """Return what is restored beside the live data; None for a whole restore. Raises UsageError."""
+    from tasks.sources.base import Part
+
+    if options.table or options.database:
+        return Part(options.table, options.database, options.into, options.diff, options.missing_rows)
+    if options.into or options.diff or options.missing_rows:
+        raise UsageError("--into, --diff and --missing-rows are for --table", "give --table DATABASE.TABLE")
+    return None
 
 
 @task()

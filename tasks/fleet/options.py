@@ -54,6 +54,11 @@ class SourceRestore(OneApp):
     storage: str = option(
         "the storage to restore from, of an app that has several; the first that can be had unless given", ""
     )
+    table: str = option("DATABASE.TABLE: only this table, into another database of the live server, which goes on", "")
+    database: str = option("only the tables of this database, into another one of the live server, which goes on", "")
+    into: str = option("that other database, new or empty; DATABASE_restored unless given", "")
+    diff: bool = flag("with --table: only count rows that are in the backup alone, in the live table alone, or differ")
+    missing_rows: bool = flag("with --table: put rows that are gone back into the live table, and change no other")
     dry_run: bool = flag("show which archive would come back, how much of it and where, and change nothing")
     yes: bool = flag("restore in place, or an archive that no record knows, without being asked")
     trust_archive: bool = flag(

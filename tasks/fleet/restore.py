@@ -19,7 +19,7 @@ from tasks.mariadb import recovery_plan
 from tasks.run.outcome import Outcome, Status, attempted, exit_code
 from tasks.run.session import Session
 from tasks.run.view import View
-from tasks.sources.base import Destination, Planned, Restorable, Step
+from tasks.sources.base import Destination, Part, Planned, Restorable, Step
 from tasks.sources.kinds import is_of, kind_of
 from tasks.sources.registry import chosen, continuing, restorable, source_of
 from tasks.storage.registry import load
@@ -38,7 +38,8 @@ class Options:
 
     `at` is a time as typed: the database is restored as of then, files from the last backup before it. `storage` is the
     copy to use; None takes the first one available, in the order of the inventory. `paths` are files, folders and
-    patterns that alone come back; none: all. `dry_run` shows what would come back, and changes nothing.
+    patterns that alone come back; none: all. `part` comes back beside the live data. `dry_run` shows what would come
+    back, and changes nothing.
     """
 
     app: str
@@ -49,6 +50,7 @@ class Options:
     at: str | None = None
     storage: str | None = None
     paths: Sequence[str] = ()
+    part: Part | None = None
     dry_run: bool = False
     trusted: bool = False  # restore devices and setuid bits on another machine; need no walls for a database
 
@@ -124,6 +126,7 @@ def _first_jobs(session: Session, options: Options, opened: ExitStack) -> list[_
 
 
 def _jobs(session: Session, app: App, options: Options, opened: ExitStack) -> list[_Job]:
+    _require_no_place(options)
     other = _other(session, options)
     repository = _repository(session, app, options, other, opened)
     at = recovery_plan.moment(options.at) if options.at else None
@@ -173,7 +176,18 @@ def _repository(session: Session, app: App, options: Options, other: App | None,
 
 def _planned(choices: Choices, source: str, options: Options, at: datetime | None) -> Planned:
     archive, kind = options.archive, _restorable(source)
+    if options.part:
+        return kind.plan_part(choices, archive, at, options.part)
     return kind.plan_paths(choices, archive, at, options.paths) if options.paths else kind.plan(choices, archive, at)
+
+
+def _require_no_place(options: Options) -> None:
+    """Raise UsageError if a part of a server is to go to another place than the live server."""
+    if options.part and (options.target or options.to or options.paths):
+        raise UsageError(
+            "--table and --database restore into the live server, beside its data",
+            f"leave out --target, --to and --path; a file of it is written by `inv mariadb.dump --app {options.app}`",
+        )
 
 
 def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
@@ -189,6 +203,8 @@ def _sources(app: App, options: Options, choices: Choices) -> Sequence[str]:
     for source in options.sources:
         if not any(is_of(each, [source]) for each in mine):
             raise UsageError(f"{app.name} has no source `{source}`", f"it has {', '.join(mine)}")
+    if options.part and not options.sources:
+        return [source for source in mine if _restorable(source).parts] or mine
     if options.paths and not options.sources:
         return [source for source in mine if kind_of(source).read_by_borg] or mine
     return [each for each in mine if is_of(each, options.sources)]
@@ -215,16 +231,24 @@ def _target(options: Options, source: str, count: int) -> str | None:
 
 def _question(jobs: Sequence[_Job]) -> str:
     """Return what a person must agree to; empty if nothing is replaced and every archive has a record."""
-    place = "in place" if jobs[0].target is None else f"in {jobs[0].target}"
+    beside = jobs[0].planned.beside
+    place = beside or ("in place" if jobs[0].target is None else f"in {jobs[0].target}")
     unknown = [f"No record knows {job.archive}." for job in jobs if not job.known]
-    if jobs[0].target is not None and not unknown:
+    if (beside or jobs[0].target is not None) and not unknown and not jobs[0].planned.asks:
         return ""
     names = " and ".join(
         f"{job.archive}, brought to {shown(job.planned.at)}," if job.planned.at else job.archive for job in jobs
     )
     names = f"{some(jobs[0].planned.paths)} of {names}" if jobs[0].planned.paths else names
+<<<<<<< HEAD
     kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
     return whole_line(" ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}")))
+=======
+    kept = " What is there now is moved aside and kept." if jobs[0].target is None and not beside else ""
+    if jobs[0].planned.asks:
+        return " ".join((*unknown, f"Put from {names} {place}, on {jobs[0].where}?"))
+    return " ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}"))
+>>>>>>> 30524e0 (restore --table and --database: beside the live data of a server that goes on; --diff and --missing-rows)
 
 
 def _intended(job: _Job) -> str:
@@ -235,8 +259,14 @@ def _intended(job: _Job) -> str:
     bytes_, entries = measured(repository, job.archive, planned.paths)
     what = f"{some(planned.paths)} of {job.archive}" if planned.paths else job.archive
     when = f", brought to {shown(planned.at)}," if planned.at else ""
+<<<<<<< HEAD
     where = f"to {job.target}" if job.target else f"in place on {job.where}, what is there now moved aside"
     said = "".join(f"\n  {whole_line(line)}" for line in (planned.choice.said if planned.choice else ()))
+=======
+    in_place = planned.beside or f"in place on {job.where}, what is there now moved aside"
+    where = f"to {job.target}" if job.target else in_place
+    said = "".join(f"\n  {line}" for line in (planned.choice.said if planned.choice else ()))
+>>>>>>> 30524e0 (restore --table and --database: beside the live data of a server that goes on; --diff and --missing-rows)
     count = "1 file or folder" if entries == 1 else f"{entries:,} files and folders"
     intended = f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}"
     return whole_line(intended) + said
@@ -267,7 +297,7 @@ def _restored(job: _Job, began: datetime, step: Step) -> Outcome:
         archive_id=planned.archive.id,
         said=done.said,
         details={
-            "target": job.target or "in place",
+            "target": job.target or planned.beside or "in place",
             **({} if job.where == job.app.host else {"on": job.where}),
             **({"paths": list(planned.paths[:SHOWN])} if planned.paths else {}),
             **({"at": planned.at.isoformat()} if planned.at else {}),

@@ -73,6 +73,15 @@ class Access:
         source = " ".join(["printf '%s\\n'", f'"${PASSWORD}"', *given])
         return f"{source} | {quote(self._words(names, options, [_READ_PASSWORD, *steps]))}"
 
+    def fed(self, names: Sequence[str], options: Words) -> str:
+        """Return bash that runs the first existing tool of `names`, with the statements on its own standard input."""
+        options = [*self.options(), *options]
+        steps = [_HIDE_HOME] if self.named else []
+        if self.password is None:
+            return quote(self._words(names, options, steps))
+        source = f"{{ printf '%s\\n' \"${PASSWORD}\"; cat; }}"
+        return f"{source} | {quote(self._words(names, options, [_READ_PASSWORD, *steps]))}"
+
     def option_names(self) -> str:
         """Return bash that prints the names of the options that option files give mariadb-backup, one per line.
 

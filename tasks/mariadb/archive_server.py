@@ -23,6 +23,7 @@ from tasks.mariadb import damage, errors, point_in_time, unpack
 from tasks.mariadb.host import (
     check_table,
     data_options,
+    digest,
     examine,
     ordinary_user,
     private_server,
@@ -47,7 +48,7 @@ from tasks.sources.base import FOLDER
 
 PROGRAM = Program(
     serve,
-    (ordinary_user, data_options, private_server, settings, damage, tables, check_table, examine, protocol),
+    (ordinary_user, data_options, private_server, settings, damage, tables, check_table, examine, digest, protocol),
 )
 NAME = "cloudbackup-open-"  # prefix of the directories' names
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log and temporary tablespace
@@ -70,7 +71,8 @@ class Job:
     """What to do with the server: a job of `host/serve.py`, with its part of the plan.
 
     `folder` is where the directories are made. `password` is that of the read-only account, for a person's own client;
-    `behind` is bash that reads the job's output, outside of the walls, and `environment` what it needs.
+    `behind` is bash that reads the job's output, outside of the walls, `undo` bash that takes back what that did if
+    anything fails, and `environment` what they need.
     """
 
     name: str
@@ -79,11 +81,15 @@ class Job:
     password: Secret | None = None
     behind: str = ""
     environment: Environment = field(default_factory=dict)
+    undo: str = ":"
 
 
 @dataclass(frozen=True)
 class Served:
-    """The end of a job that succeeded: what was restored, which walls the server had, and remarks for people."""
+    """The end of a job that succeeded: what was restored, which walls the server had, and remarks for people.
+
+    `digests` and `others` are what the job `tables` found: the digest of each table, and what is not a table.
+    """
 
     unpacked: Unpacked
     recovered: Recovered | None
@@ -91,6 +97,8 @@ class Served:
     walls: tuple[str, ...]
     remarks: tuple[str, ...]
     output: Output
+    digests: Mapping[str, str] = field(default_factory=dict)
+    others: Sequence[str] = ()
 
 
 class ServeError(errors.DatabaseError):
@@ -105,6 +113,8 @@ class _Outcome(Answer):
     version: Text = ""
     walls: list[Text] = Field(default_factory=list)
     remarks: list[Text] = Field(default_factory=list)
+    digests: dict[Text, Text] = Field(default_factory=dict)
+    others: list[Text] = Field(default_factory=list)
 
 
 class ArchiveServer:
@@ -139,6 +149,8 @@ cleanup() {{
   code=$?
   trap '' TERM INT HUP
   {quote(("rm", "-rf", "--", self.scratch, self.own))}
+  [ "$code" = 0 ] || {{ {job.undo}
+  }} >/dev/null
   exit "$code"
 }}
 trap cleanup EXIT
@@ -242,7 +254,9 @@ while IFS= read -r line; do printf '%s%s\\n' {quote((RESTORED,))} "$line" >&2; d
         if not ended and (not told.version or not output.ok):
             last = next((line for line in reversed(lines) if line.strip() and not line.startswith("cloudbackup")), "")
             raise ServeError(f"{self.host.name}: the work on the private server failed: {last or output.code}")
-        return Served(unpacked, recovered, told.version, tuple(told.walls), tuple(told.remarks), output)
+        return Served(
+            unpacked, recovered, told.version, tuple(told.walls), tuple(told.remarks), output, told.digests, told.others
+        )
 
     def _unpacked(self, output: Output) -> tuple[Unpacked, Recovered | None]:
         if self.request.moment is None:

@@ -8,13 +8,21 @@ from tasks.borg.client.list import Archive
 from tasks.borg.client.runner import ContentError
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
-from tasks.mariadb import archive_drill, archive_restore, binlog_source, binlogs, mariadb_source, server_checks
+from tasks.mariadb import (
+    archive_drill,
+    archive_restore,
+    binlog_source,
+    binlogs,
+    mariadb_source,
+    part_restore,
+    server_checks,
+)
 from tasks.mariadb.binlog_retention import needed_by_chain
 from tasks.mariadb.recoverable import recoverable
 from tasks.records.record import Record
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
-from tasks.sources.base import Continuing, Drill, Finding, Planned, Ready, Restorable, Unchanged
+from tasks.sources.base import Continuing, Drill, Finding, Part, Planned, Ready, Restorable, Unchanged
 from tasks.sources.kinds import BINLOG, MARIADB
 
 
@@ -23,6 +31,7 @@ class MariaDB(Restorable):
 
     kind = MARIADB
     file = mariadb_source.STREAM
+    parts = True
 
     def checks(self, session: Session, app: App) -> Iterator[Finding]:
         """Check what a backup and a restore need of the server."""
@@ -43,6 +52,10 @@ class MariaDB(Restorable):
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
         """Plan the restore of an archive; for a moment, of the backup and the binary logs that lead to it."""
         return archive_restore.plan(choices, archive, at)
+
+    def plan_part(self, choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:
+        """Plan the restore of a database or table beside the live one."""
+        return part_restore.plan(choices, archive, at, part)
 
     def drill(self, drill: Drill) -> Outcome:
         """Start a private server on the archive and check every table."""

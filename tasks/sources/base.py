@@ -68,6 +68,17 @@ class Destination:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a source, to be restored beside the live data, as typed: `table` or `database`, and where `into`."""
+
+    table: str = ""
+    database: str = ""
+    into: str = ""
+    diff: bool = False  # only compare the live table with it
+    missing_rows: bool = False  # put back into the live table the rows that are gone from it
+
+
+@dataclass(frozen=True)
 class Restored:
     """The result of a restore: `size` in bytes, notes for people, and the walls that it ran behind."""
 
@@ -90,6 +101,8 @@ class Planned:
     choice: Choice | None = None
     at: datetime | None = None
     paths: tuple[str, ...] = ()
+    beside: str = ""  # where a part goes, beside the live data
+    asks: bool = False  # whether a person must agree to it, although nothing is replaced
 
 
 @dataclass(frozen=True)
@@ -151,6 +164,7 @@ class Restorable(Source):
     """
 
     file: str | None = None
+    parts: ClassVar[bool] = False  # whether a part of it can be restored beside the live data
 
     @abstractmethod
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:
@@ -167,6 +181,10 @@ class Restorable(Source):
 
     def require_in_place(self, app: App) -> None:
         """Raise UsageError if the app's data can be restored to a folder only."""
+
+    def plan_part(self, choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:  # noqa: ARG002
+        """Plan the restore of a part of an archive beside the live data. Raises as `plan`, and if it has no parts."""
+        raise UsageError(f"{self.kind.name} has no databases or tables", "leave out --table and --database")
 
     @abstractmethod
     def drill(self, drill: Drill) -> Outcome:

@@ -4,6 +4,7 @@
     python3 -c "$SERVE" open JSON       serve until `seconds` have passed or this program is ended
     python3 -c "$SERVE" query JSON      ask `query`, as JSON lines: the columns, and each row
     python3 -c "$SERVE" dump JSON       run mariadb-dump with each list of words in `dumps`
+    python3 -c "$SERVE" tables JSON     dump the table `table`, or all, of `database` alone, and tell their `digests`
     python3 -c "$SERVE" csv JSON        the rows of `query` as CSV
 
 JSON: `scratch`, a directory of our own, whose `data` is the data directory; `patience`, seconds for the server to
@@ -11,8 +12,8 @@ answer; `version` of the saved server, if known; `settings`, `zone` and `plugins
 scheduled events are to be seen. CLOUDBACKUP_PRIVATE is the password of the read-only account, if one is set.
 
 Standard output has nothing but what was asked for. The last line of standard error is `cloudbackup outcome` and JSON:
-`fault` and `remedy`, or `version`, `walls` and `remarks`. Standard library only, Python 3.8 and later, except
-`protocol`, `examine` and its imports, which are sent along.
+`fault` and `remedy`, or `version`, `walls`, `remarks` and what the job found. Standard library only, Python 3.8 and
+later, except `digest`, `protocol`, `examine` and its imports, which are sent along.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.mariadb.host.check_table import last
+from tasks.mariadb.host.digest import columns_query, digest_query, relations
 from tasks.mariadb.host.examine import (
     SIGNALS,
     WALLS,
@@ -60,6 +62,15 @@ SMALL = (
     "--max-connections=20",
     "--max-allowed-packet=1G",
 )
+ALONE = (
+    "--compact",
+    "--skip-lock-tables",
+    "--skip-triggers",
+    "--quick",
+    "--hex-blob",
+    "--default-character-set=utf8mb4",
+)
+KINDS = ("BASE TABLE", "SYSTEM VERSIONED")
 TO_DUMP = "SELECT, EXECUTE, SHOW VIEW, SHOW DATABASES, TRIGGER, EVENT, LOCK TABLES"
 
 
@@ -169,6 +180,29 @@ def dump(server: Private, plan: Mapping[str, object]) -> None:
             raise DrillFault(f"mariadb-dump ended with exit code {code}: {complaint}")
 
 
+def dump_tables(server: Private, plan: Mapping[str, object]) -> Mapping[str, object]:
+    """Dump tables with their rows; return their digests, and what else is in the database. Raises DrillFault."""
+    database, wanted = str(plan["database"]), plan.get("table")
+    said = server.ask(relations(database))
+    kinds = {name: kind for kind, name in (bytes.fromhex(line).decode().split("\n") for line in said.stdout.split())}
+    tables = [name for name, kind in kinds.items() if kind in KINDS and wanted in (None, name)]
+    if not tables:
+        what = f"{database} has no table {wanted}" if wanted else f"there is no table in {database}"
+        raise DrillFault(f"{what} in this backup", "`inv mariadb.open` shows what it has; --archive takes another one")
+    digests = {name: digest(server, database, name) for name in tables}
+    dump(server, {"dumps": [[*ALONE, "--", database, *tables]]})
+    return {"digests": digests, "others": [] if wanted else [name for name in kinds if name not in tables]}
+
+
+def digest(server: Private, database: str, table: str) -> str:
+    """Return the digest of a table's rows. Raises DrillFault."""
+    rows = server.ask(columns_query(database, table)).stdout.split()
+    done = server.ask(digest_query(database, table, [bytes.fromhex(row).decode() for row in rows]))
+    if done.returncode != 0:
+        raise DrillFault(f"{database}.{table} cannot be read: {last(done.stderr)}")
+    return "-".join(done.stdout.split())
+
+
 def databases(server: Private) -> list[str]:
     """Return the names of all databases but the server's own. Raises DrillFault if there are none."""
     said = server.ask(
@@ -187,10 +221,11 @@ def tell(what: str) -> None:
     sys.stderr.flush()
 
 
-JOBS: Mapping[str, Callable[[Private, Mapping[str, object]], None]] = {
+JOBS: Mapping[str, Callable[[Private, Mapping[str, object]], Mapping[str, object] | None]] = {
     "open": serve,
     "query": query,
     "dump": dump,
+    "tables": dump_tables,
     "csv": write_csv,
 }
 
@@ -198,13 +233,16 @@ JOBS: Mapping[str, Callable[[Private, Mapping[str, object]], None]] = {
 def done(job: str, plan: dict[str, object]) -> dict[str, object]:
     """Do a job; return its outcome. Raises DrillFault, OSError, Terminated."""
     if job == "ready":
-        return ready(plan)
+        try:
+            return ready(plan)
+        except DrillFault as fault:
+            raise DrillFault(str(fault), fault.remedy.replace("or drill with", "or for `mariadb.open`")) from None
     server, remarks = started(plan)
     try:
-        JOBS[job](server, plan)
+        found = JOBS[job](server, plan) or {}
     finally:
         server.end()
-    return {"version": made_by(server.data), "walls": walls(), "remarks": remarks}
+    return {"version": made_by(server.data), "walls": walls(), "remarks": remarks, **found}
 
 
 def walls() -> list[str]:

@@ -1,0 +1,230 @@
+"""Restores a database, or one table of it, of any backup beside the live data: into another database of the server.
+
+    private server -> mariadb-dump -> host/vetted_dump.py -> the live server's client
+
+The dump is not trusted: only tables and rows come through. The live server goes on, and nothing of its own is touched.
+If anything fails, what was made is dropped again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Literal
+
+from tasks.answers import Answer, AnswerError, Count, Text, read
+from tasks.borg.choice import Choices
+from tasks.errors import RefusedError, UsageError
+from tasks.mariadb import archive_restore, errors, mariadb_source, recovery_plan, unpack
+from tasks.mariadb.access import CLIENT, Access
+from tasks.mariadb.archive_restore import Chosen
+from tasks.mariadb.archive_server import ArchiveServer, Job, Served
+from tasks.mariadb.host import digest, vetted_dump
+from tasks.mariadb.sql_dump import parsed, plain
+from tasks.mariadb.table_diff import TableDiff
+from tasks.remote.host import Host
+from tasks.remote.program import Program
+from tasks.remote.script import Script, quote
+from tasks.run.outcome import Status
+from tasks.sources.base import Destination, Part, Planned, Restored
+from tasks.units import many
+
+VETTED = Program(vetted_dump)
+OPTIONS = ("--batch", "--skip-column-names", "--binary-mode", "--skip-local-infile", "--default-character-set=utf8mb4")
+SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
+NAMED = 5  # names in a message
+LONGEST = 64  # characters of a database's name
+GRANT = (
+    "the account needs rights there, run on the server: GRANT ALL PRIVILEGES ON {}.* TO the account in the inventory"
+)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What is restored: a database, or one table of it, into the database `into`."""
+
+    database: str
+    table: str | None
+    into: str
+    then: Literal["keep", "diff", "missing"] = "keep"
+
+    @property
+    def shown(self) -> str:
+        """Describe what is restored."""
+        return f"{self.database}.{self.table}" if self.table else self.database
+
+
+class _Vetted(Answer):
+    """What `host/vetted_dump.py` tells."""
+
+    fault: Text | None = None
+    rows: dict[Text, Count] = {}  # noqa: RUF012 (pydantic copies it)
+    keys: Count = 0
+
+
+def plan(choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:
+    """Plan the restore of a part of an archive. Raises UsageError, RefusedError, DatabaseError, HostError."""
+    names = _names(part)
+    live = _Live(choices.repository.host, mariadb_source.access(choices.app), names.into)
+    live.require_empty()
+    found = archive_restore.chosen(choices, archive, at)
+    to = found.moment.at if found.moment else None
+    ways = {
+        "keep": f"{names.shown} into the database {names.into}",
+        "diff": f"{names.shown} into {names.into}, to compare it and drop it again",
+        "missing": f"the rows that are gone from {names.shown} back into it",
+    }
+    work = partial(_carry_out, found, names, live)
+    return Planned(found.archive, work, found.choice, to, beside=ways[names.then], asks=names.then == "missing")
+
+
+def _names(part: Part) -> _Names:
+    if part.table and part.database:
+        raise UsageError("--table and --database name two things", "give one of them")
+    database, table = parsed(part.table) if part.table else (plain(part.database), None)
+    into = plain(part.into) if part.into else f"{database}_restored"
+    if database in SYSTEM or into in SYSTEM:
+        raise UsageError(f"{database if database in SYSTEM else into} is the server's own database")
+    if into == database:
+        raise UsageError(f"{into} is where the live data is", "name another database: --into")
+    if len(into) > LONGEST or into.endswith(" "):
+        raise UsageError(f"a database cannot be named {into}", "name another one: --into")
+    return _Names(database, table, into, _then(part))
+
+
+def _then(part: Part) -> Literal["keep", "diff", "missing"]:
+    """Return what becomes of the copy. Raises UsageError."""
+    if part.diff and part.missing_rows:
+        raise UsageError("--diff and --missing-rows are two things", "give one of them")
+    if (part.diff or part.missing_rows) and not part.table:
+        raise UsageError("--diff and --missing-rows are of one table", "give --table DATABASE.TABLE")
+    return "diff" if part.diff else "missing" if part.missing_rows else "keep"
+
+
+class _Live:
+    """The live server, of which only the database `into` is changed."""
+
+    def __init__(self, host: Host, access: Access, into: str) -> None:
+        self.host, self.access, self.into = host, access, into
+        self.existed = False
+
+    def ask(self, statements: str) -> list[str]:
+        """Run statements and return the lines of their answer. Raises DatabaseError."""
+        command = self.access.command(CLIENT, OPTIONS, statements)
+        output = self.host.run(Script(command, self.access.environment))
+        if not output.ok:
+            remedy = GRANT.format(digest.name(self.into)) if "denied" in output.error_text else ""
+            said = [line for line in output.error_text.splitlines() if line.startswith("ERROR")]
+            why = said[0] if said else output.error_text.strip()
+            raise errors.DatabaseError(f"{self.host.name}: the server refuses it: {why}", remedy)
+        return output.text.splitlines()
+
+    def require_empty(self) -> None:
+        """Raise RefusedError if the database is there and has something in it."""
+        schemata = f"SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {digest.text(self.into)}"  # noqa: S608
+        self.existed = self.ask(schemata) != ["0"]
+        if self.existed and self.ask(digest.relations(self.into)):
+            raise RefusedError(
+                f"{self.host.name}: the database {self.into} is there and not empty",
+                "name another one (--into), or drop it if you no longer need it",
+            )
+
+    def make(self) -> None:
+        """Create the database unless it is there."""
+        self.ask(f"CREATE DATABASE IF NOT EXISTS {digest.name(self.into)};")
+
+    def undo(self) -> str:
+        """Return bash that drops what was made: the database was empty, or not there."""
+        again = f"CREATE DATABASE {digest.name(self.into)};" if self.existed else ""
+        return self.access.command(CLIENT, OPTIONS, f"DROP DATABASE IF EXISTS {digest.name(self.into)};{again}")
+
+    def digest(self, table: str) -> str:
+        """Return the digest of a restored table."""
+        columns = [bytes.fromhex(line).decode() for line in self.ask(digest.columns_query(self.into, table))]
+        return "-".join(self.ask(digest.digest_query(self.into, table, columns))[0].split())
+
+
+def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> Restored:
+    request = chosen.request(trust=to.trusted)
+    live.require_empty()
+    live.make()
+    server = ArchiveServer(live.host, request, _job(names, live))
+    try:
+        served = server.run(chosen.choices.repository.time_limit, to.step)
+    except unpack.ContentError as error:
+        raise mariadb_source.unread(chosen.choices.app, error) from error
+    vetted = _vetted(served)
+    to.step("compares the rows")
+    wrong = [table for table, told in served.digests.items() if live.digest(table) != told]
+    if wrong or set(served.digests) != set(vetted.rows):
+        live.host.run(Script(live.undo(), live.access.environment))
+        raise errors.DatabaseError(
+            f"{live.host.name}: rows of {', '.join(wrong[:NAMED]) or names.shown} are not those of the backup",
+            f"{names.into} was dropped again; look at them by `inv mariadb.open`",
+        )
+    reached = _reached(chosen, served)
+    if names.then == "keep":
+        return Restored(request.size or 0, (*_said(names, served, vetted), *reached), "ok", served.walls)
+    status, lines = _compared(names, live)
+    return Restored(request.size or 0, (*lines, *reached), status, served.walls)
+
+
+def _compared(names: _Names, live: _Live) -> tuple[Status, list[str]]:
+    """Compare the live table with its copy, put missing rows back if asked to, and drop the copy."""
+    assert names.table is not None
+    try:
+        compared = TableDiff(live.ask, names.database, names.table, names.into)
+        before = compared.difference()
+        lines = [f"{names.shown}: {before.shown}"]
+        if names.then == "diff":
+            return "ok", lines
+        count, after = compared.put_back(), compared.difference()
+        lines.append(f"{many(count, 'row')} put back; now {after.shown}")
+        if after.gone or after.changed > before.changed:
+            lines.append(
+                "not all that was put back is as in the backup: a trigger of the live table changed it, or a client"
+            )
+            return "warning", lines
+        return "ok", lines
+    finally:
+        live.host.run(Script(live.undo(), live.access.environment))
+
+
+def _job(names: _Names, live: _Live) -> Job:
+    vet = quote((*VETTED.words, json.dumps({"into": names.into, "only": names.table})))
+    load = live.access.fed(CLIENT, (*OPTIONS, "--max-allowed-packet=1G"))
+    environment = {**live.access.environment, **VETTED.environment}
+    wanted = {"database": names.database, "table": names.table}
+    return Job("tables", wanted, behind=f"{vet} | ( {load} )", environment=environment, undo=live.undo())
+
+
+def _vetted(served: Served) -> _Vetted:
+    lines = served.output.error_text.splitlines()
+    told = [line.removeprefix(vetted_dump.VETTED) for line in lines if line.startswith(vetted_dump.VETTED)]
+    try:
+        return read(_Vetted, told[-1])
+    except (AnswerError, IndexError):
+        return _Vetted()
+
+
+def _said(names: _Names, served: Served, vetted: _Vetted) -> list[str]:
+    tables, rows = many(len(vetted.rows), "table"), many(sum(vetted.rows.values()), "row")
+    lines = [f"{names.shown} is in the database {names.into}: {tables}, {rows}, compared with the backup"]
+    if vetted.keys:
+        lines.append(f"{many(vetted.keys, 'foreign key')} left out: they would tie the live tables to the copy")
+    if served.others:
+        lines.append(f"not tables, and left out: {_named(served.others)}; `inv mariadb.dump` writes their definitions")
+    lines.append("triggers, routines and events are left out: code from an archive does not run on a live server")
+    return lines
+
+
+def _reached(chosen: Chosen, served: Served) -> list[str]:
+    at = chosen.moment.at if chosen.moment else None
+    told = recovery_plan.told(served.recovered, chosen.archive.name, at) if served.recovered and at else []
+    return [*told, *served.unpacked.harm(), *served.remarks]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
