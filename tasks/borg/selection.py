@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from re import escape
 
-from tasks.borg import glob
+from tasks.borg import globs
 from tasks.borg.client.list import inside, matching
 from tasks.borg.paths import some
 from tasks.borg.restore import outermost
@@ -49,7 +49,7 @@ def selected(repository: Repository, archive: str, wanted: Sequence[str]) -> Sel
             raise _absent(repository, archive, path, place)
         if place.held and place.place != path:
             said.append(f"{path} is {place.place} there: a folder on the way was a link")
-        if not place.held and not glob.special(path):
+        if not place.held and not globs.special(path):
             said.append(f"of {path} the archive holds {some(held)}")
         found += held
     chosen = outermost(found)
@@ -67,13 +67,13 @@ def _clean(path: str) -> str:
 def _fixed(path: str) -> str:
     """Return the folders at the beginning of a path that no pattern is in; `/` if there are none."""
     parts = path.split("/")[1:-1]
-    wild = next((number for number, part in enumerate(parts) if glob.special(part)), len(parts))
+    wild = next((number for number, part in enumerate(parts) if globs.special(part)), len(parts))
     return "/" + "/".join(parts[:wild])
 
 
 def _matches(repository: Repository, archive: str, path: str, fixed: str, places: dict[str, Located]) -> Iterator[str]:
     """Yield what matches a pattern, or, of a path that is no entry itself, the outermost of what lies below it."""
-    if not glob.special(path):
+    if not globs.special(path):
         top = ""
         for entry in matching(repository, archive, (inside(path),)):
             if not top or not entry.path.startswith(f"{top}/"):
@@ -82,7 +82,7 @@ def _matches(repository: Repository, archive: str, path: str, fixed: str, places
         return
     start = places[fixed].place if fixed != "/" else ""
     rest = path.removeprefix(fixed).lstrip("/")
-    pattern = f"re:^{escape(start.lstrip('/'))}{'/' if start else ''}{glob.expression(rest)}$"
+    pattern = f"re:^{escape(start.lstrip('/'))}{'/' if start else ''}{globs.expression(rest)}$"
     yield from (f"/{entry.path}" for entry in matching(repository, archive, (pattern,)))
 
 
@@ -91,7 +91,7 @@ def _absent(repository: Repository, archive: str, path: str, place: Located) -> 
     name = posixpath.basename(path)
     inside_of = posixpath.dirname(place.place.lstrip("/"))
     beside = f"re:^{escape(inside_of)}{'/' if inside_of else ''}[^/]+$"
-    alike = "" if glob.special(name) else f"re:(^|/){escape(name)}$"
+    alike = "" if globs.special(name) else f"re:(^|/){escape(name)}$"
     names = [f"/{entry.path}" for entry in matching(repository, archive, tuple(filter(None, (beside, alike))))]
     same = [each for each in names if posixpath.basename(each) == name]
     near = get_close_matches(path, [each for each in names if each not in same], NEAR)

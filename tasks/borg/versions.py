@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.borg import glob
+from tasks.borg import globs
 from tasks.borg.host.entries import shown
 from tasks.errors import UsageError
 
@@ -45,8 +45,8 @@ class Search:
         if not text or "\0" in text:
             raise UsageError(f"the pattern {self.pattern!r} names nothing", "give a name, as app.conf or '*.conf'")
         before = "" if self.pattern.startswith("/") else "(?:.*/)?"
-        self._path = re.compile(f"{before}{glob.expression(text)}", re.DOTALL)
-        self._fixed = glob.fixed(text).encode("utf-8", "surrogateescape")
+        self._path = re.compile(f"{before}{globs.expression(text)}", re.DOTALL)
+        self._fixed = globs.fixed(text).encode("utf-8", "surrogateescape")
 
     def look(self, number: int, entries: bytes) -> None:
         """Search the entries of one archive."""

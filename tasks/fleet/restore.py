@@ -240,15 +240,10 @@ def _question(jobs: Sequence[_Job]) -> str:
         f"{job.archive}, brought to {shown(job.planned.at)}," if job.planned.at else job.archive for job in jobs
     )
     names = f"{some(jobs[0].planned.paths)} of {names}" if jobs[0].planned.paths else names
-<<<<<<< HEAD
-    kept = " What is there now is moved aside and kept." if jobs[0].target is None else ""
-    return whole_line(" ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}")))
-=======
-    kept = " What is there now is moved aside and kept." if jobs[0].target is None and not beside else ""
     if jobs[0].planned.asks:
-        return " ".join((*unknown, f"Put from {names} {place}, on {jobs[0].where}?"))
-    return " ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}"))
->>>>>>> 30524e0 (restore --table and --database: beside the live data of a server that goes on; --diff and --missing-rows)
+        return whole_line(" ".join((*unknown, f"Put from {names} {place}, on {jobs[0].where}?")))
+    kept = " What is there now is moved aside and kept." if jobs[0].target is None and not beside else ""
+    return whole_line(" ".join((*unknown, f"Put {names} {place} on {jobs[0].where}?{kept}")))
 
 
 def _intended(job: _Job) -> str:
@@ -259,14 +254,9 @@ def _intended(job: _Job) -> str:
     bytes_, entries = measured(repository, job.archive, planned.paths)
     what = f"{some(planned.paths)} of {job.archive}" if planned.paths else job.archive
     when = f", brought to {shown(planned.at)}," if planned.at else ""
-<<<<<<< HEAD
-    where = f"to {job.target}" if job.target else f"in place on {job.where}, what is there now moved aside"
-    said = "".join(f"\n  {whole_line(line)}" for line in (planned.choice.said if planned.choice else ()))
-=======
     in_place = planned.beside or f"in place on {job.where}, what is there now moved aside"
     where = f"to {job.target}" if job.target else in_place
-    said = "".join(f"\n  {line}" for line in (planned.choice.said if planned.choice else ()))
->>>>>>> 30524e0 (restore --table and --database: beside the live data of a server that goes on; --diff and --missing-rows)
+    said = "".join(f"\n  {whole_line(line)}" for line in (planned.choice.said if planned.choice else ()))
     count = "1 file or folder" if entries == 1 else f"{entries:,} files and folders"
     intended = f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}"
     return whole_line(intended) + said

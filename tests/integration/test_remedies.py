@@ -58,6 +58,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "init": (2, "there is an inventory already"),
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),
+    "mariadb.dump --app X": (2, "shop has no `mariadb` in the inventory"),
     "prune": (0, "0 go"),
     "report": (0, "shop"),
     "report --app X": (0, "shop"),
@@ -77,7 +78,8 @@ TYPED: Mapping[str, tuple[int, str]] = {
 }
 NAMED = {  # tasks that a text only names: in their help, or in what was written by them
     "app.add", "app.check", "app.kubernetes", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
-    "mariadb.dump --format csv --table DB.T", "report.history", "restore", "schedule.install --cron",
+    "mariadb.dump", "mariadb.dump --format csv --table DB.T", "mariadb.open", "report.history", "restore",
+    "schedule.install --cron",
 }  # fmt: skip
 PRINTED = sorted({command.replace("{app}", "X") for _, command in FOUND})
 

@@ -120,7 +120,7 @@ def query(server: Private, plan: Mapping[str, object]) -> None:
             if written > LARGEST:
                 raise DrillFault(
                     f"the answer is larger than {LARGEST >> 20} MiB",
-                    "narrow it (LIMIT), or write a table to a file: `inv mariadb.dump --format csv --table DB.T`",
+                    "narrow it (LIMIT), or write a table to a file: `inv mariadb.dump`, with --format csv",
                 )
             print(line)
     sys.stdout.flush()

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, tzinfo
 
 from tasks import units
 from tasks.records.record import UNCHANGED, Record
-from tasks.report.page.calendar import Calendar, calendar
 from tasks.report.page.period import day_of
+from tasks.report.page.run_calendar import Calendar, calendar
 from tasks.report.page.signs import SIGNS
 from tasks.report.page.sizes import Chart, charts
 from tasks.report.rows import WORST_FIRST, Report, Row, Status

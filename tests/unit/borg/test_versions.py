@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.borg.glob import expression
+from tasks.borg.globs import expression
 from tasks.borg.versions import Search, versions
 from tasks.errors import UsageError
 

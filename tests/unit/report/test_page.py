@@ -13,8 +13,8 @@ from tasks.records.growth import daily_growth
 from tasks.records.record import Record
 from tasks.report.forecast import days_left
 from tasks.report.formats import Look, write
-from tasks.report.page.calendar import calendar
 from tasks.report.page.period import WEEKS
+from tasks.report.page.run_calendar import calendar
 from tasks.report.page.sizes import HEIGHT, LOW, charts, scale
 from tasks.report.page.view import view
 from tasks.report.rows import Report, StorageRow

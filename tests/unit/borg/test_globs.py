@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.borg.glob import expression, fixed
+from tasks.borg.globs import expression, fixed
 from tasks.errors import UsageError
 
 
