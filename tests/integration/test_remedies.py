@@ -65,6 +65,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "report | head -1": (0, "shop"),
     'report.accept --app X --reason "..."': (0, "nothing to accept"),
     "restore --app X --at TIME": (2, "shop has no"),
+    "restore --app X --source X --target FOLDER": (2, "shop has no source"),
     "storagebox.access": API,
     "storagebox.access --external on": API,
     "storagebox.access --ssh on": API,

@@ -19,6 +19,8 @@ COUNTS = {
     "borg/client/create.py": "borg's own name of its cache",
     "borg/host/paths.py": "how many",
     "fleet/found.py": "how many",
+    "fleet/recorder.py": "how many",
+    "records/gone.py": "how many",
     "borg/host/restore.py": "how many",
     "borg/host/sample.py": "how many",
     "records/suspect.py": "how many",
