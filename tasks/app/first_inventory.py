@@ -18,7 +18,7 @@ from tasks.inventory.document import Data, Document
 from tasks.inventory.loading import APPS, MAIN, in_container, parse
 from tasks.inventory.models import cloudbackup_file
 from tasks.inventory.storages import StorageConfig
-from tasks.storage.registry import CONFIGS, load
+from tasks.storage.registry import CONFIGS, KINDS, USUAL, load
 from tasks.terminal import printable
 
 Ask = Callable[[str], str]
@@ -42,7 +42,6 @@ schedule: # what `nightly` does when
 """
 FOLDERS_HEAD = "# passphrases of new apps, and copies of repositories' keys: keep copies elsewhere\n"
 FOLDERS = ("secrets", "escrow")
-NAMES = {"storagebox": "box", "local": "disk"}  # names of a first storage; others have that of their kind
 DIRECTORY = "cloudbackup"  # offered where a storage takes a folder in an account's home
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # ssh's own names, in ~/.ssh
 OPTIONS = "give --storage KIND, and what that kind needs; `--help` explains each option"
@@ -73,7 +72,7 @@ def run(folder: str, first: FirstStorage, say: Say, ask: Ask = input) -> None:
     kind = _kind(first.kind, asking)
     values = _Storage(kind, CONFIGS[kind], first.keys, asking).values()
     folders = {key: value for key in FOLDERS if (value := getattr(first, key))}
-    text = _text(NAMES.get(kind, kind), {"kind": kind, **values}, folders)
+    text = _text(KINDS[kind].first_name, {"kind": kind, **values}, folders)
     _write(place, text)
     count = len(load(place).apps)
     say(f"{place / MAIN} written: a first inventory")
@@ -96,7 +95,7 @@ def _kind(given: str, ask: Ask | None) -> str:
     if ask is None and not given:
         raise UsageError("--storage is missing, and there is no terminal to ask at", OPTIONS)
     while True:
-        kind = given or _answer(ask, f"Where do backups go? One of {', '.join(CONFIGS)} [storagebox]: ") or "storagebox"
+        kind = given or _answer(ask, f"Where do backups go? One of {', '.join(CONFIGS)} [{USUAL}]: ") or USUAL
         if kind in CONFIGS:
             return kind
         wrong = f"there is no kind of storage `{kind[:80]}`: one of {', '.join(CONFIGS)}"

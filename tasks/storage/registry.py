@@ -16,19 +16,21 @@ from tasks.storage.storagebox import StorageBox, StorageBoxServer
 
 
 class Kind(NamedTuple):
-    """The inventory model of a kind, and the class that implements it."""
+    """The inventory model of a kind, the class that implements it, and what a first storage of it is called."""
 
     config: type[StorageConfig]
     storage: Any  # a subclass of Storage, constructed with a name, such a config, and Means
+    first_name: str
 
 
 KINDS: Mapping[str, Kind] = {
-    "storagebox": Kind(StorageBox, StorageBoxServer),
-    "ssh": Kind(SshStorage, SshServer),
-    "local": Kind(LocalStorage, Directory),
-    "s3": Kind(S3Storage, Bucket),
-    "sftp": Kind(SftpStorage, SftpServer),
+    "storagebox": Kind(StorageBox, StorageBoxServer, "box"),
+    "ssh": Kind(SshStorage, SshServer, "ssh"),
+    "local": Kind(LocalStorage, Directory, "disk"),
+    "s3": Kind(S3Storage, Bucket, "s3"),
+    "sftp": Kind(SftpStorage, SftpServer, "sftp"),
 }
+USUAL = next(iter(KINDS))  # the kind that is offered first
 CONFIGS: Mapping[str, type[StorageConfig]] = {name: kind.config for name, kind in KINDS.items()}
 
 
