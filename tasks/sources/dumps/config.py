@@ -12,6 +12,7 @@ from tasks.inventory.keep import KeepRules
 from tasks.inventory.secrets import ENVIRONMENT_NAME, SecretReference, Strict
 from tasks.inventory.values import Words, matching
 from tasks.sources.dumps.own_command import OwnCommand
+from tasks.sources.dumps.postgresql import PostgreSQL
 from tasks.sources.dumps.product import Product
 from tasks.sources.dumps.sqlite import SQLite
 from tasks.sources.kinds import RESERVED, SOURCE_NAME
@@ -53,6 +54,7 @@ class Expect(Strict):
 
 
 PRODUCTS: Mapping[str, type[Product]] = {
+    "postgresql": PostgreSQL,
     "sqlite": SQLite,
 }
 """The ready-made products by their keys."""
@@ -73,6 +75,7 @@ class Dump(Strict):
         default_factory=lambda: Frozen({}),
         description="secrets that `command` and `restore` find in environment variables of these names",
     )
+    postgresql: PostgreSQL | None = Field(None, description="a PostgreSQL database, or all of a server, by pg_dump")
     sqlite: SQLite | None = Field(None, description="an SQLite database, copied while it is in use")
     expect: Expect = Field(Expect(), description="what a dump must be like")
     keep: KeepRules | None = Field(None, description="what prune keeps of it, in place of the app's `keep`")

@@ -37,15 +37,18 @@ class Judge:
 class Product(Strict):
     """One way to make a dump, as the inventory describes it.
 
-    `title` is for people and records. `ends` is a regular expression (Python, bytes) that the end of a complete dump
-    matches; empty if a dump has no certain end. `tells`: the last line of standard error of `load` says what was done,
-    or why nothing was changed.
+    `title` is for people and records. `tells`: the last line of standard error of `load` says what was done, or why
+    nothing was changed.
     """
 
     title: ClassVar[str]
-    ends: ClassVar[str] = ""
     tells: ClassVar[bool] = False
     exec: Words = Field((), description="what runs the tools where they live: docker exec -i shop-db")
+
+    @property
+    def ends(self) -> str:
+        """A regular expression (Python, bytes) that the end of a whole dump matches; empty if it has no certain end."""
+        return ""
 
     @property
     def secrets(self) -> Mapping[str, SecretReference]:

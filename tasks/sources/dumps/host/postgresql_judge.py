@@ -1,0 +1,211 @@
+"""Restores a dump into a private PostgreSQL server and looks into it. Runs alone on a host, behind walls.
+
+    python3 -I -S -c PROGRAM JSON
+
+JSON: `file`, the dump; `scratch`, a private folder; `whole`: it is pg_dumpall's, of a whole server, and not pg_dump's;
+`verify`, queries that must each answer 1 or true; `patience`, seconds that a step may take.
+
+Standard output is one line of JSON: `fault` and `remedy`, or `said`; `walls`, those behind which it ran. Standard
+library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+WALLS = "CLOUDBACKUP_WALLS"  # environment variable with the names of the walls
+INSTALLED = "/usr/lib/postgresql/*/bin"  # Debian's; elsewhere they are in PATH
+USER = "cloudbackup_drill"  # the superuser; no dump makes a role of this name
+SERVER = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "dynamic_shared_memory_type": "mmap",
+    "max_connections": "10",
+    "shared_buffers": "32MB",
+    "logging_collector": "off",
+    "archive_mode": "off",
+    "autovacuum": "off",
+}
+STARTING = 60  # seconds
+# Schemas of PostgreSQL's own are in every database.
+OF_THE_DUMP = "FROM pg_tables WHERE schemaname <> 'information_schema' AND schemaname NOT LIKE 'pg\\_%' ORDER BY 1"
+TABLES = f"SELECT format('%s %s', schemaname, tablename) {OF_THE_DUMP}"
+ENTRY = re.compile(r"^\d+; \d+ \d+ TABLE (?!DATA |ATTACH )", re.MULTILINE)  # a table in the contents of a dump
+COUNTS = "SELECT format('SELECT count(*) FROM %I.%I', schemaname, tablename)"
+PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
+# The folder of the socket, for the server and its clients alike: they run in the data directory, and the path of a
+# socket may be 107 bytes long at most, which the one below a long --scratch is not.
+SOCKET = "/proc/self/cwd"
+
+
+class FaultError(Exception):
+    """The dump is not good, or cannot be judged; `remedy` is what to do."""
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(fault)
+        self.remedy = remedy
+
+
+def main() -> None:
+    """Judge the dump of the plan in the first argument."""
+    plan = json.loads(sys.argv[1])
+    try:
+        found: dict[str, object] = {"said": [judge(plan)]}
+    except FaultError as error:
+        found = {"fault": str(error)[:1500], "remedy": error.remedy}
+    print(json.dumps({**found, "walls": json.loads(os.environ.get(WALLS) or "[]")}))
+
+
+def judge(plan: dict[str, object]) -> str:
+    """Return what was found in a dump that is good. Raises FaultError."""
+    server = Server(str(plan["scratch"]), float(str(plan["patience"])))
+    server.start()
+    try:
+        databases = server.whole(str(plan["file"])) if plan["whole"] else server.one(str(plan["file"]))
+        count = sum(len(server.tables(database)) for database in databases)
+        queries = [str(query) for query in plan["verify"]]  # type: ignore[attr-defined]  # a list
+        for query in queries:
+            server.ask(databases[-1], query)
+        asked = f", {len(queries)} quer{'y' if len(queries) == 1 else 'ies'} answered" if queries else ""
+        tables = "1 table" if count == 1 else f"{count} tables"
+        return f"a private PostgreSQL {server.version} restored {tables}{asked}"
+    finally:
+        server.stop()
+
+
+class Server:
+    """A private server in a folder below `scratch`, reached by a socket there."""
+
+    def __init__(self, scratch: str, patience: float) -> None:
+        self.scratch = scratch
+        self.data = os.path.join(scratch, "postgresql")
+        self.patience = patience
+        self.programs = found_programs()
+        self.environment = {
+            "PATH": f"{self.programs}:/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "PGHOST": SOCKET,
+            "PGUSER": USER,
+            "PGCONNECT_TIMEOUT": "10",
+            "HOME": scratch,
+        }
+        version = self.run(["postgres", "--version"], scratch)
+        self.version = (re.findall(r"\d+(?:\.\d+)?", version) or ["of an unknown version"])[0]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def run(self, words: list[str], folder: str, text: str = "") -> str:
+        """Run a program of PostgreSQL's in a folder; return its standard output. Raises FaultError."""
+        try:
+            done = subprocess.run(
+                words,
+                input=text.encode(),
+                env=self.environment,
+                cwd=folder,
+                capture_output=True,
+                timeout=self.patience,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise FaultError(f"{words[0]} took more than {self.patience:.0f} s") from None
+        except OSError as error:
+            raise FaultError(f"{words[0]} cannot be run: {error.strerror}") from error
+        if done.returncode:
+            raise FaultError(f"{words[0]}: {last_error(done.stderr)}")
+        return done.stdout.decode("utf-8", "replace")
+
+    def start(self) -> None:
+        """Make an empty server and start it. Raises FaultError."""
+        made = ("--auth=trust", "--encoding=UTF8", "--no-sync", f"--username={USER}", self.data)
+        self.run(["initdb", *made], self.scratch)
+        settings = [word for name, value in SERVER.items() for word in ("-c", f"{name}={value}")]
+        with open(os.path.join(self.scratch, "postgresql.log"), "wb") as log:
+            self.process = subprocess.Popen(
+                ["postgres", "-D", self.data, "-k", SOCKET, *settings],
+                env=self.environment,
+                cwd=self.data,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        late = time.monotonic() + STARTING
+        while True:
+            with contextlib.suppress(FaultError):
+                self.run(["pg_isready", "--quiet"], self.data)
+                return
+            if self.process.poll() is not None or time.monotonic() > late:
+                with open(os.path.join(self.scratch, "postgresql.log"), "rb") as log:
+                    raise FaultError(f"a private PostgreSQL did not start: {last_error(log.read())}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End the server: nobody needs its data any more."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
+
+    def one(self, file: str) -> list[str]:
+        """Restore a dump of pg_dump; return the database. Raises FaultError, also if a table of the dump is missing."""
+        listed = self.run(["pg_restore", "--list", file], self.data)
+        expected = len(ENTRY.findall(listed))
+        self.sql("postgres", "CREATE DATABASE restored TEMPLATE template0")
+        words = ["pg_restore", "--exit-on-error", "--no-owner", "--no-acl", "--dbname=restored", file]
+        self.run(words, self.data)
+        if (count := len(self.tables("restored"))) < expected:
+            raise FaultError(f"{expected - count} of the dump's {expected} tables were not restored")
+        return ["restored"]
+
+    def whole(self, file: str) -> list[str]:
+        """Restore a dump of pg_dumpall; return the databases. Raises FaultError."""
+        self.run([*PSQL, "--dbname=postgres", f"--file={file}"], self.data)
+        mine = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid"
+        return self.sql("postgres", mine).splitlines()
+
+    def tables(self, database: str) -> list[str]:
+        """Return the tables of a database as `schema name`, after reading all rows of each. Raises FaultError."""
+        names = self.sql(database, TABLES).splitlines()
+        self.sql(database, f"{COUNTS} {OF_THE_DUMP} \\gexec\n")
+        return names
+
+    def ask(self, database: str, query: str) -> None:
+        """Raise FaultError if a query does not answer 1 or true."""
+        answer = self.sql(database, query).strip()
+        if answer not in ("1", "t", "true"):
+            raise FaultError(f"`{query}` answers {answer[:80] or 'nothing'} on the restored data, not 1")
+
+    def sql(self, database: str, text: str) -> str:
+        """Return what psql prints for statements. Raises FaultError."""
+        return self.run([*PSQL, f"--dbname={database}"], self.data, text)
+
+
+def found_programs() -> str:
+    """Return the folder of the newest server's programs. Raises FaultError."""
+    folders = sorted(glob.glob(INSTALLED), key=lambda path: [int(part) for part in re.findall(r"\d+", path)])
+    in_path = shutil.which("initdb")
+    for folder in (*reversed(folders), *([os.path.dirname(in_path)] if in_path else [])):
+        if os.path.exists(os.path.join(folder, "initdb")):
+            return folder
+    raise FaultError(
+        "there is no PostgreSQL server to restore it into",
+        "install the package postgresql, or drill elsewhere with --to",
+    )
+
+
+def last_error(said: bytes) -> str:
+    """Return the last line of an output that tells of a fault."""
+    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+    told = [line for line in lines if re.search(r"error|fatal|cannot|could not|invalid", line, re.IGNORECASE)]
+    return (told or lines or ["it does not say why"])[-1][-500:]
+
+
+if __name__ == "__main__":
+    main()

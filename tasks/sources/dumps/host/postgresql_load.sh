@@ -1,0 +1,61 @@
+#!/bin/sh
+# Restores a dump of pg_dump (custom format) from standard input into a new database, and exchanges it for the live one,
+# which is kept under another name. Arguments: the database, then options that psql and pg_restore both take.
+#
+# The last line of standard error says what was done, or why nothing was changed.
+set -u
+database=$1
+shift
+stamp=$(date -u +%Y%m%d_%H%M%S)
+new=$(printf %.40s "$database")_new_$stamp
+aside=$(printf %.40s "$database")_before_$stamp
+
+sql() { # DATABASE OPTIONS: runs the statements on standard input; a result that is a statement runs too, with \gexec
+    on=$1
+    shift
+    psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 \
+        --set="db=$database" --set="new=$new" --set="aside=$aside" "--dbname=$on" "$@"
+}
+
+fail() { # WHY OPTIONS: removes what was made
+    why=$1
+    shift
+    sql postgres "$@" >/dev/null 2>&1 <<'SQL'
+DROP DATABASE IF EXISTS :"new"
+SQL
+    echo "$why; nothing was changed" >&2
+    exit 1
+}
+
+made=$(sql postgres "$@" 2>&1 <<'SQL'
+SELECT coalesce(
+  (SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I', :'new',
+    pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)) FROM pg_database WHERE datname = :'db'),
+  format('CREATE DATABASE %I TEMPLATE template0', :'new')) \gexec
+SQL
+) || fail "the database $new cannot be made: $(printf '%s\n' "$made" | tail -n 1)" "$@"
+
+restored=$(pg_restore --exit-on-error "--dbname=$new" "$@" 2>&1) ||
+    fail "pg_restore: $(printf '%s\n' "$restored" | grep -v '^Command was' | tail -n 1)" "$@"
+
+there=$(sql postgres "$@" 2>&1 <<'SQL'
+SELECT count(*) FROM pg_database WHERE datname = :'db'
+SQL
+) || fail "$there" "$@"
+if [ "$there" = 0 ]; then
+    renamed=$(sql postgres "$@" 2>&1 <<'SQL'
+ALTER DATABASE :"new" RENAME TO :"db"
+SQL
+) || fail "$renamed" "$@"
+    echo "the database $database is back" >&2
+    exit 0
+fi
+# One session does both: nobody connects to the new one under its old name in between.
+renamed=$(sql postgres "$@" 2>&1 <<'SQL'
+BEGIN;
+ALTER DATABASE :"db" RENAME TO :"aside";
+ALTER DATABASE :"new" RENAME TO :"db";
+COMMIT;
+SQL
+) || fail "the database $database cannot be moved aside: $(printf '%s\n' "$renamed" | grep -v '^DETAIL' | tail -n 1): end what is connected to it, then try again" "$@"
+echo "the database $database is back; what was there is the database $aside" >&2

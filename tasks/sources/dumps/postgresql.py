@@ -1,0 +1,71 @@
+"""A dump of a PostgreSQL database, or of a whole server, by PostgreSQL's own pg_dump and pg_dumpall."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, WithJsonSchema
+
+from tasks.inventory.secrets import SecretReference
+from tasks.inventory.values import Line, Words, matching
+from tasks.remote.program import Program
+from tasks.sources.dumps.host import postgresql_judge
+from tasks.sources.dumps.product import Judge, Product
+
+JUDGE = Program(postgresql_judge)
+LOAD = Path(__file__).parent / "host" / "postgresql_load.sh"
+# What libpq takes for the name of a database alone: with a `=` or `://` in it, it would be a connection string.
+DATABASE = r"[A-Za-z_][A-Za-z0-9_$.-]{0,62}"
+DatabaseName = Annotated[
+    str, matching(DATABASE, "the name of a database: a-z, 0-9, `_`, `$`, `.`, `-`"), WithJsonSchema({"type": "string"})
+]
+# How pg_dumpall ends what it writes (PostgreSQL 12 to 17); since 15.14 and 17.6 a line `\unrestrict KEY` may follow.
+END = r"-- PostgreSQL database cluster dump complete\n--\n\s*(\\unrestrict \w+\s*)?\Z"
+
+
+class PostgreSQL(Product):
+    """A database of a PostgreSQL server, or without `database` all of them, with their roles."""
+
+    title = "PostgreSQL"
+    tells = True
+
+    database: DatabaseName | None = Field(None, description="the database; all of them, with roles, unless given")
+    user: Line | None = Field(None, description="the role that reads it; that of the login unless given")
+    host: Line | None = Field(None, description="the server's address, or the folder of its socket")
+    port: int | None = Field(None, ge=1, le=65535, description="the server's port")
+    password: SecretReference | None = Field(None, description="where the role's password is")
+    verify: tuple[Line, ...] = Field((), description="queries that must each answer 1 or true on a restored copy")
+
+    @property
+    def ends(self) -> str:
+        """Return how pg_dumpall ends its text; a dump of one database has no certain end."""
+        return "" if self.database else END
+
+    @property
+    def secrets(self) -> Mapping[str, SecretReference]:
+        """Return the password under the name by which libpq takes it."""
+        return {} if self.password is None else {"PGPASSWORD": self.password}
+
+    def tools(self) -> Sequence[str]:
+        """Return PostgreSQL's client programs."""
+        return ("pg_dump", "pg_restore", "psql") if self.database else ("pg_dumpall",)
+
+    def dump(self) -> Words:
+        """Return pg_dump's or pg_dumpall's command. borg compresses, so pg_dump does not."""
+        if self.database is None:
+            return ("pg_dumpall", *self._connection())
+        return ("pg_dump", "--format=custom", "--compress=0", *self._connection(), f"--dbname={self.database}")
+
+    def _connection(self) -> Words:
+        given = (("username", self.user), ("host", self.host), ("port", self.port))
+        return ("--no-password", *(f"--{name}={value}" for name, value in given if value is not None))
+
+    def load(self) -> Words:
+        """Return the script that restores a database and exchanges it for the live one; empty for a whole server."""
+        if self.database is None:
+            return ()
+        return ("sh", "-c", LOAD.read_text("utf-8"), "sh", self.database, *self._connection())
+
+    def judge(self) -> Judge:
+        """Return the program that restores a dump into a private server."""
+        return Judge(JUDGE, {"whole": self.database is None, "verify": list(self.verify)})

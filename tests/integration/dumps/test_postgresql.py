@@ -1,0 +1,149 @@
+"""PostgreSQL databases are saved under load, restored into a private server in a drill, and exchanged for the live one."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dumps.conftest import MakeShop
+from tests.integration.dumps.postgres import Server, running
+from tests.integration.fleet.support import Operator
+
+SHOP = """
+CREATE SCHEMA "Odd schema";
+CREATE TABLE orders (id int PRIMARY KEY, debit bigint, credit bigint, note text);
+INSERT INTO orders SELECT n, 0, 0, repeat('x', 200) FROM generate_series(1, 2000) n;
+CREATE TABLE "Odd schema"."a table" (id serial, at timestamptz DEFAULT now());
+INSERT INTO "Odd schema"."a table" DEFAULT VALUES;
+CREATE VIEW totals AS SELECT sum(debit) AS debit, sum(credit) AS credit FROM orders;
+"""
+BALANCED = "SELECT debit = credit FROM totals"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running() as server:
+        server.sql("CREATE ROLE clerk LOGIN")
+        yield server
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    server.sql("CREATE DATABASE shop OWNER clerk")
+    server.sql(SHOP, "shop")
+    yield "shop"
+    for name in server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop%'").splitlines():
+        server.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def shop(make_shop: MakeShop, server: Server, database: str) -> Operator:
+    login = {"host": str(server.folder), "user": server.owner}
+    return make_shop(
+        orders={"postgresql": {**login, "database": database, "verify": [BALANCED]}},
+        server={"postgresql": login},
+    )
+
+
+def test_a_database_under_load_is_saved_and_proven(shop: Operator, server: Server, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            server.sql(
+                f"BEGIN; UPDATE orders SET debit = {number} WHERE id = 1 + {number} % 2000;"
+                f"UPDATE orders SET credit = {number} WHERE id = 2000 - {number} % 2000; COMMIT;",
+                "shop",
+            )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        shop.done("backup", "--app", "shop")
+    finally:
+        ended.set()
+        writer.join()
+    said = shop.done("verify", "--app", "shop", "--scratch", str(tmp_path))
+    assert "restored 2 tables, 1 query answered" in said
+    assert shop.report()["shop", "orders"]["proven"]
+    assert shop.report()["shop", "server"]["proven"]
+    server.sql("UPDATE orders SET debit = debit + 1 WHERE id = 1", "shop")
+    shop.done("backup", "--app", "shop", "--source", "orders")
+    end = shop.inv("verify", "--app", "shop", "--source", "orders", "--scratch", str(tmp_path))
+    assert (end.returncode, f"`{BALANCED}` answers f on the restored data" in end.stdout) == (4, True)
+
+
+def test_it_is_exchanged_for_the_live_one_or_nothing_changes(shop: Operator, server: Server, tmp_path: Path) -> None:
+    shop.done("backup", "--app", "shop")
+    server.sql("DELETE FROM orders WHERE id > 10", "shop")
+    words = ("restore", "--app", "shop", "--source", "orders", "--yes")
+    user = subprocess.Popen(
+        ["psql", "-h", str(server.folder), "-U", server.owner, "shop", "-c", "SELECT pg_sleep(600)"]
+    )
+    try:
+        while (
+            server.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
+            )
+            == "0"
+        ):
+            assert user.poll() is None
+        end = shop.inv(*words)
+        assert (end.returncode, "cannot be moved aside" in end.stdout) == (4, True), end.stdout
+        assert "nothing was changed" in end.stdout
+        assert server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'shop%'") == "1"
+    finally:
+        user.kill()
+        user.wait()
+        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'")
+    said = shop.done(*words)
+    assert "the database shop is back; what was there is the database shop_before_" in said
+    assert (
+        server.sql(
+            "SELECT count(*), min(pg_get_userbyid(datdba)) FROM orders, pg_database WHERE datname = 'shop'", "shop"
+        )
+        == "2000|clerk"
+    )
+    (old,) = server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop_before%'").splitlines()
+    assert server.sql("SELECT count(*) FROM orders", old) == "10"
+
+    archives = {name.split("-")[1]: name for name in shop.archives("shop")}
+    environment = {
+        "BORG_REPO": str(tmp_path / "storage" / "shop"),
+        "BORG_PASSPHRASE": "a passphrase",
+        "BORG_BASE_DIR": str(tmp_path / "stock"),
+        "PGHOST": str(server.folder),
+        "PGUSER": server.owner,
+        "ARCHIVE": archives["orders"],
+        "SERVER": archives["server"],
+    }
+    lines = [
+        'borg extract --stdout "::$ARCHIVE" > shop.dump',
+        "createdb shop_again",
+        "pg_restore --exit-on-error --dbname=shop_again shop.dump",
+        'borg extract --stdout "::$SERVER" > server.sql',
+    ]
+    documented = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
+    assert all(f"    {line}\n" in documented for line in lines)
+    subprocess.run(
+        ["bash", "-ec", "\n".join(lines)], cwd=tmp_path, check=True, capture_output=True,
+        env={**shop.environment(), **environment},
+    )  # fmt: skip
+    assert server.sql("SELECT count(*) FROM orders", "shop_again") == "2000"
+    assert "CREATE ROLE clerk" in (tmp_path / "server.sql").read_text()
+
+
+def test_what_is_no_dump_is_never_an_archive_and_a_damaged_one_changes_nothing(
+    shop: Operator, server: Server, tmp_path: Path
+) -> None:
+    server.sql('ALTER TABLE orders RENAME TO "orders moved"', "shop")
+    server.sql("DROP DATABASE shop WITH (FORCE)")
+    end = shop.inv("backup", "--app", "shop", "--source", "orders")
+    assert (end.returncode, 'database "shop" does not exist' in end.stdout) == (4, True), end.stdout
+    assert shop.archives("shop") == []
+    end = shop.inv("restore", "--app", "shop", "--source", "server", "--yes")
+    assert end.returncode in (2, 4)
