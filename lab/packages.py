@@ -64,8 +64,9 @@ _APT = "apt-get install --yes --no-install-recommends"
 # Run as root with the packages as its arguments. invoke-rc.d and deb-systemd-invoke ask /usr/sbin/policy-rc.d before
 # they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so
 # one that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
-# openssh-server, prometheus and rsync come enabled: unless they were here before, they are disabled again, or the next
-# boot would start them. update-rc.d fails for a service that has no script in /etc/init.d.
+# openssh-server, postgresql, prometheus and rsync come enabled: unless they were here before, they are disabled again,
+# or the next boot would start them. update-rc.d fails for a service that has no script in /etc/init.d. The first
+# postgresql of a machine makes no server's data, which nobody asked for (createcluster.conf(5)).
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
 mark='put here by cloudbackup while apt installs'
@@ -80,9 +81,14 @@ else
     chmod 755 "$policy"
 fi
 fresh=
-for package in openssh-server prometheus rsync; do
+for package in openssh-server postgresql prometheus rsync; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || fresh="$fresh $package"
 done
+asked=" $* "
+if [ "${asked#* postgresql }" != "$asked" ] && [ "${fresh#* postgresql}" != "$fresh" ]; then
+    own=/etc/postgresql-common/createcluster.d
+    (umask 022; mkdir -p $own && echo 'create_main_cluster = false' >$own/no-main-cluster.conf) || exit
+fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends --no-remove "$@" </dev/null || exit
 for package in $fresh; do

@@ -56,7 +56,7 @@ def run(only: Sequence[str] = (), *, images: bool = False, quick: bool = False) 
 
 def _programs(*, images: bool) -> str:
     """Install the programs that the tests run; return the path of the second borg."""
-    more = IMAGES if images else ("python3-pyfuse3", "galera-4")
+    more = IMAGES if images else ("python3-pyfuse3", "galera-4", "postgresql")
     packages.ensure(*packages.LAB, *(() if images else packages.TESTS), packages=more, why="the tests")
     return _second_borg()
 

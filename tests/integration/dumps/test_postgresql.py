@@ -137,13 +137,21 @@ def test_it_is_exchanged_for_the_live_one_or_nothing_changes(shop: Operator, ser
     assert "CREATE ROLE clerk" in (tmp_path / "server.sql").read_text()
 
 
-def test_what_is_no_dump_is_never_an_archive_and_a_damaged_one_changes_nothing(
-    shop: Operator, server: Server, tmp_path: Path
-) -> None:
-    server.sql('ALTER TABLE orders RENAME TO "orders moved"', "shop")
+def test_what_cannot_be_dumped_or_restored_changes_nothing(shop: Operator, server: Server) -> None:
+    server.sql("ALTER TABLE orders OWNER TO clerk", "shop")
+    shop.done("backup", "--app", "shop", "--source", "orders")
+    server.sql("ALTER TABLE orders OWNER TO owner; ALTER DATABASE shop OWNER TO owner; DROP ROLE clerk", "shop")
+    try:
+        end = shop.inv("restore", "--app", "shop", "--source", "orders", "--yes")
+        assert (end.returncode, 'role "clerk" does not exist; nothing was changed' in end.stdout) == (4, True), (
+            end.stdout
+        )
+        assert server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'shop%'") == "1"
+    finally:
+        server.sql("CREATE ROLE clerk LOGIN")
     server.sql("DROP DATABASE shop WITH (FORCE)")
     end = shop.inv("backup", "--app", "shop", "--source", "orders")
     assert (end.returncode, 'database "shop" does not exist' in end.stdout) == (4, True), end.stdout
-    assert shop.archives("shop") == []
-    end = shop.inv("restore", "--app", "shop", "--source", "server", "--yes")
-    assert end.returncode in (2, 4)
+    assert len(shop.archives("shop")) == 1
+    shop.done("restore", "--app", "shop", "--source", "orders", "--yes")  # also where it is gone
+    assert server.sql("SELECT count(*) FROM orders", "shop") == "2000"
