@@ -39,6 +39,7 @@ PACKAGE_OF = {
     "sudo": "sudo",
     "doas": "opendoas",
     "mkfs.btrfs": "btrfs-progs",
+    "sqlite3": "sqlite3",
 }
 TESTS = (
     "fusermount3",
@@ -52,6 +53,7 @@ TESTS = (
     "sudo",
     "doas",
     "mkfs.btrfs",
+    "sqlite3",
 )
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)
