@@ -79,7 +79,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
 }
 NAMED = {  # tasks that a text only names: in their help, or in what was written by them
     "app.add", "app.check", "app.kubernetes", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
-    "mariadb.dump", "mariadb.dump --format csv --table DB.T", "mariadb.open", "report.history", "restore",
+    "mariadb.dump", "mariadb.open", "report.history", "restore",
     "schedule.install --cron",
 }  # fmt: skip
 PRINTED = sorted({command.replace("{app}", "X") for _, command in FOUND})
