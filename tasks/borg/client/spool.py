@@ -6,6 +6,7 @@ its lock on the repository.
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO, TypeVar
 
@@ -60,5 +61,7 @@ class _Spool:
         except OSError as error:
             self._fault = str(error.strerror)
         if self._fault:
+            with suppress(OSError):  # what could not be written would be tried again at its end
+                self._file.close()
             what = f"{app}: cannot keep borg's list in {tempfile.gettempdir()}: {self._fault}"
             raise AppError(what, "make room there, or name another directory in TMPDIR")

@@ -122,7 +122,7 @@ def test_the_tasks_work_on_an_app(lab: Lab, tmp_path: Path) -> None:
     finally:
         inv(lab, "borg.umount", *folder)
     assert list((tmp_path / "mounted").iterdir()) == []
-    assert "no archive nothing" in inv(lab, "borg.info", "--app", "shop", "--archive", "nothing", code=3)
+    assert "no archive nothing" in inv(lab, "borg.info", "--app", "shop", "--archive", "nothing", code=2)
     assert "no app" in inv(lab, "borg.list", "--app", "shopp", code=2)
 
 

@@ -171,11 +171,8 @@ def test_the_history_of_each_copy_is_its_own(inventory: Path) -> None:
         record = Record("shop", "backup", long_ago, "failed", "files", error="it was full")
         session.storage_of(far).write_record(far, record)
     drawn = page.write(report(inventory, HISTORY), Look())
-    cards = dict(re.findall(r"<h3>(shop on \w+) (.*?)</article>", drawn, flags=re.DOTALL))
-    assert {label: "it was full" in text for label, text in cards.items()} == {
-        "shop on near": False,
-        "shop on far": True,
-    }
+    repositories = dict(re.findall(r"<h3>(\w+)</h3>(.*?)(?=<h3>|</details>)", drawn, flags=re.DOTALL))
+    assert {name: "it was full" in text for name, text in repositories.items()} == {"near": False, "far": True}
     operator = Operator(inventory)
     lines = operator.done("report.history", "--app=shop", "--limit=99").splitlines()
     (told,) = (number for number, line in enumerate(lines) if "it was full" in line)

@@ -159,7 +159,7 @@ def test_drills_read_on_from_where_the_last_one_ended(fleet: Operator, tmp_path:
         (tmp_path / "data" / f"more-{number}").write_text(f"{number}")
     after_the_newest_archive(tmp_path)
     fleet.done("backup", "--app", "shop")
-    for _ in range(4):  # each reads at least two on, for up to half of a sample are files that changed
+    for _ in range(6):  # each reads at least two on, for up to half of a sample are files that changed
         fleet.done("verify", "--app", "shop", "--sample", "4")
     details = [record["details"] for record in records(tmp_path, "verify")]
     shares = [each["read_share"] for each in details if isinstance(each, dict)]

@@ -29,7 +29,7 @@ def test_a_database_that_outgrew_its_chunk_size_keeps_it_and_says_so(
         asked.append(about)
         return look_up(*about)
 
-    monkeypatch.setattr("tasks.mariadb.mariadb_source.look_up", counted)
+    monkeypatch.setattr(mariadb_source, "look_up", counted)
     monkeypatch.setattr(
         chunk_sizes, "BYTES_PER_CHUNK", chunk_sizes.BYTES_PER_CHUNK << 20
     )  # as if it had grown by so much

@@ -27,6 +27,7 @@ def here(tmp_path: Path) -> Person:
 def test_one_file_comes_back(here: Person, tmp_path: Path) -> None:
     file = tmp_path / "data" / "file"
     here.operator.done("backup")
+    a_second()  # the archive was read until some time within this one
     then = a_second()
     file.write_text("broken")
     here.operator.done("backup")

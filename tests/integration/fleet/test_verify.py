@@ -16,7 +16,7 @@ import yaml
 
 from lab.lab import Lab
 from tasks.mariadb import mariadb_source
-from tasks.remote.running import MOST, OnLine, Running
+from tasks.remote.running import Running
 from tasks.remote.script import Script
 from tasks.remote.ssh import SshHost
 from tests.integration.fleet.support import Operator, command_lines, eventually, interrupt
@@ -148,9 +148,9 @@ def test_another_apps_host_drills_with_neither_passphrase_nor_key_and_leaves_its
     scripts: list[str] = []
     start = SshHost.start
 
-    def seen(host: SshHost, script: Script, on_stderr: OnLine | None = None, most: int = MOST) -> Running:
+    def seen(host: SshHost, script: Script, *more: Any) -> Running:
         scripts.append(script.body + "".join(script.environment))
-        return start(host, script, on_stderr, most)
+        return start(host, script, *more)
 
     with mock.patch.object(SshHost, "start", seen):
         printed = other.done("verify", "--app", "blog", "--to", "shop", "--scratch", str(scratch), "--sample", "1")
