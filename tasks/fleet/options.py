@@ -56,7 +56,7 @@ class SourceRestore(OneApp):
     )
     table: str = option("DATABASE.TABLE: only this table, into another database of the live server, which goes on", "")
     database: str = option("only the tables of this database, into another one of the live server, which goes on", "")
-    into: str = option("that other database, new or empty; DATABASE_restored unless given", "")
+    into: str = option("that other database, a new one; DATABASE_restored unless given", "")
     diff: bool = flag("with --table: only count rows that are in the backup alone, in the live table alone, or differ")
     missing_rows: bool = flag("with --table: put rows that are gone back into the live table, and change no other")
     dry_run: bool = flag("show which archive would come back, how much of it and where, and change nothing")

@@ -67,7 +67,7 @@ def plan(choices: Choices, archive: str, at: datetime | None, part: Part) -> Pla
     """Plan the restore of a part of an archive. Raises UsageError, RefusedError, DatabaseError, HostError."""
     names = _names(part)
     live = _Live(choices.repository.host, mariadb_source.access(choices.app), names.into)
-    live.require_empty()
+    live.require_new()
     found = archive_restore.chosen(choices, archive, at)
     to = found.moment.at if found.moment else None
     ways = {
@@ -107,7 +107,6 @@ class _Live:
 
     def __init__(self, host: Host, access: Access, into: str) -> None:
         self.host, self.access, self.into = host, access, into
-        self.existed = False
 
     def ask(self, statements: str) -> list[str]:
         """Run statements and return the lines of their answer. Raises DatabaseError."""
@@ -120,24 +119,25 @@ class _Live:
             raise errors.DatabaseError(f"{self.host.name}: the server refuses it: {why}", remedy)
         return output.text.splitlines()
 
-    def require_empty(self) -> None:
-        """Raise RefusedError if the database is there and has something in it."""
+    def require_new(self) -> None:
+        """Raise RefusedError if the database is there.
+
+        One without tables may hold routines, which this account need not see, and what was made is dropped again.
+        """
         schemata = f"SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {digest.text(self.into)}"  # noqa: S608
-        self.existed = self.ask(schemata) != ["0"]
-        if self.existed and self.ask(digest.relations(self.into)):
+        if self.ask(schemata) != ["0"]:
             raise RefusedError(
-                f"{self.host.name}: the database {self.into} is there and not empty",
-                "name another one (--into), or drop it if you no longer need it",
+                f"{self.host.name}: the database {self.into} is there already",
+                "name a new one (--into), or drop it if you no longer need it",
             )
 
     def make(self) -> None:
-        """Create the database unless it is there."""
-        self.ask(f"CREATE DATABASE IF NOT EXISTS {digest.name(self.into)};")
+        """Create the database. Raises DatabaseError, also if it is there: it is not ours then."""
+        self.ask(f"CREATE DATABASE {digest.name(self.into)};")
 
     def undo(self) -> str:
-        """Return bash that drops what was made: the database was empty, or not there."""
-        again = f"CREATE DATABASE {digest.name(self.into)};" if self.existed else ""
-        return self.access.command(CLIENT, OPTIONS, f"DROP DATABASE IF EXISTS {digest.name(self.into)};{again}")
+        """Return bash that drops the database that was made."""
+        return self.access.command(CLIENT, OPTIONS, f"DROP DATABASE IF EXISTS {digest.name(self.into)};")
 
     def digest(self, table: str) -> str:
         """Return the digest of a restored table."""
@@ -147,7 +147,7 @@ class _Live:
 
 def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> Restored:
     request = chosen.request(trust=to.trusted)
-    live.require_empty()
+    live.require_new()
     live.make()
     server = ArchiveServer(live.host, request, _job(names, live))
     try:

@@ -108,8 +108,8 @@ class Attempt:
     def recorded(self) -> BecomeError:
         """Return the error for a sudo that records what passes through it."""
         what = "sudo there records what it passes on (log_input, log_output): the passphrase would stand in its log"
-        line = f"Defaults:{self.login} !log_input, !log_output"
-        return self.error(what, f"there, `visudo -f /etc/sudoers.d/cloudbackup` with the line `{line}`")
+        tags = "NOLOG_INPUT: NOLOG_OUTPUT:"  # they count more than Defaults do
+        return self.error(what, f"there, put `{tags}` before the command in the rule for {self.login} (`visudo`)")
 
     def narrow(self, rights: list[str]) -> BecomeError:
         """Return the error for a login that may run `rights` without a password, as `sudo -l` writes them."""

@@ -7,6 +7,7 @@ another call makes it up. The tasks' notices are joined into one.
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,9 +31,11 @@ from tasks.schedule.due import apps_due
 from tasks.sources.kinds import is_log
 from tasks.sources.registry import chosen
 from tasks.storage.registry import load
+from tasks.times import shown as shown_time
 
 SLOW = 4  # apps at a time, of tasks that put a heavy load on a storage
 AHEAD = timedelta(minutes=10)
+HANGING = timedelta(days=1)
 SAVES, FREES = "backup", "prune"
 READ = 3  # newest records of each kind that are read
 
@@ -170,8 +173,10 @@ def only_one(inventory: Inventory) -> Iterator[bool]:
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                _refuse_hanging(file)
                 yield False
                 return
+            os.utime(file)  # since when it runs
             yield True
     except OSError as error:
         if error.filename != str(file) and error.filename != str(file.parent):
@@ -179,6 +184,16 @@ def only_one(inventory: Inventory) -> Iterator[bool]:
         raise AppError(
             f"cannot write {file}: {error.strerror}", "`cache` in cloudbackup.yml names another folder"
         ) from error
+
+
+def _refuse_hanging(file: Path) -> None:
+    """Raise AppError if the other `nightly` that holds the lock has run for a day: no later one does anything."""
+    since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    if datetime.now(UTC) - since > HANGING:
+        raise AppError(
+            f"another `nightly` of this inventory runs on this machine since {shown_time(since)}: nothing is saved",
+            f"look what it waits for, or end it (`fuser {file}` names its process)",
+        )
 
 
 def _backup(folder: str, apps: Sequence[str], options: Options, gathered: Gathered) -> int:

@@ -36,7 +36,7 @@ FEW, ALL = 3, 1_000_000  # records to read
 LONGEST = 2000  # characters of a fault
 
 
-class _Told(Answer):
+class _Judgement(Answer):
     """The answer of the program that judged: `fault`, or `said` and `details`."""
 
     fault: Text = ""
@@ -58,11 +58,11 @@ def drilled(asked: Drill, name: str) -> Outcome:
     stream = content(repository, archive.name, file_of(name))
     judge = product_of(app, name).judge() if name in app.dumps else Judge()
     expected = {"bytes": total, SHA256: known.get(SHA256)}
-    told = _run(asked, stream, _Todo(app, name, judge, expected, known))
+    found = _run(asked, stream, _Todo(app, name, judge, expected, known))
     where = (asked.elsewhere or repository.host).name
     read = f"{total:,} bytes read on {where}"
     whole = f"{read}, their checksum is that of the backup" if known.get(SHA256) else read
-    nothing = ("nothing judges it: name a command under `verify`",) if told.said is None else ()
+    nothing = ("nothing judges it: name a command under `verify`",) if found.said is None else ()
     return Outcome(
         app=app.name,
         source=name,
@@ -70,15 +70,20 @@ def drilled(asked: Drill, name: str) -> Outcome:
         began=asked.began,
         seconds=(datetime.now(UTC) - asked.began).total_seconds(),
         size=total,
-        said=(f"{whole}{_walls(told)}", *(told.said or ()), *nothing),
-        details={"where": where, "bytes_read": total, "judged": told.said is not None, "walls": told.walls or []},
+        said=(f"{whole}{_walls(found)}", *(found.said or ()), *nothing),
+        details={
+            "where": where,
+            "bytes_read": total,
+            "judged": found.said is not None,
+            "walls": found.walls or [],
+        },
     )
 
 
-def _walls(told: _Told) -> str:
-    if told.said is None:
+def _walls(found: _Judgement) -> str:
+    if found.said is None:
         return ""
-    return f"; judged behind walls ({', '.join(told.walls)})" if told.walls else "; judged without walls"
+    return f"; judged behind walls ({', '.join(found.walls)})" if found.walls else "; judged without walls"
 
 
 class _Todo:
@@ -112,34 +117,42 @@ class _Todo:
         return Script(f"{spooled.body}\n{quote(words)} </dev/null\n", {**spooled.environment, **added}, grace=GRACE)
 
 
-def _run(asked: Drill, stream: Stream, todo: _Todo) -> _Told:
+def _run(asked: Drill, stream: Stream, todo: _Todo) -> _Judgement:
     own = asked.choices.repository.host
     host = asked.elsewhere or own
     folder = posixpath.join(asked.folder, NAME + secrets.token_hex(8))
     limit = asked.choices.repository.time_limit
     if host is own:
         script = todo.script(stream, folder, own=asked.elsewhere is None, trust=asked.trust)
-        return _read(host, host.run(script, limit), todo)
+        return _read(host, host.run(script, limit), todo, asked.folder)
     with relayed(own, stream, host) as relay:
         script = todo.script(relay.taken, folder, own=False, trust=asked.trust)
         output = host.run(script, limit, relay.listen)
-        return _read(host, output, todo)
+        return _read(host, output, todo, asked.folder)
 
 
-def _read(host: Host, output: Output, todo: _Todo) -> _Told:
+def _read(host: Host, output: Output, todo: _Todo, folder: str) -> _Judgement:
     context = f"{todo.app.name}: the drill of {todo.name} failed on {host.name}"
     walled.require(output, host.name)
-    require_spooled(output.code, output.error_text, context, int(str(todo.expected["bytes"])))
+    require_spooled(
+        output.code,
+        output.error_text,
+        context,
+        int(str(todo.expected["bytes"])),
+        f"{folder}, or take another by --scratch",
+    )
     if output.ok and not todo.judge.program and not todo.judge.words:
-        return _Told()
+        return _Judgement()
     try:
-        told = last_line(_Told, output.text)
+        found = last_line(_Judgement, output.text)
     except AnswerError:
         lines = [line for line in output.error_text.splitlines() if line.strip()]
-        raise DrillError(f"{context}: {lines[-1][:LONGEST] if lines else 'it told no outcome'}") from None
-    if told.fault or told.said is None:
-        raise DrillError(f"{todo.app.name}: the dump is not sound: {told.fault[:LONGEST] or 'no outcome'}", told.remedy)
-    return told
+        raise DrillError(f"{context}: {lines[-1][:LONGEST] if lines else 'it gives no outcome'}") from None
+    if found.fault or found.said is None:
+        raise DrillError(
+            f"{todo.app.name}: the dump is not sound: {found.fault[:LONGEST] or 'no outcome'}", found.remedy
+        )
+    return found
 
 
 def remembered(asked: Drill, name: str) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from tasks.storage.repository import Side
 
 NAME = "cloudbackup-dump-"  # prefix of the folders' names
 FILE = "dump"
+WARNING = "warning: "  # before what a person must see to, in what `load` says
 UNREADABLE = 67  # exit code of the script: the dump could not be read from the archive
 NO_ROOM = 68  # and: there is no room for it
 GRACE = 120.0  # seconds to remove a large dump
@@ -68,8 +69,10 @@ def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) ->
             f"{app.name}: {name} was not restored: {what}{said}",
             f"{done}`inv restore --app {app.name} --source {name} --target FOLDER` gives the dump as a file",
         )
-    said = lines[-1] if product.tells and lines else f"`{quote(product.load())}` read all of it"
-    return Restored(total, (said,), "ok", ())
+    if not product.tells or not lines:
+        return Restored(total, (f"`{quote(product.load())}` read all of it",), "ok", ())
+    warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+    return Restored(total, (lines[-1], *warnings), "warning" if warnings else "ok", ())
 
 
 def spool(stream: Stream, folder: str, expected: Mapping[str, object]) -> Stream:
@@ -99,14 +102,12 @@ room=$(df -PB1 -- {place} | awk 'NR == 2 {{ print $4 }}')
     return Stream(body, checked.environment)
 
 
-def require_spooled(code: int, said: str, context: str, size: int) -> None:
-    """Raise AppError if a script ended because the dump could not be put into its file."""
+def require_spooled(code: int, said: str, context: str, size: int, place: str = FOLDER) -> None:
+    """Raise AppError if a script ended because the dump could not be put into its file, in `place`."""
     lines = [line for line in said.splitlines() if line.strip()]
     if code == NO_ROOM:
         free = next((line.removeprefix(OURS) for line in lines if line.startswith(OURS)), "")
-        raise AppError(
-            f"{context}: the dump has {size} bytes, and {free}", f"make room in {FOLDER}, or with --scratch elsewhere"
-        )
+        raise AppError(f"{context}: the dump has {size} bytes, and {free}", f"make room in {place}")
     if code == UNREADABLE:
         ours = [line.removeprefix(OURS) for line in lines if line.startswith(OURS)]
         theirs = [line for line in lines if not line.startswith(OURS)]

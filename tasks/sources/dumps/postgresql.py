@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, model_validator
 
 from tasks.inventory.secrets import SecretReference
 from tasks.inventory.values import Line, Words, matching
@@ -35,6 +35,12 @@ class PostgreSQL(Product):
     port: int | None = Field(None, ge=1, le=65535, description="the server's port")
     password: SecretReference | None = Field(None, description="where the role's password is")
     verify: tuple[Line, ...] = Field((), description="queries that must each answer 1 or true on a restored copy")
+
+    @model_validator(mode="after")
+    def _queries_of_one(self) -> Self:
+        if self.verify and self.database is None:
+            raise ValueError("`verify` asks one database: name it under `database`")
+        return self
 
     @property
     def ends(self) -> str:

@@ -38,7 +38,7 @@ class Product(Strict):
     """One way to make a dump, as the inventory describes it.
 
     `title` is for people and records. `tells`: the last line of standard error of `load` says what was done, or why
-    nothing was changed.
+    nothing was changed; lines before it that begin with `warning: ` make the restore a warning.
     """
 
     title: ClassVar[str]

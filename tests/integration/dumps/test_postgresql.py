@@ -102,13 +102,18 @@ def test_it_is_exchanged_for_the_live_one_or_nothing_changes(shop: Operator, ser
         server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'")
     said = shop.done(*words)
     assert "the database shop is back; what was there is the database shop_before_" in said
+    server.sql("REVOKE CONNECT ON DATABASE shop FROM PUBLIC; ALTER DATABASE shop SET work_mem = '5MB'")
+    end = shop.inv(*words)  # neither is in the dump
+    assert (end.returncode, "lacks: rights {" in end.stdout, "work_mem=5MB" in end.stdout) == (3, True, True), (
+        end.stdout
+    )
     assert (
         server.sql(
             "SELECT count(*), min(pg_get_userbyid(datdba)) FROM orders, pg_database WHERE datname = 'shop'", "shop"
         )
         == "2000|clerk"
     )
-    (old,) = server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop_before%'").splitlines()
+    old, _ = server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop_before%' ORDER BY 1").splitlines()
     assert server.sql("SELECT count(*) FROM orders", old) == "10"
 
     archives = {name.split("-")[1]: name for name in shop.archives("shop")}

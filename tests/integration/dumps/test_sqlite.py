@@ -82,6 +82,7 @@ def test_what_is_put_back_keeps_the_old_one_beside_it(shop: Operator, database: 
     assert sums(database) == (0, 0)
     (old,) = [each for each in tmp_path.glob("*.before-*") if not each.name.endswith(("-wal", "-shm"))]
     assert sums(old) == (7 * ROWS, 0)
+    assert [each.name for each in tmp_path.glob("*-wal")] == []  # what lay beside the old one is in it
 
     (archive,) = shop.archives("shop")
     environment = {

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ def test_two_at_once_do_not_run_twice(operator: Operator, tmp_path: Path) -> Non
     with only_one(load(operator.inventory)) as free:
         assert free
         assert "another `nightly`" in operator.done("nightly")
+        (lock,) = (tmp_path / "cache").glob("nightly-*.lock")
+        os.utime(lock, (0, 0))  # one that hangs for days is told: nobody saves anything meanwhile
+        end = operator.inv("nightly")
+        assert (end.returncode, "runs on this machine since 1970" in end.stderr) == (3, True), end.stderr
     assert counts(tmp_path)["backup"] == 0
     lock = next((tmp_path / "cache").glob("nightly-*.lock"))
     with lock.open() as opened:  # what a killed one leaves holds nobody back

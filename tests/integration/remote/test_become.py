@@ -17,6 +17,7 @@ from tests.integration.remote.ordinary import LOGIN, OPEN, PASSWORD, SERVICE, Or
 from tests.integration.remote.support import eventually, processes_with
 
 ASKS = f"{LOGIN} ALL=(root) /usr/bin/bash\n"
+UNRECORDED = OPEN.replace("/usr", "NOLOG_INPUT: NOLOG_OUTPUT: /usr")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a host users of its own")
 
 
@@ -78,6 +79,8 @@ def said(there: Ordinary, become: Become) -> str:
         (ASKS + 'Defaults passprompt="Kennwort: ", passprompt_override\n', RIGHT),
         (ASKS + "Defaults timestamp_timeout=0\n", RIGHT),
         (OPEN + f"Defaults log_input, log_output\nDefaults:{LOGIN} !log_input, !log_output\n", Become()),
+        (UNRECORDED + "Defaults log_input, log_output\n", Become()),
+        (OPEN.replace("/usr", "LOG_INPUT: /usr") + UNRECORDED, Become()),
     ],
 )
 def test_everything_runs_as_root(there: Ordinary, rules: str, become: Become) -> None:
@@ -111,10 +114,10 @@ def test_doas_does_as_well(there: Ordinary) -> None:
         (OPEN, Become(user="nobodyhere"), "there is no user nobodyhere", "correct `user`"),
         (OPEN + 'Defaults secure_path="/nonexistent"\n', Become(), "sudo finds no bash", "secure_path"),
         ("gibberish\n", Become(), "its sudoers cannot be read", "visudo -c"),
-        (OPEN + "Defaults log_input\n", Become(), "log_input", f"`Defaults:{LOGIN} !log_input, !log_output`"),
-        (OPEN.replace("/usr", "LOG_INPUT: /usr"), Become(), "the passphrase would stand in its log", "log_input"),
-        (OPEN + "Defaults log_output, !use_pty\n", Become(), "the passphrase would stand in its log", "log_output"),
-        (ASKS + "Defaults log_input\n", RIGHT, "the passphrase would stand in its log", "log_input"),
+        (OPEN + "Defaults log_input\n", Become(), "log_input", "`NOLOG_INPUT: NOLOG_OUTPUT:`"),
+        (OPEN.replace("/usr", "LOG_INPUT: /usr"), Become(), "the passphrase would stand in its log", "NOLOG_INPUT"),
+        (OPEN + "Defaults log_output, !use_pty\n", Become(), "the passphrase would stand in its log", "NOLOG_OUTPUT"),
+        (ASKS + "Defaults log_input\n", RIGHT, "the passphrase would stand in its log", "NOLOG_INPUT"),
         (OPEN, Become("doas"), f"{LOGIN} may not run bash as root by doas", "/etc/doas.conf"),
     ],
 )

@@ -2,7 +2,8 @@
 # Restores a dump of pg_dump (custom format) from standard input into a new database, and exchanges it for the live one,
 # which is kept under another name. Arguments: the database, then options that psql and pg_restore both take.
 #
-# The last line of standard error says what was done, or why nothing was changed.
+# The last line of standard error says what was done, or why nothing was changed. A line `warning: ` before it says what a
+# person must see to: rights and settings of the database itself are not in its dump, and stay with the old one.
 set -u
 database=$1
 shift
@@ -58,4 +59,14 @@ ALTER DATABASE :"new" RENAME TO :"db";
 COMMIT;
 SQL
 ) || fail "the database $database cannot be moved aside: $(printf '%s\n' "$renamed" | grep -v '^DETAIL' | tail -n 1): end what is connected to it, then try again" "$@"
+own=$(sql postgres "$@" 2>&1 <<'SQL'
+SELECT string_agg(line, ', ') FROM (
+  SELECT 'rights ' || datacl::text FROM pg_database WHERE datname = :'aside' AND datacl IS NOT NULL
+  UNION ALL
+  SELECT array_to_string(setconfig, ', ') FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+  WHERE d.datname = :'aside'
+) AS found (line)
+SQL
+) || own="unknown: $own"
+[ -z "$own" ] || echo "warning: the old database has rights or settings of its own that the new one lacks: $own" >&2
 echo "the database $database is back; what was there is the database $aside" >&2

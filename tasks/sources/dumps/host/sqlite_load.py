@@ -62,6 +62,24 @@ def opened(file: str) -> "list[str]":
     return found
 
 
+def settle(file: str) -> None:
+    """Bring what lies beside the old database into it, as SQLite does when its last user ends.
+
+    One that is damaged stays as it is: its files are moved aside together.
+    """
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as old:
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def synchronise(folder: str) -> None:
+    """Have the names in a folder written to the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def replaced(file: str, new: str) -> str:
     """Move the old database aside, and the new one into its place, with its owner and mode; return what was done."""
     if not os.path.exists(file):
@@ -71,12 +89,14 @@ def replaced(file: str, new: str) -> str:
     os.chmod(new, old.st_mode & 0o7777)
     with contextlib.suppress(PermissionError):
         os.chown(new, old.st_uid, old.st_gid)
+    settle(file)
     aside = f"{file}.before-{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime())}"
+    os.link(file, aside)
     for end in BESIDE:
         if os.path.exists(file + end):
             os.rename(file + end, aside + end)
-    os.link(file, aside)
     os.rename(new, file)
+    synchronise(os.path.dirname(file))
     return f"{file} is back; what was there is in {aside}"
 
 
