@@ -106,7 +106,7 @@ class ServeError(errors.DatabaseError):
 
 
 class _Outcome(Answer):
-    """The outcome that `host/serve.py` tells."""
+    """The outcome that `host/serve.py` prints."""
 
     fault: Text | None = None
     remedy: Text = ""
@@ -243,19 +243,26 @@ while IFS= read -r line; do printf '%s%s\\n' {quote((RESTORED,))} "$line" >&2; d
         """Read the end of the script; `ended` is whether we ended it, so that the job tells nothing more."""
         lines = output.error_text.splitlines()
         restored = "\n".join(line.removeprefix(RESTORED) for line in lines if line.startswith(RESTORED))
-        told = _outcome(lines)
+        outcome = _outcome(lines)
         walled.require(output, self.host.name)
-        if told.fault is not None:
-            raise ServeError(f"{self.host.name}: {told.fault}", told.remedy)
+        if outcome.fault is not None:
+            raise ServeError(f"{self.host.name}: {outcome.fault}", outcome.remedy)
         if not restored:
             self._unpacked(output)
-            raise ServeError(f"{self.host.name}: the private server told no outcome")
+            raise ServeError(f"{self.host.name}: the private server gave no outcome")
         unpacked, recovered = self._unpacked(replace(output, code=0, stdout=restored.encode()))
-        if not ended and (not told.version or not output.ok):
+        if not ended and (not outcome.version or not output.ok):
             last = next((line for line in reversed(lines) if line.strip() and not line.startswith("cloudbackup")), "")
             raise ServeError(f"{self.host.name}: the work on the private server failed: {last or output.code}")
         return Served(
-            unpacked, recovered, told.version, tuple(told.walls), tuple(told.remarks), output, told.digests, told.others
+            unpacked,
+            recovered,
+            outcome.version,
+            tuple(outcome.walls),
+            tuple(outcome.remarks),
+            output,
+            outcome.digests,
+            outcome.others,
         )
 
     def _unpacked(self, output: Output) -> tuple[Unpacked, Recovered | None]:
@@ -265,9 +272,9 @@ while IFS= read -r line; do printf '%s%s\\n' {quote((RESTORED,))} "$line" >&2; d
 
 
 def _outcome(lines: Sequence[str]) -> _Outcome:
-    told = [line.removeprefix(serve.OUTCOME) for line in lines if line.startswith(serve.OUTCOME)]
+    last = [line.removeprefix(serve.OUTCOME) for line in lines if line.startswith(serve.OUTCOME)]
     try:
-        found = [read(_Outcome, line) for line in told]
+        found = [read(_Outcome, line) for line in last]
     except AnswerError:
         return _Outcome()
     return next((each for each in found if each.fault is not None), found[-1] if found else _Outcome())

@@ -56,7 +56,7 @@ class _Names:
 
 
 class _Vetted(Answer):
-    """What `host/vetted_dump.py` tells."""
+    """What `host/vetted_dump.py` prints."""
 
     fault: Text | None = None
     rows: dict[Text, Count] = {}  # noqa: RUF012 (pydantic copies it)
@@ -156,7 +156,7 @@ def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> R
         raise mariadb_source.unread(chosen.choices.app, error) from error
     vetted = _vetted(served)
     to.step("compares the rows")
-    wrong = [table for table, told in served.digests.items() if live.digest(table) != told]
+    wrong = [table for table, there in served.digests.items() if live.digest(table) != there]
     if wrong or set(served.digests) != set(vetted.rows):
         live.host.run(Script(live.undo(), live.access.environment))
         raise errors.DatabaseError(
@@ -195,15 +195,15 @@ def _job(names: _Names, live: _Live) -> Job:
     vet = quote((*VETTED.words, json.dumps({"into": names.into, "only": names.table})))
     load = live.access.fed(CLIENT, (*OPTIONS, "--max-allowed-packet=1G"))
     environment = {**live.access.environment, **VETTED.environment}
-    wanted = {"database": names.database, "table": names.table}
-    return Job("tables", wanted, behind=f"{vet} | ( {load} )", environment=environment, undo=live.undo())
+    tables = {"database": names.database, "table": names.table}
+    return Job("tables", tables, behind=f"{vet} | ( {load} )", environment=environment, undo=live.undo())
 
 
 def _vetted(served: Served) -> _Vetted:
     lines = served.output.error_text.splitlines()
-    told = [line.removeprefix(vetted_dump.VETTED) for line in lines if line.startswith(vetted_dump.VETTED)]
+    last = [line.removeprefix(vetted_dump.VETTED) for line in lines if line.startswith(vetted_dump.VETTED)]
     try:
-        return read(_Vetted, told[-1])
+        return read(_Vetted, last[-1])
     except (AnswerError, IndexError):
         return _Vetted()
 
@@ -221,8 +221,8 @@ def _said(names: _Names, served: Served, vetted: _Vetted) -> list[str]:
 
 def _reached(chosen: Chosen, served: Served) -> list[str]:
     at = chosen.moment.at if chosen.moment else None
-    told = recovery_plan.told(served.recovered, chosen.archive.name, at) if served.recovered and at else []
-    return [*told, *served.unpacked.harm(), *served.remarks]
+    moment = recovery_plan.told(served.recovered, chosen.archive.name, at) if served.recovered and at else []
+    return [*moment, *served.unpacked.harm(), *served.remarks]
 
 
 def _named(names: Sequence[str]) -> str:

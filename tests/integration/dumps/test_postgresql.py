@@ -160,3 +160,33 @@ def test_what_cannot_be_dumped_or_restored_changes_nothing(shop: Operator, serve
     assert len(shop.archives("shop")) == 1
     shop.done("restore", "--app", "shop", "--source", "orders", "--yes")  # also where it is gone
     assert server.sql("SELECT count(*) FROM orders", "shop") == "2000"
+
+
+def test_a_hostile_dump_reaches_nothing_beyond_the_drill(shop: Operator, server: Server, tmp_path: Path) -> None:
+    shop.done("backup", "--app", "shop", "--source", "server")
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o777)
+    outside.chmod(0o777)
+    (outside / "seen").write_text("by the operator")
+    live = f"psql -h {server.folder} -U {server.owner} -c 'CREATE DATABASE shop_reached'"
+    hostile = "".join(
+        f"\\! {command}\n"
+        for command in (f"touch {outside}/made", f"cat {outside}/seen > seen-there", live, "touch $HOME/made-here")
+    )
+    hostile += f"COPY (SELECT 1) TO PROGRAM 'touch {outside}/made-by-the-server';\n"
+    environment = {
+        **shop.environment(),
+        "BORG_REPO": str(tmp_path / "storage" / "shop"),
+        "BORG_PASSPHRASE": "a passphrase",
+        "BORG_BASE_DIR": str(tmp_path / "stock"),
+    }
+    subprocess.run(
+        ["borg", "create", "--stdin-name", "server.dump", "::shop-server-2026-01-01T00-00-00", "-"],
+        input=hostile, text=True, env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    end = shop.inv(
+        "verify", "--app", "shop", "--archive", "shop-server-2026-01-01T00-00-00", "--scratch", str(tmp_path)
+    )
+    assert [each.name for each in outside.iterdir()] == ["seen"], end.stdout
+    assert server.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop_reached'") == "0"
+    assert (end.returncode, "so it proves nothing" in end.stdout) == (4, True), end.stdout

@@ -65,7 +65,7 @@ def test_two_at_once_do_not_run_twice(operator: Operator, tmp_path: Path) -> Non
         assert free
         assert "another `nightly`" in operator.done("nightly")
         (lock,) = (tmp_path / "cache").glob("nightly-*.lock")
-        os.utime(lock, (0, 0))  # one that hangs for days is told: nobody saves anything meanwhile
+        os.utime(lock, (0, 0))  # one that hangs for days is reported: nobody saves anything meanwhile
         end = operator.inv("nightly")
         assert (end.returncode, "runs on this machine since 1970" in end.stderr) == (3, True), end.stderr
     assert counts(tmp_path)["backup"] == 0

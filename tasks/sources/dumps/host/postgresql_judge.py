@@ -203,8 +203,8 @@ def found_programs() -> str:
 def last_error(said: bytes) -> str:
     """Return the last line of an output that tells of a fault."""
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
-    told = [line for line in lines if re.search(r"error|fatal|cannot|could not|invalid", line, re.IGNORECASE)]
-    return (told or lines or ["it does not say why"])[-1][-500:]
+    errors = [line for line in lines if re.search(r"error|fatal|cannot|could not|invalid", line, re.IGNORECASE)]
+    return (errors or lines or ["it does not say why"])[-1][-500:]
 
 
 if __name__ == "__main__":
