@@ -1,7 +1,7 @@
 """An archive is given as a moment, wherever one is given: the newest good one that was made before it."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ from tests.integration.local import after_the_newest_archive, local_inventory, r
 
 
 def a_second() -> str:
-    """Return the present second, as a person types it, once it is over: what is saved now is after it."""
-    now = datetime.now(UTC).replace(microsecond=0)
+    """Return a second as a person types it, once it is over: what is done is before it, what is saved now after it."""
+    now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     assert eventually(lambda: datetime.now(UTC).replace(microsecond=0) > now)
     return f"{now:%Y-%m-%d %H:%M:%S}Z"
 

@@ -23,6 +23,7 @@ def test_both_ends_of_a_silent_connection_give_it_up(sshd: Sshd, monkeypatch: py
     try:
         with host.started(Script(f"echo begun; bash -c 'exec -a {mark} sleep 1000'")) as begun:
             assert begun.wait_for(b"begun", 20)
+            assert eventually(lambda: bool(processes_with(mark)))
             assert not eventually(lambda: not processes_with(mark), 5)  # a connection that answers is left alone
             line.fall_silent()
             with pytest.raises(HostError, match="the connection was lost") as lost:
