@@ -90,9 +90,9 @@ def _part(options: SourceRestore) -> "Part | None":
     from tasks.sources.base import Part
 
     if options.table or options.database:
-        return Part(options.table, options.database, options.into, options.diff, options.missing_rows)
-    if options.into or options.diff or options.missing_rows:
-        raise UsageError("--into, --diff and --missing-rows are for --table", "give --table DATABASE.TABLE")
+        return Part(options.table, options.database, options.into, options.diff, options.missing_rows, options.replace)
+    if options.into or options.diff or options.missing_rows or options.replace:
+        raise UsageError("--into, --diff, --missing-rows and --replace are for --table", "give --table DATABASE.TABLE")
     return None
 
 

@@ -59,6 +59,7 @@ class SourceRestore(OneApp):
     into: str = option("that other database, a new one; DATABASE_restored unless given", "")
     diff: bool = flag("with --table: only count rows that are in the backup alone, in the live table alone, or differ")
     missing_rows: bool = flag("with --table: put rows that are gone back into the live table, and change no other")
+    replace: bool = flag("with --table: put it in the live table's place, which is kept under another name")
     dry_run: bool = flag("show which archive would come back, how much of it and where, and change nothing")
     yes: bool = flag("restore in place, or an archive that no record knows, without being asked")
     trust_archive: bool = flag(

@@ -2,8 +2,8 @@
 
     private server -> mariadb-dump -> host/vetted_dump.py -> the live server's client
 
-The dump is not trusted: only tables and rows come through. The live server goes on, and nothing of its own is touched.
-If anything fails, what was made is dropped again.
+The dump is not trusted: only tables and rows come through. The live server goes on, and nothing of its own is touched
+but by `--missing-rows` and `--replace`. If anything fails, what was made is dropped again.
 """
 
 import json
@@ -23,6 +23,7 @@ from tasks.mariadb.archive_server import ArchiveServer, Job, Served
 from tasks.mariadb.host import digest, vetted_dump
 from tasks.mariadb.sql_dump import parsed, plain
 from tasks.mariadb.table_diff import TableDiff
+from tasks.mariadb.table_swap import TableSwap
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
@@ -35,9 +36,9 @@ OPTIONS = ("--batch", "--skip-column-names", "--binary-mode", "--skip-local-infi
 SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
 NAMED = 5  # names in a message
 LONGEST = 64  # characters of a database's name
-GRANT = (
-    "the account needs rights there, run on the server: GRANT ALL PRIVILEGES ON {}.* TO the account in the inventory"
-)
+Then = Literal["keep", "diff", "missing", "replace"]  # what becomes of the copy
+NEEDED = "the account needs rights there, run on the server"
+GRANT = "GRANT ALL PRIVILEGES ON {}.* TO the account in the inventory;"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class _Names:
     database: str
     table: str | None
     into: str
-    then: Literal["keep", "diff", "missing"] = "keep"
+    then: Then = "keep"
 
     @property
     def shown(self) -> str:
@@ -66,7 +67,8 @@ class _Vetted(Answer):
 def plan(choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:
     """Plan the restore of a part of an archive. Raises UsageError, RefusedError, DatabaseError, HostError."""
     names = _names(part)
-    live = _Live(choices.repository.host, mariadb_source.access(choices.app), names.into)
+    others = () if names.then == "keep" else (names.database,)
+    live = _Live(choices.repository.host, mariadb_source.access(choices.app), names.into, *others)
     live.require_new()
     found = archive_restore.chosen(choices, archive, at)
     to = found.moment.at if found.moment else None
@@ -74,9 +76,13 @@ def plan(choices: Choices, archive: str, at: datetime | None, part: Part) -> Pla
         "keep": f"{names.shown} into the database {names.into}",
         "diff": f"{names.shown} into {names.into}, to compare it and drop it again",
         "missing": f"the rows that are gone from {names.shown} back into it",
+        "replace": f"{names.shown} into its place, the live table kept under another name",
     }
+    if names.then == "replace":
+        _swap(names, live)  # refuses what cannot be swapped
     work = partial(_carry_out, found, names, live)
-    return Planned(found.archive, work, found.choice, to, beside=ways[names.then], asks=names.then == "missing")
+    asks = names.then in ("missing", "replace")
+    return Planned(found.archive, work, found.choice, to, beside=ways[names.then], asks=asks)
 
 
 def _names(part: Part) -> _Names:
@@ -93,27 +99,36 @@ def _names(part: Part) -> _Names:
     return _Names(database, table, into, _then(part))
 
 
-def _then(part: Part) -> Literal["keep", "diff", "missing"]:
+def _then(part: Part) -> Then:
     """Return what becomes of the copy. Raises UsageError."""
-    if part.diff and part.missing_rows:
-        raise UsageError("--diff and --missing-rows are two things", "give one of them")
-    if (part.diff or part.missing_rows) and not part.table:
+    ways: dict[Then, bool] = {"diff": part.diff, "missing": part.missing_rows, "replace": part.replace}
+    given = [way for way, asked in ways.items() if asked]
+    if len(given) > 1:
+        raise UsageError("--diff, --missing-rows and --replace are different things", "give one of them")
+    if given == ["replace"] and not part.table:
+        raise UsageError(
+            "--replace is of one table: the tables of a database cannot all be exchanged at one moment",
+            "give --table DATABASE.TABLE, or restore the database beside and rename what you need",
+        )
+    if given and not part.table:
         raise UsageError("--diff and --missing-rows are of one table", "give --table DATABASE.TABLE")
-    return "diff" if part.diff else "missing" if part.missing_rows else "keep"
+    return given[0] if given else "keep"
 
 
 class _Live:
-    """The live server, of which only the database `into` is changed."""
+    """The live server, of which only the database `into` is changed; `databases` are others that are worked on."""
 
-    def __init__(self, host: Host, access: Access, into: str) -> None:
-        self.host, self.access, self.into = host, access, into
+    def __init__(self, host: Host, access: Access, into: str, *databases: str) -> None:
+        self.host, self.access, self.into, self.databases = host, access, into, databases
 
     def ask(self, statements: str) -> list[str]:
         """Run statements and return the lines of their answer. Raises DatabaseError."""
         command = self.access.command(CLIENT, OPTIONS, statements)
         output = self.host.run(Script(command, self.access.environment))
         if not output.ok:
-            remedy = GRANT.format(digest.name(self.into)) if "denied" in output.error_text else ""
+            names = dict.fromkeys((self.into, *self.databases))
+            grants = " ".join(GRANT.format(digest.name(each)) for each in names)
+            remedy = f"{NEEDED}: {grants}" if "denied" in output.error_text else ""
             said = [line for line in output.error_text.splitlines() if line.startswith("ERROR")]
             why = said[0] if said else output.error_text.strip()
             raise errors.DatabaseError(f"{self.host.name}: the server refuses it: {why}", remedy)
@@ -166,7 +181,7 @@ def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> R
     reached = _reached(chosen, served)
     if names.then == "keep":
         return Restored(request.size or 0, (*_said(names, served, vetted), *reached), "ok", served.walls)
-    status, lines = _compared(names, live)
+    status, lines = (_replaced if names.then == "replace" else _compared)(names, live)
     return Restored(request.size or 0, (*lines, *reached), status, served.walls)
 
 
@@ -189,6 +204,28 @@ def _compared(names: _Names, live: _Live) -> tuple[Status, list[str]]:
         return "ok", lines
     finally:
         live.host.run(Script(live.undo(), live.access.environment))
+
+
+def _swap(names: _Names, live: _Live) -> TableSwap:
+    """Return the swap of the table, not begun. Raises RefusedError, DatabaseError."""
+    assert names.table is not None
+    return TableSwap(live.ask, names.database, names.table, names.into)
+
+
+def _replaced(names: _Names, live: _Live) -> tuple[Status, list[str]]:
+    """Put the copy in the place of the live table, which is kept, and drop what is left of the copy."""
+    assert names.table is not None
+    try:
+        swap = _swap(names, live)
+        try:
+            unlike = [f"until now: {TableDiff(live.ask, names.database, names.table, names.into).difference().shown}"]
+        except RefusedError:  # without a key, or with other columns
+            unlike = []
+        done = swap.run()
+    finally:
+        live.host.run(Script(live.undo(), live.access.environment))
+    lines = [f"{names.shown} is as in the backup, compared with it", *unlike, *done.said, *done.remarks]
+    return "warning" if done.remarks else "ok", lines
 
 
 def _job(names: _Names, live: _Live) -> Job:

@@ -76,6 +76,7 @@ class Part:
     into: str = ""
     diff: bool = False  # only compare the live table with it
     missing_rows: bool = False  # put back into the live table the rows that are gone from it
+    replace: bool = False  # put it in the place of the live table, which is kept under another name
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One table or database of a backup, beside the live data of a server that goes on."""
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ def test_what_is_not_in_the_backup_leaves_nothing_behind(saved: Saved) -> None:
         ("--target", "/srv/x"),
         ("--database", "crm"),
         ("--diff", "--missing-rows"),
+        ("--diff", "--replace"),
     ):
         assert saved.restore("--table", "crm.notes", *words).returncode == 2
     assert saved.databases() == there
@@ -133,4 +135,22 @@ def test_rows_that_are_gone_come_back_and_no_other_changes(saved: Saved) -> None
     end = saved.restore("--table", "crm.people", "--missing-rows", "--yes")
     assert (end.returncode, "a trigger of the live table changed it" in end.stdout) == (3, True)
     assert saved.query("SELECT name, born FROM crm.people WHERE id = 3") == [["Zed", "1999-09-09"]]
+    assert "crm_restored" not in saved.databases()
+
+
+def test_a_table_takes_the_place_of_the_live_one_which_is_kept(saved: Saved) -> None:
+    saved.query("REPLACE INTO crm.log VALUES (1, 1), (3, 10); UPDATE crm.log SET id = 7 WHERE id = 2")
+    before = saved.query("SELECT id, day FROM crm.log ORDER BY id")
+    assert saved.restore("--database", "crm", "--replace").returncode == 2
+    assert "--yes" in saved.restore("--table", "crm.log", "--replace").stderr
+    end = saved.restore("--table", "crm.people", "--replace", "--yes")
+    assert (end.returncode, "foreign keys of crm.notes reference crm.people" in end.stderr) == (5, True)
+    end = saved.restore("--table", "crm.log", "--replace", "--yes")
+    assert end.returncode == 0, end.stdout + end.stderr
+    assert saved.query("SELECT id, day FROM crm.log ORDER BY id") == [["1", "1"], ["2", "20"], ["3", "10"]]
+    found = re.search(r"the table before is crm\.(log_kept_[0-9_]+)", end.stdout)
+    assert found, end.stdout
+    assert saved.query(f"SELECT id, day FROM crm.{found.group(1)} ORDER BY id") == before
+    assert "1 row only in the backup" in end.stdout
+    assert "PARTITION BY RANGE" in saved.query("SHOW CREATE TABLE crm.log")[0][1]
     assert "crm_restored" not in saved.databases()
