@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.cli import APP_HELP, flag, option
+from tasks.inventory.tag import Tag
 
 PARALLEL_HELP = "how many apps are worked on at a time; of one Storage Box never more than 8"
 FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
@@ -17,9 +18,15 @@ class OneApp:
 
 @dataclass(frozen=True, kw_only=True)
 class Apps:
-    """A task on apps: those named, or all."""
+    """A task on apps: those named, those with a tag, or all."""
 
     app: tuple[str, ...] = option(APP_HELP, ())
+    tag: tuple[str, ...] = option("the apps that have this tag; repeat it for several; adds to those named", ())
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """What `Inventory.select` takes: the names, and the tags as `Tag`; nothing means all apps."""
+        return (*self.app, *map(Tag, self.tag))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Times for people: ages in words, times in the operator's zone with the zone's name; and times as people type them."""
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from tasks.errors import UsageError
 
@@ -43,6 +43,11 @@ def day(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     local, today = (when.astimezone(zone), now.astimezone(zone)) if zone else (when, now)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {MONTHS[local.month - 1]}{year}"
+
+
+def paused_until(until: date) -> str:
+    """Return what is said of an app that is paused until a day: `paused until 24 Dec 2026`."""
+    return f"paused until {until.day} {MONTHS[until.month - 1]} {until.year}"
 
 
 def moment(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:

@@ -67,7 +67,7 @@ def list_apps(c: Context, options: Apps) -> None:
     """List the apps of the inventory: host, storage, what is backed up."""
     from tasks.app import apps
 
-    print(apps.table(c.config.inventory, options.app))
+    print(apps.table(c.config.inventory, options.chosen))
 
 
 @task(name="check")
@@ -75,7 +75,7 @@ def check_apps(c: Context, options: Apps) -> None:
     """Test that each app's host, server, storage and repository are reachable and ready. Changes nothing."""
     from tasks.app import check
 
-    finish(check.run(c.config.inventory, options.app))
+    finish(check.run(c.config.inventory, options.chosen))
 
 
 @task(name="kubernetes")

@@ -9,6 +9,7 @@ from tasks.app.finding import Check
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.run.parallel import over_apps
+from tasks.run.paused import awake
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.terminal import one_line, own
@@ -20,7 +21,7 @@ COLOURS = {"ok": 32, "warning": 33, "error": 31}
 def run(folder: str, names: Sequence[str]) -> int:
     """Print all checks; return 0, 3 if some apps have an error, 4 if all have. Raises UsageError."""
     with Session(load(Path(folder))) as session:
-        apps = session.inventory.select(names)
+        apps = awake(session.inventory, names)
         found = over_apps(session, apps, 4, lambda app: list(checks(session, app)), _unforeseen)
     for app, each in zip(apps, found, strict=True):
         for check in each:

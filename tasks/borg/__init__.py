@@ -6,7 +6,7 @@
 people, `client.versions` lists the differences between borg 1.2 and 1.4. `host` has the programs that run on hosts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from invoke.context import Context
 
@@ -38,7 +38,7 @@ def init_repository(c: Context, options: Apps) -> None:
     """Make each app's encrypted repository, and export its key to the escrow folder. May be run again."""
     from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, options.app, verbs.initialise)
+    apps.each(c.config.inventory, options.chosen, verbs.initialise)
 
 
 @task(name="create")
@@ -47,7 +47,7 @@ def create_archive(c: Context, options: Apps) -> None:
     from tasks.borg import apps, verbs
     from tasks.storage.repository import Side
 
-    apps.each(c.config.inventory, options.app, verbs.save_files, Side.HOST)
+    apps.each(c.config.inventory, options.chosen, verbs.save_files, Side.HOST)
 
 
 @task(name="list")
@@ -55,7 +55,10 @@ def list_archives(c: Context, options: ListOptions) -> None:
     """List the archives of each app, or what one archive holds."""
     from tasks.borg import apps, contents
 
-    apps.each(c.config.inventory, options.app, lambda opened: contents.show_list(opened, options.archive, options.path))
+    def act(opened: apps.Opened) -> Iterable[str]:
+        return contents.show_list(opened, options.archive, options.path)
+
+    apps.each(c.config.inventory, options.chosen, act)
 
 
 @task(name="info")
@@ -63,7 +66,7 @@ def show_info(c: Context, options: InfoOptions) -> None:
     """Show the sizes of each app's repository, or of one archive."""
     from tasks.borg import apps, contents
 
-    apps.each(c.config.inventory, options.app, lambda opened: contents.show_info(opened, options.archive))
+    apps.each(c.config.inventory, options.chosen, lambda opened: contents.show_info(opened, options.archive))
 
 
 @task(name="diff")
@@ -132,7 +135,7 @@ def check_repository(c: Context, options: RepositoryCheck) -> None:
         options.max_duration or None,
         options.last or None,
     )
-    apps.each(c.config.inventory, options.app, lambda opened: verbs.show_check(opened, chosen))
+    apps.each(c.config.inventory, options.chosen, lambda opened: verbs.show_check(opened, chosen))
 
 
 @task(name="prune")
@@ -148,7 +151,7 @@ def prune_archives(c: Context, options: PruneOptions) -> None:
             ask=lambda question: confirm(question, yes=options.yes),
         )
 
-    apps.each(c.config.inventory, options.app, act)
+    apps.each(c.config.inventory, options.chosen, act)
 
 
 @task(name="delete")
@@ -172,7 +175,7 @@ def compact_repository(c: Context, options: CompactOptions) -> None:
     def act(opened: apps.Opened) -> verbs.Lines:
         return verbs.free_space(opened, force=options.force, ask=lambda question: confirm(question, yes=options.yes))
 
-    apps.each(c.config.inventory, options.app, act)
+    apps.each(c.config.inventory, options.chosen, act)
 
 
 @task(name="rollback")
@@ -255,7 +258,7 @@ def export_key(c: Context, options: KeyExportOptions) -> None:
     """Export each repository's key to the escrow folder, and compare."""
     from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, options.app, lambda opened: verbs.export_key(opened, replace=options.replace))
+    apps.each(c.config.inventory, options.chosen, lambda opened: verbs.export_key(opened, replace=options.replace))
 
 
 @task(name="break-lock")

@@ -46,7 +46,7 @@ def _backup(c: Context, options: SourceBackup, sources: Sequence[str]) -> None:
     from tasks.run.view import Telling
 
     telling = Telling(options.quiet, options.verbose)
-    chosen = fleet_backup.Options(options.app, sources, options.part or None, options.parallel, telling)
+    chosen = fleet_backup.Options(options.chosen, sources, options.part or None, options.parallel, telling)
     if options.dry_run:
         fleet_backup.show(c.config.inventory, chosen)
     else:
@@ -101,7 +101,7 @@ def find(c: Context, options: Find) -> None:
     """Show in which archives a file is, and its versions, newest first: `inv find app.conf`."""
     import tasks.fleet.find as fleet_find
 
-    chosen = fleet_find.Options(options.pattern, options.app, options.format, options.checksum)
+    chosen = fleet_find.Options(options.pattern, options.chosen, options.format, options.checksum)
     finish(fleet_find.run(c.config.inventory, chosen))
 
 
@@ -125,7 +125,7 @@ def _verify(c: Context, options: DatabaseVerify, which: Verify) -> None:
 
     least, share = fleet_verify.sample(which.sample)
     chosen = fleet_verify.Options(
-        apps=options.app,
+        apps=options.chosen,
         sources=which.source,
         archive=options.archive,
         part=options.part or None,
@@ -147,7 +147,7 @@ def prune(c: Context, options: FleetPrune) -> None:
     from tasks.run.view import Telling
 
     chosen = fleet_prune.Options(
-        options.app,
+        options.chosen,
         options.source,
         options.part or None,
         options.parallel,
@@ -169,5 +169,5 @@ def check(c: Context, options: FleetCheck) -> None:
         options.repository_only, verify_data=options.verify_data, max_duration=options.max_duration or None
     )
     telling = Telling(options.quiet, options.verbose)
-    chosen = fleet_check.Options(options.app, options.part or None, options.parallel, depth, telling)
+    chosen = fleet_check.Options(options.chosen, options.part or None, options.parallel, depth, telling)
     finish(fleet_check.run(c.config.inventory, chosen))

@@ -12,6 +12,7 @@ from tasks.inventory.models import App
 from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import exit_code
 from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.paused import awake
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
 from tasks.sources import save
@@ -66,9 +67,9 @@ def show(folder: str, options: Options) -> None:
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     require_known(options.sources, session.inventory.apps.values())
-    apps = session.inventory.select(options.apps, options.part)
+    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
+    if apps and not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")
     return chosen
 

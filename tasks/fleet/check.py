@@ -16,6 +16,7 @@ from tasks.run import clocks
 from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code
 from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.paused import awake
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
@@ -41,7 +42,7 @@ def run(folder: str, options: Options, gathered: Gathered | None = None) -> int:
     """Check, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     check_words(options.depth)  # refuses contradictory options before anything is contacted
     with Session(load(Path(folder))) as session:
-        apps = session.inventory.select(options.apps, options.part)
+        apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
         scope = Scope(apps, not options.apps and not options.part)
         with Notices(session.inventory, "check", "whole", scope, gathered) as notices:
             with View(apps, options.telling) as view:

@@ -15,6 +15,7 @@ from tasks.run import clocks
 from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code, faulted
 from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.paused import awake
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
@@ -98,12 +99,12 @@ def _carried_out(
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     require_known(options.sources, session.inventory.apps.values())
-    apps = session.inventory.select(options.apps, options.part)
+    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
     chosen = tuple(app for app in apps if app.prunable)
     for app in apps:
         if not app.prunable and not options.telling.quiet:
             print(f"{app.name} has no `keep`: nothing of it is ever pruned")
-    if not chosen:
+    if apps and not chosen:
         raise UsageError(
             "none of the apps has a `keep`", "say in the inventory what stays, in `defaults` or for an app"
         )

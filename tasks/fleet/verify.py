@@ -20,6 +20,7 @@ from tasks.run import clocks
 from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code
 from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.paused import awake
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
@@ -138,9 +139,9 @@ def _named(options: Options, apps: Collection[str]) -> Options:
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
-    apps = session.inventory.select(options.apps, options.part)
+    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
+    if apps and not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources) or 'that can be drilled'}")
     return chosen
 

@@ -1,7 +1,7 @@
 """The inventory as frozen models: `CloudbackupFile` and `AppFile` are the files, `App` an app with its defaults."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -21,12 +21,14 @@ from tasks.inventory.values import (
     AppName,
     Commands,
     Compression,
+    Day,
     Duration,
     HostKey,
     Name,
     Names,
     OperatorPath,
     Port,
+    Tags,
     Target,
 )
 from tasks.mariadb.config import MariaDB
@@ -153,6 +155,8 @@ class _AppHost(Strict):
 class AppFile(SourceKeys, _AppHost):
     """apps/<app>.yml: one app."""
 
+    tags: Tags = Field((), description="groups that the app belongs to: `--tag` chooses apps by them")
+    paused: Day | None = Field(None, description="no runs and no alarm until this day begins, in the operator's zone")
     before: Commands = Field((), description="commands on the host before a backup")
     after: Commands = Field((), description="commands on the host after a backup, whatever happened")
     notify: tuple[Notification, ...] = Field((), description="who is told how a run over this app ended")
@@ -185,6 +189,10 @@ class App(AppFile):
         """Return the rules for a source: its own, or those of `keep`; None means that nothing of it is ever pruned."""
         dump = self.dumps.get(source)
         return (dump.keep if dump else None) or (self.keep.of(source) if self.keep else None)
+
+    def paused_at(self, now: datetime) -> bool:
+        """Whether the app is paused: until its day begins in this machine's zone."""
+        return self.paused is not None and now.astimezone().date() < self.paused
 
     @property
     def copies(self) -> tuple["App", ...]:

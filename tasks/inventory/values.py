@@ -6,7 +6,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ NAME = r"^[a-z0-9](?:[a-z0-9_-]|\.(?!\.))*$"
 NAME_LENGTH = 64
 RESERVED = ("records",)
 DURATION = r"^[1-9][0-9]{0,5}[smhdw]$"
+DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 HOURS = r"^[1-9][0-9]{0,5}[hdw]$"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 HOST = r"^(?:[A-Za-z0-9_.][A-Za-z0-9_.@+-]*@)?[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
@@ -71,6 +72,26 @@ def read_names(value: object) -> str | tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError("names one of them twice")
     return names
+
+
+def read_tags(value: object) -> tuple[str, ...]:
+    """Return the tags of an app, from a list or a single one; an empty tuple is that of an app without any."""
+    if value == ():
+        return ()
+    names = read_names(value)
+    return (names,) if isinstance(names, str) else names
+
+
+def read_day(value: object) -> date:
+    """Return the day of a text such as `2026-12-24`. Raises ValueError for others, and for days that do not exist."""
+    if isinstance(value, date):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(DAY, value):
+        raise ValueError("must be a day, such as 2026-12-24")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value} is not in the calendar: write a day such as 2026-12-24") from None
 
 
 def read_app_name(value: object) -> str:
@@ -243,13 +264,12 @@ _ABSOLUTE_INSIDE = r"^/(?!(?:.*/)?\.\.(?:/|$))[^\n\x00]*$"
 
 _NAME_SCHEMA = {"type": "string", "pattern": NAME, "maxLength": NAME_LENGTH}
 _NAMES_SCHEMA = {"type": "array", "items": _NAME_SCHEMA}
-Names = Annotated[
-    str | tuple[str, ...],
-    PlainValidator(read_names),
-    WithJsonSchema(
-        {"anyOf": [_NAME_SCHEMA, {"type": "array", "items": _NAME_SCHEMA, "minItems": 1, "uniqueItems": True}]}
-    ),
-]
+_ONE_OR_SEVERAL = WithJsonSchema(
+    {"anyOf": [_NAME_SCHEMA, {"type": "array", "items": _NAME_SCHEMA, "minItems": 1, "uniqueItems": True}]}
+)
+Names = Annotated[str | tuple[str, ...], PlainValidator(read_names), _ONE_OR_SEVERAL]
+Tags = Annotated[tuple[str, ...], PlainValidator(read_tags), _ONE_OR_SEVERAL]
+Day = Annotated[date, PlainValidator(read_day), _schema(DAY, examples=["2026-12-24"])]
 AppName = Annotated[str, PlainValidator(read_app_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Name = Annotated[str, PlainValidator(read_name), _schema(NAME, maxLength=NAME_LENGTH)]
 Duration = Annotated[timedelta, PlainValidator(read_duration), _schema(DURATION, examples=["90m", "26h", "2d", "1w"])]

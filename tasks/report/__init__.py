@@ -12,7 +12,7 @@ def show(c: Context, options: ShowOptions) -> None:
     import tasks.report.show as report_show
 
     chosen = report_show.Options(
-        options.app,
+        options.chosen,
         options.format,
         options.output,
         options.fresh,
@@ -59,6 +59,6 @@ def history(c: Context, options: HistoryOptions) -> None:
     finish(
         report_history.run(
             c.config.inventory,
-            report_history.Options(options.app, options.storage, options.source, options.action, options.limit),
+            report_history.Options(options.chosen, options.storage, options.source, options.action, options.limit),
         )
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from tasks import version
 from tasks.report.formats import Look
 from tasks.report.rows import Report
 from tasks.times import utc
@@ -16,6 +17,7 @@ def write(report: Report, _look: Look) -> str:
     """Return the report as JSON, independent of the reader's zone and colours."""
     values = {
         "version": VERSION,
+        "tool": version.VERSION,
         "generated": utc(report.generated),
         "apps": [_plain(asdict(row)) for row in report.apps],
         "storages": [_plain(asdict(row)) for row in report.storages],

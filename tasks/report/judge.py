@@ -23,7 +23,7 @@ from tasks.records.verdict import (
 )
 from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
 from tasks.sources.registry import continuing
-from tasks.times import age, day
+from tasks.times import age, day, paused_until
 
 LARGEST = 2**63
 NAMED = 3  # names of left-out paths shown in a row's line
@@ -50,7 +50,21 @@ class Evidence:
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
-    """Return the row of one source. The statuses are those of `rows.WORST_FIRST`; the first that applies is used.
+    """Return the row of one source: see `_judged_awake`; while its app is paused, `paused` unless somebody interfered.
+
+    Missing runs are then as they should be. That the repository contradicts the records, or is not encrypted, is not.
+    """
+    row = _judged_awake(source, evidence, now)
+    if source.paused is None or now.astimezone().date() >= source.paused:
+        return row
+    interfered = bool(evidence.unencrypted) or any(doubt.about(source.source) for doubt in evidence.doubts)
+    error = "; ".join(filter(None, [paused_until(source.paused), row.error]))
+    status: Status = "failed" if interfered else "paused"
+    return replace(row, status=status, error=error, paused=source.paused.isoformat())
+
+
+def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
+    """Return the row of a source that is not paused. The first status that applies is used.
 
     failed: the newest backup failed and is newer than the newest archive; or the newest restore drill failed (a backup
     that cannot be restored is worthless); or the newest check failed; or the repository contradicts our records, or is

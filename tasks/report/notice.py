@@ -11,7 +11,7 @@ from tasks.report.table import printable, space
 
 def tell(report: Report, inventory: Inventory) -> None:
     """Notify the recipients of all apps. Faults in sending go to standard error and are never raised."""
-    failed = any(row.status != "ok" for row in report.apps)
+    failed = any(not row.well for row in report.apps)
     whole = {row.app for row in report.apps} == set(inventory.apps)
     news = News("report", f"report: {verdict(report)}", _body(report), failed, whole)
     Circle("all apps", inventory.notify).ended(news)

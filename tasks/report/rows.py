@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 
 from tasks.inventory.models import App
 from tasks.records.record import Record
 from tasks.sources.kinds import logs_of
 
-Status = Literal["failed", "missing", "incomplete", "suspect", "late", "unknown", "ok"]
+Status = Literal["failed", "missing", "incomplete", "suspect", "late", "unknown", "paused", "ok"]
 WORST_FIRST: tuple[Status, ...] = get_args(Status)
+WELL: frozenset[Status] = frozenset({"ok", "paused"})  # nobody has to look at it
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Expected:
     """A configured source of an app; its newest archive is late if it is older than `max_age`.
 
     `logs` is the source of logs: this source itself, or the one that continues it, so that it can be recovered to any
-    moment.
+    moment. Until the day `paused`, in this machine's zone, there are no runs and no alarm.
     """
 
     app: str
@@ -27,6 +28,7 @@ class Expected:
     source: str
     max_age: timedelta
     logs: str | None = None
+    paused: date | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Row:
     successful restore drill. `recoverable_until` is for databases with archived binary logs. `error` is one line.
     `last_good` is the time at which the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are
     the newest archive's verdict (tasks/records/verdict.py). `read_share` is the part of the files that drills read
-    within 90 days, 0 to 1. The fields have the names of those in the JSON report.
+    within 90 days, 0 to 1. `paused` is the day, as 2026-12-24, until which the app is paused. The fields have the
+    names of those in the JSON report.
     """
 
     app: str
@@ -78,6 +81,12 @@ class Row:
     suspect: str | None = None
     verdict_accepted: Acceptance | None = None
     read_share: float | None = None
+    paused: str | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody has to look at it: it is ok, or paused."""
+        return self.status in WELL
 
 
 @dataclass(frozen=True)
@@ -122,16 +131,19 @@ class Report:
 def expected(app: App) -> tuple[Expected, ...]:
     """Return the rows to expect of an app, in the order of its sources."""
     return tuple(
-        Expected(app.name, app.host, app.storage, source, app.max_age, logs_of(source, app.sources))
+        Expected(app.name, app.host, app.storage, source, app.max_age, logs_of(source, app.sources), app.paused)
         for source in app.sources
     )
 
 
 def verdict(report: Report) -> str:
     """Summarize the report in one sentence."""
-    count, bad = len(report.apps), sum(1 for row in report.apps if row.status != "ok")
+    count, bad = len(report.apps), sum(1 for row in report.apps if not row.well)
     if not count:
         return "No app is configured"
+    paused = sum(1 for row in report.apps if row.status == "paused")
+    if not bad and paused:
+        return f"Every backup is there, apart from {paused} that {'is' if paused == 1 else 'are'} paused"
     if not bad:
         return "Every backup is there" if count > 1 else "The backup is there"
     return f"{bad} of {count} need{'s' if bad == 1 else ''} a look"
@@ -139,4 +151,4 @@ def verdict(report: Report) -> str:
 
 def exit_code(report: Report, *, strict: bool) -> int:
     """Return 3 if `strict` and any source is not ok, else 0: a report that shows a problem has succeeded."""
-    return 3 if strict and any(row.status != "ok" for row in report.apps) else 0
+    return 3 if strict and any(not row.well for row in report.apps) else 0

@@ -9,13 +9,14 @@ from tasks.report.rows import Report, Row, StorageRow
 from tasks.terminal import one_line
 from tasks.times import age, ago, moment
 
-COLOURS = {  # ANSI: red, magenta, yellow, green
+COLOURS = {  # ANSI: red, magenta, yellow, cyan, green
     "failed": 31,
     "missing": 31,
     "incomplete": 31,
     "suspect": 35,
     "late": 33,
     "unknown": 35,
+    "paused": 36,
     "ok": 32,
 }
 HEADERS = ("app", "source", "status", "last saved", "age", "archives", "size", "added", "proven", "recoverable until")

@@ -43,7 +43,7 @@ def nightly(c: Context, options: NightlyOptions) -> None:
     from tasks.run.view import Telling
 
     telling = Telling(options.quiet, options.verbose)
-    chosen = due_now.Options(options.app, options.part or None, options.parallel, options.dry_run, telling)
+    chosen = due_now.Options(options.chosen, options.part or None, options.parallel, options.dry_run, telling)
     finish(due_now.run(c.config.inventory, chosen))
 
 

@@ -24,6 +24,7 @@ from tasks.inventory.models import App
 from tasks.records.record import UNCHANGED, Record
 from tasks.run.notices import Gathered
 from tasks.run.parallel import PARALLEL, over_apps
+from tasks.run.paused import said
 from tasks.run.session import Session
 from tasks.run.view import Telling
 from tasks.schedule import looked_at
@@ -66,6 +67,10 @@ def run(folder: str, options: Options) -> int:
             print("another `nightly` of this inventory runs on this machine: nothing was done")
             return 0
         now = datetime.now(UTC)
+        if not options.telling.quiet:
+            for app in inventory.select(options.apps, options.part):
+                if app.paused_at(now) and app.storage == app.storages[0]:
+                    print(f"{said(app)}: passed over")
         plan = planned(inventory, options, now)
         if options.dry_run or not any(plan.values()):
             for line in shown(plan):
@@ -91,7 +96,7 @@ def shown(plan: Plan) -> Iterator[str]:
 def planned(inventory: Inventory, options: Options, now: datetime) -> dict[str, Sequence[str]]:
     """Return the apps that are due for each task, in the order in which they run. Asks the storages for records."""
     with Session(inventory) as session:
-        apps = inventory.select(options.apps, options.part)
+        apps = [app for app in inventory.select(options.apps, options.part) if not app.paused_at(now)]
         read = over_apps(session, apps, options.parallel, lambda app: _records(session, app), lambda _, error: error)
     looked = {app: time for app, time in looked_at.read(_file(inventory, "json")).items() if time <= now + AHEAD}
     turns: dict[str, dict[str, datetime | None]] = {task: {} for task, _ in inventory.schedule.tasks()}

@@ -9,5 +9,6 @@ SIGNS: dict[Status, str] = {
     "suspect": "!",
     "late": "◷",
     "unknown": "?",
+    "paused": "‖",
     "ok": "✓",
 }

@@ -75,8 +75,8 @@ class View:
 def view(report: Report, look: Look) -> View:
     """Convert a report to the page's content."""
     now = report.generated
-    bad = [row for row in report.worst_first if row.status != "ok"]
-    noted = [row for row in report.worst_first if row.status == "ok" and row.error]
+    bad = [row for row in report.worst_first if not row.well]
+    noted = [row for row in report.worst_first if row.well and row.error]
     return View(
         generated=_dated(now, look.zone),
         machine=utc(now),
@@ -111,7 +111,7 @@ def _lifetime(report: Report) -> timedelta:
 
 def _level(rows: Sequence[Row]) -> str:
     """Return the worst of `ok`, `late` and `failed`. An empty inventory saves nothing, so it is not ok."""
-    states = {row.status for row in rows}
+    states = {"ok" if row.well else row.status for row in rows}
     if states == {"ok"}:
         return "ok"
     return "failed" if states - {"ok", "late"} else "late"

@@ -20,8 +20,9 @@ from tasks.errors import AppError, UsageError
 from tasks.files import write_whole
 from tasks.inventory.models import App
 from tasks.report.formats import WRITERS, Look, write
-from tasks.report.rows import WORST_FIRST, Acceptance, LeftOut, Report, Row, StorageRow, exit_code, expected
+from tasks.report.rows import WELL, WORST_FIRST, Acceptance, LeftOut, Report, Row, StorageRow, exit_code, expected
 from tasks.units import wants_colour
+from tasks.version import VERSION
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 CET = Look(zone=ZoneInfo("Europe/Berlin"))
@@ -147,6 +148,7 @@ def test_a_year_that_is_over_is_named() -> None:
 def test_the_json_is_exactly_what_is_documented() -> None:
     assert json.loads(write(REPORT, "json", CET)) == {
         "version": 1,
+        "tool": VERSION,
         "generated": "2026-11-22T03:10:00Z",
         "apps": [
             as_json(
@@ -181,6 +183,7 @@ def test_the_json_is_exactly_what_is_documented() -> None:
                 "suspect": None,
                 "verdict_accepted": None,
                 "read_share": None,
+                "paused": None,
             },
             as_json(FAILED, last="2026-11-20T03:00:00Z", last_good="2026-11-20T03:00:00Z"),
             as_json(UNKNOWN),
@@ -200,7 +203,7 @@ def as_json(row: Row, **times: Any) -> dict[str, Any]:
 def test_the_json_keeps_its_order_and_its_letters() -> None:
     text = write(Report(NOW, (replace(FAILED, error="Fehler ü"),)), "json", Look())
 
-    assert list(json.loads(text)) == ["version", "generated", "apps", "storages"]
+    assert list(json.loads(text)) == ["version", "tool", "generated", "apps", "storages"]
     assert "Fehler ü" in text
 
 
@@ -244,6 +247,7 @@ def test_people_read_the_worst_first() -> None:
         "suspect",
         "late",
         "unknown",
+        "paused",
         "ok",
     ]
 
@@ -352,7 +356,7 @@ def test_an_unknown_format_is_refused_with_the_nearest() -> None:
     assert set(WRITERS) >= {"table", "json"}
 
 
-@pytest.mark.parametrize("row", [replace(OK, status=status) for status in WORST_FIRST if status != "ok"])
+@pytest.mark.parametrize("row", [replace(OK, status=status) for status in WORST_FIRST if status not in WELL])
 def test_strict_makes_the_exit_code_tell(row: Row) -> None:
     report = Report(NOW, (OK, row))
 

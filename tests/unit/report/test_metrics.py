@@ -96,7 +96,7 @@ def test_the_status_is_a_state_set() -> None:
 
     on = {(app, source): state for (app, state, source), value in found.items() if value}
     assert on == {(row.app, row.source): row.status for row in REPORT.apps}
-    assert len(found) == 7 * len(REPORT.apps)
+    assert len(found) == 8 * len(REPORT.apps)
 
 
 def test_what_the_inventory_wants_has_a_sample_though_it_never_ran() -> None:

@@ -149,7 +149,7 @@ def test_an_archive_whose_backup_has_yet_to_write_its_record_is_not_judged() -> 
 
 
 def test_the_statuses_worst_first() -> None:
-    assert WORST_FIRST == ("failed", "missing", "incomplete", "suspect", "late", "unknown", "ok")
+    assert WORST_FIRST == ("failed", "missing", "incomplete", "suspect", "late", "unknown", "paused", "ok")
     incomplete = judged(LACKING)
     assert found([NEW], [incomplete, failed(ago(minutes=5))]).status == "failed"
     assert found([OLD], [judged(LACKING, OLD)]).status == "incomplete"  # and late
