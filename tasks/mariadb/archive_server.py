@@ -25,6 +25,7 @@ from tasks.mariadb.host import (
     data_options,
     digest,
     examine,
+    grants,
     ordinary_user,
     private_server,
     protocol,
@@ -48,7 +49,19 @@ from tasks.sources.base import FOLDER
 
 PROGRAM = Program(
     serve,
-    (ordinary_user, data_options, private_server, settings, damage, tables, check_table, examine, digest, protocol),
+    (
+        ordinary_user,
+        data_options,
+        private_server,
+        settings,
+        damage,
+        tables,
+        check_table,
+        examine,
+        digest,
+        protocol,
+        grants,
+    ),
 )
 NAME = "cloudbackup-open-"  # prefix of the directories' names
 MARGIN = 128 << 20  # bytes beyond the data: the server's redo log and temporary tablespace

@@ -51,3 +51,4 @@ class Dump(FromArchive):
     triggers: bool = flag("the tables' triggers as well")
     routines: bool = flag("stored procedures and functions as well")
     events: bool = flag("scheduled events as well")
+    grants: bool = flag("accounts and roles as well, with password hashes and rights; alone with --no-create --no-rows")

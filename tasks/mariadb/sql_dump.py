@@ -61,9 +61,11 @@ def quoted(*names: str) -> str:
 
 def sql_plan(options: Dump) -> Mapping[str, Any]:
     """Return the runs of mariadb-dump. Raises UsageError."""
-    if options.no_create and options.no_rows:
-        raise UsageError("--no-create and --no-rows leave nothing", "give one of them")
-    return {"dumps": [[*_words(options), *each] for each in _what(options)], "events": options.events}
+    if options.no_create and options.no_rows and not options.grants:
+        raise UsageError("--no-create and --no-rows leave nothing", "give one of them, or --grants too")
+    nothing = options.no_create and options.no_rows
+    dumps = [] if nothing else [[*_words(options), *each] for each in _what(options)]
+    return {"dumps": dumps, "events": options.events, "grants": options.grants}
 
 
 def _words(options: Dump) -> list[str]:
@@ -97,7 +99,7 @@ def csv_plan(options: Dump) -> Mapping[str, Any]:
     flags = (options.no_create, options.no_rows, options.insert_ignore)
     if options.database or len(options.table) != 1:
         raise UsageError("--format csv is of one table", "give --table DATABASE.TABLE once")
-    if any((*flags, options.triggers, options.routines, options.events)):
+    if any((*flags, options.triggers, options.routines, options.events, options.grants)):
         raise UsageError("--format csv has rows alone", "leave out the options of SQL")
     where = f" WHERE {options.where}" if options.where else ""
     return {"query": f"SELECT * FROM {quoted(*parsed(options.table[0]))}{where}"}  # noqa: S608 (names quoted, the condition a person's own)

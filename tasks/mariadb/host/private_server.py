@@ -72,6 +72,7 @@ class Private:
         self.program = program(SERVER, "mariadb-server")
         self.client = program(CLIENT, "mariadb-client")
         self.process: subprocess.Popen[bytes] | None = None
+        self.rights: list[tuple[str, str, int]] = []  # of the accounts in the data, if noted (see `grants`)
 
     def start(self) -> None:
         """Start the server and wait until it accepts our account. Raises DrillFault."""

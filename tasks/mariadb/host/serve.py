@@ -9,7 +9,8 @@
 
 JSON: `scratch`, a directory of our own, whose `data` is the data directory; `patience`, seconds for the server to
 answer; `version` of the saved server, if known; `settings`, `zone` and `plugins` (see `settings`); `events`, whether
-scheduled events are to be seen. CLOUDBACKUP_PRIVATE is the password of the read-only account, if one is set.
+scheduled events are to be seen; `grants`, whether a dump ends with the accounts and their rights. CLOUDBACKUP_PRIVATE
+is the password of the read-only account, if one is set.
 
 Standard output has nothing but what was asked for. The last line of standard error is `cloudbackup outcome` and JSON:
 `fault` and `remedy`, or `version`, `walls`, `remarks` and what the job found. Standard library only, Python 3.8 and
@@ -40,6 +41,7 @@ from tasks.mariadb.host.examine import (
     same_series,
     terminate,
 )
+from tasks.mariadb.host.grants import dumped, given_back, noted
 from tasks.mariadb.host.ordinary_user import DrillFault, ordinary, program
 from tasks.mariadb.host.private_server import ASKER, Private
 from tasks.mariadb.host.protocol import Connection, Refused
@@ -86,6 +88,7 @@ def started(plan: Mapping[str, object]) -> tuple[Private, list[str]]:
     try:
         with understood(missing):
             said = begin(server)
+        server.rights = noted(server) if plan.get("grants") else []
         server.disarm()
         refuse_outside(server)
         behind = f"behind walls ({', '.join(walls())})" if walls() else "without walls"
@@ -178,6 +181,10 @@ def dump(server: Private, plan: Mapping[str, object]) -> None:
             complaint = last(errors.read().decode(errors="replace"))
         if code != 0:
             raise DrillFault(f"mariadb-dump ended with exit code {code}: {complaint}")
+    if plan.get("grants"):
+        given_back(server, server.rights)
+        sys.stdout.buffer.write(dumped(server, [tool, *own]).encode())
+        sys.stdout.flush()
 
 
 def dump_tables(server: Private, plan: Mapping[str, object]) -> Mapping[str, object]:

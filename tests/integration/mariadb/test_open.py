@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import tempfile
@@ -28,6 +29,13 @@ INSERT INTO shop.odd (t, b, d, f, at) VALUES
 CREATE VIEW shop.seen AS SELECT id FROM shop.odd;
 CREATE PROCEDURE shop.rob() DELETE FROM shop.odd;
 CREATE TRIGGER shop.late BEFORE INSERT ON shop.odd FOR EACH ROW SET NEW.d = 1;
+CREATE USER 'odd;one'@'%' IDENTIFIED BY 'x';
+CREATE ROLE readers;
+GRANT SUPER ON *.* TO 'odd;one'@'%' WITH GRANT OPTION;
+GRANT SELECT (id), UPDATE (t) ON shop.odd TO 'odd;one'@'%';
+GRANT EXECUTE ON PROCEDURE shop.rob TO readers;
+GRANT readers TO 'odd;one'@'%';
+SET DEFAULT ROLE readers FOR 'odd;one'@'%';
 """
 
 
@@ -134,6 +142,18 @@ def test_rows_code_and_csv_of_a_table(saved: Saved) -> None:
         "1,NULL,0x00FF,1234567890123.0000000001,2e+300,2026-01-02 03:04:05,4",
         '3,"",,,,,0',
     ]
+
+
+def test_accounts_come_with_the_rights_that_they_had(saved: Saved) -> None:
+    words = ("--no-create", "--no-rows", "--grants")
+    written = saved.operator.done(*saved.words("mariadb.dump", *words))
+    assert re.search(r"^GRANT SUPER ON \*\.\* TO `odd;one`@`%`.* WITH GRANT OPTION;$", written, re.MULTILINE)
+    assert "cloudbackup" not in written
+    grants = "SHOW GRANTS FOR 'odd;one'@'%'; SHOW GRANTS FOR readers; SHOW CREATE USER 'odd;one'@'%'"
+    before = mariadb.query(saved.running.server, grants)
+    mariadb.query(saved.running.server, "DROP USER 'odd;one'@'%'; DROP ROLE readers")
+    mariadb.query(saved.running.server, written)
+    assert mariadb.query(saved.running.server, grants) == before
 
 
 def test_a_dump_that_fails_leaves_no_file(saved: Saved, tmp_path: Path) -> None:
