@@ -11,6 +11,7 @@ from tasks.inventory.frozen import Frozen
 from tasks.inventory.keep import KeepRules
 from tasks.inventory.secrets import ENVIRONMENT_NAME, SecretReference, Strict
 from tasks.inventory.values import Words, matching
+from tasks.sources.dumps.mysql import MySQL
 from tasks.sources.dumps.own_command import OwnCommand
 from tasks.sources.dumps.postgresql import PostgreSQL
 from tasks.sources.dumps.product import Product
@@ -54,6 +55,8 @@ class Expect(Strict):
 
 
 PRODUCTS: Mapping[str, type[Product]] = {
+    "mariadb": MySQL,
+    "mysql": MySQL,
     "postgresql": PostgreSQL,
     "sqlite": SQLite,
 }
@@ -75,6 +78,8 @@ class Dump(Strict):
         default_factory=lambda: Frozen({}),
         description="secrets that `command` and `restore` find in environment variables of these names",
     )
+    mariadb: MySQL | None = Field(None, description="databases of a MariaDB server, by mariadb-dump")
+    mysql: MySQL | None = Field(None, description="databases of a MySQL server, by mysqldump")
     postgresql: PostgreSQL | None = Field(None, description="a PostgreSQL database, or all of a server, by pg_dump")
     sqlite: SQLite | None = Field(None, description="an SQLite database, copied while it is in use")
     expect: Expect = Field(Expect(), description="what a dump must be like")

@@ -4,6 +4,7 @@ borg drops the archive if any program of the pipeline fails, at whatever byte (t
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,4 +108,5 @@ def explained(app: App, name: str, error: ContentError) -> CloudbackupError:
     return AppError(
         f"{app.name}: no dump of {name} was saved: {why}",
         f"run it by hand on {app.host}: {product.by_hand()}",
+        transient=bool(product.passing and re.search(product.passing, why)),
     )

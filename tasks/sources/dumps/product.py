@@ -43,6 +43,7 @@ class Product(Strict):
 
     title: ClassVar[str]
     tells: ClassVar[bool] = False
+    passing: ClassVar[str] = ""  # a regular expression of faults after which another try may succeed
     exec: Words = Field((), description="what runs the tools where they live: docker exec -i shop-db")
 
     @property
