@@ -17,6 +17,7 @@ class Inventory:
     """All storages and apps by name, apps sorted by name.
 
     `escrow`, `agent_keys` and `cache` are folders on the operator's machine; `storages` and `apps` are read-only.
+    `page` is the address of the page for people, empty if there is none.
     """
 
     folder: Path
@@ -28,6 +29,7 @@ class Inventory:
     cache: Path
     secrets: SecretStore
     notify: tuple[Notification, ...] = ()
+    page: str = ""
     schedule: Schedule = field(default_factory=Schedule)
 
     def select(self, names: Sequence[str] = (), part: str | None = None) -> tuple[App, ...]:

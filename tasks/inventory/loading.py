@@ -48,6 +48,7 @@ def load(folder: Path, kinds: Mapping[str, type[StorageConfig]]) -> Inventory:
         cache=main.cache,
         secrets=main.secrets,
         notify=main.notify,
+        page=main.page or "",
         schedule=main.schedule,
     )
 

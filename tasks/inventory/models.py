@@ -27,6 +27,7 @@ from tasks.inventory.values import (
     Name,
     Names,
     OperatorPath,
+    Page,
     Port,
     Tags,
     Target,
@@ -101,6 +102,7 @@ class CloudbackupFile(Strict):
         description="where a new app's passphrase is put",
     )
     notify: tuple[Notification, ...] = Field((), description="who is told how a run over all apps ended")
+    page: Page | None = Field(None, description="the address at which people find the page: messages link to it")
     schedule: Schedule = Field(Schedule(), description="when each task is due: what `nightly` and `schedule` go by")
 
 

@@ -298,6 +298,8 @@ HostName = Annotated[str, matching(HOST_NAME, "a host's name or address"), _sche
 User = Annotated[str, matching(USER, "an account's name"), _schema(USER)]
 Program = Annotated[str, matching(PROGRAM, "a program's name or path"), _schema(PROGRAM)]
 HostKey = Annotated[str, PlainValidator(read_host_key), _schema(HOST_KEY)]
+PAGE = r"^https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._~/%?=&+-]*)?$"
+Page = Annotated[str, matching(PAGE, "an address, such as https://backups.example.org/"), _schema(PAGE)]
 Compression = Annotated[
     str,
     matching(COMPRESSION, "a compression of borg's: none, lz4, zstd,N, zlib,N, lzma,N, or auto,... of these"),

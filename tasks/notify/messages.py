@@ -18,7 +18,8 @@ class News:
     """How a task ended.
 
     `whole` is True if everything was done: a service that watches for missed backups must not take the backup of one
-    app or one source for a complete one.
+    app or one source for a complete one. `periodic` is for what comes by itself from time to time: everybody who gets
+    messages gets it, well or not, and no such service does.
     """
 
     action: str
@@ -26,6 +27,13 @@ class News:
     body: str
     failed: bool
     whole: bool = True
+    periodic: bool = False
+
+    def is_for(self, who: Notification) -> bool:
+        """Whether a recipient that follows the task gets it."""
+        if self.periodic:
+            return who.url is not None
+        return self.failed or (who.always and (self.whole or not who.ping))
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Circle:
             if not followed:
                 continue
             news = joined(followed)
-            if news.failed or (each.always and (news.whole or not each.ping)):
+            if news.is_for(each):
                 self._sent(each, number, "fail" if news.failed else "", news)
 
     def _sent(self, notification: Notification, number: int, state: str, news: News) -> None:

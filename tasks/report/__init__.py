@@ -17,6 +17,7 @@ def show(c: Context, options: ShowOptions) -> None:
         options.output,
         options.fresh,
         options.unproven,
+        options.digest,
         options.strict,
         options.notify,
     )

@@ -16,6 +16,11 @@ class ShowOptions(Apps):
     unproven: str = option(
         "only what no restore drill has proven within this time, such as 30d; with --strict exit 3", ""
     )
+    digest: str = option(
+        "in place of the report, what happened within this time, such as 7d, over all apps; with --notify as one"
+        " message to everybody who gets messages, well or not; table, markdown or json",
+        "",
+    )
     strict: bool = flag("exit with 3 unless every source is ok")
     notify: bool = flag(
         "tell those whom `notify` in cloudbackup.yml names as well, on failure or always as it says there"

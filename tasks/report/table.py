@@ -1,11 +1,11 @@
 """The report for people: one line per app and source, with its problems below."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tasks import units
 from tasks.report.forecast import days_left, told
 from tasks.report.formats import Look
-from tasks.report.rows import Report, Row, StorageRow
+from tasks.report.rows import Report, Row, StorageRow, verdict
 from tasks.terminal import one_line
 from tasks.times import age, ago, moment
 
@@ -22,16 +22,25 @@ COLOURS = {  # ANSI: red, magenta, yellow, cyan, green
 HEADERS = ("app", "source", "status", "last saved", "age", "archives", "size", "added", "proven", "recoverable until")
 RIGHT = {"archives"}
 INDENT = " " * 6
+NAMED = 3  # sources named in the last line
 LEAST_FIRST = ("added", "archives", "size", "recoverable until")  # what a narrow terminal does without, in this order
 
 
 def write(report: Report, look: Look) -> str:
     """Format the report as lines for a terminal or a log."""
-    return "\n".join([*_table(report, look), *(space(row, report) for row in report.storages)])
+    storages = (space(row, report) for row in report.storages)
+    return "\n".join([*_table(report, look), *storages, summed(report)])
+
+
+def summed(report: Report) -> str:
+    """Return the last line: how many need a look, and which these are."""
+    wrong = [f"{row.app} {row.source} {row.status}" for row in report.worst_first if not row.well]
+    more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    return f"{verdict(report)}{': ' if wrong else ''}{', '.join(wrong[:NAMED])}{more}"
 
 
 def _table(report: Report, look: Look) -> Iterator[str]:
-    header, *rows = _laid_out(*columns(report, look), look)
+    header, *rows = laid_out(*columns(report, look), look)
     yield header.rstrip()
     for row, line in zip(report.worst_first, rows, strict=True):
         yield line.rstrip()
@@ -39,9 +48,11 @@ def _table(report: Report, look: Look) -> Iterator[str]:
             yield INDENT + printable(row.error)
 
 
-def _laid_out(headers: tuple[str, ...], lines: list[tuple[str, ...]], look: Look) -> list[str]:
+def laid_out(
+    headers: tuple[str, ...], lines: list[tuple[str, ...]], look: Look, least_first: Sequence[str] = LEAST_FIRST
+) -> list[str]:
     """Return the header's line and those of the rows, without the columns for which the terminal is too narrow."""
-    for dropped in ("", *LEAST_FIRST):
+    for dropped in ("", *least_first):
         kept = [index for index, header in enumerate(headers) if header != dropped]
         headers = tuple(headers[index] for index in kept)
         lines = [tuple(line[index] for index in kept) for line in lines]

@@ -12,8 +12,9 @@ from tasks.inventory.models import App
 from tasks.notify.messages import Circle, News
 from tasks.run.outcome import WORST_FIRST, Outcome, faulted
 from tasks.run.parallel import contained
-from tasks.run.view import line, summed
+from tasks.run.view import summed
 
+NAMED = 12  # sources that are well, named in one line
 Work = Callable[[App], list[Outcome]]
 Each = tuple[Work, Callable[[App, CloudbackupError], list[Outcome]]]
 
@@ -129,10 +130,31 @@ class Notices:
 
     def _news(self, what: str, outcomes: Sequence[Outcome], *, whole: bool) -> News:
         worst_first = sorted(outcomes, key=lambda outcome: WORST_FIRST.index(outcome.status))
-        lines = [text for outcome in worst_first for text in (line(outcome), *_said(outcome))]
+        lines = [text for outcome in worst_first if _noted(outcome) for text in _told(outcome)]
+        lines += _well([outcome for outcome in worst_first if not _noted(outcome)])
         failed = any(outcome.status != "ok" for outcome in outcomes)
         return News(self._action, f"{what}: {summed(outcomes, self._verb)}", "\n".join(lines), failed, whole)
 
 
-def _said(outcome: Outcome) -> list[str]:
-    return [f"      {text}" for text in (outcome.said[1:] if outcome.failed else outcome.said)]
+def _noted(outcome: Outcome) -> bool:
+    """Whether a person should read of it: it is not ok, or has a remark."""
+    return outcome.status != "ok" or bool(outcome.said)
+
+
+def _told(outcome: Outcome) -> list[str]:
+    """Return a list's entry, without columns: mail and chat have proportional fonts."""
+    first, *more = outcome.said or ("",)
+    return [f"- {_label(outcome)}: {outcome.status}{': ' if first else ''}{first}", *(f"  {text}" for text in more)]
+
+
+def _well(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return one line with all that is well, the first of them by name."""
+    if not outcomes:
+        return []
+    more = f" and {len(outcomes) - NAMED} more" if len(outcomes) > NAMED else ""
+    return [f"ok: {', '.join(map(_label, outcomes[:NAMED]))}{more}"]
+
+
+def _label(outcome: Outcome) -> str:
+    app = f"{outcome.app} on {outcome.storage}" if outcome.storage else outcome.app
+    return f"{app} {outcome.source}".rstrip()

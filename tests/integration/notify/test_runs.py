@@ -45,7 +45,9 @@ def operator(tmp_path: Path, web: Web) -> Operator:
     shop: list[dict[str, Any]] = [
         {"ping": secret("shop", f"{web.address}/shop-{TOKEN}"), "after": ["backup", "verify"]}
     ]
-    operator.change("cloudbackup.yml", lambda values: values.update(notify=everybody))
+    operator.change(
+        "cloudbackup.yml", lambda values: values.update(notify=everybody, page="https://backups.example.org/")
+    )
     operator.change("apps/shop.yml", lambda values: values.update(keep, notify=shop))
     return operator
 
@@ -63,9 +65,11 @@ def test_they_hear_of_each_run(operator: Operator, web: Web, tmp_path: Path, cap
     assert fleet_backup.run(folder, fleet_backup.Options()) == 3
     bodies = {path.replace(f"-{TOKEN}", ""): body for path, body in web.heard}
     assert list(bodies) == ["/all/start", "/shop/start", "/shop/fail", "/all/fail", "/message"]
-    assert bodies["/shop/fail"].startswith("backup of shop: 0 of 1 saved, 1 failed\n\nshop  files  failed")
+    assert bodies["/shop/fail"].startswith("backup of shop: 0 of 1 saved, 1 failed\n\n- shop files: failed: ")
     assert "a command before the backup" in bodies["/all/fail"]
-    assert bodies["/all/fail"].index("shop  files") < bodies["/all/fail"].index("new  files")  # the failure first
+    assert bodies["/all/fail"].index("- shop files: failed") < bodies["/all/fail"].index(
+        "ok: new files"
+    )  # the failure first
     message = json.loads(bodies["/message"])
     assert (message["title"], message["type"]) == ("backup: 1 of 2 saved, 1 failed", "failure")
     heard(web)
@@ -79,7 +83,13 @@ def test_they_hear_of_each_run(operator: Operator, web: Web, tmp_path: Path, cap
     assert report_show.run(folder, report_show.Options(notify=True)) == 0
     ((path, body),) = web.heard
     assert (path, json.loads(body)["title"]) == (f"/message-{TOKEN}", "report: 1 of 2 needs a look")
-    assert "shop  files  missing  a command before the backup failed" in json.loads(body)["message"]
+    assert "- shop files (local): missing: a command before the backup failed" in json.loads(body)["message"]
+    heard(web)
+    week = report_show.Options(notify=True, digest="7d")
+    assert report_show.run(folder, week) == 0
+    ((path, body),) = web.heard
+    assert json.loads(body)["message"].splitlines()[-1] == "All of it: https://backups.example.org/"
+    assert "Runs: 2 backups (1 failed)" in json.loads(body)["message"]
     heard(web)
 
     (tmp_path / "fault").unlink()
