@@ -14,6 +14,7 @@ import tasks.fleet.verify as fleet_verify
 import tasks.storagebox.setup as storagebox_setup
 from tasks.app import sudo
 from tasks.app.checks import host_checks, way_to_storage
+from tasks.app.finding import Check
 from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
 from tasks.borg import new_passphrase
@@ -31,6 +32,7 @@ from tasks.report.formats import Look
 from tasks.report.gather import gather
 from tasks.report.rows import Report, Row
 from tasks.run.session import Session, target
+from tasks.sources import database_files
 from tasks.sources.kinds import READ_BY_BORG
 from tasks.sources.registry import restorable
 from tasks.storage.registry import load
@@ -128,12 +130,7 @@ class _Adding:
     def _host(self, session: Session, app: App) -> None:
         found = list(host_checks(session, app))
         new = app.name not in session.inventory.apps
-        # For a new app, a missing path is a typing error; for a known one, it may be about to be restored.
-        wrong = [
-            each
-            for each in found
-            if each.level != "ok" and (new if each.name == READ_BY_BORG.name else each.level == "error")
-        ]
+        wrong = [each for each in found if _wrong(each, new)]
         if wrong and new and sudo.helps(session, app, len(wrong)):
             if sudo.agreed(app):
                 self.new = replace(self.new, become="sudo")
@@ -235,6 +232,17 @@ class _Adding:
         if not self.done:
             return "nothing was changed"
         return "what was done so far stays: run the same command again, and it goes on from there"
+
+
+def _wrong(check: Check, new: bool) -> bool:
+    """Return whether an app is not added because of a finding about its host.
+
+    For a new app, a missing path or a pattern that matches nothing is a typing error; for a known one, a missing path
+    may be about to be restored.
+    """
+    if check.name != READ_BY_BORG.name:
+        return check.level == "error"
+    return new and check.level != "ok" and not check.text.startswith(database_files.BEGINS)
 
 
 def _has_repository(session: Session, app: App) -> bool:

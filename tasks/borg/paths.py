@@ -10,13 +10,13 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Text, read
 from tasks.borg.client.messages import Message
-from tasks.borg.host import links, mounts, paths, patterns
+from tasks.borg.host import database_files, links, mounts, nodump, paths, pattern_files, patterns, walk
 from tasks.errors import AppError
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Environment, Script, quote
 
-PROGRAM = Program(paths, (links, mounts, patterns))
+PROGRAM = Program(paths, (links, mounts, patterns, pattern_files, nodump, database_files, walk))
 WORDS = quote(PROGRAM.words)  # borg's may follow
 SECONDS = 20  # for a walk; a larger tree is examined only in part
 SHOWN = 3  # entries of a list in a sentence
@@ -31,15 +31,23 @@ class Plan:
     """The paths of an app in the inventory: absolute ones; those that may be absent are in `optional` as well.
 
     `mounts` is what happens to file systems mounted inside a path: `cross` saves them, `leave` leaves them out, None is
-    undecided. `mounted` are paths at which a file system must be mounted.
+    undecided. `mounted` are paths at which a file system must be mounted. What is left out is decided by the first
+    pattern that matches, in this order: `patterns` (a sign and a pattern), `exclude`, and the files `patterns_from` on
+    the host; then by `exclude_if_present` (names of files), `exclude_caches` and `nodump`. `verified` are the paths
+    that a drill asks for.
     """
 
     paths: Sequence[str]
     optional: Sequence[str] = ()
+    patterns: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    patterns_from: Sequence[str] = ()
+    exclude_if_present: Sequence[str] = ()
     exclude_caches: bool = True
+    nodump: bool = False
     mounts: Mounts | None = None
     mounted: Sequence[str] = ()
+    verified: Sequence[str] = ()
 
     @property
     def environment(self) -> Environment:
@@ -65,13 +73,20 @@ class Found(Answer):
 class Walked(Found):
     """The findings of a walk as well: what cannot be read, the first of `unread_count`, and how much there is.
 
-    `files` and `size` (bytes) are None if the time limit came first.
+    `files` and `size` (bytes) are None if the time limit came first. `databases` are (product, place), the first of
+    `databases_count`; `idle` are patterns that can match nothing: (where it is written, pattern); `without` are the
+    paths that a drill asks for and no archive will hold. `fault` is why nothing was examined: a file of patterns.
     """
 
-    unread: list[Pair]
-    unread_count: Count
-    files: Count | None
-    size: Count | None
+    unread: list[Pair] = Field(default_factory=list)
+    unread_count: Count = 0
+    files: Count | None = None
+    size: Count | None = None
+    databases: list[Pair] = Field(default_factory=list)
+    databases_count: Count = 0
+    idle: list[Pair] = Field(default_factory=list)
+    without: list[Text] = Field(default_factory=list)
+    fault: Text = ""
 
 
 def found_in(messages: Sequence[Message]) -> Found:

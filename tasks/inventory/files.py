@@ -5,49 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
+from tasks.inventory.patterns import Pattern, Rule, Tag
 from tasks.inventory.secrets import Strict
-from tasks.inventory.values import Commands, HostPath, read_host_path, read_line
+from tasks.inventory.values import Commands, HostPath, read_host_path
 
 SIZE = r"^[1-9][0-9]{0,14}(?:\.[0-9]{1,3})? ?(?:[kMGT]?B)$"
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-STYLES = ("fm", "sh", "re", "pp", "pf")  # `borg help patterns`; without one it is fm
-# borg takes two letters or digits before a colon as a style.
-PATTERN = r"^(?:(?:fm|sh|pp|pf):[^\n\x00]*|re:(?!(?:\^|\\A)\\?/)[^\n\x00]*|(?![!+-]|[A-Za-z0-9]{2}:)[^\n\x00]+)$"
 DIGEST = "^[0-9a-f]{64}$"
-FOREIGN = "!+-"
-ANCHORED = re.compile(r"re:(?:\^|\\A)\\?/")
-
-
-def read_pattern(value: object) -> str:
-    """Return a borg exclude pattern. Raises ValueError for one that borg would interpret differently.
-
-    Other tools, and borg's own pattern files, put `+`, `-` or `!` before a pattern; borg's `--exclude` takes these as
-    part of the name, which then never matches.
-    """
-    text = read_line(value)
-    if text[0] in FOREIGN:
-        raise ValueError(
-            f"begins with {text[0]}, which borg takes for a part of a name here: every pattern under `exclude` leaves "
-            f"out, none takes back in; take it away, or for a name that begins so write sh:**/{text}"
-        )
-    if ANCHORED.match(text):
-        raise ValueError(
-            "never matches: borg compares paths without their first slash, so write re:^ and no / after it"
-        )
-    if text[2:3] == ":" and text[:2].isalnum():
-        _check_style(text[:2], text[3:])
-    return text
-
-
-def _check_style(style: str, rest: str) -> None:
-    if style not in STYLES:
-        raise ValueError(f"has the style {style}:, which borg does not know: one of {', '.join(STYLES)}")
-    if style != "re":
-        return
-    try:
-        re.compile(rest)
-    except re.error as error:
-        raise ValueError(f"has a regular expression that cannot be read: {error}") from error
 
 
 def read_size(value: object) -> int:
@@ -60,7 +24,6 @@ def read_size(value: object) -> int:
     return round(float(number) * UNITS[unit])
 
 
-Pattern = Annotated[str, PlainValidator(read_pattern), WithJsonSchema({"type": "string", "pattern": PATTERN})]
 Size = Annotated[
     int,
     PlainValidator(read_size),
@@ -134,7 +97,16 @@ class Files(Strict):
         min_length=1, description="absolute paths on the host; where one is a link, what it leads to is saved as well"
     )
     optional: tuple[HostPath, ...] = Field((), description="paths that may be absent or empty")
+    patterns: tuple[Rule, ...] = Field(
+        (),
+        description="borg's patterns, each after a sign: + saves, - leaves out and looks below it for what a + saves, "
+        "! leaves out with all below; the first that matches decides, before `exclude` and `patterns_from`",
+    )
     exclude: tuple[Pattern, ...] = Field((), description="borg's exclude patterns; quote those that begin with *")
+    patterns_from: tuple[HostPath, ...] = Field((), description="files of such patterns, on the host")
+    exclude_if_present: tuple[Tag, ...] = Field(
+        (), description="names of files; of a folder with one of them only the folder and that file are saved"
+    )
     mounts: Literal["cross", "leave"] | None = Field(
         None,
         description="file systems mounted inside a path: cross saves them too, leave leaves them out; where nothing is "
@@ -144,6 +116,7 @@ class Files(Strict):
         None, description="an older word: true is `mounts: leave`, false is `mounts: cross`"
     )
     exclude_caches: bool = Field(default=True, description="leave out folders with a CACHEDIR.TAG")
+    nodump: bool = Field(default=False, description="leave out files and folders with the flag nodump (`chattr +d`)")
     expect: Expect = Field(Expect(), description="what must be true of each archive")
     verify: VerifyFiles = Field(VerifyFiles(), description="what each drill asks of restored files")
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 
 from tasks.borg.client.create import files_of
-from tasks.borg.host.patterns import split
 from tasks.borg.paths import SECONDS, Walked, some, walked
 from tasks.inventory.models import App, Files
 from tasks.run.session import Session
+from tasks.sources import database_files
 from tasks.sources.base import Finding
 from tasks.units import many, size
 
 MISSING = "correct `files.paths`, or name it under `files.optional` if it may be absent"
 MOUNT = "`mounts: cross` saves it too; `mounts: leave`, or a pattern under `exclude`, leaves it out"
 NOTHING = "mount or fill it, mend `files.exclude`, or name it under `files.optional` if it may be empty"
+IDLE = "a pattern is compared with whole paths, blanks too: begin it with / or with */"
+WITHOUT = "it is below none of `files.paths`, or patterns leave it out: correct them, or take it out of `files.verify`"
+UNREADABLE = "correct the file on the host: until then no backup is made"
 RIGHTS = (
     "let it be read by root, with `become: sudo` in the app's file, or give the login the right, or name it under"
     " `files.exclude`"
@@ -27,23 +30,36 @@ def findings(session: Session, app: App) -> Iterator[Finding]:
     """
     assert app.files is not None
     found = walked(session.host(app), files_of(app, "check").plan)
-    left_out = dict(found.left_out)
-    for path, reason in found.left_out:
-        yield "error", f"{path} {reason}", _remedy(reason)
-    if found.count > len(left_out):
-        yield "error", f"{found.count - len(left_out):,} more are left out", ""
+    if found.fault:
+        yield "error", f"`files.patterns_from`: {found.fault}", UNREADABLE
+        return
+    yield from _left_out(found)
     yield from _unread(found)
     yield from _less(app.files, found)
+    yield from _patterns(found)
+    yield from database_files.findings(app, found)
+    left_out = dict(found.left_out)
     for path, place in found.links:
         if path not in left_out:
             yield "ok", f"{path} is a link: {place}, where it leads, is saved as well", ""
     if found.left:
         yield "ok", f"not saved, as `mounts` says: {some(found.left)}", ""
-    for pattern in app.files.exclude:
-        if pattern != pattern.strip() or not _can_match(pattern, found.roots):
-            remedy = "a pattern is compared with whole paths, blanks too: begin it with / or with */"
-            yield "warning", f"the pattern {pattern} under `exclude` can match nothing", remedy
     yield from (("ok", path, "") for path in app.files.paths if path not in left_out)
+
+
+def _left_out(found: Walked) -> Iterator[Finding]:
+    for path, reason in found.left_out:
+        yield "error", f"{path} {reason}", _remedy(reason)
+    if found.count > len(found.left_out):
+        yield "error", f"{found.count - len(found.left_out):,} more are left out", ""
+
+
+def _patterns(found: Walked) -> Iterator[Finding]:
+    for where, pattern in found.idle:
+        place = f"in {where}" if where.startswith("/") else f"under `{where}`"
+        yield "warning", f"the pattern {pattern} {place} can match nothing", IDLE
+    for path in found.without:
+        yield "error", f"{path}: `files.verify` asks for it, and an archive does not hold it", WITHOUT
 
 
 def _remedy(reason: str) -> str:
@@ -76,13 +92,3 @@ def _less(files: Files, found: Walked) -> Iterator[Finding]:
     if expect.min_size is not None and found.size is not None and found.size < expect.min_size:
         what = f"{size(found.size)}, less than the {size(expect.min_size)} of `files.expect`"
         yield "error", what, remedy
-
-
-def _can_match(pattern: str, roots: list[str]) -> bool:
-    """Return whether a pattern could match anything below the paths, judged by the part before its first wildcard."""
-    style, text = split(pattern)
-    if style == "re":
-        return True
-    wild = min([at for each in "*?[" if (at := text.find(each)) >= 0 and style in ("fm", "sh")], default=len(text))
-    fixed = "/" + text[:wild].lstrip("/")
-    return any(root.startswith(fixed.rstrip("/")) or fixed.startswith(root.rstrip("/") + "/") for root in roots)

@@ -17,7 +17,7 @@ NAMING = {
 COUNTS = {
     "app/apps.py": "the head of a column",
     "borg/client/create.py": "borg's own name of its cache",
-    "borg/host/paths.py": "how many",
+    "borg/host/walk.py": "how many",
     "fleet/found.py": "how many",
     "fleet/recorder.py": "how many",
     "records/gone.py": "how many",

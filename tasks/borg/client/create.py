@@ -6,7 +6,7 @@ For files, the program that then executes borg first checks the paths on the hos
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from tasks.answers import Answer, Moment, Name
@@ -42,10 +42,15 @@ class FilesOptions:
     archive: str
     paths: Sequence[str]
     optional: Sequence[str] = ()
+    patterns: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    patterns_from: Sequence[str] = ()
+    exclude_if_present: Sequence[str] = ()
+    exclude_caches: bool = True
+    nodump: bool = False
     mounts: Mounts | None = None
     mounted: Sequence[str] = ()
-    exclude_caches: bool = True
+    verified: Sequence[str] = ()
     compression: str = "lz4"
     comment: str = ""
     cache_suffix: str = "files"
@@ -53,14 +58,7 @@ class FilesOptions:
     @property
     def plan(self) -> Plan:
         """The paths to check first."""
-        return Plan(
-            paths=self.paths,
-            optional=self.optional,
-            exclude=self.exclude,
-            exclude_caches=self.exclude_caches,
-            mounts=self.mounts,
-            mounted=self.mounted,
-        )
+        return Plan(**{each.name: getattr(self, each.name) for each in fields(Plan)})
 
 
 def files_of(app: App, archive: str) -> FilesOptions:
@@ -72,10 +70,15 @@ def files_of(app: App, archive: str) -> FilesOptions:
         archive=archive,
         paths=tuple(dict.fromkeys((*files.paths, *files.optional))),
         optional=files.optional,
+        patterns=files.patterns,
         exclude=files.exclude,
+        patterns_from=files.patterns_from,
+        exclude_if_present=files.exclude_if_present,
+        exclude_caches=files.exclude_caches,
+        nodump=files.nodump,
         mounts=files.inner_mounts,
         mounted=files.expect.mounted,
-        exclude_caches=files.exclude_caches,
+        verified=tuple(dict.fromkeys((*dict(files.verify.sha256), *files.verify.paths))),
         compression=app.compression,
     )
 
@@ -176,9 +179,15 @@ def _files_words(options: FilesOptions) -> Words:
     return (
         "--numeric-ids",
         *(() if options.mounts == "cross" else ("--one-file-system",)),
-        # The folder and its tag are kept, so that a restore recreates it, still tagged as a cache.
-        *(("--exclude-caches", "--keep-exclude-tags") if options.exclude_caches else ()),
+        # A tagged folder and its tag are kept, so that a restore recreates them.
+        *(("--exclude-caches",) if options.exclude_caches else ()),
+        *(f"--exclude-if-present={name}" for name in options.exclude_if_present),
+        *(("--keep-exclude-tags",) if options.exclude_caches or options.exclude_if_present else ()),
+        *(("--exclude-nodump",) if options.nodump else ()),
+        # In the order in which borgmatic writes them: the first that matches decides.
+        *(f"--pattern={pattern}" for pattern in options.patterns),
         *(f"--exclude={pattern}" for pattern in options.exclude),
+        *(f"--patterns-from={path}" for path in options.patterns_from),
         f"::{options.archive}",
         "--",
         *options.paths,

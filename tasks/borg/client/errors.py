@@ -62,6 +62,11 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"^cloudbackup: none of the paths can be read: (?P<reason>.+)",
     ),
     Failure(
+        "a file of patterns on the host is not as borg reads it: {reason}",
+        "correct it there, or take it out of `files.patterns_from`; `inv app.check` reads it too",
+        pattern=r"^cloudbackup: patterns: (?P<reason>.+)",
+    ),
+    Failure(
         "{name} is not installed on the host",
         "install it there: `apt install borgbackup python3`",
         pattern=r"^(?:\S*bash|main): (?:line \d+: )?(?P<name>borg|python3|awk): command not found",

@@ -3,10 +3,11 @@
     PROGRAM borg ... create ... -- PATHS    examine, report, and exec that borg
     PROGRAM                                 examine and walk, report, and exit
 
-Standard library only, Python 3.8 or later; `links.py`, `mounts.py` and `patterns.py` are sent with it. Input is the
-environment variable CLOUDBACKUP_FILES, a JSON object: `paths`, `optional`, `exclude`, `exclude_caches`, `mounts`
-(cross, leave, or nothing), `mounted`, and `seconds` for the walk. The findings are one JSON object: a line on standard
-error in the form of borg's own log, or standard output.
+Standard library only, Python 3.8 or later; the modules that it imports are sent with it. Input is the environment
+variable CLOUDBACKUP_FILES, a JSON object: the fields of `Plan` in `tasks/borg/paths.py`, and `seconds` for the walk.
+The findings are one JSON object: a line on standard error in the form of borg's own log, or standard output.
+
+borg gets the patterns that were examined here, those of files as well, instead of the words that named them.
 
 A symbolic link among the paths or on the way to one is saved as a link, and its target as well. borg alone would only
 save the link.
@@ -19,25 +20,31 @@ import os
 import shutil
 import stat
 import sys
-import time
+import warnings
 from typing import Any, Iterator
 
 from tasks.borg.host.links import ABSENT, MISSING, follow, reason
 from tasks.borg.host.mounts import KERNEL, SHOWN, device, hollow, inside, kind, mounted, subvolumes
-from tasks.borg.host.patterns import Excludes, literal, split
+from tasks.borg.host.nodump import flagged
+from tasks.borg.host.pattern_files import PatternsError, Written, from_file
+from tasks.borg.host.patterns import Rules, literal, split, styled
+from tasks.borg.host.walk import first, walk
 
 PLAN = "CLOUDBACKUP_FILES"
 MSGID = "cloudbackup.paths"
-KEPT = 1000  # entries of each list that are reported; all are counted
-ROOM = 15000  # characters for each list, so that one line of borg's log holds them all
+PATTERNS = ("--exclude=", "--pattern=", "--patterns-from=")
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
 
 def main() -> None:
     """Examine as the plan says; report; exec borg if its command is given."""
-    look = Look(json.loads(os.environ.pop(PLAN)))
-    look.look()
+    warnings.simplefilter("ignore")  # of Python's about regular expressions, which borg has as well
     words = sys.argv[1:]
+    look = Look(json.loads(os.environ.pop(PLAN)))
+    try:
+        look.look()
+    except PatternsError as error:
+        refuse(str(error), words)
     if not words:
         print(json.dumps({**look.found(), **walk(look)}))
         return
@@ -51,8 +58,18 @@ def main() -> None:
     become(look, words)
 
 
+def refuse(why: str, words: list[str]) -> None:
+    """Report that a file of patterns cannot be used, and exit."""
+    if not words:
+        print(json.dumps({"fault": why}))
+        sys.exit()
+    print(f"cloudbackup: patterns: {why}", file=sys.stderr)
+    sys.exit(2)
+
+
 def become(look: Look, words: list[str]) -> None:
-    """Replace this program by borg, with the paths that are to be saved."""
+    """Replace this program by borg, with the paths that are to be saved and the patterns in force."""
+    words = [word for at, word in enumerate(words) if at > words.index("--") or not word.startswith(PATTERNS)]
     end = words.index("--")
     place = shutil.which(words[0])
     try:
@@ -61,17 +78,6 @@ def become(look: Look, words: list[str]) -> None:
         known = "cannot execute: required file not found" if place else "command not found"
         print(f"bash: {place or words[0]}: {known if error.errno in ABSENT else error.strerror}", file=sys.stderr)
         sys.exit(126 if place else 127)
-
-
-def first(values: list[Any]) -> list[Any]:
-    """Return the first values, as many as fit into the report."""
-    told, room = [], ROOM
-    for value in values[:KEPT]:
-        room -= len(json.dumps(value))
-        if room < 0:
-            break
-        told.append(value)
-    return told
 
 
 class Look:
@@ -84,8 +90,9 @@ class Look:
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self.cross = plan["mounts"] == "cross"
-        self.excludes = Excludes(plan["exclude"])
-        self.more: list[str] = []
+        self.written: list[Written] = []
+        self.rules = Rules([])
+        self.kernel: list[str] = []
         self.roots: list[str] = []
         self.links: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
@@ -98,8 +105,15 @@ class Look:
         for path in self.plan["mounted"]:
             if os.path.realpath(path) not in places:
                 self.left_out[path] = "is not mounted"
+        self.written = [
+            *(Written("patterns", line, line[0], styled(line[1:].lstrip(), "sh")) for line in self.plan["patterns"]),
+            *(Written("exclude", pattern, "!", styled(pattern, "fm")) for pattern in self.plan["exclude"]),
+            *(each for path in self.plan["patterns_from"] for each in from_file(path)),
+        ]
+        rules = [f"{each.sign} {each.pattern}" for each in self.written]
+        self.rules = Rules(rules)
         real = self.follow_all()
-        self.exclude_behind_links()
+        self.rules = Rules([each for rule in rules for each in (rule, *self.behind_links(rule))])
         for path, place in real.items():
             why = "" if path in self.plan["optional"] else self.nothing(place)
             if why:
@@ -115,7 +129,7 @@ class Look:
 
     def options(self) -> list[str]:
         """Return options for borg beyond those from the inventory."""
-        return [f"--exclude={pattern}" for pattern in self.more]
+        return [f"--pattern={rule}" for rule in (*self.kernel, *self.rules.rules)]
 
     def follow_all(self) -> dict[str, str]:
         """Find the roots; return the real location of each existing path."""
@@ -134,15 +148,15 @@ class Look:
         self.roots = [place for place in every if not any(self.enters(root, place) for root in every)]
         return real
 
-    def exclude_behind_links(self) -> None:
-        """For what is excluded below a path that is a link, exclude its real location as well."""
-        for pattern in self.plan["exclude"]:
-            style, text = split(pattern)
-            for path, place in self.links.items():
-                if style != "re" and ("/" + text.lstrip("/")).startswith(path + "/"):
-                    rest = text.lstrip("/")[len(path) - 1 :]
-                    self.more.append(f"{style}:{literal(place) if style in ('fm', 'sh') else place}{rest}")
-        self.excludes = Excludes([*self.plan["exclude"], *self.more])
+    def behind_links(self, rule: str) -> list[str]:
+        """For a pattern of something below a path that is a link, return the patterns of its real location."""
+        style, text = split(rule[2:])
+        rest = "/" + text.lstrip("/")
+        return [
+            f"{rule[0]} {style}:{literal(place) if style in ('fm', 'sh') else place}{rest[len(path) :]}"
+            for path, place in self.links.items()
+            if style != "re" and rest.startswith(path + "/")
+        ]
 
     def reaches(self, root: str, place: str) -> bool:
         """Return whether borg, starting at `root`, reaches a place below it, whether or not it saves it."""
@@ -150,21 +164,32 @@ class Look:
             return False
         step = root
         for name in place[len(root.rstrip("/")) + 1 :].split("/"):
-            if self.excludes.match(step) or self.tagged(step) or self.elsewhere(step, root):
+            if self.rules.stops(step) or self.tagged(step) or self.elsewhere(step, root) or self.unwanted(step):
                 return False
             step = os.path.join(step, name)
-        return not self.excludes.match(place)
+        return not self.rules.stops(place)
 
     def enters(self, root: str, place: str) -> bool:
-        """Return whether borg, starting at `root`, saves everything at a place below it."""
+        """Return whether borg, starting at `root`, saves all at a place below it that it would from there."""
         return self.reaches(root, place) and not self.elsewhere(place, root)
+
+    def holds(self, place: str) -> bool:
+        """Return whether an archive will hold what is at this real location."""
+        reached = any(place == root or self.enters(root, place) for root in self.roots)
+        return reached and not self.rules.match(place) and not self.unwanted(place)
+
+    def unwanted(self, place: str) -> bool:
+        """Return whether borg leaves out a file or folder, with all below it, because of its flag `nodump`."""
+        return self.plan["nodump"] and flagged(place)
 
     def elsewhere(self, place: str, root: str) -> bool:
         """Return whether borg stops at a folder because another file system begins there."""
         return not self.cross and device(place) != device(root)
 
     def tagged(self, folder: str) -> bool:
-        """Return whether borg skips the contents of a folder because it is tagged as a cache."""
+        """Return whether borg skips the contents of a folder because it is tagged: as a cache, or by a file's name."""
+        if any(os.path.exists(os.path.join(folder, name)) for name in self.plan["exclude_if_present"]):
+            return True
         if not self.plan["exclude_caches"]:
             return False
         try:
@@ -175,9 +200,9 @@ class Look:
 
     def nothing(self, root: str) -> str:
         """Return why nothing of a path is saved; empty if something is, or if borg will report it."""
-        if self.excludes.match(root):
-            return "is excluded"
         mode = os.lstat(root).st_mode
+        if self.unwanted(root) or (self.rules.match(root) and not (stat.S_ISDIR(mode) and self.rules.takes_back(root))):
+            return "is excluded"
         if stat.S_ISSOCK(mode):
             return "is a socket, which borg does not save"
         if not stat.S_ISDIR(mode) or self.something(root):
@@ -202,16 +227,19 @@ class Look:
                 yield folder, unreadable
                 continue
             for path, mode in found:
-                if mode and not self.excludes.match(path):
+                sign = self.rules.sign(path)
+                if not mode or sign == "!" or self.unwanted(path):
+                    continue
+                if sign == "+":
                     yield path, mode
-                    if stat.S_ISDIR(mode):
-                        todo.append(path)
+                if stat.S_ISDIR(mode):
+                    todo.append(path)
 
     def file_systems(self, root: str) -> None:
         """Find the file systems below a root that borg would not enter, or should not."""
         for place, type_ in self.table:
             if type_ in KERNEL and self.cross and inside(place, root) and place != root:
-                self.more.append(f"sh:{literal(place)}/")  # the folder itself stays
+                self.kernel.append(f"! sh:{literal(place)}/")  # the folder itself stays
             elif type_ not in KERNEL and type_ not in SHOWN:
                 self.other(root, place, type_)
         if kind(root, self.table) == "btrfs":
@@ -230,6 +258,8 @@ class Look:
         """Note a file system below a root, unless it is saved, excluded, or a root of its own."""
         if place in self.roots or not self.elsewhere(place, root) or not self.reaches(root, place):
             return
+        if self.rules.match(place) and not self.rules.takes_back(place):
+            return
         if self.plan["mounts"] == "leave":
             self.left.append(f"{place} ({type_})")
         else:
@@ -247,51 +277,6 @@ def kind_of(entry: os.DirEntry[str]) -> int:
     except OSError:
         return 0
     return 0 if mode == stat.S_IFSOCK else mode
-
-
-def walk(look: Look) -> dict[str, Any]:
-    """Open every file that would be saved, until the time limit; return what cannot be read, and how much there is.
-
-    `files` and `size` (bytes) are None if the time limit came first.
-    """
-    until = time.monotonic() + look.plan["seconds"]
-    unread: dict[str, str] = {}
-    files = size = 0
-    whole = True
-    for path, mode in every(look):
-        whole = time.monotonic() < until
-        if not whole:
-            break
-        files += mode not in (0, stat.S_IFDIR)
-        try:
-            size += opened(path, mode)
-        except OSError as error:
-            if error.errno not in ABSENT:
-                unread[path] = reason(error)
-    told = {"unread": first(list(unread.items())), "unread_count": len(unread)}
-    return {**told, "files": files if whole else None, "size": size if whole else None}
-
-
-def every(look: Look) -> Iterator[tuple[str, int]]:
-    """Yield path and type of everything that would be saved."""
-    for root in look.roots:
-        if not look.excludes.match(root):
-            yield root, stat.S_IFMT(os.lstat(root).st_mode)
-            if stat.S_ISDIR(os.lstat(root).st_mode):
-                yield from look.below(root)
-
-
-def opened(path: str, mode: int) -> int:
-    """Open a file and return its size in bytes; 0 for anything but regular files."""
-    if mode == 0:
-        os.scandir(path).close()
-    if mode != stat.S_IFREG:
-        return 0
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    try:
-        return os.fstat(file).st_size
-    finally:
-        os.close(file)
 
 
 if __name__ == "__main__":

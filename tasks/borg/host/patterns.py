@@ -1,4 +1,4 @@
-"""borg's exclude patterns, matched as borg does. Part of `paths.py`: standard library only, Python 3.8 or later.
+"""borg's patterns, matched as borg does. Part of `paths.py`: standard library only, Python 3.8 or later.
 
 Based on `borg help patterns` and on the behaviour of borg 1.2.4 and 1.4.5; a test compares it with both. A path is
 matched without its leading slash, and, except for `pf` and `re`, with a trailing one.
@@ -13,18 +13,61 @@ from collections.abc import Callable
 
 Matches = Callable[[str], bool]
 STYLES = ("fm", "sh", "re", "pp", "pf")
+ANCHORED = re.compile(r"(?:\^|\\A)\\?/")  # matches nothing: borg compares paths without their first slash
 
 
-class Excludes:
-    """All exclude patterns of an app."""
+class Rules:
+    """An app's patterns in borg's order, each a sign, a blank, and a pattern with its style: `- sh:**/cache`.
 
-    def __init__(self, patterns: list[str]) -> None:
-        self.patterns = [matcher(pattern) for pattern in patterns]
+    The first that matches a path decides: `+` saves it, `-` leaves it out and still looks below it, `!` leaves it out
+    with everything below. A `pf` of exactly this path goes before all others. What no pattern matches is saved.
+    """
+
+    def __init__(self, rules: list[str]) -> None:
+        self.rules = rules
+        self.exact: dict[str, str] = {}
+        self.matchers: list[tuple[str, Matches]] = []
+        for rule in rules:
+            sign, (style, text) = rule[0], split(rule[2:])
+            if style == "pf":
+                self.exact[os.path.normpath(text).lstrip("/")] = sign
+            else:
+                self.matchers.append((sign, matcher(rule[2:])))
+
+    def sign(self, path: str) -> str:
+        """Return the sign that decides about this absolute path, regardless of the folders above it."""
+        inside = path.lstrip("/")
+        if inside in self.exact:
+            return self.exact[inside]
+        return next((sign for sign, matches in self.matchers if matches(inside)), "+")
 
     def match(self, path: str) -> bool:
-        """Return whether borg excludes this absolute path, regardless of the folders above it."""
-        inside = path.lstrip("/")
-        return any(matches(inside) for matches in self.patterns)
+        """Return whether borg leaves out this absolute path, regardless of the folders above it."""
+        return self.sign(path) != "+"
+
+    def stops(self, path: str) -> bool:
+        """Return whether borg leaves out everything below this absolute path as well."""
+        return self.sign(path) == "!"
+
+    def takes_back(self, folder: str) -> bool:
+        """Return whether borg may save something below a folder that it leaves out."""
+        return not self.stops(folder) and any(rule[0] == "+" and can_match(rule[2:], [folder]) for rule in self.rules)
+
+
+def styled(pattern: str, style: str) -> str:
+    """Return a pattern with its style, which is `style` if it names none."""
+    own, text = split(pattern)
+    return f"{own}:{text}" if text != pattern else f"{style}:{pattern}"
+
+
+def can_match(pattern: str, roots: list[str]) -> bool:
+    """Return whether a pattern could match anything below the roots, judged by the part before its first wildcard."""
+    style, text = split(pattern)
+    if style == "re":
+        return not ANCHORED.match(text)
+    wild = min([at for each in "*?[" if (at := text.find(each)) >= 0 and style in ("fm", "sh")], default=len(text))
+    fixed = "/" + text[:wild].lstrip("/")
+    return any(root.startswith(fixed.rstrip("/")) or fixed.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def split(pattern: str) -> tuple[str, str]:

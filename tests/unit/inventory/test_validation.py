@@ -93,7 +93,8 @@ APP_CASES = {
     "passphrase: {env: X}\nfiles: {paths: [/srv/../etc]}\n": ["2: files.paths[0]: must not hold `..`"],
     "passphrase: {env: X}\nfiles: {paths: [/srv], exclude: ['!keep', '+ x', -x]}\n": [
         f"2: files.exclude[{at}]: begins with {text[0]}, which borg takes for a part of a name here: every pattern under "
-        f"`exclude` leaves out, none takes back in; take it away, or for a name that begins so write sh:**/{text}"
+        f"`exclude` leaves out, none takes back in (those under `patterns` can); take it away, or for a name that begins "
+        f"so write sh:**/{text}"
         for at, text in enumerate(("!keep", "+ x", "-x"))
     ],
     "passphrase: {env: X}\nfiles: {paths: [/srv], exclude: ['re:^/srv/x', 're:\\A/srv', 'xx:/srv', 're:(']}\n": [
@@ -101,6 +102,22 @@ APP_CASES = {
         "2: files.exclude[1]: never matches: borg compares paths without their first slash, so write re:^ and no / after it",
         "2: files.exclude[2]: has the style xx:, which borg does not know: one of fm, sh, re, pp, pf",
         "2: files.exclude[3]: has a regular expression that cannot be read: missing ), unterminated subpattern at position 0",
+    ],
+    "passphrase: {env: X}\nfiles:\n  paths: [/srv]\n  patterns:\n  - + /srv/a\n  - /srv/b\n  - R /srv\n  - P re\n  - '-'\n"
+    "  - '- xx:/srv'\n  - '! re:('\n  - - /srv/c\n": [
+        "6: files.patterns[1]: must begin with +, - or !, and be in quotes: '- /srv/b'",
+        "7: files.patterns[2]: names a root: name it under `paths`",
+        "8: files.patterns[3]: sets the style of those after it: here each names its own, as in '- re:[.]tmp$'",
+        "9: files.patterns[4]: has no pattern after -",
+        "10: files.patterns[5]: has the style xx:, which borg does not know: one of fm, sh, re, pp, pf",
+        "11: files.patterns[6]: has a regular expression that cannot be read: missing ), unterminated subpattern at position 0",
+        "12: files.patterns[7]: is a list in YAML: put quotes around it, '- /srv/shop/cache'",
+    ],
+    "passphrase: {env: X}\nfiles: {paths: [/srv], exclude_if_present: [a/b, ..], patterns_from: [p], nodump: 1}\n": [
+        "2: files.exclude_if_present[0]: must be the name of a file, without a folder",
+        "2: files.exclude_if_present[1]: must be the name of a file, without a folder",
+        "2: files.nodump: must be true or false",
+        "2: files.patterns_from[0]: must be an absolute path: it begins with /",
     ],
     "passphrase: {env: X}\nfiles: {paths: [/srv], mounts: both, expect: {min_size: 1GiB, min_files: 0, mounted: [x]}}\n": [
         "2: files.expect.min_files: must be at least 1",
