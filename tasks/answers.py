@@ -7,13 +7,13 @@ Fields that a form does not name are ignored: a later version may send more.
 
 import json
 import math
-import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tasks.encodable import encodable
 
 MOST = 64 << 20  # bytes of one answer
 PARTS = 2_000_000  # values in one answer: an empty list takes 64 bytes of memory for its two characters
@@ -22,7 +22,6 @@ LARGEST = 2**63 - 1
 LONGEST = 1 << 16  # characters of one text
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 LAST_SECOND = 7_258_118_399  # the last second of LAST_YEAR, since 1970
-_ALONE = re.compile("[\ud800-\udfff]")  # unpaired surrogates: in Python, bytes of a file name that are not UTF-8
 
 
 class AnswerError(ValueError):
@@ -32,25 +31,6 @@ class AnswerError(ValueError):
 def cut(text: str) -> str:
     """Return a text cut to the maximum length."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def encodable(text: str) -> str:
-    r"""Return a text that every Unicode encoding can write: a byte that was not UTF-8 becomes `\xe9`."""
-    return _ALONE.sub(_shown, text)
-
-
-def encodable_in(value: Any) -> Any:
-    """Return a value to be written as JSON, with all its texts made `encodable`."""
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, Mapping):
-        return {encodable(str(key)): encodable_in(each) for key, each in value.items()}
-    return [encodable_in(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _shown(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\N{REPLACEMENT CHARACTER}"
 
 
 def _moment(value: object) -> datetime:
@@ -77,7 +57,8 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 class Answer(BaseModel):
     """The form of an answer, or of a part of one."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    # Built when it is first used: most commands read few of the forms that they import.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
 
 Form = TypeVar("Form")
@@ -156,4 +137,6 @@ def last_line(form: type[Form], text: str) -> Form:
 
 @cache
 def _adapter(form: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(form)
+    adapter = TypeAdapter(form)
+    adapter.rebuild()  # whole before threads share it
+    return adapter

@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from invoke.exceptions import Exit
 
-from tasks.answers import encodable
+from tasks.encodable import encodable
 from tasks.errors import CloudbackupError
 from tasks.terminal import OutputError
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tasks.cli import APP_HELP, flag, option
 from tasks.inventory.tag import Tag
 
+FOLDER = "/var/tmp"  # noqa: S108 (where what is drilled lies meanwhile: in a directory of its own that nobody else may enter)
 PARALLEL_HELP = "how many apps are worked on at a time; of one Storage Box never more than 8"
 FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
 

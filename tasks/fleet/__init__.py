@@ -120,8 +120,8 @@ def mariadb_verify(c: Context, options: DatabaseVerify) -> None:
 def _verify(c: Context, options: DatabaseVerify, which: Verify) -> None:
     """Drill as `options` say, of `which` the sources and the files."""
     import tasks.fleet.verify as fleet_verify
+    from tasks.options import FOLDER
     from tasks.run.view import Telling
-    from tasks.sources.base import FOLDER
 
     least, share = fleet_verify.sample(which.sample)
     chosen = fleet_verify.Options(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.answers import encodable_in
 from tasks.borg.client.list import Archive
 from tasks.borg.versions import Version, path_of
+from tasks.encodable import encodable_in
 from tasks.inventory.models import App
 from tasks.terminal import one_line
 from tasks.times import day, moment, utc

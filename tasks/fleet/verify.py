@@ -14,6 +14,7 @@ from tasks.borg.known import LATEST
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
+from tasks.options import FOLDER
 from tasks.remote.host import Host
 from tasks.remote.ssh import CHANNELS
 from tasks.run import clocks
@@ -24,7 +25,7 @@ from tasks.run.paused import awake
 from tasks.run.retry import patient
 from tasks.run.session import Session
 from tasks.run.view import Telling, View
-from tasks.sources.base import FOLDER, Drill
+from tasks.sources.base import Drill
 from tasks.sources.kinds import is_of
 from tasks.sources.registry import chosen, require_known, restorable, source_of
 from tasks.storage.registry import load

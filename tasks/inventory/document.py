@@ -17,6 +17,7 @@ Data = dict[str, "Data"] | list["Data"] | str | int | float | bool | None
 LARGEST = 1_000_000  # bytes; an inventory is not larger
 MOST_VALUES = 20_000  # aliases of aliases can expand a small file to a huge one
 DEEPEST = 50
+SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 FLOAT = re.compile(r"[-+]?(?:[0-9]+[.][0-9]*|[.][0-9]+|[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _CORE = ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
@@ -205,7 +206,7 @@ class _Reader:
 
 
 def _is_unicode(text: object) -> bool:
-    return isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text)
+    return isinstance(text, str) and not SURROGATE.search(text)
 
 
 def _plain(text: str) -> Data:

@@ -14,8 +14,8 @@ ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 class Strict(BaseModel):
     """A part of the inventory: frozen, without unknown keys, without silent conversion between types."""
 
-    # An error must never show the refused value: it may be a secret.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    # An error must never show the refused value: it may be a secret. Built when first used, parts within their whole.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 def _one_of(names: tuple[str, ...], **more: Any) -> dict[str, Any]:

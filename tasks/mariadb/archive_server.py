@@ -36,6 +36,7 @@ from tasks.mariadb.host import (
 from tasks.mariadb.point_in_time import Recovered
 from tasks.mariadb.restore import RestoreRequest
 from tasks.mariadb.unpack import OnLine, Unpacked
+from tasks.options import FOLDER
 from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
@@ -45,7 +46,6 @@ from tasks.remote.script import Environment, Script, Stream, quote, without
 from tasks.remote.secret import Secret
 from tasks.remote.walled import Walled
 from tasks.run.parallel import terminable
-from tasks.sources.base import FOLDER
 
 PROGRAM = Program(
     serve,

@@ -18,13 +18,13 @@ from tasks.mariadb.host.tables import Known
 from tasks.mariadb.replica_position import corrected
 from tasks.mariadb.server import Position
 from tasks.mariadb.unpack import OnLine
+from tasks.options import FOLDER
 from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, quote, without
 from tasks.remote.walled import Walled
-from tasks.sources.base import FOLDER
 
 PROGRAM = Program(examine, (ordinary_user, data_options, private_server, settings, damage, tables, check_table))
 NAME = "cloudbackup-drill-"  # prefix of the directories' names

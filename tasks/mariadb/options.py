@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.cli import flag, option
-from tasks.options import OneApp
-from tasks.sources.base import FOLDER
+from tasks.options import FOLDER, OneApp
 
 TRUST_HELP = "also where no walls can be built: what comes out of the archive has the rights that you have there"
 

@@ -14,9 +14,9 @@ from tasks.mariadb import archive_restore, mariadb_source, recovery_plan, unpack
 from tasks.mariadb.archive_restore import Chosen
 from tasks.mariadb.archive_server import Served
 from tasks.mariadb.options import FromArchive
+from tasks.options import FOLDER
 from tasks.remote.host import Host
 from tasks.run.session import Session
-from tasks.sources.base import FOLDER
 from tasks.storage.repository import Side
 from tasks.times import shown
 

@@ -21,10 +21,10 @@ from tasks.answers import (
     Number,
     Seconds,
     Text,
-    encodable_in,
     read,
     typed,
 )
+from tasks.encodable import encodable_in
 from tasks.sources.kinds import SOURCE_NAME
 
 VERSION = 1

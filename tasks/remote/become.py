@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
-
-import paramiko
+from typing import TYPE_CHECKING, Literal
 
 from tasks.errors import InterruptedRunError
 from tasks.remote.become_fault import Attempt
 from tasks.remote.script import BASH, Words, quote
 from tasks.remote.secret import Reference, Secret
+
+if TYPE_CHECKING:
+    import paramiko
 
 PATIENCE = 60.0  # seconds for sudo to let us in; its own delay after a wrong password is 2
 LOOK = 0.05  # seconds between two looks at both streams
@@ -77,7 +78,7 @@ def sftp() -> str:
 
 
 def start(
-    channel: paramiko.Channel,
+    channel: "paramiko.Channel",
     become: Become,
     whose: Attempt,
     password: Callable[[], Secret],
@@ -107,7 +108,7 @@ def start(
 class _Answered:
     """What has come from both shells and from sudo between them, until the other user's bash has begun."""
 
-    def __init__(self, channel: paramiko.Channel, whose: Attempt) -> None:
+    def __init__(self, channel: "paramiko.Channel", whose: Attempt) -> None:
         self._channel = channel
         self._whose = whose
         self._out = self._err = b""
@@ -169,7 +170,7 @@ class _Answered:
         return self._whose.refused(self._error_text, code)
 
 
-def rights(channel: paramiko.Channel) -> list[str]:
+def rights(channel: "paramiko.Channel") -> list[str]:
     """Return what the login may run by sudo without a password, as `sudo -l` lists it; empty if that is not said."""
     channel.settimeout(PATIENCE)
     channel.exec_command("exec " + quote(("sh", "-c", "LC_ALL=C LANGUAGE= exec sudo -n -l </dev/null")))

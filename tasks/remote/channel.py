@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from os import killpg
 from selectors import EVENT_READ, DefaultSelector
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import paramiko
+if TYPE_CHECKING:
+    import paramiko
 
 STDOUT, STDERR = 1, 2
 PIECE = 1 << 16
@@ -33,7 +34,7 @@ class SshChannel:
     Fabric's own `run` is not used: it feeds standard input one byte per 10 ms (tried, fabric 3.2.3).
     """
 
-    def __init__(self, channel: paramiko.Channel) -> None:
+    def __init__(self, channel: "paramiko.Channel") -> None:
         self._channel = channel
 
     def send(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ import paramiko
 from tasks.remote.become import Become, rights, sftp, start
 from tasks.remote.become_fault import Attempt, BecomeError
 from tasks.remote.channel import Channel, SshChannel
-from tasks.remote.files import Files, SftpFiles
+from tasks.remote.files import Files
 from tasks.remote.host import Host
 from tasks.remote.host_key import UnknownHostKeyError, fingerprint
 from tasks.remote.keepalive import end_when_silent
@@ -21,6 +21,7 @@ from tasks.remote.login import LoginRefusedError
 from tasks.remote.running import HostError
 from tasks.remote.script import Words, quote
 from tasks.remote.secret import Secret, resolve
+from tasks.remote.sftp_files import SftpFiles
 from tasks.remote.ssh_connection import Line, connect, fetch_host_key, shown_host_key
 from tasks.remote.ssh_target import SshTarget
 

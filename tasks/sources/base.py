@@ -24,7 +24,6 @@ from tasks.run.outcome import Outcome, Status
 from tasks.run.session import Session
 from tasks.sources.kinds import Kind
 
-FOLDER = "/var/tmp"  # noqa: S108 (where what is drilled lies meanwhile: in a directory of its own that nobody else may enter)
 Step = Callable[[str], None]  # receives a description of the current step, for people
 
 Finding = tuple[Literal["ok", "warning", "error"], str, str]

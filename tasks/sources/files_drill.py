@@ -8,10 +8,11 @@ from tasks.borg.client import archive_name
 from tasks.borg.read_back import Window
 from tasks.errors import AppError
 from tasks.inventory.models import App
+from tasks.options import FOLDER
 from tasks.records.record import Record
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
-from tasks.sources.base import FOLDER, Drill
+from tasks.sources.base import Drill
 from tasks.sources.kinds import FILES
 
 SHARE_DAYS = 90  # for how many days a file that was read counts as read

@@ -14,14 +14,12 @@ from tasks.inventory.storages import SshAccount, StorageConfig
 from tasks.inventory.values import Directory, HostKey, HostName, OperatorPath, Port, Program, User
 from tasks.remote.address import bracketed, unbracketed
 from tasks.remote.advice import STORAGE
-from tasks.remote.agent import load_key
 from tasks.remote.files import Files
 from tasks.remote.host import Host
-from tasks.remote.login import refuse_open_key
 from tasks.remote.openssh import NEWEST, OpenSsh
 from tasks.remote.running import HostError
 from tasks.remote.script import Environment, Script, Words, quote
-from tasks.remote.ssh import SshHost, SshTarget
+from tasks.remote.ssh_target import SshTarget
 from tasks.storage.base import Client, Means, Storage, Usage
 from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
@@ -75,6 +73,8 @@ class SshServer(Storage):
     unreachable_remedy = "look at that machine's firewall and network"
 
     def __init__(self, name: str, config: "SshStorage | StorageBox", means: Means) -> None:
+        from tasks.remote.ssh import SshHost  # paramiko takes a while to load, and many tasks open no connection
+
         super().__init__(name, config.kind, config.directory)
         self.config = config
         self.agent_keys = means.agent_keys
@@ -105,6 +105,9 @@ class SshServer(Storage):
 
     def _key(self, app: App, client: Client) -> str | None:
         """Return the path of a client's key where borg runs; AGENT for a served key; None for ssh's own keys."""
+        from tasks.remote.agent import load_key
+        from tasks.remote.login import refuse_open_key
+
         if client.side is Side.OPERATOR:
             if self.config.key is not None:
                 refuse_open_key(self.config.key, f"storage {self.name}")

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tasks import answers
-from tasks.answers import AnswerError, encodable
+from tasks.answers import AnswerError
 from tasks.borg.client.break_lock import holders
 from tasks.borg.client.check import CheckOptions, check
 from tasks.borg.client.create import FilesOptions, create
@@ -23,6 +23,7 @@ from tasks.borg.client.list import Archive, archives, contents
 from tasks.borg.client.messages import Message, Progress, read_messages
 from tasks.borg.client.runner import BorgError, How, run
 from tasks.borg.read_back import Aim, read_back
+from tasks.encodable import encodable
 from tasks.errors import AppError
 from tasks.inventory.models import MariaDB
 from tasks.mariadb import binlogs, drill, point_in_time, server

@@ -13,8 +13,9 @@ from tasks.borg.client.extract import content, size
 from tasks.borg.client.runner import UNLIMITED
 from tasks.borg.restore import Trust, restore_to
 from tasks.errors import AppError
+from tasks.options import FOLDER
 from tasks.remote.script import Script, Stream, quote, without
-from tasks.sources.base import FOLDER, Destination, Restored
+from tasks.sources.base import Destination, Restored
 from tasks.sources.dumps.dump_backup import OURS, guarded, product_of, secrets_of
 from tasks.sources.dumps.product import running
 from tasks.storage.repository import Side

@@ -124,7 +124,7 @@ STEPS = {  # what is not done any more when the operator is killed there
     "keys": ("tasks.borg.renew", "_renew_passphrase"),
     "old passphrase kept": ("tasks.borg.new_passphrase", "generate"),
     "passphrase": ("tasks.borg.renew", "_set_aside"),
-    "locked": ("tasks.remote.files.SftpFiles", "rename"),
+    "locked": ("tasks.remote.sftp_files.SftpFiles", "rename"),
     "moved": ("tasks.storage.set_aside", "move_records"),
     "records begun": ("tasks.storage.set_aside", "_move"),
     "records": ("tasks.borg.renew", "repository_id"),
