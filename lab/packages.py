@@ -40,6 +40,8 @@ PACKAGE_OF = {
     "doas": "opendoas",
     "mkfs.btrfs": "btrfs-progs",
     "sqlite3": "sqlite3",
+    "podman": "podman",
+    "crun": "crun",
 }
 TESTS = (
     "fusermount3",
@@ -54,6 +56,8 @@ TESTS = (
     "doas",
     "mkfs.btrfs",
     "sqlite3",
+    "podman",
+    "crun",
 )
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)
@@ -66,8 +70,8 @@ _APT = "apt-get install --yes --no-install-recommends"
 # Run as root with the packages as its arguments. invoke-rc.d and deb-systemd-invoke ask /usr/sbin/policy-rc.d before
 # they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so
 # one that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
-# openssh-server, postgresql, prometheus and rsync come enabled: unless they were here before, they are disabled again,
-# or the next boot would start them. update-rc.d fails for a service that has no script in /etc/init.d. The first
+# openssh-server, podman, postgresql, prometheus and rsync come enabled: unless they were here before, they are disabled
+# again, or the next boot would start them. update-rc.d fails for a service that has no script in /etc/init.d. The first
 # postgresql of a machine makes no server's data, which nobody asked for (createcluster.conf(5)).
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
@@ -83,7 +87,7 @@ else
     chmod 755 "$policy"
 fi
 fresh=
-for package in openssh-server postgresql prometheus rsync; do
+for package in openssh-server podman postgresql prometheus rsync; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || fresh="$fresh $package"
 done
 asked=" $* "
@@ -96,6 +100,10 @@ apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends --no-re
 for package in $fresh; do
     case " $* " in *" $package "*) ;; *) continue ;; esac
     case $package in openssh-server) service=ssh ;; *) service=$package ;; esac
+    if [ "$package" = podman ]; then
+        deb-systemd-helper disable podman.socket podman.service podman-auto-update.timer podman-restart.service || exit
+        continue
+    fi
     update-rc.d "$service" disable || deb-systemd-helper disable "$service.service" || exit
 done
 """

@@ -2,7 +2,7 @@
 
 from invoke.context import Context
 
-from tasks.app.options import AddOptions, InitOptions, KubernetesOptions, RemoveOptions
+from tasks.app.options import AddOptions, FindOptions, InitOptions, KubernetesOptions, RemoveOptions
 from tasks.cli import confirm, finish, host_key_question, task
 from tasks.options import Apps
 
@@ -47,6 +47,8 @@ def add_app(c: Context, options: AddOptions) -> None:
         ssh_port=options.ssh_port,
         key=options.key,
         become=options.become,
+        container=options.container,
+        project=options.project,
     )
     add.run(c.config.inventory, new, trusts, print, lambda question: confirm(question, yes=options.yes))
 
@@ -76,6 +78,17 @@ def check_apps(c: Context, options: Apps) -> None:
     from tasks.app import check
 
     finish(check.run(c.config.inventory, options.chosen))
+
+
+@task(name="find")
+def find_containers(c: Context, options: FindOptions) -> None:
+    """List the containers of hosts that have volumes which no app saves. Exits with 3 if there are any.
+
+    Asks docker and podman on each host, and changes nothing.
+    """
+    from tasks.app import uncovered
+
+    finish(uncovered.run(c.config.inventory, options))
 
 
 @task(name="kubernetes")

@@ -14,6 +14,7 @@ import tasks.fleet.verify as fleet_verify
 import tasks.storagebox.setup as storagebox_setup
 from tasks.app import sudo
 from tasks.app.checks import host_checks, way_to_storage
+from tasks.app.containers import in_containers
 from tasks.app.finding import Check
 from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
@@ -77,6 +78,8 @@ class _Adding:
 
     def run(self) -> None:
         with self._explained():
+            if self.new.container or self.new.project:
+                self._containers()
             app, inventory = self._app()
             self._check(inventory, app)
             self._write_file(inventory)
@@ -113,19 +116,39 @@ class _Adding:
         if app.name not in inventory.apps:
             new_passphrase.refuse_place(inventory.secrets, app.name)
         with Session(inventory) as session:
-            try:
-                self._host(session, app)
-            except UnknownHostKeyError:
-                if app.name in inventory.apps:
-                    raise
-                key = shown_host_key(target(app))
-                if not self.trusts(app.host, fingerprint(key)):
-                    raise RefusedError(
-                        f"{app.name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed"
-                    ) from None
-                self.host_key = key
-                pinned = app.ssh.model_copy(update={"host_key": key})
-                self._host(session, app.model_copy(update={"ssh": pinned}))
+            self._trusting(app, lambda reached: self._host(session, reached), known=app.name in inventory.apps)
+
+    def _trusting(self, app: App, act: Callable[[App], None], *, known: bool) -> None:
+        """Do something on the app's host; for a new app whose host key is unknown, ask to trust that first."""
+        try:
+            act(app)
+        except UnknownHostKeyError:
+            if known:
+                raise
+            key = shown_host_key(target(app))
+            if not self.trusts(app.host, fingerprint(key)):
+                raise RefusedError(
+                    f"{app.name}: the host key {fingerprint(key)} is not the one to trust; nothing was changed"
+                ) from None
+            self.host_key = key
+            act(app.model_copy(update={"ssh": app.ssh.model_copy(update={"host_key": key})}))
+
+    def _containers(self) -> None:
+        """Find out what the containers that were named hold, for the file of a new app."""
+        inventory = load(self.folder)
+        if self.new.app in inventory.apps:
+            return
+        named = new_passphrase.reference(inventory.secrets, self.new.app)
+        asking = replace(self.new, files=self.new.files or ("/",)).values(named)  # something, to have a host to ask
+
+        def find(reached: App) -> None:
+            found = in_containers(session.host(reached), self.new)
+            self.new = replace(self.new, container=found.containers, found=found.values)
+            for line in (*found.said, *found.warnings):
+                self.say(f"{self.new.app}: {line}")
+
+        with Session(inventory) as session:
+            self._trusting(draft(inventory, self.new.app, asking), find, known=False)
 
     def _host(self, session: Session, app: App) -> None:
         found = list(host_checks(session, app))

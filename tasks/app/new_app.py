@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -34,6 +34,9 @@ class NewApp:
     ssh_port: int = 0
     key: str = ""
     become: str = ""
+    container: tuple[str, ...] = ()
+    project: str = ""
+    found: Mapping[str, Data] = field(default_factory=dict)  # the keys of the file that containers fill
 
     def values(self, passphrase: Mapping[str, Data], host_key: str = "") -> dict[str, Data]:
         """Return the app's file as data. `passphrase` is a reference to a secret, `host_key` the host's pinned key."""
@@ -49,11 +52,21 @@ class NewApp:
             "storage_key": self.storage_key,
             "files": _given(files) if self.files else "",
         }
-        return _given(every) | ({"mariadb": _given(database)} if self.mariadb else {})
+        written = _given(every) | ({"mariadb": _given(database)} if self.mariadb else {})
+        return {**written, **{key: _joined(written.get(key), value) for key, value in self.found.items()}}
 
 
 def _given(values: dict[str, Data]) -> dict[str, Data]:
     return {key: value for key, value in values.items() if value}
+
+
+def _joined(given: Data, found: Data) -> Data:
+    """Return what was found of a key, with what was given for it, which goes before it."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        return {key: _joined(given.get(key), found.get(key)) for key in (*found, *(given.keys() - found.keys()))}
+    if isinstance(given, list) and isinstance(found, list):
+        return [*given, *(each for each in found if each not in given)]
+    return found if given is None else given
 
 
 def text(values: dict[str, Data], file: Path) -> str:
@@ -84,6 +97,7 @@ def _different(wanted: NewApp, app: App) -> Iterator[str]:
         "--storage": (wanted.storage, app.storage),
         "--storage-key": (wanted.storage_key, app.storage_key),
         "--ssh-port": (wanted.ssh_port, app.ssh.port),
+        "--container": (wanted.container, tuple(each for each in wanted.container if each in app.container)),
         "--key": (wanted.key and Path(wanted.key).expanduser(), app.ssh.key),
         "--become": (wanted.become, app.become.program if app.become else None),
         "--mariadb": (wanted.mariadb, app.mariadb is not None),

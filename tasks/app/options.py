@@ -41,6 +41,10 @@ class AddOptions:
     defaults_file: str = option(
         "option file on the host with the database account; without it the login's own, as ~/.my.cnf", ""
     )
+    container: tuple[str, ...] = option(
+        "container on the host, of docker or podman: its volumes and its database are found; repeat it for several", ()
+    )
+    project: str = option("compose project on the host: all its containers, as by --container", "")
     storage: str = option("a storage of the inventory; without it the default one", "")
     storage_key: str = option(
         "host: a key of its own on the host; agent: a key here, served while something runs there", ""
@@ -54,6 +58,22 @@ class AddOptions:
     yes: bool = flag(
         "accept host keys that are shown, and replace what the app's key may do on the storage, without asking"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindOptions:
+    """Options of `app.find`."""
+
+    host: tuple[str, ...] = option(
+        "host to look at, as in ssh; repeat it for several; without it every host of the inventory", ()
+    )
+    ssh_port: int = option("the SSH port of --host, where neither the inventory nor ~/.ssh/config says it", 0)
+    key: str = option("the private key with which you log in on --host, where neither says it", "")
+    become: str = option("sudo or doas: ask as root on --host, where the inventory does not say it", "")
+    ignore: tuple[str, ...] = option(
+        "volume, path or container that needs no backup; * stands for any text; repeat it for several", ()
+    )
+    format: str = option("table or json", "table")
 
 
 @dataclass(frozen=True, kw_only=True)

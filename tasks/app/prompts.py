@@ -9,7 +9,7 @@ from tasks.cli import confirm
 from tasks.errors import UsageError
 
 Ask = Callable[[str], str]
-OPTIONS = "give --app NAME --host [USER@]HOST, and --files PATH (repeat it), --mariadb, or both"
+OPTIONS = "give --app NAME --host [USER@]HOST, and --files PATH (repeat it), --mariadb, or --container NAME"
 
 
 def completed(new: NewApp, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> NewApp:
@@ -19,6 +19,10 @@ def completed(new: NewApp, apps: Collection[str], storages: Collection[str], def
     """
     if new.app in apps:
         return new
+    if not new.app and (new.project or len(new.container) == 1):
+        new = replace(new, app=new.project or new.container[0])
+        if new.app in apps:
+            return new
     missing = list(_missing(new))
     if not missing:
         return new
@@ -28,8 +32,13 @@ def completed(new: NewApp, apps: Collection[str], storages: Collection[str], def
 
 
 def _missing(new: NewApp) -> list[str]:
-    parts = {"--app": new.app, "--host": new.host, "--files or --mariadb": new.files or new.mariadb}
+    parts = {"--app": new.app, "--host": new.host, "--files or --mariadb": _named(new)}
     return [option for option, value in parts.items() if not value]
+
+
+def _named(new: NewApp) -> bool:
+    """Return whether the options name something to back up."""
+    return bool(new.files or new.mariadb or new.container or new.project)
 
 
 def _asked(new: NewApp, apps: Collection[str], storages: Collection[str], default_storage: str | None) -> NewApp:
@@ -37,12 +46,12 @@ def _asked(new: NewApp, apps: Collection[str], storages: Collection[str], defaul
     if name in apps:
         return replace(new, app=name)
     new = replace(new, app=name, host=new.host or _ask("Its host, as in ssh ([user@]name), or local: "))
-    if not new.files and not new.mariadb:
+    if not _named(new):
         files = tuple(_several("A path to back up (empty: no more): "))
         exclude = tuple(_several("A pattern to leave out, such as */cache/* (empty: no more): ")) if files else ()
         new = replace(new, files=files, exclude=new.exclude or exclude)
         new = replace(new, mariadb=confirm("Has it a MariaDB server to back up?", yes=False))
-    if not new.files and not new.mariadb:
+    if not _named(new):
         raise UsageError("nothing to back up was named", OPTIONS)
     if not new.storage and default_storage is None and len(storages) > 1:
         new = replace(new, storage=_ask(f"Storage ({', '.join(storages)}): "))

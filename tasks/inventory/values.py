@@ -23,6 +23,7 @@ HOST = r"^(?:[A-Za-z0-9_.][A-Za-z0-9_.@+-]*@)?[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]
 HOST_NAME = r"^[A-Za-z0-9_.:\[][A-Za-z0-9_.:%\[\]-]*$"
 USER = r"^[A-Za-z0-9_.][A-Za-z0-9_.+-]*$"
 PROGRAM = r"^[A-Za-z0-9_./][A-Za-z0-9_./+-]*$"
+CONTAINER = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}"
 LINE = r"^[^\n\x00]+$"
 PLAIN = r"^[A-Za-z0-9._/-]*$"
 # borg 1.2 and 1.4, `borg help compression`: obfuscate and auto precede the compressor that they wrap.
@@ -92,6 +93,14 @@ def read_day(value: object) -> date:
         return date.fromisoformat(value)
     except ValueError:
         raise ValueError(f"{value} is not in the calendar: write a day such as 2026-12-24") from None
+
+
+def read_containers(value: object) -> tuple[str, ...]:
+    """Return names of containers: one, or several."""
+    names = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not all(isinstance(name, str) and re.fullmatch(CONTAINER, name) for name in names):
+        raise ValueError("must be names of containers: a-z, A-Z, 0-9 and _ . -")
+    return names
 
 
 def read_app_name(value: object) -> str:
@@ -275,6 +284,12 @@ Name = Annotated[str, PlainValidator(read_name), _schema(NAME, maxLength=NAME_LE
 Duration = Annotated[timedelta, PlainValidator(read_duration), _schema(DURATION, examples=["90m", "26h", "2d", "1w"])]
 Hours = Annotated[timedelta, PlainValidator(read_hours), _schema(HOURS, examples=["48h", "2d"])]
 Words = Annotated[tuple[str, ...], PlainValidator(read_words), WithJsonSchema(_COMMAND)]
+_CONTAINER_SCHEMA = {"type": "string", "pattern": f"^{CONTAINER}$"}
+Containers = Annotated[
+    tuple[str, ...],
+    PlainValidator(read_containers),
+    WithJsonSchema({"anyOf": [_CONTAINER_SCHEMA, {"type": "array", "items": _CONTAINER_SCHEMA}]}),
+]
 Commands = Annotated[
     tuple[tuple[str, ...], ...],
     PlainValidator(read_commands),

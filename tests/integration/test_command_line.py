@@ -114,6 +114,7 @@ def test_what_to_do_next_the_version_and_help_without_what_is_refused(fleet: dic
 TASKS = {
     "app.add": "--app third --host nobody@\u202e.invalid --yes",
     "app.check": "",
+    "app.find": "",
     "app.kubernetes": "--app shop",
     "app.list": "",
     "app.remove": "--app third",

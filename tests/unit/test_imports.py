@@ -14,6 +14,7 @@ LEAVES = {"answers", "crash", "encodable", "errors", "cli", "files", "options", 
 
 GROUND = {"inventory", "remote", "records", "sources.kinds"}
 MAY_KNOW = {
+    "containers": {"inventory", "remote"},
     "inventory": {"mariadb.config", "sources.keys"},
     "remote": set(),
     "notify": {"inventory", "remote"},
@@ -22,12 +23,12 @@ MAY_KNOW = {
     "run": {*GROUND, "storage", "notify"},
     "storagebox": {*GROUND, "storage", "run"},
     "borg": {*GROUND, "storage", "run", "storagebox"},
-    "mariadb": {*GROUND, "storage", "run", "borg", "sources.base"},
-    "sources": {*GROUND, "storage", "run", "borg", "mariadb"},
+    "mariadb": {*GROUND, "storage", "run", "borg", "containers", "sources.base"},
+    "sources": {*GROUND, "storage", "run", "borg", "containers", "mariadb"},
     "report": {*GROUND, "storage", "run", "borg", "sources", "notify"},
     "fleet": {*GROUND, "storage", "run", "borg", "mariadb.recovery_plan", "sources", "notify"},
     "schedule": {*GROUND, "storage", "run", "sources", "fleet"},
-    "app": {*GROUND, "storage", "run", "borg", "sources", "storagebox", "fleet", "report"},
+    "app": {*GROUND, "storage", "run", "borg", "containers", "sources", "storagebox", "fleet", "report"},
 }
 """From the ground up. `room.module` lets a room know that module alone."""
 

@@ -46,7 +46,7 @@ class Place:
 
     def __init__(self, path: str, stamp: str) -> None:
         self.path = Path(path)
-        self.mounted = self.path.is_mount()
+        self.mounted = is_mount(self.path)
         self.above, name = (self.path, "") if self.mounted else (self.path.parent, self.path.name)
         self.aside = self.above / f"{name}.before-restore-{stamp}"
         self.staging = self.fresh = Path()  # until staged
@@ -242,9 +242,15 @@ def nearest_folder(path: Path) -> Path:
 def mount_point(folder: Path) -> Path:
     """Return the mount point of a folder's file system."""
     folder = folder.resolve()
-    while not folder.is_mount():
+    points = set(mounts())
+    while not folder.is_mount() and folder not in points:
         folder = folder.parent
     return folder
+
+
+def is_mount(path: Path) -> bool:
+    """Return whether something is mounted there; a folder of the same file system counts, as it cannot be renamed."""
+    return path.is_mount() or (not path.is_symlink() and path.parent.resolve() / path.name in mounts())
 
 
 def mounts() -> list[Path]:

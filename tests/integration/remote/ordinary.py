@@ -22,7 +22,8 @@ SERVICE, SERVICE_UID = "appdata", 64124
 PASSWORD = "ein Wort mit $(id) 'und' \"mehr\""
 OPEN = f"{LOGIN} ALL=(root) NOPASSWD: /usr/bin/bash\n"
 DEFAULTS = 'Defaults env_reset, use_pty\nDefaults secure_path="/usr/sbin:/usr/bin:/sbin:/bin"\nroot ALL=(ALL:ALL) ALL\n'
-# Everything that sudo and the login read is the namespace's own; its log and its records lie in `$1`.
+# Everything that sudo and the login read is the namespace's own; its log and its records lie in `$1`. `$2` is more to
+# do there.
 _ENTER = """
 set -e
 mount --make-rprivate /
@@ -35,7 +36,8 @@ mkdir -p /run/sudo /var/log/sudo-io
 mount -t tmpfs none /run/sudo
 mount --bind "$1/io" /var/log/sudo-io
 mount --bind "$1/root" /root
-shift
+eval "$2"
+shift 2
 exec "$@"
 """
 
@@ -108,8 +110,11 @@ class Ordinary:
 
 
 @contextmanager
-def ordinary_host(environment: str = "", **options: object) -> Iterator[Ordinary]:
-    """Run such a host; `environment` is what sessions and sudo hand on (`NAME=value`), `options` are sshd's."""
+def ordinary_host(environment: str = "", prepare: str = "", **options: object) -> Iterator[Ordinary]:
+    """Run such a host; `environment` is what sessions and sudo hand on (`NAME=value`), `options` are sshd's.
+
+    `prepare` is shell for its mount namespace, whose `$1` is the folder.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cloudbackup-host-"))
     folder.chmod(0o711)
     made = Ordinary(folder, free_port(), environment.partition("=")[0])
@@ -127,7 +132,7 @@ def ordinary_host(environment: str = "", **options: object) -> Iterator[Ordinary
         "Subsystem": "sftp internal-sftp",
         "SetEnv": f"LANG=de_DE.UTF-8 {environment}",
     }
-    words = ["unshare", "--mount", "bash", "-c", _ENTER, "bash", str(folder)]
+    words = ["unshare", "--mount", "bash", "-c", _ENTER, "bash", str(folder), prepare]
     words += [shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") or "sshd", "-D", "-f", "/dev/null"]
     for name, value in every.items():
         words += ["-o", f"{name}={value}"]
