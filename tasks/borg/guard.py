@@ -41,14 +41,15 @@ def look(
     app: App,
     repository: Repository,
     how: How = PLAIN,
-    patience: Patience = PATIENT,
+    patience: Patience | None = None,
 ) -> Evidence:
     """Return what is known of an app's repository; `repository` is the operator's side of it.
 
-    Waits for the record of another operator's backup that has just ended. Raises RefusedError if the repository cannot
-    be listed or the records cannot be read because of a lasting fault; BorgError, HostError, FilesError.
+    Waits with `patience`, by default PATIENT, for the record of another operator's backup that has just ended. Raises
+    RefusedError if the repository cannot be listed or the records cannot be read because of a lasting fault; BorgError,
+    HostError, FilesError.
     """
-    waited = 0.0
+    patience, waited = patience or PATIENT, 0.0
     while True:
         found = _look(session, app, repository, how)
         new = strangers(found.listing.archives, found.known)

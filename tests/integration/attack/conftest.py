@@ -11,7 +11,8 @@ import tasks.fleet.backup as fleet_backup
 import tasks.storagebox.setup as storagebox_setup
 from lab.lab import Lab, scratch_folder
 from lab.plan import AppPlan, BoxPlan
-from tasks.borg import verbs
+from tasks.borg import guard, removal, verbs
+from tasks.borg.guard import Patience
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tests.contract.support import quick_borg
@@ -58,3 +59,17 @@ def scene(stage: Scene, tmp_path: Path) -> Iterator[Scene]:
     shutil.rmtree(stage.session.inventory.cache, ignore_errors=True)
     for rest in (".cache/borg", ".config/borg/security"):
         shutil.rmtree(stage.lab.apps["shop"].home / rest, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no other operator's record; a test of two operators asks for `patient`."""
+    if "patient" not in request.fixturenames:
+        monkeypatch.setattr(guard, "LOOK", 0.2)
+        monkeypatch.setattr(guard, "PATIENT", Patience(0.4))
+        monkeypatch.setattr(removal, "WAITING", Patience(0.4, removals=True))
+
+
+@pytest.fixture
+def patient() -> None:
+    """Let the guard wait as long as it does for people."""

@@ -65,6 +65,7 @@ def test_a_prune_shows_what_goes_asks_and_says_what_it_freed(scene: Scene, capsy
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.usefixtures("patient")
 def test_two_operators_at_once_are_no_thieves(scene: Scene) -> None:
     operator = Operator(scene.lab.inventory)
     runs = [operator.start(*words) for words in (("backup",), ("prune", "--yes"), ("prune", "--yes"), ("backup",))]
@@ -77,6 +78,7 @@ def test_two_operators_at_once_are_no_thieves(scene: Scene) -> None:
     assert scene.row().error is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_prune_leaves_what_a_backup_beside_it_has_yet_to_read_back(scene: Scene) -> None:
     """The middle one of a day would go, but its backup has not written its record yet."""
     middle = sorted(scene.before)[1]

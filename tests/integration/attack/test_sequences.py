@@ -10,7 +10,7 @@ import tasks.fleet.backup as fleet_backup
 import tasks.fleet.check as fleet_check
 import tasks.fleet.prune as fleet_prune
 import tasks.fleet.verify as fleet_verify
-from tasks.borg import guard, removal, verbs
+from tasks.borg import removal, verbs
 from tasks.borg.client.compact import Compacted
 from tasks.borg.client.delete import delete
 from tasks.borg.client.runner import How
@@ -155,8 +155,6 @@ def test_a_prune_that_died_before_the_space_was_freed_is_told_and_ended(
         patch.setattr(removal, "compact", dies)
         with pytest.raises(Killed):
             prune(scene)
-    monkeypatch.setattr(guard, "LOOK", 0.1)
-    monkeypatch.setattr(removal, "WAITING", guard.Patience(0.2, removals=True))
     capsys.readouterr()
     data = scene.lab.box.home() / "cloudbackup/shop/data"
     before = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
