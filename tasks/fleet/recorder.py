@@ -10,7 +10,7 @@ from tasks.borg.gone import gone
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
-from tasks.records.gone import predecessor
+from tasks.records.gone import SETTLED, predecessor
 from tasks.records.record import UNCHANGED, Record, Records, operator_name
 from tasks.records.suspect import unlike
 from tasks.records.verdict import SUSPECT, UNLISTED
@@ -64,10 +64,10 @@ def _counted(session: Session, app: App, outcome: Outcome, found: Anew) -> Outco
     listed = {(archive.name, archive.id) for archive in found.listing.archives}
     if before is None or (before.archive, before.archive_id) not in listed or not outcome.archive:
         return outcome
-    earlier, files = str(before.archive), int(before.details["files"])
+    earlier, files, since = str(before.archive), int(before.details["files"]), before.time - SETTLED
     try:
         repository = session.repository(app, Side.OPERATOR)
-        counted = session.patiently(lambda: gone(repository, earlier, str(outcome.archive), files))
+        counted = session.patiently(lambda: gone(repository, earlier, str(outcome.archive), files, since))
     except CloudbackupError as error:
         odd = f"fewer files than in {earlier}, and which are gone could not be looked up: {error.what}"
         return _odd(outcome, odd)

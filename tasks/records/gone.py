@@ -3,10 +3,15 @@
 Sizes and numbers of files do not tell a loss from what comes and goes: beside an import that brings as many files as
 were lost, or where the data grows all the time, half of it may be missing and the total looks usual. So when a backup
 has noticeably fewer files than before, the two archives' lists are compared, which is one more look at the repository.
+
+A cache that is emptied now and then loses files that are young. So those that had not changed for a month are counted
+by themselves: as long as they are all there, what comes and goes beside them is usual; and where half of them are gone
+as never before, that is a loss, however much comes and goes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import median
 
 from tasks.answers import whole_number
@@ -14,21 +19,27 @@ from tasks.records.record import Record, Records
 from tasks.records.verdict import SAVING, verdict_of, verdicts
 from tasks.units import many
 
-GONE = "gone"  # in a record's details: {"count": 412, "of": 800}, files of the backup before that this one lacks
+GONE = "gone"  # in a record's details: files of the backup before that this one lacks, as `Gone.details` has them
+SETTLED = timedelta(days=30)  # a file that had not changed for so long is settled
 FEWER = 0.9  # compared below this part of the files of the backup before, or of the median of the last seven
+SHORT = 1000  # or, of lists up to so long, of the highest of the last seven
 LAST = 7
 HALF = 0.45  # half, with some room for what came meanwhile
 LEAST = 20  # files that the backup before must have: of fewer, half may be one
+FEWEST = 2  # settled files that it must have: with fewer, there is nothing to compare
 USUAL = 0.75  # a loss of this part of the present one, seen before, makes it usual
 WEEK = 7  # good backups before it, from which on what comes and goes has shown itself
+INTACT = 0.1  # fewer settled files than this part of them are gone, or none that matter
 
 
 @dataclass(frozen=True)
-class Gone:
-    """`count` of the `of` files that the backup before had are not in a backup, nor elsewhere in it."""
+class Loss:
+    """`count` of `of` files are gone, and with them `size` of `of_size` bytes."""
 
     count: int
     of: int
+    size: int = 0
+    of_size: int = 0
 
     @property
     def part(self) -> float:
@@ -36,18 +47,49 @@ class Gone:
         return self.count / self.of if self.of else 0.0
 
     @property
-    def details(self) -> dict[str, dict[str, int]]:
-        """The count for a record's details."""
-        return {GONE: {"count": self.count, "of": self.of}}
+    def part_of_size(self) -> float:
+        """The share of bytes that are gone, from 0 to 1."""
+        return self.size / self.of_size if self.of_size else 0.0
+
+    @property
+    def details(self) -> dict[str, int]:
+        """The numbers for a record's details."""
+        return {"count": self.count, "of": self.of, "size": self.size, "of_size": self.of_size}
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What of the backup before is not in a backup, nor elsewhere in it: of all files, and of the settled ones.
+
+    `settled` is of no files in records of earlier versions, which did not count them.
+    """
+
+    all: Loss
+    settled: Loss = Loss(0, 0)
+
+    @property
+    def details(self) -> dict[str, object]:
+        """The numbers for a record's details."""
+        return {GONE: {**self.all.details, "settled": self.settled.details}}
 
 
 def gone_of(record: Record) -> Gone | None:
-    """Return the count in a record; None if the lists were not compared."""
+    """Return what a record says is gone; None if the lists were not compared."""
     values = record.details.get(GONE)
+    found = _loss(values)
+    if found is None or not isinstance(values, Mapping):
+        return None
+    return Gone(found, _loss(values.get("settled")) or Loss(0, 0))
+
+
+def _loss(values: object) -> Loss | None:
     if not isinstance(values, Mapping):
         return None
-    count, of = whole_number(values.get("count")), whole_number(values.get("of"))
-    return Gone(count, of) if count is not None and of and count <= of else None
+    numbers = [whole_number(values.get(name)) for name in ("count", "of", "size", "of_size")]
+    count, of, size, of_size = numbers
+    if count is None or not of or count > of:
+        return None
+    return Loss(count, of, min(size or 0, of_size or 0), of_size or 0)
 
 
 def predecessor(made: Record, records: Records) -> Record | None:
@@ -57,18 +99,58 @@ def predecessor(made: Record, records: Records) -> Record | None:
     now = _files(made)
     if now is None or not past or _files(past[-1]) is None:
         return None
-    return past[-1] if files[-1] >= LEAST and now <= FEWER * max(files[-1], median(files)) else None
+    usual = max(files) if max(files) <= SHORT else max(files[-1], median(files))
+    return past[-1] if files[-1] >= FEWEST and now <= FEWER * usual else None
 
 
 def lost(made: Record, records: Records) -> str | None:
     """Return a sentence if about half of the files of the backup before are gone, as never before."""
     gone = gone_of(made)
-    if gone is None or gone.part < HALF or gone.of < LEAST:
+    if gone is None:
         return None
     past = _good_before(made, records)
-    if len(past) < WEEK or any((each := gone_of(record)) and each.part >= gone.part * USUAL for record in past):
+    before = list(_compared(past))
+    if half := _half_of_the_settled(gone, before):
+        return half
+    of_all = gone.all
+    if of_all.part < HALF or of_all.of < LEAST or len(past) < WEEK or _usual(of_all, before):
         return None
-    return f"{gone.count:,} of the {many(gone.of, 'file')} of the backup before are gone"
+    return f"{of_all.count:,} of the {many(of_all.of, 'file')} of the backup before are gone"
+
+
+def _half_of_the_settled(gone: Gone, before: Sequence[Gone]) -> str | None:
+    """Return a sentence if half is gone of all and of what was settled, whatever comes and goes; never seen before."""
+    settled = gone.settled
+    if settled.of < FEWEST:
+        return None
+    of_files = min(settled.part, gone.all.part)
+    if of_files < HALF or any(each.settled.part >= settled.part * USUAL for each in before):
+        return None
+    what = f"{settled.count:,} of the {many(settled.of, 'file')} that had not changed for {SETTLED.days} days are gone"
+    return f"{what}, and of all {gone.all.count:,} of {gone.all.of:,}"
+
+
+def comes_and_goes(made: Record, records: Records) -> bool:
+    """Return whether what a backup lacks is of the kind that was gone before: young files, and as many of them.
+
+    What is settled is all there, and the archive is smaller by no more than the files that are gone.
+    """
+    gone, past = gone_of(made), _good_before(made, records)
+    size = past[-1].size if past else None
+    if gone is None or gone.settled.of < FEWEST or made.size is None or size is None:
+        return False
+    settled = gone.settled
+    if max(settled.part, settled.part_of_size) >= INTACT or not _usual(gone.all, list(_compared(past))):
+        return False
+    return size - made.size <= gone.all.size + INTACT * size
+
+
+def _usual(loss: Loss, before: Sequence[Gone]) -> bool:
+    return any(each.all.part >= loss.part * USUAL for each in before)
+
+
+def _compared(past: Sequence[Record]) -> Iterator[Gone]:
+    return (each for record in past if (each := gone_of(record)))
 
 
 def _files(record: Record) -> int | None:

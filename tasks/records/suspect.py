@@ -70,7 +70,8 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
     past, accepted = _predecessors(made, records)
     since = past[accepted:]
     known = max(len(since), TWO_WEEKS if accepted and since else 0)
-    odd = _shrunk(now, since, past, half=known >= TWO_WEEKS) if known >= FEW else []
+    ways = _TABLES if gone.comes_and_goes(made, records) else _WAYS
+    odd = _shrunk(now, since, past, ways, half=known >= TWO_WEEKS) if known >= FEW else []
     if not odd:
         odd += filter(None, [gone.lost(made, records)])
     if known >= ENOUGH:
@@ -111,13 +112,19 @@ def _count(value: object) -> int | None:
     return whole_number(value)
 
 
-def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], *, half: bool) -> list[str]:
+_Ways = tuple[tuple[str, Callable[[_Backup], int | None], Callable[[int], str]], ...]
+_TABLES: _Ways = ((TABLES, lambda backup: backup.tables, lambda count: units.many(count, "table")),)
+_WAYS: _Ways = (
+    ("size", lambda backup: backup.size, units.size),
+    (FILES, lambda backup: backup.files, lambda count: units.many(count, "file")),
+    *_TABLES,
+)
+
+
+def _shrunk(
+    now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], ways: _Ways, *, half: bool
+) -> list[str]:
     """Return what was lost: nearly all of the bytes, files or tables, or about `half`; never seen before."""
-    ways: tuple[tuple[str, Callable[[_Backup], int | None], Callable[[int], str]], ...] = (
-        ("size", lambda backup: backup.size, units.size),
-        (FILES, lambda backup: backup.files, lambda count: units.many(count, "file")),
-        (TABLES, lambda backup: backup.tables, lambda count: units.many(count, "table")),
-    )
     found = []
     for name, number, words in ways:
         value = number(now)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from tasks.records.gone import Gone, predecessor
+from tasks.records.gone import Gone, Loss, predecessor
 from tasks.records.record import NEWEST, Record, Records
 from tasks.records.suspect import COMPRESSED, TWO_WEEKS, unlike
 from tasks.records.verdict import ACCEPT, SUSPECT
@@ -27,7 +27,8 @@ MISSED = 0.02  # of the nights nobody backed up
 class Night:
     """What one backup holds and adds, in bytes; `ratio` is to which share of its size it compresses.
 
-    `gone` is how many files of the night before it lacks, `lost` the share of the others that it lacks as well.
+    `gone` is how many files of the night before it lacks, `lost` the share of the others that it lacks as well. `settled`
+    is how many files of the night before had not changed for a month, `of_them` how many of those it lacks.
     """
 
     size: float
@@ -36,6 +37,8 @@ class Night:
     ratio: float
     gone: float = 0
     lost: float = 0
+    settled: float = 0
+    of_them: float = 0
 
 
 Chance = random.Random
@@ -47,7 +50,8 @@ def steady(chance: Chance) -> Iterator[Night]:
     size = 2 * GB
     while True:
         size *= chance.uniform(0.998, 1.003)
-        yield Night(size, size * chance.uniform(0.001, 0.006), 20_000 * size / (2 * GB), 0.45)
+        files = 20_000 * size / (2 * GB)
+        yield Night(size, size * chance.uniform(0.001, 0.006), files, 0.45, settled=files * 0.95)
 
 
 def weekly_rotation(chance: Chance) -> Iterator[Night]:
@@ -68,6 +72,7 @@ def weekly_rotation(chance: Chance) -> Iterator[Night]:
             today * 0.15 + rotated,
             800 + len(kept),
             (0.15 * log + old + 60 * MB) / (150 * MB + log + old),
+            settled=790,
         )
 
 
@@ -85,6 +90,8 @@ def monthly_import(chance: Chance) -> Iterator[Night]:
             90_000 * (1.6 if twice else 1),
             0.4,
             gone=54_000 if day % 30 == 2 else 30,
+            settled=90_000 if day % 30 <= 2 else 36_000,
+            of_them=54_000 if day % 30 == 2 else 0,
         )
 
 
@@ -96,15 +103,16 @@ def doubling_release(chance: Chance) -> Iterator[Night]:
         big, small = day % 180 == 0, day % 15 == 0
         added = size * 0.4 if big else size * 0.03 if small else size * 0.001
         size *= 2 if big and size < 5 * GB else 1
-        yield Night(size, added * chance.uniform(0.8, 1.2), 9000 * size / (600 * MB), 0.38)
+        files = 9000 * size / (600 * MB)
+        yield Night(size, added * chance.uniform(0.8, 1.2), files, 0.38, settled=files / 2)
 
 
 def weekly_deploy(chance: Chance) -> Iterator[Night]:
     """Code of which nearly all is written anew each week or two, and compresses as before."""
-    day = 0
+    since = 0
     while True:
-        day += 1
         deployed = chance.random() < 0.1
+        since = 0 if deployed else since + 1
         size = 180 * MB * chance.uniform(0.97, 1.03)
         yield Night(
             size,
@@ -112,6 +120,7 @@ def weekly_deploy(chance: Chance) -> Iterator[Night]:
             14_000 * chance.uniform(0.95, 1.05),
             0.33,
             gone=chance.uniform(2000, 9000) if deployed else 700,
+            settled=9000 if since > 30 else 300,
         )
 
 
@@ -119,7 +128,7 @@ def small(chance: Chance) -> Iterator[Night]:
     """Some kilobytes of configuration."""
     while True:
         size = 300_000 * chance.uniform(0.95, 1.05)
-        yield Night(size, size * chance.uniform(0.01, 0.1), chance.randint(38, 42), 0.4)
+        yield Night(size, size * chance.uniform(0.01, 0.1), chance.randint(38, 42), 0.4, settled=36)
 
 
 def noisy(chance: Chance) -> Iterator[Night]:
@@ -127,7 +136,8 @@ def noisy(chance: Chance) -> Iterator[Night]:
     cached = 0
     while True:
         size, before, cached = chance.uniform(20_000, 250_000), cached, chance.randint(0, 10)
-        yield Night(size, size * chance.uniform(0.05, 0.5), 2 + cached, chance.uniform(0.3, 0.6), gone=before)
+        ratio = chance.uniform(0.3, 0.6)
+        yield Night(size, size * chance.uniform(0.05, 0.5), 2 + cached, ratio, gone=before, settled=2)
 
 
 def caching(chance: Chance) -> Iterator[Night]:
@@ -135,11 +145,13 @@ def caching(chance: Chance) -> Iterator[Night]:
     cached, filled = 0.0, 0
     while True:
         emptied = chance.random() < 0.2
-        before, filled = cached, 0 if emptied else filled + 1
+        before, nights, filled = cached, filled, 0 if emptied else filled + 1
         cached = 900 * (1 - 0.5 ** (filled + chance.random()))
         size = 20 * MB + cached * 30_000
+        old = before * (1 - 0.5 ** (nights - 30)) if nights > 30 else 0  # of the cache, not changed for a month
+        gone = chance.uniform(0.8, 1) if emptied else 0.02
         yield Night(
-            size, cached * 20_000, 400 + cached, 0.3, gone=before * chance.uniform(0.8, 1) if emptied else before * 0.02
+            size, cached * 20_000, 400 + cached, 0.3, gone=before * gone, settled=400 + old, of_them=old * gone
         )
 
 
@@ -152,7 +164,9 @@ def releases(chance: Chance) -> Iterator[Night]:
         old, before, now = before, *((now, now * chance.uniform(0.85, 1.2)) if changed else (before, now))
         now = min(max(now, 5000), 15_000)
         files = before + now
-        yield Night(files * 15_000, files * (3000 if changed else 20), files, 0.4, gone=old * 0.15 if changed else 5)
+        yield Night(
+            files * 15_000, files * (3000 if changed else 20), files, 0.4, gone=old * 0.15 if changed else 5, settled=50
+        )
 
 
 def cleaned(chance: Chance) -> Iterator[Night]:
@@ -166,7 +180,7 @@ def cleaned(chance: Chance) -> Iterator[Night]:
         while weekday == 0 and len(kept) > 14:
             gone += kept.popleft()
         files = 300 + sum(kept)
-        yield Night(files * 200_000, kept[-1] * 200_000, files, 0.7, gone=gone)
+        yield Night(files * 200_000, kept[-1] * 200_000, files, 0.7, gone=gone, settled=300)
 
 
 def gallery(chance: Chance) -> Iterator[Night]:
@@ -175,7 +189,7 @@ def gallery(chance: Chance) -> Iterator[Night]:
     while True:
         new = size * chance.uniform(0.03, 0.1) if chance.random() < 0.03 else size * chance.uniform(0, 0.002)
         size += new
-        yield Night(size, new * 0.98 + 3 * MB, size / (4 * MB), 0.98)
+        yield Night(size, new * 0.98 + 3 * MB, size / (4 * MB), 0.98, settled=size / (5 * MB))
 
 
 def database(chance: Chance) -> Iterator[Night]:
@@ -193,7 +207,7 @@ def nightly_dump(chance: Chance) -> Iterator[Night]:
     """A compressed dump beside the files, new each night."""
     while True:
         dump = 300 * MB * chance.uniform(0.95, 1.05)
-        yield Night(GB + dump, dump + 2 * MB, 7001, (0.4 * GB + dump) / (GB + dump))
+        yield Night(GB + dump, dump + 2 * MB, 7001, (0.4 * GB + dump) / (GB + dump), settled=7000)
 
 
 def growing(chance: Chance) -> Iterator[Night]:
@@ -205,7 +219,9 @@ def growing(chance: Chance) -> Iterator[Night]:
         tidied = size > GB and chance.random() < 0.01
         size *= 0.8 if tidied else 1
         gone = size / 50_000 * (0.25 if tidied else 0.001)
-        yield Night(size, max(size - before, 0) * 0.5 + size * 0.002, size / 50_000, 0.5, gone)
+        old = size / 50_000 * 0.3
+        added = max(size - before, 0) * 0.5 + size * 0.002
+        yield Night(size, added, size / 50_000, 0.5, gone, settled=old, of_them=old * 0.5 if tidied else 0)
 
 
 ORDINARY: tuple[History, ...] = (
@@ -224,14 +240,14 @@ ORDINARY: tuple[History, ...] = (
     nightly_dump,
     growing,
 )
-Loss = Callable[[Night, int], Night]
+Misfortune = Callable[[Night, int], Night]
 LARGE = 1e9  # files, more than there are
 HALF = 0.5
 
 
 def unmounted(_: Night, __: int) -> Night:
     """The disk is not mounted: an empty folder."""
-    return Night(0, 2000, 0, 1, gone=LARGE)
+    return Night(0, 2000, 0, 1, gone=LARGE, settled=LARGE, of_them=LARGE)
 
 
 def half_gone(night: Night, day: int) -> Night:
@@ -243,6 +259,7 @@ def half_gone(night: Night, day: int) -> Night:
         added=night.size * 0.001,
         files=night.files * 0.5,
         gone=night.gone * 0.5,
+        of_them=night.of_them * 0.5,
         lost=part,
     )
 
@@ -258,7 +275,7 @@ def poisoned(night: Night, day: int) -> Night:
     return replace(night, added=night.size / 20 + night.added, ratio=night.ratio + (1 - night.ratio) * done)
 
 
-LOSSES: tuple[Loss, ...] = (unmounted, half_gone, encrypted, poisoned)
+LOSSES: tuple[Misfortune, ...] = (unmounted, half_gone, encrypted, poisoned)
 LONGEST = 25  # nights after which a loss counts as never seen
 
 
@@ -276,7 +293,7 @@ def false_alarms(history: History, days: int, seed: int) -> int:
     return count
 
 
-def nights_unseen(history: History, loss: Loss, at: int, seed: int) -> int:
+def nights_unseen(history: History, loss: Misfortune, at: int, seed: int) -> int:
     """Return for how many nights a loss that begins at day `at` is not seen; LONGEST when it never is."""
     chance, records = random.Random(f"{history.__name__} {seed}"), list[Record]()  # noqa: S311
     for day, usual in enumerate(islice(history(chance), at + LONGEST)):
@@ -314,14 +331,22 @@ def _judged(made: Record, night: Night, records: Sequence[Record]) -> Record:
     return replace(made, outcome="suspect", details={**made.details, SUSPECT: list(odd)}) if odd else made
 
 
-def _gone(made: Record, night: Night, known: Records) -> dict[str, dict[str, int]]:
+def _gone(made: Record, night: Night, known: Records) -> dict[str, object]:
     """Return what the comparison of two lists would say, if it was made."""
     before = predecessor(made, known)
     if before is None:
         return {}
     of = before.details["files"]
-    gone = min(of, int(night.gone + (of - min(night.gone, of)) * night.lost))
-    return Gone(gone, of).details
+    settled = min(of, int(night.settled))
+    every = _loss(of, night.gone, night.lost, before)
+    return Gone(every, _loss(settled, night.of_them, night.lost, before)).details
+
+
+def _loss(of: int, gone: float, lost: float, before: Record) -> Loss:
+    """Return a loss of files of usual size."""
+    count = min(of, round(gone + (of - min(gone, of)) * lost))
+    one = (before.size or 0) / max(before.details["files"], 1)
+    return Loss(count, of, int(count * one), int(of * one))
 
 
 def _accepted(made: Record) -> Record:
@@ -347,7 +372,7 @@ def main() -> None:
         )
 
 
-def _unseen(history: History, loss: Loss, options: argparse.Namespace) -> str:
+def _unseen(history: History, loss: Misfortune, options: argparse.Namespace) -> str:
     """Return how often a loss at a random day was seen after how many nights, such as `0: 19, 1: 1`."""
     counts: dict[int, int] = {}
     for seed in range(options.apps):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -96,6 +97,8 @@ class RealBox:
     def _run(self, *words: str, passphrase: str = "") -> subprocess.CompletedProcess[bytes]:
         given = {**os.environ, "HOME": str(self.folder / "home"), "BORG_PASSPHRASE": passphrase or self.passphrase()}
         given |= {"BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes", "BORG_BASE_DIR": str(self.folder / "thief")}
+        # Each time as a machine that has never seen the repository: one that has refuses what a rollback left as older.
+        shutil.rmtree(self.folder / "thief", ignore_errors=True)
         return subprocess.run([self.borg, *words], env=given, capture_output=True, check=False)
 
     def _mark(self) -> object:

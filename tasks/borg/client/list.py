@@ -71,15 +71,20 @@ class _Entry(Answer):
     path: Text
     type: Name
     size: Count
+    isoctime: Moment | None = None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file or folder in an archive: path without leading slash, type letter as in `ls -l`, size in bytes."""
+    """One file or folder in an archive: path without leading slash, type letter as in `ls -l`, size in bytes.
+
+    `changed` is when its content, name or rights last changed on its host, in UTC (ctime); None if borg did not say.
+    """
 
     path: str
     type: str
     size: int
+    changed: datetime | None = None
 
 
 def list_words() -> Words:
@@ -108,7 +113,7 @@ def contents_words(archive: str, paths: Sequence[str] = ()) -> Words:
 
 def matching_words(archive: str, patterns: Sequence[str]) -> Words:
     """Return borg's arguments for listing what matches one of borg's `patterns` in an archive, or all."""
-    return ("list", "--json-lines", "--format={size}", f"::{archive}", "--", *patterns)
+    return ("list", "--json-lines", "--format={size}{isoctime}", f"::{archive}", "--", *patterns)
 
 
 def inside(path: str) -> str:
@@ -151,7 +156,7 @@ def contents(repository: Repository, archive: str, paths: Sequence[str] = (), ho
 def matching(repository: Repository, archive: str, patterns: Sequence[str], how: How = PLAIN) -> Iterator[Entry]:
     """Yield the entries that match one of borg's patterns, or all, however many. Raises what `spool.each` raises."""
     for said in each(repository, _Entry, matching_words(archive, patterns), how):
-        yield Entry(said.path, said.type, said.size)
+        yield Entry(said.path, said.type, said.size, said.isoctime)
 
 
 def held(listing: Listing) -> str:

@@ -1,6 +1,7 @@
 """How many files of an archive the next one lacks, asked of real borg."""
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tasks.borg.client.create import FilesOptions, create
 from tasks.borg.gone import gone
 from tasks.borg.verbs import initialise
 from tasks.errors import AppError
-from tasks.records.gone import Gone
+from tasks.records.gone import Loss
 from tasks.storage.repository import Repository
+from tests.integration.fleet.support import eventually
 from tests.integration.local import after_the_newest_archive, local_inventory, records
 
 
@@ -36,6 +38,9 @@ def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
 
 
 def test_gone_is_what_is_nowhere_in_the_later_archive(repository: Repository, shop: Path, held: int) -> None:
+    began = datetime.now(UTC)
+    changed = shop / "0" / "3.txt"
+    eventually(lambda: changed.write_text("young") and changed.stat().st_ctime > began.timestamp() + 0.1)
     create(repository, FilesOptions("one", [str(shop)]))
     shutil.rmtree(shop / "0")  # 40 of 120
     (shop / "1").rename(shop / "renamed")
@@ -44,11 +49,17 @@ def test_gone_is_what_is_nowhere_in_the_later_archive(repository: Repository, sh
         (shop / f"new {number}").write_text("y" * 99)
     create(repository, FilesOptions("two", [str(shop)]))
 
-    found = gone(repository, "one", "two", 120)
+    found = gone(repository, "one", "two", 120, began + timedelta(seconds=0.1))
 
-    assert found.of == 120
-    assert found.count == 40 if held > 120 else 15 <= found.count <= 65
-    assert gone(repository, "one", "one", 120) == Gone(0, 120)
+    assert found.all.of == 120
+    assert found.all.count == 40 if held > 120 else 15 <= found.all.count <= 65
+    if held > 120:
+        size = sum(number for number in range(60))
+        lost = sum(range(0, 60, 3))
+        assert found.all == Loss(40, 120, lost + 2, size + 2)
+        assert found.settled == Loss(39, 119, lost - 3, size - 3)
+    same = gone(repository, "one", "one", 120, began)
+    assert (same.all.count, same.settled.count) == (0, 0)
 
 
 def test_a_disk_without_room_for_the_list_is_named(
@@ -57,7 +68,7 @@ def test_a_disk_without_room_for_the_list_is_named(
     create(repository, FilesOptions("one", [str(shop)]))
     monkeypatch.setattr("tasks.borg.client.spool.tempfile.TemporaryFile", lambda *_, **__: open("/dev/full", "w+b"))  # noqa: PTH123, SIM115
     with pytest.raises(AppError, match=r"cannot keep borg's list in /.*: No space left"):
-        gone(repository, "one", "one", 120)
+        gone(repository, "one", "one", 120, datetime.now(UTC))
 
 
 def test_half_of_the_files_gone_beside_new_ones_is_suspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,9 +92,33 @@ def test_half_of_the_files_gone_beside_new_ones_is_suspect(tmp_path: Path, capsy
 
     assert "20 of the 41 files of the backup before are gone" in capsys.readouterr().out
     newest = records(tmp_path, "backup")[-1]
-    assert (newest["outcome"], newest["details"]["gone"]) == ("suspect", {"count": 20, "of": 41})
+    assert newest["outcome"] == "suspect"
+    assert newest["details"]["gone"].items() >= {"count": 20, "of": 41}.items()
+    assert newest["details"]["gone"]["settled"]["of"] == 0  # nothing is a month old
     for number, file in enumerate(old[:20]):  # they are back, elsewhere
         (data / "back").mkdir(exist_ok=True)
         (data / "back" / file.name).write_text(f"{old[number]} " * 50)
     after_the_newest_archive(tmp_path)
     assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
+
+
+def test_half_of_what_had_not_changed_is_suspect_from_the_second_night_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month has passed at once here: no test can make a file's ctime old."""
+    place = local_inventory(tmp_path, tmp_path / "no fault")
+    (place / "apps/new.yml").unlink()
+    for number in range(4):
+        (tmp_path / "data" / f"{number}.txt").write_text(f"{number} " * 50)
+    borg_apps.each(str(place), (), initialise)
+    monkeypatch.setattr("tasks.fleet.recorder.SETTLED", timedelta(0))
+    assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
+    after_the_newest_archive(tmp_path)
+    for number in range(3):
+        (tmp_path / "data" / f"{number}.txt").unlink()
+    capsys.readouterr()
+
+    assert fleet_backup.run(str(place), fleet_backup.Options()) == 3
+
+    said = "3 of the 5 files that had not changed for 30 days are gone, and of all 3 of 5"
+    assert said in " ".join(capsys.readouterr().out.split())

@@ -5,24 +5,32 @@ from typing import Any
 
 import pytest
 
-from tasks.records.gone import GONE, Gone, gone_of, lost, predecessor
+from tasks.records.gone import GONE, Loss, gone_of, lost, predecessor
 from tasks.records.record import Record, Records
 from tasks.records.verdict import ACCEPT
-from tests.unit.records.test_suspect import backup, odd
+from tests.unit.records.test_suspect import GB, backup, odd
 
 NAME = "shop-files-2026-09-01T03-00-00"
 
 
-def made(day: float, files: int = 1000, **details: Any) -> Record:
-    return replace(backup(day, files=files, **details), archive=NAME)
+def made(day: float, files: int = 1000, size: int = 10 * GB, **details: Any) -> Record:
+    return replace(backup(day, size, files=files, **details), archive=NAME)
 
 
 def past(count: int = 10, files: int = 1000) -> tuple[Record, ...]:
     return tuple(made(day, files) for day in range(count))
 
 
-def gone(count: int, of: int = 1000) -> dict[str, Any]:
-    return {GONE: {"count": count, "of": of}}
+def gone(
+    count: int, of: int = 1000, settled: tuple[int, int] | None = None, size: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Return the details of a loss; `settled` as count and number of files, `size` in 10 MB, for the whole alone."""
+    values: dict[str, Any] = {"count": count, "of": of}
+    if size:
+        values |= {"size": size[0] * GB // 100, "of_size": size[1] * GB // 100}
+    if settled:
+        values["settled"] = {"count": settled[0], "of": settled[1]}
+    return {GONE: values}
 
 
 @pytest.mark.parametrize(
@@ -41,10 +49,48 @@ def test_files_that_are_missed_beside_an_import_are_compared_the_night_after_as_
 
 def test_what_cannot_be_compared_is_not() -> None:
     assert predecessor(made(0), Records(())) is None
-    assert predecessor(made(9, 2), Records(past(files=4))) is None  # half of four is an accident
+    assert predecessor(made(9, 0), Records(past(files=1))) is None
     assert predecessor(replace(made(9, 2), details={}), Records(past())) is None
     no_name = tuple(replace(one, archive=None) for one in past())
     assert predecessor(made(10, 2), Records(no_name)) is None
+
+
+def test_of_a_short_list_the_most_of_the_last_seven_counts() -> None:
+    """Beside a cache of a few files, half of all is easily more than the night before had."""
+    before = (*past(9, 12), made(9, 4))
+    assert predecessor(made(10, 7), Records(before)) == before[-1]
+    assert predecessor(made(10, 11), Records(before)) is None
+
+
+def test_half_of_what_had_not_changed_is_gone_however_much_comes_and_goes() -> None:
+    before = (*past(8), made(8, 400, **gone(600, settled=(0, 400))))
+    emptied = made(9, 400, **gone(600, settled=(0, 400)))
+    assert odd(emptied, before) == ()
+    assert odd(made(9, 400, **gone(600, settled=(200, 400))), before) == (
+        "200 of the 400 files that had not changed for 30 days are gone, and of all 600 of 1,000",
+    )
+    assert odd(made(9, 850, **gone(300, settled=(200, 400))), before) == ()  # less than half of all
+    assert odd(made(9, 4, 3, **gone(4, 8, settled=(1, 2))), past(2, 8)) != ()  # of few files, in the first nights
+
+
+def test_half_of_what_had_not_changed_is_usual_where_it_was_before() -> None:
+    before = (*past(8), made(8, 400, **gone(600, settled=(300, 400))))
+    assert lost(made(9, 400, **gone(600, settled=(390, 400))), Records(before)) is None
+
+
+def test_a_cache_that_is_emptied_is_no_loss_of_bytes_or_files() -> None:
+    """It fell like that before, but not from as high; and what is left is there to the last file."""
+    before = (*past(28), made(28, 700, 7 * GB, **gone(600, settled=(0, 100))), made(29))
+    sizes = {"size": (900, 1000)}
+    now = made(30, 100, GB, **gone(700, settled=(1, 100), **sizes))
+    assert odd(now, before) == ()
+    assert odd(made(30, 100, GB, **gone(700, settled=(50, 100), **sizes)), before) != ()
+    assert odd(made(30, 100, GB, **gone(700, settled=(0, 0), **sizes)), before) != ()  # nothing tells what stays
+    assert odd(made(30, 100, GB, **gone(700, settled=(0, 100), size=(100, 1000))), before) != ()  # cut, not gone
+    assert odd(made(30, 100, GB, **gone(700, settled=(0, 100), **sizes)), past(29)) != ()  # never seen before
+    assert odd(made(30, 100, GB, tables=1, **gone(700, settled=(1, 100), **sizes)), before) == ()
+    tables = tuple(replace(one, details={**one.details, "tables": 40}) for one in before)
+    assert odd(made(30, 100, GB, tables=1, **gone(700, settled=(1, 100), **sizes)), tables) != ()
 
 
 def test_half_gone_is_said_although_the_total_is_usual() -> None:
@@ -73,4 +119,4 @@ def test_what_a_person_accepted_is_usual() -> None:
 )
 def test_a_record_of_another_form_says_nothing(value: object) -> None:
     assert gone_of(replace(made(1), details={GONE: value})) is None
-    assert Gone(0, 0).part == 0
+    assert Loss(0, 0).part == 0
