@@ -121,9 +121,7 @@ _WAYS: _Ways = (
 )
 
 
-def _shrunk(
-    now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], ways: _Ways, *, half: bool
-) -> list[str]:
+def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], ways: _Ways, *, half: bool) -> list[str]:
     """Return what was lost: nearly all of the bytes, files or tables, or about `half`; never seen before."""
     found = []
     for name, number, words in ways:

@@ -150,9 +150,7 @@ def caching(chance: Chance) -> Iterator[Night]:
         size = 20 * MB + cached * 30_000
         old = before * (1 - 0.5 ** (nights - 30)) if nights > 30 else 0  # of the cache, not changed for a month
         gone = chance.uniform(0.8, 1) if emptied else 0.02
-        yield Night(
-            size, cached * 20_000, 400 + cached, 0.3, gone=before * gone, settled=400 + old, of_them=old * gone
-        )
+        yield Night(size, cached * 20_000, 400 + cached, 0.3, gone=before * gone, settled=400 + old, of_them=old * gone)
 
 
 def releases(chance: Chance) -> Iterator[Night]:
