@@ -126,7 +126,10 @@ def roll_back(target: Target, wanted: RollbackTarget, note: Note, ask: Ask) -> I
     yield from made_usable(target, files, folder)
     note.add({ENDS: list(move.tokens)})
     note.add(_details(target, move, known))
-    yield f"{name}: is as it was, and whole; change the passphrase and the host's key if the host was not yours"
+    how = "is as it was, and whole"
+    if move.foretold is None:
+        how = f"is whole; what it should hold was not recorded, so compare it with `inv borg.list --app {name}`"
+    yield f"{name}: {how}; change the passphrase and the host's key if the host was not yours"
 
 
 def place(target: Target) -> tuple[Files, str]:

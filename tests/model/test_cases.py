@@ -329,3 +329,17 @@ def test_a_rollback_that_was_killed_is_gone_on_with_by_whoever_has_a_clock_that_
     """Its announcement is a year old by that clock, and older than that person's own milestones."""
     play = year_ahead(("replace", 0), ("rollback", "bob", 90), ("replace", 0), ("undo", "ann", [], 7), ("undo", "bob"))
     assert (play.done, play.place.locked()) == (True, False), play.said
+
+
+def test_an_undoing_that_could_not_list_what_was_there_promises_nothing() -> None:
+    """Begun by somebody who did not know the half-changed passphrase; what a thief added since is still told."""
+    play = played(
+        ("passphrase", "ann", 4),
+        ("rollback", "ann", 1),
+        ("undo", "ann"),
+        ("passphrase", "ann"),
+        ("forge", "files"),
+        ("undo", "ann"),
+    )
+    assert play.done
+    assert len(play.place.listed()) == 2

@@ -40,7 +40,7 @@ def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
 def test_gone_is_what_is_nowhere_in_the_later_archive(repository: Repository, shop: Path, held: int) -> None:
     began = datetime.now(UTC)
     changed = shop / "0" / "3.txt"
-    eventually(lambda: changed.write_text("young") and changed.stat().st_ctime > began.timestamp() + 0.1)
+    assert eventually(lambda: changed.write_text("young") == 5 and changed.stat().st_ctime > began.timestamp() + 0.1)
     create(repository, FilesOptions("one", [str(shop)]))
     shutil.rmtree(shop / "0")  # 40 of 120
     (shop / "1").rename(shop / "renamed")

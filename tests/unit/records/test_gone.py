@@ -81,7 +81,7 @@ def test_half_of_what_had_not_changed_is_usual_where_it_was_before() -> None:
 def test_a_cache_that_is_emptied_is_no_loss_of_bytes_or_files() -> None:
     """It fell like that before, but not from as high; and what is left is there to the last file."""
     before = (*past(28), made(28, 700, 7 * GB, **gone(600, settled=(0, 100))), made(29))
-    sizes = {"size": (900, 1000)}
+    sizes: dict[str, Any] = {"size": (900, 1000)}
     now = made(30, 100, GB, **gone(700, settled=(1, 100), **sizes))
     assert odd(now, before) == ()
     assert odd(made(30, 100, GB, **gone(700, settled=(50, 100), **sizes)), before) != ()
