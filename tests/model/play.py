@@ -284,23 +284,15 @@ class Play(Truth):
                 self.done = self.done or self.place.recorded("rollback") > recorded_then[-1]
             self._half("rollback", announced[-1])
             if asked and self.done:
-                if any(NOT_RECORDED in line for line in lines) and self._promised_nothing(asked[0]):
-                    return
-                self._is_back(asked[0], timelines[0], before[0], self.killed)
+                if not self._promised_nothing(asked[0], lines):
+                    self._is_back(asked[0], timelines[0], before[0], self.killed)
                 self.killed = None
             elif asked and "rollback" in self.half and not self.killed and not asked[0].startswith("Undo"):
                 self._stopped(asked[0], timelines[0], before[0])
-            elif asked and "rollback" in self.half and asked[0].startswith("Undo"):
-                self.undoing = self.undoing or (timelines[0], before[0])
-            elif asked and "not what was foretold" in self.said and asked[0].startswith("Undo"):
-                self.back = [*self.back[:-1], (_to(asked[0]), *(self.undoing or (timelines[0], before[0])))]
-                self.undoing = None
+            elif asked and asked[0].startswith("Undo"):
+                self._undoing_stopped(asked[0], (timelines[0], before[0]))
 
-        def runs() -> None:
-            for line in run(ask):
-                lines.append(line)  # noqa: PERF402  # those before a kill as well
-
-        self.act(who, runs, kill, ended)
+        self.act(who, lambda: lines.extend(run(ask)), kill, ended)
 
     def _stopped(self, question: str, timeline: Timeline, before: frozenset[str]) -> None:
         """Note a rollback that was killed, or found damage: in the middle, or once all was moved."""
@@ -314,11 +306,20 @@ class Play(Truth):
             self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
             self.back += [] if again else [(to, timeline, before)]
 
-    def _promised_nothing(self, question: str) -> bool:
+    def _undoing_stopped(self, question: str, half: Half) -> None:
+        """Note an undoing that was killed, or that did not bring what it foretold."""
+        if "rollback" in self.half:
+            self.undoing = self.undoing or half
+        elif "not what was foretold" in self.said:
+            self.back = [*self.back[:-1], (_to(question), *(self.undoing or half))]
+            self.undoing = None
+
+    def _promised_nothing(self, question: str, lines: Sequence[str]) -> bool:
         """Note an undoing that could not say what it would bring, and brought something else; tell whether it was one."""
-        if not question.startswith("Undo") or (self.back and self.back[-1][2] == self.place.listed()):
+        promised = not question.startswith("Undo") or not any(NOT_RECORDED in line for line in lines)
+        if promised or (self.back and self.back[-1][2] == self.place.listed()):
             return False
-        self.back, self.killed, self.undoing, self.moved = self.back[:-1], None, None, False
+        self.back, self.undoing, self.moved = self.back[:-1], None, False
         return True
 
     def _is_back(self, question: str, timeline: Timeline, before: frozenset[str], half: Half | None) -> None:
