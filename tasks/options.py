@@ -4,10 +4,23 @@ from dataclasses import dataclass
 
 from tasks.cli import APP_HELP, flag, option
 from tasks.inventory.tag import Tag
+from tasks.json_output import wants_json
 
 FOLDER = "/var/tmp"  # noqa: S108 (where what is drilled lies meanwhile: in a directory of its own that nobody else may enter)
 PARALLEL_HELP = "how many apps are worked on at a time; of one Storage Box never more than 8"
 FORCE_HELP = "go on although something looks wrong; the record says so, and what is there then counts as right"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A task that reads, and shows what it found."""
+
+    format: str = option("table, or json for programs (docs/json.md)", "table")
+
+    @property
+    def as_json(self) -> bool:
+        """Whether to print JSON. Raises UsageError for another format than these two."""
+        return wants_json(self.format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +41,11 @@ class Apps:
     def chosen(self) -> tuple[str, ...]:
         """What `Inventory.select` takes: the names, and the tags as `Tag`; nothing means all apps."""
         return (*self.app, *map(Tag, self.tag))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownApps(Apps, Shown):
+    """A task that reads something of apps."""
 
 
 @dataclass(frozen=True, kw_only=True)

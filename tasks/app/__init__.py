@@ -4,7 +4,7 @@ from invoke.context import Context
 
 from tasks.app.options import AddOptions, FindOptions, InitOptions, KubernetesOptions, RemoveOptions
 from tasks.cli import confirm, finish, host_key_question, task
-from tasks.options import Apps
+from tasks.options import ShownApps
 
 
 @task()
@@ -65,19 +65,20 @@ def remove_app(c: Context, options: RemoveOptions) -> None:
 
 
 @task(name="list")
-def list_apps(c: Context, options: Apps) -> None:
+def list_apps(c: Context, options: ShownApps) -> None:
     """List the apps of the inventory: host, storage, what is backed up."""
     from tasks.app import apps
 
-    print(apps.table(c.config.inventory, options.chosen))
+    show = apps.document if options.as_json else apps.table
+    print(show(c.config.inventory, options.chosen))
 
 
 @task(name="check")
-def check_apps(c: Context, options: Apps) -> None:
+def check_apps(c: Context, options: ShownApps) -> None:
     """Test that each app's host, server, storage and repository are reachable and ready. Changes nothing."""
     from tasks.app import check
 
-    finish(check.run(c.config.inventory, options.chosen))
+    finish(check.run(c.config.inventory, options.chosen, as_json=options.as_json))
 
 
 @task(name="find")

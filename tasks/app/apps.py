@@ -7,6 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from tasks.inventory.models import App
+from tasks.json_output import written
 from tasks.storage.registry import load
 
 HEADERS = ("app", "host", "storage", "sources", "late after", "files", "tags", "paused until")
@@ -20,6 +21,24 @@ def table(folder: str, names: Sequence[str]) -> str:
     used = [index for index, _ in enumerate(HEADERS) if index < ALWAYS or any(row[index] for row in rows)]
     cells = [[row[index] for index in used] for row in rows]
     return tabulate(cells, headers=[HEADERS[index] for index in used], tablefmt="plain", disable_numparse=True)
+
+
+def document(folder: str, names: Sequence[str]) -> str:
+    """Return the apps as JSON, each once for each storage. Raises UsageError."""
+    return written({"apps": [_values(app, datetime.now(UTC)) for app in load(Path(folder)).select(names)]})
+
+
+def _values(app: App, now: datetime) -> dict[str, object]:
+    return {
+        "app": app.name,
+        "host": app.host,
+        "storage": app.storage,
+        "sources": app.sources,
+        "paths": app.files.paths if app.files else [],
+        "max_age_seconds": app.max_age,
+        "tags": app.tags,
+        "paused": app.paused if app.paused_at(now) else None,
+    }
 
 
 def _row(app: App, now: datetime) -> tuple[str, ...]:

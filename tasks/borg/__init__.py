@@ -6,7 +6,7 @@
 people, `client.versions` lists the differences between borg 1.2 and 1.4. `host` has the programs that run on hosts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from invoke.context import Context
 
@@ -55,10 +55,11 @@ def list_archives(c: Context, options: ListOptions) -> None:
     """List the archives of each app, or what one archive holds."""
     from tasks.borg import apps, contents
 
-    def act(opened: apps.Opened) -> Iterable[str]:
-        return contents.show_list(opened, options.archive, options.path)
-
-    apps.each(c.config.inventory, options.chosen, act)
+    folder, archive, paths = c.config.inventory, options.archive, options.path
+    if options.as_json:
+        apps.documents(folder, options.chosen, lambda opened: contents.read_list(opened, archive, paths))
+    else:
+        apps.each(folder, options.chosen, lambda opened: contents.show_list(opened, archive, paths))
 
 
 @task(name="info")
@@ -66,7 +67,11 @@ def show_info(c: Context, options: InfoOptions) -> None:
     """Show the sizes of each app's repository, or of one archive."""
     from tasks.borg import apps, contents
 
-    apps.each(c.config.inventory, options.chosen, lambda opened: contents.show_info(opened, options.archive))
+    folder, archive = c.config.inventory, options.archive
+    if options.as_json:
+        apps.documents(folder, options.chosen, lambda opened: contents.read_info(opened, archive))
+    else:
+        apps.each(folder, options.chosen, lambda opened: contents.show_info(opened, archive))
 
 
 @task(name="diff")
@@ -74,12 +79,12 @@ def show_diff(c: Context, options: DiffOptions) -> None:
     """Show what changed from one archive of an app to another."""
     from tasks.borg import apps, contents
 
-    apps.one(
-        c.config.inventory,
-        options.app,
-        options.storage,
-        lambda opened: contents.show_diff(opened, options.first, options.second, options.path),
-    )
+    which = (options.first, options.second, options.path)
+    if options.as_json:
+        place = (c.config.inventory, options.app, options.storage)
+        apps.one_document(*place, lambda opened: contents.read_diff(opened, *which))
+    else:
+        apps.one(c.config.inventory, options.app, options.storage, lambda opened: contents.show_diff(opened, *which))
 
 
 @task(name="extract")

@@ -1,14 +1,15 @@
 """Runs a verb for several apps; a failure of one does not stop the others."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, RefusedError, UsageError
 from tasks.inventory.models import App
+from tasks.json_output import written
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
@@ -37,6 +38,7 @@ class Opened:
 
 
 Act = Callable[[Opened], Iterable[str]]
+Read = Callable[[Opened], Mapping[str, Any]]
 
 
 def one(folder: str, name: str, storage: str, act: Act) -> None:
@@ -47,12 +49,23 @@ def one(folder: str, name: str, storage: str, act: Act) -> None:
     UsageError if an app has several and none is named, and what `act` raises.
     """
     with Session(load(Path(folder))) as session:
-        copies = session.inventory.copies(name, storage or None)
-        if len(copies) > 1:
-            storages = " and ".join(copy.storage for copy in copies)
-            raise UsageError(f"{name} has a repository in {storages}", "say which one by --storage")
-        for line in act(Opened(session, copies[0], session.repository(copies[0], Side.OPERATOR))):
+        for line in act(_opened_one(session, name, storage)):
             print(whole_line(line))
+
+
+def one_document(folder: str, name: str, storage: str, read: Read) -> None:
+    """Print what `read` returns for one of an app's repositories as JSON. Raises as `one` does."""
+    with Session(load(Path(folder))) as session:
+        opened = _opened_one(session, name, storage)
+        print(written({**_place(opened.app), **read(opened)}))
+
+
+def _opened_one(session: Session, name: str, storage: str) -> Opened:
+    copies = session.inventory.copies(name, storage or None)
+    if len(copies) > 1:
+        storages = " and ".join(copy.storage for copy in copies)
+        raise UsageError(f"{name} has a repository in {storages}", "say which one by --storage")
+    return Opened(session, copies[0], session.repository(copies[0], Side.OPERATOR))
 
 
 def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR) -> None:
@@ -61,18 +74,51 @@ def each(folder: str, names: Sequence[str], act: Act, side: Side = Side.OPERATOR
     With a single app its own error is raised; otherwise, at the end, SomeFailedError, AllFailedError, or, if all apps
     failed with it, UsageError or RefusedError.
     """
+
+    def told(opened: Opened) -> None:
+        for line in act(opened):
+            print(whole_line(line))
+
+    _over(folder, names, told, lambda _app, _error: None, side)
+
+
+def documents(folder: str, names: Sequence[str], read: Read) -> None:
+    """Print one JSON document: what `read` returns for each named app, or its error. Raises as `each` does."""
+    found: list[Mapping[str, Any]] = []
+
+    def fault(app: App, error: CloudbackupError) -> None:
+        found.append({**_place(app), "error": error.what, "remedy": error.remedy or None})
+
+    try:
+        _over(folder, names, lambda opened: found.append({**_place(opened.app), **read(opened)}), fault)
+    finally:
+        if found:
+            print(written({"apps": found}))
+
+
+def _place(app: App) -> dict[str, str]:
+    return {"app": app.name, "storage": app.storage}
+
+
+def _over(
+    folder: str,
+    names: Sequence[str],
+    act: Callable[[Opened], None],
+    fault: Callable[[App, CloudbackupError], None],
+    side: Side = Side.OPERATOR,
+) -> None:
     with Session(load(Path(folder))) as session:
         apps = session.inventory.select(names)
         failed: list[CloudbackupError] = []
         for app in apps:
             try:
                 with foreseen(app.name):
-                    for line in act(Opened(session, app, session.repository(app, side))):
-                        print(whole_line(line))
+                    act(Opened(session, app, session.repository(app, side)))
             except CloudbackupError as error:
                 if len(apps) == 1:
                     raise
                 failed.append(error)
+                fault(app, error)
                 print(error, file=sys.stderr)
     if failed:
         raise _end(failed, len(apps))

@@ -4,9 +4,10 @@ Times are UTC, and say so. An archive is given by its name, as `latest`, or as a
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tasks.borg.apps import Opened
 from tasks.borg.choice import Choice, Choices
@@ -36,6 +37,19 @@ def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> L
         yield f"{opened.app.label}: no archives"
 
 
+def read_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Return the archives, oldest first, or the contents of one, as JSON has them."""
+    if not archive:
+        found = archives(opened.repository).archives
+        return {"archives": [{"name": each.name, "id": each.id, "start": each.start} for each in found]}
+    wanted = _archive(opened, archive)
+    entries = [
+        {"path": f"/{each.path}", "type": each.type, "size": each.size}
+        for each in contents(opened.repository, wanted.name, paths)
+    ]
+    return {"archive": wanted.name, "entries": entries}
+
+
 def show_info(opened: Opened, archive: str = "") -> Lines:
     """Show sizes of the repository or of one archive."""
     if not archive:
@@ -50,13 +64,16 @@ def show_info(opened: Opened, archive: str = "") -> Lines:
         yield f"{one.name}: {one.comment}"
 
 
+def read_info(opened: Opened, archive: str = "") -> Mapping[str, Any]:
+    """Return what is known of the repository, or of one archive, as JSON has it."""
+    if archive:
+        return {"archive": archive_info(opened.repository, _archive(opened, archive).name)}
+    return {"repository": repository_info(opened.repository)}
+
+
 def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Lines:
     """Show the differences between two archives of one source; without `first`, from the last good one before it."""
-    choices, source = _choices(opened), opened.app.sources[0]
-    named = parse(first) or parse(second)
-    source = named.source if named else source
-    later = _said(choices.choose(source, second)).archive
-    earlier = _said(choices.choose(source, first) if first else choices.previous(later, source)).archive
+    earlier, later = _both(opened, first, second)
     yield f"from {earlier.name} to {later.name}:"
     alike = True
     for change in diff(opened.repository, earlier.name, later.name, paths):
@@ -64,6 +81,26 @@ def show_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()
         yield f"{', '.join(change.changes)}  /{_printable(change.path)}"
     if alike:
         yield f"{earlier.name} and {later.name} hold the same"
+
+
+def read_diff(opened: Opened, first: str, second: str, paths: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Return the differences between two archives, chosen as `show_diff` does, as JSON has them."""
+    earlier, later = _both(opened, first, second)
+    changes = [
+        {"path": f"/{each.path}", "changes": each.changes}
+        for each in diff(opened.repository, earlier.name, later.name, paths)
+    ]
+    return {"first": earlier.name, "second": later.name, "changes": changes}
+
+
+def _both(opened: Opened, first: str, second: str) -> tuple[Archive, Archive]:
+    """Return the earlier and the later of two archives of one source."""
+    choices, source = _choices(opened), opened.app.sources[0]
+    named = parse(first) or parse(second)
+    source = named.source if named else source
+    later = _said(choices.choose(source, second)).archive
+    earlier = _said(choices.choose(source, first) if first else choices.previous(later, source)).archive
+    return earlier, later
 
 
 def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] = (), *, trusted: bool = False) -> Lines:

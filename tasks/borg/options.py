@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.cli import flag, option
-from tasks.options import FORCE_HELP, Apps, Checks, OneApp, Prune
+from tasks.options import FORCE_HELP, Apps, Checks, OneApp, Prune, Shown
 
 ARCHIVE_HELP = (
     "name of an archive; `latest`: the newest that a record knows of the files (of the database, without files);"
@@ -21,7 +21,7 @@ class OneRepository(OneApp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(Apps):
+class ListOptions(Apps, Shown):
     """Options of `borg.list`."""
 
     archive: str = option(f"list what it holds: {ARCHIVE_HELP}", "")
@@ -29,14 +29,14 @@ class ListOptions(Apps):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfoOptions(Apps):
+class InfoOptions(Apps, Shown):
     """Options of `borg.info`."""
 
     archive: str = option(ARCHIVE_HELP, "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffOptions(OneRepository):
+class DiffOptions(OneRepository, Shown):
     """Options of `borg.diff`."""
 
     first: str = option(f"{ARCHIVE_HELP}; the last good one before the second unless given", "")

@@ -18,6 +18,7 @@ from tasks.fleet.options import (
     SourceRestore,
     Verify,
 )
+from tasks.json_output import refuse_json
 
 if TYPE_CHECKING:
     from tasks.sources.base import Part
@@ -45,9 +46,10 @@ def _backup(c: Context, options: SourceBackup, sources: Sequence[str]) -> None:
     import tasks.fleet.backup as fleet_backup
     from tasks.run.view import Telling
 
-    telling = Telling(options.quiet, options.verbose)
+    telling = Telling(options.quiet, options.verbose, options.as_json)
     chosen = fleet_backup.Options(options.chosen, sources, options.part or None, options.parallel, telling)
     if options.dry_run:
+        refuse_json(options.format, "--dry-run shows commands for people")
         fleet_backup.show(c.config.inventory, chosen)
     else:
         finish(fleet_backup.run(c.config.inventory, chosen))
@@ -135,7 +137,7 @@ def _verify(c: Context, options: DatabaseVerify, which: Verify) -> None:
         share=share,
         folder=options.scratch or FOLDER,
         trust=options.trust_archive,
-        telling=Telling(options.quiet, options.verbose),
+        telling=Telling(options.quiet, options.verbose, options.as_json),
     )
     finish(fleet_verify.run(c.config.inventory, chosen))
 
@@ -153,7 +155,7 @@ def prune(c: Context, options: FleetPrune) -> None:
         options.parallel,
         dry_run=options.dry_run,
         force=options.force,
-        telling=Telling(options.quiet, options.verbose),
+        telling=Telling(options.quiet, options.verbose, options.as_json),
     )
     finish(fleet_prune.run(c.config.inventory, chosen, lambda question: confirm(question, yes=options.yes)))
 
@@ -168,6 +170,6 @@ def check(c: Context, options: FleetCheck) -> None:
     depth = CheckOptions(
         options.repository_only, verify_data=options.verify_data, max_duration=options.max_duration or None
     )
-    telling = Telling(options.quiet, options.verbose)
+    telling = Telling(options.quiet, options.verbose, options.as_json)
     chosen = fleet_check.Options(options.chosen, options.part or None, options.parallel, depth, telling)
     finish(fleet_check.run(c.config.inventory, chosen))

@@ -67,7 +67,7 @@ def show(folder: str, options: Options) -> None:
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     require_known(options.sources, session.inventory.apps.values())
-    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
+    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.silent)
     chosen = tuple(app for app in apps if _sources(app, options))
     if apps and not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")

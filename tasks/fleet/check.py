@@ -42,7 +42,7 @@ def run(folder: str, options: Options, gathered: Gathered | None = None) -> int:
     """Check, print the outcomes, write records; return the exit code. Raises UsageError, InterruptedRunError."""
     check_words(options.depth)  # refuses contradictory options before anything is contacted
     with Session(load(Path(folder))) as session:
-        apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
+        apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.silent)
         scope = Scope(apps, not options.apps and not options.part)
         with Notices(session.inventory, "check", "whole", scope, gathered) as notices:
             with View(apps, options.telling) as view:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from tasks.cli import argument, flag, option
-from tasks.options import PARALLEL_HELP, Apps, Checks, Fleet, OneApp, Prune
+from tasks.options import PARALLEL_HELP, Checks, Fleet, OneApp, Prune, Shown, ShownApps
 
 SLOW = 4  # apps at a time, for tasks that put a heavy load on a storage
 WALLS_HELP = "drill or restore a database also where no walls can be built: with the rights that you have there"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceBackup(Fleet):
+class SourceBackup(Fleet, Shown):
     """A backup of one source of the apps."""
 
     dry_run: bool = flag("print what would run, secrets hidden, and change nothing")
@@ -83,7 +83,7 @@ class Restore(SourceRestore):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatabaseVerify(Fleet):
+class DatabaseVerify(Fleet, Shown):
     """Drills of databases."""
 
     archive: str = option(
@@ -116,19 +116,18 @@ class Verify(DatabaseVerify):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Find(Apps):
+class Find(ShownApps):
     """Options of `find`."""
 
     pattern: str = argument(
         "a name, with folders before it or not (app.conf, shop/app.conf), a whole path (/etc/shop/app.conf), or a"
         " pattern in quotes: '*.conf', '/srv/**/*.sql'"
     )
-    format: str = option("table or json", "table")
     checksum: bool = flag("tell versions apart by SHA-256 as well: reads the data of these files from each archive")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetPrune(Prune, Fleet):
+class FleetPrune(Prune, Fleet, Shown):
     """Pruning all apps."""
 
     source: tuple[str, ...] = option(
@@ -140,7 +139,7 @@ class FleetPrune(Prune, Fleet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetCheck(Checks, Fleet):
+class FleetCheck(Checks, Fleet, Shown):
     """Checking all apps."""
 
     repository_only: bool = flag("look at the repositories' segments alone")

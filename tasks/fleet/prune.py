@@ -11,6 +11,7 @@ from tasks.borg.removal import Intention, Target
 from tasks.errors import CloudbackupError, UsageError
 from tasks.fleet.recorder import recorded
 from tasks.inventory.models import App
+from tasks.json_output import written
 from tasks.run import clocks
 from tasks.run.notices import Gathered, Notices, Scope
 from tasks.run.outcome import Outcome, exit_code, faulted
@@ -18,7 +19,7 @@ from tasks.run.parallel import PARALLEL, over_apps
 from tasks.run.paused import awake
 from tasks.run.retry import patient
 from tasks.run.session import Session
-from tasks.run.view import Telling, View
+from tasks.run.view import Telling, View, document
 from tasks.sources.registry import needed, require_known
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
@@ -54,13 +55,16 @@ def run(folder: str, options: Options, ask: Ask, gathered: Gathered | None = Non
             jobs = over_apps(session, apps, options.parallel, *_planning(session, options, view))
         failed = [job.outcome for job in jobs if job.outcome is not None]
         chosen = [job for job in jobs if job.intention is not None and job.intention.needed]
-        for job in jobs:
+        for job in () if options.telling.json else jobs:
             job.tell()
         if options.dry_run:
+            if options.telling.json:
+                print(written({"apps": [job.planned_values() for job in jobs]}))
             return exit_code([job.outcome or job.nothing() for job in jobs])
         count = sum(job.count for job in chosen)
         if chosen and not ask(f"Remove {count} archive{'s' if count != 1 else ''}, and free the space for good?"):
-            print("nothing was pruned")
+            if not options.telling.json:
+                print("nothing was pruned")
             return exit_code(failed)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "prune", "pruned", scope, gathered) as notices:
@@ -69,6 +73,8 @@ def run(folder: str, options: Options, ask: Ask, gathered: Gathered | None = Non
             for outcome in outcomes:
                 notices.app_ended(outcome.app, [outcome])
             notices.ended(outcomes)
+        if options.telling.json:
+            print(document(outcomes, {app.name: app.storage for app in apps}))
         return exit_code(outcomes)
 
 
@@ -93,16 +99,17 @@ def _carried_out(
             lambda app: by_app[app.storage, app.name].carry_out(view),
             lambda app, error: faulted(app, [WHOLE], error, view.done)[0],
         )
-        view.summary([*failed, *done], "pruned")
+        if not options.telling.json:
+            view.summary([*failed, *done], "pruned")
     return done
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:
     require_known(options.sources, session.inventory.apps.values())
-    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.quiet)
+    apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.silent)
     chosen = tuple(app for app in apps if app.prunable)
     for app in apps:
-        if not app.prunable and not options.telling.quiet:
+        if not app.prunable and not options.telling.silent:
             print(f"{app.name} has no `keep`: nothing of it is ever pruned")
     if apps and not chosen:
         raise UsageError(
@@ -150,6 +157,14 @@ class _Job:
         nothing = self.nothing()
         if nothing.status == "warning":
             print(*nothing.said, sep="\n")
+
+    def planned_values(self) -> dict[str, object]:
+        """Return what would be removed and what stays, as JSON has it."""
+        plan, outcome = self.intention, self.outcome or self.nothing()
+        removed = [{"name": each.name, "id": each.id, "start": each.start} for each in plan.removed] if plan else []
+        kept = len(plan.kept) if plan else None
+        place = {"app": self.app.name, "storage": self.app.storage}
+        return {**place, "removed": removed, "kept": kept, "status": outcome.status, "said": outcome.said}
 
     def nothing(self) -> Outcome:
         """Return the outcome if nothing was removed: a warning if a person used `--force` to no effect."""

@@ -57,9 +57,7 @@ def history(c: Context, options: HistoryOptions) -> None:
     """Show what was done to apps, when, by whom and how it went, from any machine."""
     import tasks.report.history as report_history
 
-    finish(
-        report_history.run(
-            c.config.inventory,
-            report_history.Options(options.chosen, options.storage, options.source, options.action, options.limit),
-        )
+    chosen = report_history.Options(
+        options.chosen, options.storage, options.source, options.action, options.limit, options.as_json
     )
+    finish(report_history.run(c.config.inventory, chosen))

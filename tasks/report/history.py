@@ -10,6 +10,7 @@ from tasks import units
 from tasks.errors import CloudbackupError, UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
+from tasks.json_output import written
 from tasks.records.ledger import ANNOUNCED
 from tasks.records.record import Record
 from tasks.records.verdict import ACCEPT, Accepted
@@ -22,6 +23,9 @@ from tasks.times import moment
 
 HEADERS = ("time", "app", "action", "source", "outcome", "took", "size", "added", "archive", "by")
 
+OF_RUN = ("app", "action", "source", "outcome", "time", "duration_seconds")
+FIELDS = (*OF_RUN, "size", "stored", "archive", "archive_id", "operator", "error")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -32,6 +36,7 @@ class Options:
     source: str = ""
     action: str = ""
     limit: int = 20
+    as_json: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Told:
 
     label: str
     record: Record
+    storage: str = ""
 
 
 def run(folder: str, options: Options) -> int:
@@ -56,8 +62,11 @@ def run(folder: str, options: Options) -> int:
         )
     failed = [each for each in read if isinstance(each, CloudbackupError)]
     found = [told for each in read if not isinstance(each, CloudbackupError) for told in each]
-    for line in lines(chosen(found, options), datetime.now(UTC)):
-        print(line)
+    if options.as_json:
+        print(written({"records": [_values(told) for told in chosen(found, options)]}))
+    else:
+        for line in lines(chosen(found, options), datetime.now(UTC)):
+            print(line)
     for error in failed:
         print(error, file=sys.stderr)
     return 3 if failed else 0
@@ -99,6 +108,14 @@ def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
         yield from (INDENT + printable(note) for note in notes if note)
 
 
+def _values(told: Told) -> dict[str, object]:
+    """Return a record as JSON has it; `tasks.records.record.Record` explains the fields."""
+    record = told.record
+    reason = Accepted(record).reason if record.action == ACCEPT else None
+    fields = {name: getattr(record, name) for name in FIELDS}
+    return {"storage": told.storage, **fields, "made_by": record.tool, "reason": reason}
+
+
 def _cells(told: Told, now: datetime) -> tuple[str, ...]:
     record = told.record
     took = record.duration_seconds
@@ -123,6 +140,7 @@ def _whole(number: int | None) -> int | None:
 
 def _read(session: Session, app: App, limit: int) -> list[Told] | CloudbackupError:
     try:
-        return [Told(app.label, record) for record in sound(session.storage_of(app).read_records(app, newest=limit))]
+        records = sound(session.storage_of(app).read_records(app, newest=limit))
+        return [Told(app.label, record, app.storage) for record in records]
     except CloudbackupError as error:
         return error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.cli import flag, option
-from tasks.options import Apps
+from tasks.options import Apps, ShownApps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class AcceptOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HistoryOptions(Apps):
+class HistoryOptions(ShownApps):
     """Options of `report.history`."""
 
     storage: str = option("only this storage, of apps that have several", "")

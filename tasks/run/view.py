@@ -4,13 +4,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tasks.inventory.models import App
+from tasks.json_output import written
 from tasks.run.outcome import Outcome, Status
 from tasks.terminal import one_line, own, printable
 from tasks.units import clock, size
@@ -32,10 +33,19 @@ RATED = 3.0  # seconds before a rate is meaningful
 
 @dataclass(frozen=True)
 class Telling:
-    """How much is printed: `quiet` leaves out what is well, `verbose` adds each step as it begins."""
+    """How much is printed: `quiet` leaves out what is well, `verbose` adds each step as it begins.
+
+    `json` prints nothing but one document when all has ended.
+    """
 
     quiet: bool = False
     verbose: bool = False
+    json: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether to leave out what is no fault."""
+        return self.quiet or self.json
 
 
 @dataclass
@@ -70,6 +80,7 @@ class View:
         self._app_width = max((len(app.label) for app in apps), default=0)
         self._source_width = max((len(source) for app in apps for source in app.sources), default=0)
         self._expected = len(apps)
+        self._storages = {app.name: app.storage for app in apps}
         self._ended = [0, 0]  # number of sources that are well, and that are not
         self._began = time.monotonic()
         self._running: dict[tuple[str, str], Running] = {}
@@ -77,7 +88,7 @@ class View:
         self._live: Live | None = None
 
     def __enter__(self) -> "View":
-        if sys.stdout.isatty() and not self._telling.quiet:
+        if sys.stdout.isatty() and not self._telling.silent:
             from rich.console import Console
             from rich.live import Live
 
@@ -123,11 +134,15 @@ class View:
             self._print("      " + one_line(said), None)
 
     def summary(self, outcomes: Sequence[Outcome], verb: str) -> None:
-        """Print the summary line (see `summed`)."""
-        if not self._telling.quiet or any(outcome.status != "ok" for outcome in outcomes):
+        """Print the summary line (see `summed`), or the document."""
+        if self._telling.json:
+            print(document(outcomes, self._storages), flush=True)
+        elif not self._telling.quiet or any(outcome.status != "ok" for outcome in outcomes):
             self._print(summed(outcomes, verb, time.monotonic() - self._began), None)
 
     def _print(self, text: str, colour: str | None) -> None:
+        if self._telling.json:
+            return
         text = printable(text)
         if self._live is not None:
             from rich.text import Text
@@ -154,6 +169,27 @@ class View:
         lines.append(f"{clock(now - self._began)}  {apps} of {self._expected} apps under way, {well} sources done")
         lines[-1] += f", {failed} failed" if failed else ""
         return Group(*(Text(printable(each.replace("\n", " ")), no_wrap=True, overflow="ellipsis") for each in lines))
+
+
+def document(outcomes: Sequence[Outcome], storages: Mapping[str, str]) -> str:
+    """Return the outcomes as JSON; `storages` has the storage of each app with a single one, by name."""
+    return written({"outcomes": [_values(each, storages) for each in outcomes]})
+
+
+def _values(outcome: Outcome, storages: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "app": outcome.app,
+        "storage": outcome.storage or storages.get(outcome.app),
+        "source": outcome.source or None,
+        "status": outcome.status,
+        "began": outcome.began,
+        "duration_seconds": round(outcome.seconds, 3),
+        "size": outcome.size,
+        "stored": outcome.stored,
+        "archive": outcome.archive,
+        "archive_id": outcome.archive_id,
+        "said": outcome.said,
+    }
 
 
 def line(outcome: Outcome, app_width: int = 0, source_width: int = 0) -> str:

@@ -5,24 +5,20 @@ from dataclasses import dataclass
 from invoke.context import Context
 
 from tasks.cli import finish, flag, option, task
-from tasks.errors import UsageError
-from tasks.options import Fleet
-
-FORMATS = ("table", "json")
+from tasks.json_output import refuse_json
+from tasks.options import Fleet, Shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class NightlyOptions(Fleet):
+class NightlyOptions(Fleet, Shown):
     """Options of `nightly`."""
 
     dry_run: bool = flag("show what is due now, and do nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowOptions:
+class ShowOptions(Shown):
     """Options of `schedule.show`."""
-
-    format: str = option("table or json", "table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +38,9 @@ def nightly(c: Context, options: NightlyOptions) -> None:
     import tasks.schedule.nightly as due_now
     from tasks.run.view import Telling
 
-    telling = Telling(options.quiet, options.verbose)
+    if not options.dry_run:
+        refuse_json(options.format, "several tasks run, each prints its own lines; with --dry-run it shows what is due")
+    telling = Telling(options.quiet, options.verbose, options.as_json)
     chosen = due_now.Options(options.chosen, options.part or None, options.parallel, options.dry_run, telling)
     finish(due_now.run(c.config.inventory, chosen))
 
@@ -52,9 +50,7 @@ def show_schedule(c: Context, options: ShowOptions) -> None:
     """Show when each task is due, in this machine's zone."""
     import tasks.schedule.show as shown
 
-    if options.format not in FORMATS:
-        raise UsageError(f"--format is one of {', '.join(FORMATS)}, not `{options.format[:80]}`")
-    print(shown.run(c.config.inventory, options.format))
+    print(shown.run(c.config.inventory, as_json=options.as_json))
 
 
 @task(name="install")

@@ -21,6 +21,7 @@ import tasks.fleet.verify as fleet_verify
 from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
+from tasks.json_output import written
 from tasks.records.record import UNCHANGED, Record
 from tasks.run.notices import Gathered
 from tasks.run.parallel import PARALLEL, over_apps
@@ -67,11 +68,13 @@ def run(folder: str, options: Options) -> int:
             print("another `nightly` of this inventory runs on this machine: nothing was done")
             return 0
         now = datetime.now(UTC)
-        if not options.telling.quiet:
-            for app in inventory.select(options.apps, options.part):
-                if app.paused_at(now) and app.storage == app.storages[0]:
-                    print(f"{said(app)}: passed over")
+        if not options.telling.quiet and not options.telling.json:
+            for app in _paused(inventory, options, now).values():
+                print(f"{said(app)}: passed over")
         plan = planned(inventory, options, now)
+        if options.telling.json:
+            print(written({"due": plan, "paused": sorted(_paused(inventory, options, now))}))
+            return 0
         if options.dry_run or not any(plan.values()):
             for line in shown(plan):
                 print(line)
@@ -85,6 +88,11 @@ def run(folder: str, options: Options) -> int:
                 _STEPS[task](folder, apps, options, gathered) for task, apps in plan.items() if apps and task != SAVES
             ]
         return next((code for code in codes if code), 0)
+
+
+def _paused(inventory: Inventory, options: Options, now: datetime) -> dict[str, App]:
+    """Return the chosen apps that are paused, by name."""
+    return {app.name: app for app in inventory.select(options.apps, options.part) if app.paused_at(now)}
 
 
 def shown(plan: Plan) -> Iterator[str]:

@@ -1,25 +1,24 @@
 """`schedule.show`: what is due when, in this machine's zone."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tasks.inventory.inventory import Inventory
+from tasks.json_output import written
 from tasks.schedule.due import newest, upcoming
 from tasks.sources.kinds import is_log
 from tasks.storage.registry import load
 from tasks.times import moment, utc
 
-VERSION = 1
 HEADERS = ("task", "schedule", "was due", "is due next")
 
 
-def run(folder: str, form: str) -> str:
+def run(folder: str, *, as_json: bool = False) -> str:
     """Return the table, or the JSON for programs. Contacts nothing. Raises UsageError."""
     inventory = load(Path(folder))
     now = datetime.now(UTC)
-    return as_json(inventory, now) if form == "json" else "\n".join(table(inventory, now))
+    return document(inventory, now) if as_json else "\n".join(table(inventory, now))
 
 
 def table(inventory: Inventory, now: datetime) -> Iterator[str]:
@@ -38,7 +37,7 @@ def table(inventory: Inventory, now: datetime) -> Iterator[str]:
         yield f"each machine begins up to {spelled(inventory.schedule.spread)} later"
 
 
-def as_json(inventory: Inventory, now: datetime) -> str:
+def document(inventory: Inventory, now: datetime) -> str:
     """Return the schedule as JSON: version, now, and of each task its schedule and two times in UTC, null for never."""
     tasks = [
         {
@@ -51,13 +50,12 @@ def as_json(inventory: Inventory, now: datetime) -> str:
     ]
     every, jitter = inventory.schedule.binlog, inventory.schedule.spread
     said = {
-        "version": VERSION,
         "now": utc(now),
         "tasks": tasks,
         "binlog_seconds": int(every.total_seconds()) if every and has_logs(inventory) else None,
         "jitter_seconds": int(jitter.total_seconds()),
     }
-    return json.dumps(said, indent=2)
+    return written(said)
 
 
 def has_logs(inventory: Inventory) -> bool:

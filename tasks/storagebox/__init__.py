@@ -11,7 +11,7 @@ from tasks.storagebox.options import (
     KeysOptions,
     SetupOptions,
     SnapshotsOptions,
-    Storages,
+    UsageOptions,
 )
 from tasks.terminal import whole_line
 
@@ -36,11 +36,12 @@ def setup(c: Context, options: SetupOptions) -> None:
 
 
 @task()
-def usage(c: Context, options: Storages) -> None:
+def usage(c: Context, options: UsageOptions) -> None:
     """Show the used and the free space of each storage, of each repository in it, and when it will be full."""
     import tasks.storagebox.usage as storagebox_usage
 
-    _show(storagebox_usage.lines(c.config.inventory, options.storage))
+    show = storagebox_usage.document if options.as_json else storagebox_usage.lines
+    _show(show(c.config.inventory, options.storage))
 
 
 @task()
@@ -48,7 +49,7 @@ def accounts(c: Context, options: AccountsOptions) -> None:
     """List the sub-accounts of a storage box, make one for an app, or remove one."""
     import tasks.storagebox.accounts as storagebox_accounts
 
-    change = storagebox_accounts.Change(options.create, options.folder, options.remove)
+    change = storagebox_accounts.Change(options.create, options.folder, options.remove, options.as_json)
     _show(
         storagebox_accounts.run(
             c.config.inventory, options.storage, change, lambda question: confirm(question, yes=options.yes)
@@ -61,7 +62,7 @@ def keys(c: Context, options: KeysOptions) -> None:
     """List the keys that log in to an account and what each may do, add one, or remove one."""
     import tasks.storagebox.keys as storagebox_keys
 
-    change = storagebox_keys.Change(options.add, options.remove, options.port)
+    change = storagebox_keys.Change(options.add, options.remove, options.port, options.as_json)
     _show(
         storagebox_keys.run(
             c.config.inventory,
@@ -87,6 +88,7 @@ def snapshots(c: Context, options: SnapshotsOptions) -> None:
         options.keep,
         options.weekday,
         options.no_plan,
+        options.as_json,
     )
     _show(
         storagebox_snapshots.run(
@@ -107,7 +109,11 @@ def access(c: Context, options: AccessOptions) -> None:
     }
     _show(
         storagebox_access.run(
-            c.config.inventory, options.storage, wanted, lambda question: confirm(question, yes=options.yes)
+            c.config.inventory,
+            options.storage,
+            wanted,
+            lambda question: confirm(question, yes=options.yes),
+            as_json=options.as_json,
         )
     )
 

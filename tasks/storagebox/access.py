@@ -9,6 +9,7 @@ from tasks.errors import UsageError
 from tasks.storage.registry import load
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import one
+from tasks.storagebox.document import as_lines, list_alone
 
 Ask = Callable[[str], bool]
 WAYS = {
@@ -21,9 +22,10 @@ WAYS = {
 NEEDED = {"ssh_enabled": "--ssh", "reachable_externally": "--external"}
 
 
-def run(folder: str, storage: str, wanted: dict[str, str], ask: Ask) -> Iterator[str]:
+def run(folder: str, storage: str, wanted: dict[str, str], ask: Ask, *, as_json: bool = False) -> Iterator[str]:
     """Apply the switches in `wanted` ("on" or "off", empty: unchanged), then show all. Raises UsageError, AppError."""
     changes = {way: _read(way, value) for way, value in wanted.items() if value}
+    list_alone(bool(changes), as_json=as_json)
     inventory = load(Path(folder))
     with opened(inventory, one(inventory, storage)) as box:
         risky = [WAYS[way] for way, on in changes.items() if way in NEEDED and not on]
@@ -33,7 +35,11 @@ def run(folder: str, storage: str, wanted: dict[str, str], ask: Ask) -> Iterator
         if changes:
             box.bound.update_access_settings(StorageBoxAccessSettings(**changes)).wait_until_finished()
             box.bound.reload()
-        yield from _shown(box)
+        if as_json:
+            settings = box.bound.access_settings
+            yield from as_lines({"storage": box.name, "access": {way: getattr(settings, way, None) for way in WAYS}})
+        else:
+            yield from _shown(box)
 
 
 def _read(way: str, value: str) -> bool:

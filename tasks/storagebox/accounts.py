@@ -1,9 +1,9 @@
 """`storagebox.accounts`: a box's sub-accounts, each restricted to its own folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hcloud.storage_boxes import StorageBoxSubaccountAccessSettings
 
@@ -18,6 +18,7 @@ from tasks.storage.registry import load
 from tasks.storage.storagebox import SUB, StorageBox
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import one
+from tasks.storagebox.document import as_lines, list_alone
 from tasks.storagebox.install import install_operator_key
 from tasks.storagebox.pin import with_storage
 
@@ -29,17 +30,22 @@ Ask = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Change:
-    """The change to make: `create` a sub-account for that app in `folder`, or remove one by its account's name."""
+    """The change to make: `create` a sub-account for that app in `folder`, or remove one by its account's name.
+
+    `as_json` lists them as JSON.
+    """
 
     create: str = ""
     folder: str = ""
     remove: str = ""
+    as_json: bool = False
 
 
 def run(folder: str, storage: str, change: Change, ask: Ask) -> Iterator[str]:
     """Make the change, or list the sub-accounts, a line each. Raises UsageError, AppError, HostError, FilesError."""
     if change.create and change.remove:
         raise UsageError("one thing at a time: --create or --remove")
+    list_alone(bool(change.create or change.remove), as_json=change.as_json)
     with Session(load(Path(folder))) as session:
         name = one(session.inventory, storage)
         if change.create:
@@ -51,6 +57,8 @@ def run(folder: str, storage: str, change: Change, ask: Ask) -> Iterator[str]:
                 yield from _create(session, box, change)
             elif change.remove:
                 yield from _remove(box, change.remove, ask)
+            elif change.as_json:
+                yield from as_lines(_document(box))
             else:
                 yield from _list(box)
 
@@ -64,6 +72,22 @@ def _list(box: Box) -> Iterator[str]:
         yield f"{each.username}  /{_home(each)}  {', '.join(on) or 'no access'}  {each.description or ''}".rstrip()
     kind = box.bound.storage_box_type
     yield f"{box.name}: {len(every)} of {kind.subaccounts_limit if kind else 'unknown'} sub-accounts"
+
+
+def _document(box: Box) -> Mapping[str, Any]:
+    kind = box.bound.storage_box_type
+    accounts = [
+        {
+            "account": each.username,
+            "folder": f"/{_home(each)}",
+            "ssh": getattr(each.access_settings, "ssh_enabled", None),
+            "external": getattr(each.access_settings, "reachable_externally", None),
+            "read_only": getattr(each.access_settings, "readonly", None),
+            "description": each.description or None,
+        }
+        for each in box.bound.get_subaccount_all()
+    ]
+    return {"storage": box.name, "limit": kind.subaccounts_limit if kind else None, "accounts": accounts}
 
 
 def _home(account: "BoundStorageBoxSubaccount") -> str:

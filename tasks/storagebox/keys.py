@@ -12,6 +12,7 @@ from tasks.storage.ssh import SshServer
 from tasks.storagebox.authorized_keys import Entry, PublicKey, entries, with_key, without_key
 from tasks.storagebox.box import opened
 from tasks.storagebox.choose import one
+from tasks.storagebox.document import as_lines, list_alone
 from tasks.storagebox.keys_file import KEYS, rewrite_keys
 
 Ask = Callable[[str], bool]
@@ -21,11 +22,15 @@ PORT_22_KINDS = ("ssh-rsa", "ecdsa-")  # https://docs.hetzner.com/robot/storage-
 
 @dataclass(frozen=True)
 class Change:
-    """The change to make: allow the public key in the file `add` to log in on `port`, or remove one by fingerprint."""
+    """The change to make: allow the public key in the file `add` to log in on `port`, or remove one by fingerprint.
+
+    `as_json` lists them as JSON.
+    """
 
     add: str = ""
     remove: str = ""
     port: str = "both"
+    as_json: bool = False
 
 
 def run(folder: str, storage: str, account: str, change: Change, ask: Ask) -> Iterator[str]:
@@ -35,6 +40,7 @@ def run(folder: str, storage: str, account: str, change: Change, ask: Ask) -> It
     """
     if change.add and change.remove:
         raise UsageError("one thing at a time: --add or --remove")
+    list_alone(bool(change.add or change.remove), as_json=change.as_json)
     if change.port not in PORTS:
         raise UsageError(f"--port {change.port} is none of {', '.join(PORTS)}")
     key = _public(Path(change.add).expanduser()) if change.add else None
@@ -50,6 +56,8 @@ def run(folder: str, storage: str, account: str, change: Change, ask: Ask) -> It
                 yield f"  port 22 is documented for RSA and ECDSA keys alone: {key.kind} may be refused there"
         elif change.remove:
             yield from _remove(files, file, server, change.remove, ask)
+        elif change.as_json:
+            yield from as_lines({"storage": name, "keys": [_values(each) for each in _entries(files, file)]})
         else:
             yield from (f"{each.key.fingerprint}  {_what(each)}  {each.key.comment}" for each in _entries(files, file))
 
@@ -98,6 +106,18 @@ def _remove(files: Files, file: str, server: SshServer, fingerprint: str, ask: A
 
 def _ports(port: str) -> str:
     return {"22": "port 22, SFTP", "23": "port 23", "both": "ports 22 and 23"}[port]
+
+
+def _values(entry: Entry) -> dict[str, object]:
+    ports = [22, 23] if entry.port == "both" else [int(entry.port)]
+    key = entry.key
+    return {
+        "fingerprint": key.fingerprint,
+        "kind": key.kind,
+        "comment": key.comment,
+        "ports": ports,
+        "command": entry.command or None,
+    }
 
 
 def _what(entry: Entry) -> str:

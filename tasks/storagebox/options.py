@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.cli import flag, option
+from tasks.options import Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,11 @@ class Storages:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UsageOptions(Storages, Shown):
+    """Options of `storagebox.usage`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SetupOptions(Storages):
     """Options of `storagebox.setup`."""
 
@@ -34,7 +40,7 @@ class SetupOptions(Storages):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountsOptions(OneBox):
+class AccountsOptions(OneBox, Shown):
     """Options of `storagebox.accounts`."""
 
     create: str = option(
@@ -46,7 +52,7 @@ class AccountsOptions(OneBox):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeysOptions(OneBox):
+class KeysOptions(OneBox, Shown):
     """Options of `storagebox.keys`."""
 
     account: str = option("a sub-account, such as u123456-sub1; the account of the storage unless given", "")
@@ -57,7 +63,7 @@ class KeysOptions(OneBox):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SnapshotsOptions(OneBox):
+class SnapshotsOptions(OneBox, Shown):
     """Options of `storagebox.snapshots`."""
 
     create: bool = flag("make a snapshot of the whole box now")
@@ -72,7 +78,7 @@ class SnapshotsOptions(OneBox):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccessOptions(OneBox):
+class AccessOptions(OneBox, Shown):
     """Options of `storagebox.access`."""
 
     ssh: str = option("on or off: SSH support, which borg needs", "")

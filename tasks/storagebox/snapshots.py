@@ -1,10 +1,10 @@
 """`storagebox.snapshots`: copies of a whole box that SSH keys cannot change."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hcloud.storage_boxes import StorageBoxSnapshotPlan
 
@@ -14,6 +14,7 @@ from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.storagebox.box import Box, opened
 from tasks.storagebox.choose import apps_of, one
+from tasks.storagebox.document import as_lines, list_alone
 from tasks.units import size
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ SHOWN = 5  # archives listed in a question
 
 @dataclass(frozen=True)
 class Change:
-    """The change to make, all empty for none; `plan` is a UTC time of day such as 03:30, `keep` how many it keeps."""
+    """The change to make, all empty for none; `plan` is a UTC time of day such as 03:30, `keep` how many it keeps.
+
+    `as_json` lists them as JSON.
+    """
 
     create: bool = False
     description: str = ""
@@ -36,12 +40,15 @@ class Change:
     keep: int = 0
     weekday: int = 0
     no_plan: bool = False
+    as_json: bool = False
 
 
 def run(folder: str, storage: str, change: Change, ask: Ask) -> Iterator[str]:
     """Make the change, or list the snapshots, a line each. Raises UsageError, AppError."""
-    if sum(map(bool, (change.create, change.delete, change.rollback, change.plan, change.no_plan))) > 1:
+    changes = sum(map(bool, (change.create, change.delete, change.rollback, change.plan, change.no_plan)))
+    if changes > 1:
         raise UsageError("one thing at a time: --create, --delete, --rollback, --plan or --no-plan")
+    list_alone(bool(changes), as_json=change.as_json)
     plan = _plan(change) if change.plan else None
     with Session(load(Path(folder))) as session, opened(session.inventory, one(session.inventory, storage)) as box:
         if plan is not None:
@@ -61,6 +68,8 @@ def _done(session: Session, box: Box, change: Change, ask: Ask) -> Iterator[str]
     elif change.no_plan:
         box.bound.disable_snapshot_plan().wait_until_finished()
         yield f"{box.name}: no more automatic snapshots; those there are stay"
+    elif change.as_json:
+        yield from as_lines(_document(box))
     else:
         yield from _list(box)
 
@@ -94,6 +103,22 @@ def _list(box: Box) -> Iterator[str]:
         if plan
         else (f"{box.name}: no automatic snapshots (`--plan 03:30 --keep 7` begins them)")
     )
+
+
+def _document(box: Box) -> Mapping[str, Any]:
+    snapshots = [
+        {
+            "name": each.name,
+            "created": each.created,
+            "automatic": each.is_automatic,
+            "size": each.stats.size if each.stats else None,
+            "description": each.description or None,
+        }
+        for each in _newest_last(box)
+    ]
+    plan = box.bound.snapshot_plan
+    planned = plan and {"when": _when(plan), "kept": plan.max_snapshots}
+    return {"storage": box.name, "snapshots": snapshots, "plan": planned or None}
 
 
 def _newest_last(box: Box) -> "list[BoundStorageBoxSnapshot]":

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,57 +21,127 @@ from tasks.storage.registry import KINDS, load
 from tasks.storage.storagebox import StorageBox
 from tasks.storagebox.box import opened
 from tasks.storagebox.choose import apps_of, storages
+from tasks.storagebox.document import as_lines
 from tasks.units import size
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What only the provider's API reports: how much of the space data and snapshots use."""
+
+    kind: str | None
+    data: int | None
+    snapshots: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The space of an app's repository, and what its backups add a day; None if unknown."""
+
+    app: str
+    stored: int | None
+    added_per_day: int | None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A folder that was set aside, and its space; None if unknown."""
+
+    app: str
+    name: str
+    stored: int | None
+
+
+@dataclass(frozen=True)
+class Used:
+    """A storage: its space in bytes, what uses it, and the days until it is full; None if unknown."""
+
+    storage: str
+    used: int
+    size: int | None
+    free: int | None
+    full_in_days: int | None
+    pool: Pool | None
+    apps: tuple[Part, ...]
+    set_aside: tuple[Aside, ...]
+
+
+def document(folder: str, names: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of the JSON of all storages. Raises UsageError, AppError."""
+    yield from as_lines({"storages": list(_used(folder, names))})
 
 
 def lines(folder: str, names: Sequence[str]) -> Iterator[str]:
     """Yield the lines of each storage. Raises UsageError, AppError."""
+    for used in _used(folder, names):
+        yield from _told(used)
+
+
+def _used(folder: str, names: Sequence[str]) -> Iterator[Used]:
     with Session(load(Path(folder))) as session:
         for name in storages(session.inventory, names, tuple(KINDS)):
-            yield from _storage(session, name)
+            yield _storage(session, name)
 
 
-def _storage(session: Session, name: str) -> Iterator[str]:
+def _told(used: Used) -> Iterator[str]:
+    if used.size is None or used.free is None:
+        yield f"{used.storage}: {size(used.used)} used"
+    else:
+        share = 100 * used.used / used.size if used.size else 0
+        yield f"{used.storage}: {size(used.used)} of {size(used.size)} used ({share:.0f} %), {size(used.free)} free"
+    if used.pool is not None:
+        yield f"  {used.pool.kind}: data {size(used.pool.data)}, snapshots {size(used.pool.snapshots)}"
+    for each in used.apps:
+        growth = f", backups add {size(each.added_per_day)} a day" if each.added_per_day is not None else ""
+        yield f"  {each.app}  {size(each.stored) or 'unknown'}{growth}"
+    for one in used.set_aside:
+        held = size(one.stored) or "unknown"
+        yield f"  {one.name}  {held}, set aside: `inv borg.rollback --app {one.app} --remove {one.name}`"
+    if used.free is None:
+        return
+    if used.full_in_days is None:
+        yield "  full: unknown, there are no two days of backups yet"
+    else:
+        yield f"  full in about {used.full_in_days} days if nothing were pruned"
+
+
+def _storage(session: Session, name: str) -> Used:
     apps, storage = apps_of(session.inventory, name), session.storage(name)
     usage = storage.usage(apps)
-    if usage.size is None or usage.free is None:
-        yield f"{name}: {size(usage.used)} used"
-    else:
-        share = 100 * usage.used / usage.size if usage.size else 0
-        yield f"{name}: {size(usage.used)} of {size(usage.size)} used ({share:.0f} %), {size(usage.free)} free"
-    yield from _pool(session.inventory, name)
     now, sizes = datetime.now(UTC), _sizes(session, storage, apps)
     records = {app.name: _records(storage, app) for app in apps}
+    parts = []
     for app in apps:
         growth = daily_growth({(app.name, source) for source in app.sources}, records[app.name], now)
-        stored = size(sizes[app.name]) if app.name in sizes else "unknown"
-        yield f"  {app.name}  {stored}" + (f", backups add {size(int(growth))} a day" if growth is not None else "")
-    yield from _set_aside(session, storage, apps)
-    if usage.free is None:
-        return
+        parts.append(Part(app.name, sizes.get(app.name), None if growth is None else int(growth)))
     every = {(app.name, source) for app in apps for source in app.sources}
-    days = days_until_full(usage.free, daily_growth(every, [each for own in records.values() for each in own], now))
-    yield (
-        f"  full in about {days} days if nothing were pruned"
-        if days is not None
-        else ("  full: unknown, there are no two days of backups yet")
+    growth = daily_growth(every, [each for own in records.values() for each in own], now)
+    return Used(
+        name,
+        usage.used,
+        usage.size,
+        usage.free,
+        None if usage.free is None else days_until_full(usage.free, growth),
+        _pool(session.inventory, name),
+        tuple(parts),
+        tuple(_set_aside(session, storage, apps)),
     )
 
 
-def _pool(inventory: Inventory, name: str) -> Iterator[str]:
-    """Yield what only the API reports: how much of the space the snapshots use."""
+def _pool(inventory: Inventory, name: str) -> Pool | None:
+    """Return what only the API reports; None for another kind of storage, and without a token for the API."""
     config = inventory.storages[name]
     if not isinstance(config, StorageBox) or config.token is None:
-        return
+        return None
     with opened(inventory, name) as box:
         stats, kind = box.bound.stats, box.bound.storage_box_type
         assert stats is not None
         assert kind is not None
-        yield f"  {kind.description}: data {size(stats.size_data)}, snapshots {size(stats.size_snapshots)}"
+        return Pool(kind.description, stats.size_data, stats.size_snapshots)
 
 
-def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Iterator[str]:
-    """Yield the folders set aside, and how to remove them; published copies have none."""
+def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Iterator[Aside]:
+    """Yield the folders set aside; published copies have none."""
     for app in apps:
         if storage.published_at(app) is not None:
             continue
@@ -79,10 +150,7 @@ def _set_aside(session: Session, storage: Storage, apps: Sequence[App]) -> Itera
         except CloudbackupError:
             continue
         sizes = _sizes(session, storage, [app], paths)
-        for path in paths:
-            name = posixpath.basename(path)
-            held = size(sizes[path]) if path in sizes else "unknown"
-            yield f"  {name}  {held}, set aside: `inv borg.rollback --app {app.name} --remove {name}`"
+        yield from (Aside(app.name, posixpath.basename(path), sizes.get(path)) for path in paths)
 
 
 def _records(storage: Storage, app: App) -> Sequence[Record]:

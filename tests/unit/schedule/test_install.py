@@ -97,8 +97,8 @@ def test_nothing_is_ever_due(tmp_path: Path) -> None:
     known = inventory(tmp_path, "schedule: {backup: never, prune: never, check: never, verify: never}\n")
     with pytest.raises(UsageError, match="no task that is ever due"):
         install.cron_lines(known, place(tmp_path))
-    assert "never" in show.run(str(tmp_path), "table")
-    assert '"due_next": null' in show.run(str(tmp_path), "json")
+    assert "never" in show.run(str(tmp_path))
+    assert '"due_next": null' in show.run(str(tmp_path), as_json=True)
 
 
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
