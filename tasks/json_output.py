@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import version
-from tasks.answers import encodable_in
+from tasks.encodable import encodable_in
 from tasks.errors import UsageError
 from tasks.times import utc
 

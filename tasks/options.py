@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from tasks.cli import APP_HELP, flag, option
 from tasks.inventory.tag import Tag
-from tasks.json_output import wants_json
 
 FOLDER = "/var/tmp"  # noqa: S108 (where what is drilled lies meanwhile: in a directory of its own that nobody else may enter)
 PARALLEL_HELP = "how many apps are worked on at a time; of one Storage Box never more than 8"
@@ -20,6 +19,8 @@ class Shown:
     @property
     def as_json(self) -> bool:
         """Whether to print JSON. Raises UsageError for another format than these two."""
+        from tasks.json_output import wants_json
+
         return wants_json(self.format)
 
 

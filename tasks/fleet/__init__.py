@@ -18,7 +18,6 @@ from tasks.fleet.options import (
     SourceRestore,
     Verify,
 )
-from tasks.json_output import refuse_json
 
 if TYPE_CHECKING:
     from tasks.sources.base import Part
@@ -49,6 +48,8 @@ def _backup(c: Context, options: SourceBackup, sources: Sequence[str]) -> None:
     telling = Telling(options.quiet, options.verbose, options.as_json)
     chosen = fleet_backup.Options(options.chosen, sources, options.part or None, options.parallel, telling)
     if options.dry_run:
+        from tasks.json_output import refuse_json
+
         refuse_json(options.format, "--dry-run shows commands for people")
         fleet_backup.show(c.config.inventory, chosen)
     else:

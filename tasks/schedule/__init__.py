@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from invoke.context import Context
 
 from tasks.cli import finish, flag, option, task
-from tasks.json_output import refuse_json
 from tasks.options import Fleet, Shown
 
 
@@ -36,6 +35,7 @@ def nightly(c: Context, options: NightlyOptions) -> None:
     What was missed, or failed, is due until it was done, so the same command makes up for it.
     """
     import tasks.schedule.nightly as due_now
+    from tasks.json_output import refuse_json
     from tasks.run.view import Telling
 
     if not options.dry_run:
