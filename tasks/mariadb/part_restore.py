@@ -26,7 +26,7 @@ from tasks.mariadb.table_diff import TableDiff
 from tasks.mariadb.table_swap import TableSwap
 from tasks.remote.host import Host
 from tasks.remote.program import Program
-from tasks.remote.script import Script, quote
+from tasks.remote.script import Environment, Script, quote
 from tasks.run.outcome import Status
 from tasks.sources.base import Destination, Part, Planned, Restored
 from tasks.units import many
@@ -42,7 +42,7 @@ GRANT = "GRANT ALL PRIVILEGES ON {}.* TO the account in the inventory;"
 
 
 @dataclass(frozen=True)
-class _Names:
+class Names:
     """What is restored: a database, or one table of it, into the database `into`."""
 
     database: str
@@ -55,8 +55,24 @@ class _Names:
         """Describe what is restored."""
         return f"{self.database}.{self.table}" if self.table else self.database
 
+    @property
+    def way(self) -> str:
+        """Describe where it goes."""
+        ways = {
+            "keep": f"{self.shown} into the database {self.into}",
+            "diff": f"{self.shown} into {self.into}, to compare it and drop it again",
+            "missing": f"the rows that are gone from {self.shown} back into it",
+            "replace": f"{self.shown} into its place, the live table kept under another name",
+        }
+        return ways[self.then]
 
-class _Vetted(Answer):
+    @property
+    def asks(self) -> bool:
+        """Whether a person must agree: the live table changes."""
+        return self.then in ("missing", "replace")
+
+
+class Vetted(Answer):
     """What `host/vetted_dump.py` prints."""
 
     fault: Text | None = None
@@ -66,26 +82,16 @@ class _Vetted(Answer):
 
 def plan(choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:
     """Plan the restore of a part of an archive. Raises UsageError, RefusedError, DatabaseError, HostError."""
-    names = _names(part)
-    others = () if names.then == "keep" else (names.database,)
-    live = _Live(choices.repository.host, mariadb_source.access(choices.app), names.into, *others)
-    live.require_new()
+    names = names_of(part)
+    live = reached(names, choices.repository.host, mariadb_source.access(choices.app))
     found = archive_restore.chosen(choices, archive, at)
     to = found.moment.at if found.moment else None
-    ways = {
-        "keep": f"{names.shown} into the database {names.into}",
-        "diff": f"{names.shown} into {names.into}, to compare it and drop it again",
-        "missing": f"the rows that are gone from {names.shown} back into it",
-        "replace": f"{names.shown} into its place, the live table kept under another name",
-    }
-    if names.then == "replace":
-        _swap(names, live)  # refuses what cannot be swapped
     work = partial(_carry_out, found, names, live)
-    asks = names.then in ("missing", "replace")
-    return Planned(found.archive, work, found.choice, to, beside=ways[names.then], asks=asks)
+    return Planned(found.archive, work, found.choice, to, beside=names.way, asks=names.asks)
 
 
-def _names(part: Part) -> _Names:
+def names_of(part: Part) -> Names:
+    """Return what is to be restored. Raises UsageError."""
     if part.table and part.database:
         raise UsageError("--table and --database name two things", "give one of them")
     database, table = parsed(part.table) if part.table else (plain(part.database), None)
@@ -96,7 +102,7 @@ def _names(part: Part) -> _Names:
         raise UsageError(f"{into} is where the live data is", "name another database: --into")
     if len(into) > LONGEST or into.endswith(" "):
         raise UsageError(f"a database cannot be named {into}", "name another one: --into")
-    return _Names(database, table, into, _then(part))
+    return Names(database, table, into, _then(part))
 
 
 def _then(part: Part) -> Then:
@@ -115,7 +121,7 @@ def _then(part: Part) -> Then:
     return given[0] if given else "keep"
 
 
-class _Live:
+class Live:
     """The live server, of which only the database `into` is changed; `databases` are others that are worked on."""
 
     def __init__(self, host: Host, access: Access, into: str, *databases: str) -> None:
@@ -160,7 +166,16 @@ class _Live:
         return "-".join(self.ask(digest.digest_query(self.into, table, columns))[0].split())
 
 
-def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> Restored:
+def reached(names: Names, host: Host, access: Access) -> Live:
+    """Return the live server, after a look at whether it can be done there. Raises RefusedError, DatabaseError."""
+    live = Live(host, access, names.into, *(() if names.then == "keep" else (names.database,)))
+    live.require_new()
+    if names.then == "replace":
+        _swap(names, live)  # refuses what cannot be swapped
+    return live
+
+
+def _carry_out(chosen: Chosen, names: Names, live: Live, to: Destination) -> Restored:
     request = chosen.request(trust=to.trusted)
     live.require_new()
     live.make()
@@ -169,7 +184,7 @@ def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> R
         served = server.run(chosen.choices.repository.time_limit, to.step)
     except unpack.ContentError as error:
         raise mariadb_source.unread(chosen.choices.app, error) from error
-    vetted = _vetted(served)
+    vetted = vetted_of(served.output.error_text)
     to.step("compares the rows")
     wrong = [table for table, there in served.digests.items() if live.digest(table) != there]
     if wrong or set(served.digests) != set(vetted.rows):
@@ -178,14 +193,18 @@ def _carry_out(chosen: Chosen, names: _Names, live: _Live, to: Destination) -> R
             f"{live.host.name}: rows of {', '.join(wrong[:NAMED]) or names.shown} are not those of the backup",
             f"{names.into} was dropped again; look at them by `inv mariadb.open`",
         )
-    reached = _reached(chosen, served)
+    status, lines = settled(names, live, _said(names, served, vetted))
+    return Restored(request.size or 0, (*lines, *_moment(chosen, served)), status, served.walls)
+
+
+def settled(names: Names, live: Live, said: list[str]) -> tuple[Status, list[str]]:
+    """Do with the loaded copy what was asked for; return the status and lines for people, `said` if it stays."""
     if names.then == "keep":
-        return Restored(request.size or 0, (*_said(names, served, vetted), *reached), "ok", served.walls)
-    status, lines = (_replaced if names.then == "replace" else _compared)(names, live)
-    return Restored(request.size or 0, (*lines, *reached), status, served.walls)
+        return "ok", said
+    return (_replaced if names.then == "replace" else _compared)(names, live)
 
 
-def _compared(names: _Names, live: _Live) -> tuple[Status, list[str]]:
+def _compared(names: Names, live: Live) -> tuple[Status, list[str]]:
     """Compare the live table with its copy, put missing rows back if asked to, and drop the copy."""
     assert names.table is not None
     try:
@@ -206,13 +225,13 @@ def _compared(names: _Names, live: _Live) -> tuple[Status, list[str]]:
         live.host.run(Script(live.undo(), live.access.environment))
 
 
-def _swap(names: _Names, live: _Live) -> TableSwap:
+def _swap(names: Names, live: Live) -> TableSwap:
     """Return the swap of the table, not begun. Raises RefusedError, DatabaseError."""
     assert names.table is not None
     return TableSwap(live.ask, names.database, names.table, names.into)
 
 
-def _replaced(names: _Names, live: _Live) -> tuple[Status, list[str]]:
+def _replaced(names: Names, live: Live) -> tuple[Status, list[str]]:
     """Put the copy in the place of the live table, which is kept, and drop what is left of the copy."""
     assert names.table is not None
     try:
@@ -228,35 +247,45 @@ def _replaced(names: _Names, live: _Live) -> tuple[Status, list[str]]:
     return "warning" if done.remarks else "ok", lines
 
 
-def _job(names: _Names, live: _Live) -> Job:
+def loading(names: Names, live: Live) -> tuple[str, Environment]:
+    """Return bash that loads what is let through of a dump on its standard input, and the environment that it needs."""
     vet = quote((*VETTED.words, json.dumps({"into": names.into, "only": names.table})))
     load = live.access.fed(CLIENT, (*OPTIONS, "--max-allowed-packet=1G"))
-    environment = {**live.access.environment, **VETTED.environment}
+    return f"{vet} | ( {load} )", {**live.access.environment, **VETTED.environment}
+
+
+def _job(names: Names, live: Live) -> Job:
+    behind, environment = loading(names, live)
     tables = {"database": names.database, "table": names.table}
-    return Job("tables", tables, behind=f"{vet} | ( {load} )", environment=environment, undo=live.undo())
+    return Job("tables", tables, behind=behind, environment=environment, undo=live.undo())
 
 
-def _vetted(served: Served) -> _Vetted:
-    lines = served.output.error_text.splitlines()
-    last = [line.removeprefix(vetted_dump.VETTED) for line in lines if line.startswith(vetted_dump.VETTED)]
+def vetted_of(said: str) -> Vetted:
+    """Return what `host/vetted_dump.py` wrote on standard error; an empty one if it did not."""
+    last = [line.removeprefix(vetted_dump.VETTED) for line in said.splitlines() if line.startswith(vetted_dump.VETTED)]
     try:
-        return read(_Vetted, last[-1])
+        return read(Vetted, last[-1])
     except (AnswerError, IndexError):
-        return _Vetted()
+        return Vetted()
 
 
-def _said(names: _Names, served: Served, vetted: _Vetted) -> list[str]:
+def said_of(names: Names, vetted: Vetted, how: str, others: Sequence[str] = ()) -> list[str]:
+    """Return lines for people about a copy that stays; `how` it was checked, `others` are names that were left out."""
     tables, rows = many(len(vetted.rows), "table"), many(sum(vetted.rows.values()), "row")
-    lines = [f"{names.shown} is in the database {names.into}: {tables}, {rows}, compared with the backup"]
+    lines = [f"{names.shown} is in the database {names.into}: {tables}, {rows}, {how}"]
     if vetted.keys:
         lines.append(f"{many(vetted.keys, 'foreign key')} left out: they would tie the live tables to the copy")
-    if served.others:
-        lines.append(f"not tables, and left out: {_named(served.others)}; `inv mariadb.dump` writes their definitions")
+    if others:
+        lines.append(f"not tables, and left out: {_named(others)}; `inv mariadb.dump` writes their definitions")
     lines.append("triggers, routines and events are left out: code from an archive does not run on a live server")
     return lines
 
 
-def _reached(chosen: Chosen, served: Served) -> list[str]:
+def _said(names: Names, served: Served, vetted: Vetted) -> list[str]:
+    return said_of(names, vetted, "compared with the backup", served.others)
+
+
+def _moment(chosen: Chosen, served: Served) -> list[str]:
     at = chosen.moment.at if chosen.moment else None
     moment = recovery_plan.told(served.recovered, chosen.archive.name, at) if served.recovered and at else []
     return [*moment, *served.unpacked.harm(), *served.remarks]

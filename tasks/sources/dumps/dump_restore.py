@@ -76,11 +76,11 @@ def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) ->
     return Restored(total, (lines[-1], *warnings), "warning" if warnings else "ok", ())
 
 
-def spool(stream: Stream, folder: str, expected: Mapping[str, object]) -> Stream:
+def spool(stream: Stream, folder: str, expected: Mapping[str, object], undo: str = ":") -> Stream:
     """Return bash that puts all of a stream into the file FILE of a new private folder, which ends with the script.
 
-    `expected` is what the guard must find, of it `bytes` at least. After it the environment has nothing that only the
-    stream may know.
+    `expected` is what the guard must find, of it `bytes` at least. `undo` is bash that runs if the script fails. After
+    it the environment has nothing that only the stream may know.
     """
     size = int(str(expected["bytes"]))
     checked = guarded(stream, expected)
@@ -89,6 +89,8 @@ def spool(stream: Stream, folder: str, expected: Mapping[str, object]) -> Stream
 cleanup() {{
   code=$?
   trap '' TERM INT HUP
+  [ "$code" = 0 ] || {{ {undo}
+  }} >&2 || :
   chmod -R u+rwX -- {place} 2>/dev/null
   rm -rf -- {place}
   exit "$code"

@@ -1,6 +1,6 @@
 """The source that a dump is: what a program writes, saved as the only file of an archive."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -13,10 +13,16 @@ from tasks.inventory.models import App
 from tasks.records.verdict import Verdict
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
-from tasks.sources.base import Drill, Finding, Planned, Ready, Restorable
-from tasks.sources.dumps import dump_backup, dump_check, dump_drill, dump_restore
+from tasks.sources.base import Drill, Finding, Part, Planned, Ready, Restorable
+from tasks.sources.dumps import dump_backup, dump_check, dump_drill, dump_restore, mysql_part
+from tasks.sources.dumps.mysql import MySQL
+from tasks.sources.dumps.product import Product
 from tasks.sources.kinds import DUMPS
 from tasks.units import size
+
+Planner = Callable[[Choices, str, str, datetime | None, Part], Planned]
+PARTS: Mapping[type[Product], Planner] = {MySQL: mysql_part.plan}
+"""Products of which a part can be restored beside the live data."""
 
 
 class Dumps(Restorable):
@@ -62,6 +68,17 @@ class Dumps(Restorable):
         """Plan the restore of an archive; for a moment, of the newest archive before it."""
         choice = choices.choose(self.name, archive, at)
         return Planned(choice.archive, partial(dump_restore.restored, choices, choice, self), choice)
+
+    def plan_part(self, choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:
+        """Plan the restore of a database or table beside the live data, of a product that has some."""
+        dump = choices.app.dumps.get(self.name)
+        planner = PARTS.get(type(dump.product)) if dump else None
+        if planner is None:
+            raise UsageError(
+                f"{self.name} of {choices.app.name} has no databases or tables that restore can take out of it",
+                "leave out --table and --database",
+            )
+        return planner(choices, self.name, archive, at, part)
 
     def drill(self, drill: Drill) -> Outcome:
         """Restore the dump beside the live data, and have it judged."""

@@ -113,6 +113,26 @@ def test_databases_under_load_are_saved_proven_and_restored(shop: Operator, serv
     assert server.sql("SELECT COUNT(*), SUM(debit) = SUM(credit) FROM shop.orders") == "2000\t1"
 
 
+def test_a_database_or_table_comes_back_beside_the_live_one(shop: Operator, server: Server) -> None:
+    shop.done("backup", "--app", "shop", "--source", "server")
+    back = ("restore", "--app", "shop", "--source", "server")
+    server.sql("UPDATE shop.orders SET note = 'changed' WHERE id = 7; DELETE FROM shop.orders WHERE id > 1990")
+    said = shop.done(*back, "--database", "shop", "--into", "copy")
+    assert "shop is in the database copy: 2 tables, 2,000 rows, counted" in said
+    assert server.sql("SELECT COUNT(*), HEX(raw) FROM copy.orders WHERE id = 1995") == "1\t00FF0A3B"
+    assert "10 rows only in the backup" in shop.done(*back, "--table", "shop.orders", "--diff")
+    shop.done(*back, "--table", "shop.orders", "--missing-rows", "--yes")
+    assert server.sql("SELECT COUNT(*), SUM(note = 'changed') FROM shop.orders") == "2000\t1"
+    shop.done(*back, "--table", "odd_na%me.`a ``table```")
+    assert server.sql("SELECT at FROM `odd_na%me_restored`.`a ``table```") == "2026-03-29 02:30:00.123"
+    for part, why in (("shop.log_2", "the dump has no table of shop.log_2"), ("shop.totals", "has no table")):
+        end = shop.inv(*back, "--table", part, "--into", "none")
+        assert (end.returncode, why in end.stdout, "none was dropped again" in end.stdout) == (4, True, True), (
+            end.stdout
+        )
+    assert server.sql("SHOW DATABASES LIKE 'none'") == ""
+
+
 def test_a_hostile_dump_reaches_nothing_beyond_the_drill(shop: Operator, server: Server, tmp_path: Path) -> None:
     """Commands of the client, files, other accounts' rights: none of them work, in a drill and in a restore."""
     outside = tmp_path / "outside"

@@ -8,7 +8,7 @@ import pytest
 from lab import mariadb
 from tasks.errors import RefusedError
 from tasks.mariadb.errors import DatabaseError
-from tasks.mariadb.part_restore import _Live as Live
+from tasks.mariadb.part_restore import Live
 from tasks.mariadb.table_swap import Swapped, TableSwap
 from tasks.remote.host import LocalHost
 from tests.integration.mariadb.conftest import Running
