@@ -21,11 +21,12 @@ from tasks.inventory.models import App, MariaDB
 from tasks.mariadb.access import Access
 from tasks.mariadb.host import digest
 from tasks.mariadb.part_restore import Live, Names, loading, names_of, reached, said_of, settled, vetted_of
+from tasks.options import FOLDER
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.remote.secret import resolve
-from tasks.sources.base import FOLDER, Destination, Part, Planned, Restored
+from tasks.sources.base import Destination, Part, Planned, Restored
 from tasks.sources.dumps.dump_backup import file_of
 from tasks.sources.dumps.dump_restore import FILE, GRACE, NAME, require_spooled, spool
 from tasks.sources.dumps.host import mysql_slice
