@@ -15,6 +15,7 @@ from tasks.sources.dumps.mysql import MySQL
 from tasks.sources.dumps.own_command import OwnCommand
 from tasks.sources.dumps.postgresql import PostgreSQL
 from tasks.sources.dumps.product import Product
+from tasks.sources.dumps.redis import Redis
 from tasks.sources.dumps.sqlite import SQLite
 from tasks.sources.kinds import RESERVED, SOURCE_NAME
 
@@ -58,6 +59,7 @@ PRODUCTS: Mapping[str, type[Product]] = {
     "mariadb": MySQL,
     "mysql": MySQL,
     "postgresql": PostgreSQL,
+    "redis": Redis,
     "sqlite": SQLite,
 }
 """The ready-made products by their keys."""
@@ -81,6 +83,7 @@ class Dump(Strict):
     mariadb: MySQL | None = Field(None, description="databases of a MariaDB server, by mariadb-dump")
     mysql: MySQL | None = Field(None, description="databases of a MySQL server, by mysqldump")
     postgresql: PostgreSQL | None = Field(None, description="a PostgreSQL database, or all of a server, by pg_dump")
+    redis: Redis | None = Field(None, description="all databases of a Redis server, as an RDB file")
     sqlite: SQLite | None = Field(None, description="an SQLite database, copied while it is in use")
     expect: Expect = Field(Expect(), description="what a dump must be like")
     keep: KeepRules | None = Field(None, description="what prune keeps of it, in place of the app's `keep`")

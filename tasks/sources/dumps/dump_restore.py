@@ -56,7 +56,7 @@ def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) ->
     total, _ = size(repository, archive)
     folder = posixpath.join(FOLDER, NAME + secrets.token_hex(8))
     spooled = spool(content(repository, archive, str(source.file)), folder, {"bytes": total})
-    loading = running(product.exec, product.load(), secrets_of(app, name), posixpath.join(folder, FILE))
+    loading = running(product.load_exec, product.load(), secrets_of(app, name), posixpath.join(folder, FILE))
     body = f"{spooled.body}\n{loading.body} >&2\n"
     to.step(f"has {archive} put back")
     output = repository.host.run(Script(body, {**spooled.environment, **loading.environment}, grace=GRACE), UNLIMITED)

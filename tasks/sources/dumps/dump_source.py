@@ -59,9 +59,10 @@ class Dumps(Restorable):
         """Raise UsageError if there is no command that puts a dump back."""
         dump = app.dumps.get(self.name)
         if dump is None or not dump.product.load():
+            more = dump.product.unloaded() if dump else ""
             raise UsageError(
                 f"{app.name}: there is no command that puts a dump of {self.name} back",
-                f"give --target, a new folder, or name one: `dumps: {{{self.name}: {{restore: ...}}}}`",
+                f"give --target, a new folder{f', or {more}' if more else ''}",
             )
 
     def plan(self, choices: Choices, archive: str, at: datetime | None) -> Planned:

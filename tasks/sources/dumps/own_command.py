@@ -33,6 +33,10 @@ class OwnCommand(Product):
         """Return the command under `restore`."""
         return self.restore
 
+    def unloaded(self) -> str:
+        """Return the key of such a command."""
+        return "name one under `restore`"
+
     def judge(self) -> Judge:
         """Return the command under `verify`."""
         return Judge(words=self.verify, beside=True)

@@ -72,6 +72,15 @@ class Product(Strict):
     def load(self) -> Words:
         """Return the command that reads a dump on standard input and puts it back; empty if there is none."""
 
+    def unloaded(self) -> str:
+        """Return what may be done about a dump that no command puts back, to follow `or`; empty if nothing."""
+        return ""
+
+    @property
+    def load_exec(self) -> Words:
+        """What runs `load` where it works; that of all other commands unless a product says otherwise."""
+        return self.exec
+
     @abstractmethod
     def judge(self) -> Judge:
         """Return how a drill judges a restored dump."""
