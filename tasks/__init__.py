@@ -20,7 +20,15 @@ ns = Collection(fleet.backup, fleet.restore, fleet.find, fleet.verify, fleet.pru
 ns.add_task(app.init)
 ns.add_task(schedule.nightly)
 ns.add_collection(Collection("schedule", schedule.show_schedule, schedule.install_schedule))
-apps = (app.add_app, app.remove_app, app.list_apps, app.check_apps, app.find_containers, app.print_manifests)
+apps = (
+    app.add_app,
+    app.remove_app,
+    app.rename_app,
+    app.list_apps,
+    app.check_apps,
+    app.find_containers,
+    app.print_manifests,
+)
 ns.add_collection(Collection("app", *apps))
 for room in (borg, report, storagebox):
     ns.add_collection(Collection.from_module(room))

@@ -1,8 +1,10 @@
 """The inventory as a person sees it: which apps there are, and whether all that they need is in place."""
 
+from functools import partial
+
 from invoke.context import Context
 
-from tasks.app.options import AddOptions, FindOptions, InitOptions, KubernetesOptions, RemoveOptions
+from tasks.app.options import AddOptions, FindOptions, InitOptions, KubernetesOptions, RemoveOptions, RenameOptions
 from tasks.cli import confirm, finish, host_key_question, task
 from tasks.options import ShownApps
 
@@ -62,6 +64,18 @@ def remove_app(c: Context, options: RemoveOptions) -> None:
     from tasks.app import remove
 
     remove.run(c.config.inventory, options.app, lambda question: confirm(question, yes=options.yes), print)
+
+
+@task(name="rename")
+def rename_app(c: Context, options: RenameOptions) -> None:
+    """Give an app another name: its file, repository, records, keys and escrow copy; its archives stay its own.
+
+    Killed midway, the same command goes on from there.
+    """
+    from tasks.app import rename
+
+    agreed = partial(confirm, yes=options.yes)
+    rename.run(c.config.inventory, options.app, options.to, agreed, print)
 
 
 @task(name="list")

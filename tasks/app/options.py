@@ -84,6 +84,14 @@ class RemoveOptions(OneApp):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RenameOptions(OneApp):
+    """Options of `app.rename`."""
+
+    to: str = option("the new name, and its file's: a-z, 0-9 and _ . -")
+    yes: bool = flag("rename it without being asked")
+
+
+@dataclass(frozen=True, kw_only=True)
 class KubernetesOptions(OneApp):
     """Options of `app.kubernetes`."""
 

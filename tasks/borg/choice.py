@@ -84,7 +84,7 @@ class Choices:
 
     def named(self, wanted: str) -> Archive:
         """Return an archive by its name, with its comment. Raises UsageError."""
-        found = look_up(self.repository, self.app.name, "", wanted)
+        found = look_up(self.repository, self.app.names, "", wanted)
         if found is None:
             near = nearest(wanted, [each.name for each in self.listing.archives])
             raise UsageError(
@@ -105,10 +105,10 @@ class Choices:
         before = min(filter(None, (before, asked.before)), default=None)
         if before is not None:
             return self._good(source, before)
-        newest = look_up(self.repository, self.app.name, source)
+        newest = look_up(self.repository, self.app.names, source)
         if newest is not None and newest.id in self.known:
             return self._judged(newest, source)
-        found = latest(self.listing, self.app.name, source, self.known)
+        found = latest(self.listing, self.app.names, source, self.known)
         return self._judged(self.named(found.archive.name), source, found.said)
 
     def start(self, source: str, wanted: str, to: datetime) -> str:
@@ -118,7 +118,7 @@ class Choices:
 
     def previous(self, archive: Archive, source: str) -> Choice:
         """Return the newest good archive of a source that is older than another one. Raises as `choose`."""
-        older = [each for each in self.listing.of(self.app.name, source) if each.start < archive.start]
+        older = [each for each in self.listing.of(self.app.names, source) if each.start < archive.start]
         if not older:
             raise UsageError(f"{self.app.name} has no archive of {source} before {archive.name}", "name two: --first")
         return self._good(source, max(each.start for each in older), remark=False)
@@ -128,8 +128,8 @@ class Choices:
 
         Raises as `known.latest`.
         """
-        found = latest(self.listing, self.app.name, source, self.known, before)
-        mine = [each for each in self.known_listing.of(self.app.name, source) if each.start <= before]
+        found = latest(self.listing, self.app.names, source, self.known, before)
+        mine = [each for each in self.known_listing.of(self.app.names, source) if each.start <= before]
         good = [each for each in mine if self.verdicts.get(each.id, Verdict()).good]
         newest = max(good, key=lambda archive: archive.start, default=found.archive)
         said = found.said
@@ -160,7 +160,7 @@ class Choices:
         """Return a line that names the newest complete archive."""
         whole = [
             each
-            for each in self.known_listing.of(self.app.name, source)
+            for each in self.known_listing.of(self.app.names, source)
             if not self.verdicts.get(each.id, Verdict()).left_out
         ]
         newest = max(whole, key=lambda archive: archive.start, default=None)

@@ -6,7 +6,7 @@ Any archive can be chosen by name.
 from dataclasses import dataclass
 from datetime import datetime
 
-from tasks.borg.client.list import Archive, Listing
+from tasks.borg.client.list import Archive, Listing, Names
 from tasks.errors import RefusedError, UsageError
 from tasks.records.ledger import ledger
 from tasks.records.record import Records
@@ -35,13 +35,16 @@ def known_ids(records: Records) -> frozenset[str]:
     return frozenset({*ledger(records).made, *filter(None, accepted)})
 
 
-def latest(listing: Listing, app: str, source: str, known: frozenset[str], before: datetime | None = None) -> Latest:
+def latest(
+    listing: Listing, names: Names, source: str, known: frozenset[str], before: datetime | None = None
+) -> Latest:
     """Return the newest known archive of a source, at most from `before`.
 
     Raises UsageError if there is none, RefusedError if there are only unknown ones.
     """
-    every = sorted(listing.of(app, source), key=lambda archive: archive.start)
+    every = sorted(listing.of(names, source), key=lambda archive: archive.start)
     every = [archive for archive in every if before is None or archive.start <= before]
+    app = names[0]
     if not every:
         at = f" at {before.astimezone():%Y-%m-%d %H:%M:%S %Z}" if before else ""
         raise UsageError(f"{app} has no archive of {source} yet{at}", f"`inv borg.list --app {app}` shows them")

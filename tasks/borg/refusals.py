@@ -112,7 +112,7 @@ class Evidence:
 
     def of(self, source: str) -> tuple[Archive, ...]:
         """Return the archives of a source, oldest first."""
-        return self.listing.of(self.app.name, source)
+        return self.listing.of(self.app.names, source)
 
 
 def refusals(found: Evidence, left: Collection[str]) -> list[Doubt]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tasks.borg import folder as repository_folder
 from tasks.borg import guard, new_passphrase
 from tasks.borg.change_passphrase import opens
 from tasks.borg.client.init import Initialised, init
@@ -20,7 +21,7 @@ from tasks.borg.client.key_export import escrow_path
 from tasks.borg.escrow import read_copy
 from tasks.borg.recorder import noted
 from tasks.borg.removal import seen, vouched
-from tasks.borg.renewal_announcement import ASIDE, NEW_PASSPHRASE, Renewal, announced, begun_renewal, done, refuse_held
+from tasks.borg.renewal_announcement import ASIDE, NEW_PASSPHRASE, Renewal, announced, begun_renewal, done
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
 from tasks.inventory.secrets import SecretReference, SecretStore
@@ -137,7 +138,8 @@ def _waits(renewal: Renewal) -> AppError:
 def _set_aside(renewal: Renewal, say: Say) -> None:
     """Move the old repository, its records, and its key in escrow to their dated names."""
     app, storage = renewal.app, renewal.session.storage_of(renewal.app)
-    _move_repository(renewal)
+    holder = f"cloudbackup-renewal-{renewal.token}.0-0"
+    repository_folder.rename(app, renewal.files, renewal.folder, renewal.put_aside, holder)
     records = storage.records_folder(app)
     set_aside.move_records(
         renewal.files, records, posixpath.join(posixpath.dirname(records), renewal.aside), _announcement(renewal)
@@ -154,21 +156,6 @@ def _set_aside(renewal: Renewal, say: Say) -> None:
         except OSError as error:
             raise AppError(f"{app.name}: cannot move {path} to {kept}: {error.strerror}") from error
     say(f"{app.label}: the old repository and its records are kept as {renewal.aside}")
-
-
-def _move_repository(renewal: Renewal) -> None:
-    """Rename the folder under borg's own lock, so that it is not in use. Raises RefusedError, FilesError."""
-    files, folder, holder = renewal.files, renewal.folder, f"cloudbackup-renewal-{renewal.token}.0-0"
-    if not renewal.moved:
-        lock = posixpath.join(folder, "lock.exclusive")
-        refuse_held(renewal.app, files, folder, but=holder)
-        files.make_directory(lock)
-        if holder not in files.names(lock):
-            files.write_new(posixpath.join(lock, holder), b"")
-        files.rename(folder, renewal.put_aside)
-    lock = posixpath.join(renewal.put_aside, "lock.exclusive")
-    if files.exists(lock) and all(name.startswith(holder) for name in files.names(lock)):
-        set_aside.remove(files, lock)
 
 
 def _announcement(renewal: Renewal) -> str:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 from tasks.borg.announcement import ANNOUNCED, announce
 from tasks.borg.anomalies import AT_WORK
-from tasks.borg.client import break_lock
-from tasks.borg.transactions import SHARED
+from tasks.borg.folder import refuse_held
 from tasks.errors import RefusedError, UsageError
 from tasks.inventory.models import App
 from tasks.records.chronology import texts
@@ -73,7 +72,7 @@ def begun_renewal(session: Session, app: App) -> Record | None:
     known = ledger(storage.read_history(app))
     begun = [each for each in known.unfinished if each.details.get("of") == ACTION and _is_sound(app, each)]
     if not begun:
-        _refuse_other_changes(app, known)
+        refuse_other_changes(app, known)
     return begun[-1] if begun else None
 
 
@@ -86,7 +85,7 @@ def _is_sound(app: App, begun: Record) -> bool:
     )
 
 
-def _refuse_other_changes(app: App, known: Ledger) -> None:
+def refuse_other_changes(app: App, known: Ledger) -> None:
     """Raise RefusedError while another change or removal has not ended."""
     for each in known.unfinished:
         what = str(each.details.get("of"))
@@ -95,7 +94,7 @@ def _refuse_other_changes(app: App, known: Ledger) -> None:
             begun = f"{each.time:%Y-%m-%d %H:%M} UTC by {each.operator or 'somebody'}"
             raise RefusedError(
                 f"{app.name}: {ANNOUNCED.get(what, f'{what} of archives')}, begun {begun}, has not ended",
-                "run the same command again, or wait for its end; then renew",
+                "run the same command again, or wait for its end; then run this again",
             )
 
 
@@ -121,20 +120,3 @@ def announced(session: Session, app: App, begun: Record | None, aside: str, *, n
         old = tuple(app_keys(storage.files(app), storage.account, app, session.host(app)))
     token = announce(storage, app, ACTION, **{ASIDE: aside, OLD_KEYS: list(old), NEW_PASSPHRASE: new})
     return Renewal(session, app, aside, token, old, new)
-
-
-def refuse_held(app: App, files: Files, folder: str, but: str = "") -> None:
-    """Raise RefusedError if somebody holds borg's lock of a repository, exclusively or as a reader.
-
-    `but` is a holder of ours, whose lock file may not be complete yet.
-    """
-    lock = posixpath.join(folder, "lock.exclusive")
-    alone = [name for name in files.names(lock) if not (but and name.startswith(but))] if files.exists(lock) else []
-    if not alone and not SHARED.search(set_aside.read_text(files, posixpath.join(folder, "lock.roster"))):
-        return
-    found = " and ".join(each.told("ssh://") for each in break_lock.holders(files, folder)) or "somebody"
-    raise RefusedError(
-        f"{app.name}: the old repository is held by {found}",
-        f"wait for whoever works there, or `inv borg.break-lock --app {app.name}` if nobody does; "
-        "then run the same command again",
-    )

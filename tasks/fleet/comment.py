@@ -37,7 +37,7 @@ def commented(session: Session, app: App, outcome: Outcome) -> Outcome:
 def _id(session: Session, app: App, outcome: Outcome) -> str | None:
     """Return the archive's id after an attempt that may have changed it."""
     try:
-        found = look_up(session.repository(app, Side.OPERATOR), app.name, outcome.source, outcome.archive or "")
+        found = look_up(session.repository(app, Side.OPERATOR), app.names, outcome.source, outcome.archive or "")
     except CloudbackupError:
         return outcome.archive_id
     return found.id if found else outcome.archive_id

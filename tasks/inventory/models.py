@@ -141,6 +141,7 @@ class _AppHost(Strict):
     storage_key: Literal["host", "agent"] = Field(
         "host", description="host: a key of its own on the host, append-only; agent: served by the operator's process"
     )
+    formerly: tuple[AppName, ...] = Field((), description="names that the app had: archives of those are its own too")
     become: BecomeOptions | None = Field(
         None, description="as whom everything on the host runs, where the login itself may not read it all: sudo, doas"
     )
@@ -209,6 +210,11 @@ class App(AppFile):
     def label(self) -> str:
         """The app's name, followed by the storage if the app has several."""
         return self.name if len(self.storages) < 2 else f"{self.name} on {self.storage}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in its archives' names: its own, and those that it had before."""
+        return (self.name, *(each for each in self.formerly if each != self.name))
 
     @property
     def is_local(self) -> bool:

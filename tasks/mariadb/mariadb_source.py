@@ -169,7 +169,7 @@ def _used(session: Session, app: App) -> int | None:
     told = records[-1].details.get("chunk_size") if records else None
     if isinstance(told, int):
         return told
-    archive = look_up(session.repository(app, Side.HOST), app.name, SOURCE)
+    archive = look_up(session.repository(app, Side.HOST), app.names, SOURCE)
     comment = archive.comment if archive else None
     words = [word for word in (comment or "").split() if word.startswith(CHUNKS)]
     return int(words[0].removeprefix(CHUNKS)) if words else None
@@ -193,7 +193,7 @@ def version(repository: Repository, archive: Archive) -> str:
 
     If the archive was listed without its comment, borg is queried for it.
     """
-    whole = archive if archive.comment is not None else look_up(repository, repository.app, SOURCE, archive.name)
+    whole = archive if archive.comment is not None else look_up(repository, (), SOURCE, archive.name)
     said = whole.comment or "" if whole else ""
     return server.number(said) if said.startswith(VERSION) else ""
 

@@ -104,7 +104,7 @@ def told(recovered: Recovered, base: str, at: datetime) -> list[str]:
 def _require_binlogs(app: App, listing: Listing) -> None:
     if app.mariadb is None:
         raise UsageError(f"{app.name} has no `mariadb`, so --at has nothing to go by", "leave --at out")
-    if not app.mariadb.binlog and not listing.of(app.name, binlog_source.SOURCE):
+    if not app.mariadb.binlog and not listing.of(app.names, binlog_source.SOURCE):
         raise RefusedError(
             f"{app.name}: binary logs are not saved, so there are whole backups and no moment between",
             "leave --at out; `binlog: true` in the inventory saves them from now on",
@@ -113,13 +113,13 @@ def _require_binlogs(app: App, listing: Listing) -> None:
 
 def _base(app: App, listing: Listing, known: "_Known", target: Target) -> Archive:
     if target.archive != "latest":
-        named = find(listing, app.name, SOURCE, target.archive)
+        named = find(listing, app.names, SOURCE, target.archive)
         if named is None:
             raise UsageError(
                 f"{app.name} has no archive {target.archive}", f"`inv borg.list --app {app.name}` shows them"
             )
         return named
-    bases = sorted(listing.of(app.name, SOURCE), key=_start)
+    bases = sorted(listing.of(app.names, SOURCE), key=_start)
     before = [each for each in bases if known.end(each) <= target.at]
     reaching = [each for each in before if (to := known.moments.reach(each.id)) and target.at <= to.until]
     if not before:
@@ -130,14 +130,14 @@ def _base(app: App, listing: Listing, known: "_Known", target: Target) -> Archiv
 
 def _older(app: App, listing: Listing, known: "_Known", base: Archive) -> str:
     """Return the name of the previous backup, if binary logs lead from it past this one; else empty."""
-    older = [each for each in listing.of(app.name, SOURCE) if known.end(each) < base.start]
+    older = [each for each in listing.of(app.names, SOURCE) if known.end(each) < base.start]
     reaching = [each for each in older if (to := known.moments.reach(each.id)) and to.until >= known.end(base)]
     return max(reaching, key=_start).name if reaching else ""
 
 
 def _logs(app: App, listing: Listing, base: Archive, at: datetime) -> list[Archive]:
     """Return the archives that may contain what was written between backup and moment, including the one after it."""
-    logs = sorted(listing.of(app.name, binlog_source.SOURCE), key=_start)
+    logs = sorted(listing.of(app.names, binlog_source.SOURCE), key=_start)
     logs = [each for each in logs if each.start >= base.start - CLOCK_STEP]
     after = next((number for number, each in enumerate(logs) if each.start >= at + CLOCKS_DIFFER), len(logs))
     return logs[: after + 1]

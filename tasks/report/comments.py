@@ -39,7 +39,7 @@ def _comments(session: Session, app: App, wanted: Sequence[tuple[str, str]]) -> 
     """Return comments by archive id; archives are given as (source, name)."""
     try:
         repository = session.repository(app, Side.OPERATOR)
-        listed = [look_up(repository, app.name, source, name, PATIENCE) for source, name in wanted]
+        listed = [look_up(repository, app.names, source, name, PATIENCE) for source, name in wanted]
     except CloudbackupError:
         return {}
     return {archive.id: archive.comment for archive in listed if archive and archive.comment}

@@ -77,7 +77,9 @@ def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) ->
     found: dict[str, float] = {}
     for app, each in zip(apps, evidence, strict=True):
         with suppress(CloudbackupError), foreseen(app.name):
-            growth = daily_growth({(app.name, source) for source in app.sources}, sound(each.records), now)
+            growth = daily_growth(
+                {(name, source) for name in app.names for source in app.sources}, sound(each.records), now
+            )
             if growth is not None:
                 found[app.storage] = found.get(app.storage, 0) + growth
     return found

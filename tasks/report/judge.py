@@ -169,8 +169,9 @@ def _line(notes: list[str]) -> str | None:
 
 def _own(source: Expected, archives: Sequence[Archive]) -> list[Archive]:
     """Return the source's own archives, without checkpoints and names given by people."""
+    mine = (source.app, *source.formerly)
     named = ((archive, archive_name.parse(archive.name)) for archive in archives)
-    return [archive for archive, name in named if name and (name.app, name.source) == (source.app, source.source)]
+    return [archive for archive, name in named if name and name.source == source.source and name.app in mine]
 
 
 def sound(records: Records | None) -> list[Record]:

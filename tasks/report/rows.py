@@ -29,6 +29,7 @@ class Expected:
     max_age: timedelta
     logs: str | None = None
     paused: date | None = None
+    formerly: tuple[str, ...] = ()  # names that the app had
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ class Report:
 def expected(app: App) -> tuple[Expected, ...]:
     """Return the rows to expect of an app, in the order of its sources."""
     return tuple(
-        Expected(app.name, app.host, app.storage, source, app.max_age, logs_of(source, app.sources), app.paused)
+        Expected(
+            app.name, app.host, app.storage, source, app.max_age, logs_of(source, app.sources), app.paused, app.formerly
+        )
         for source in app.sources
     )
 

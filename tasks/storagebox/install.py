@@ -98,6 +98,14 @@ def _remove_host_key(app: App, host: Host) -> None:
     host.run(Script(quote(("rm", "-f", "--", path, f"{path}.pub"))), timeout=60)
 
 
+def drop_own_key(server: SshServer, app: App, host: Host) -> None:
+    """Remove the key that the app's host, or the operator for it, has under the app's name. Raises HostError."""
+    if app.storage_key == "host":
+        _remove_host_key(app, host)
+    else:
+        agent_key_path(server.agent_keys, app).unlink(missing_ok=True)
+
+
 def app_keys(files: Files, server: SshServer, app: App, host: Host) -> list[str]:
     """Return the fingerprints of the keys that open the app's repository, and of the key that its host, or the
     operator, has for it, whether or not it is installed. Raises AppError.
@@ -123,10 +131,7 @@ def replace_app_keys(files: Files, server: SshServer, app: App, host: Host, old:
     rewrite_keys(files, without_old)
     own = _key_there(server, app, host)
     if own is not None and own.fingerprint in old:
-        if app.storage_key == "host":
-            _remove_host_key(app, host)
-        else:
-            agent_key_path(server.agent_keys, app).unlink(missing_ok=True)
+        drop_own_key(server, app, host)
     return install_app_key(files, server, app, host)
 
 

@@ -112,9 +112,9 @@ def _storage(session: Session, name: str) -> Used:
     records = {app.name: _records(storage, app) for app in apps}
     parts = []
     for app in apps:
-        growth = daily_growth({(app.name, source) for source in app.sources}, records[app.name], now)
+        growth = daily_growth({(name, source) for name in app.names for source in app.sources}, records[app.name], now)
         parts.append(Part(app.name, sizes.get(app.name), None if growth is None else int(growth)))
-    every = {(app.name, source) for app in apps for source in app.sources}
+    every = {(name, source) for app in apps for name in app.names for source in app.sources}
     growth = daily_growth(every, [each for own in records.values() for each in own], now)
     return Used(
         name,

@@ -118,6 +118,7 @@ TASKS = {
     "app.kubernetes": "--app shop",
     "app.list": "",
     "app.remove": "--app third",
+    "app.rename": "--app third --to fourth --yes",
     "backup": "--verbose",
     "borg.break-lock": "--app shop",
     "borg.change-passphrase": "--app shop",

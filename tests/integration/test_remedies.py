@@ -32,6 +32,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "app.add --app X": (0, "1 of 1 proven"),
     "app.add --app X --storage X-X ...": (2, "storage"),
     "app.check --app X": (0, "1 of 1 apps ready"),
+    "app.rename --app X --to X": (2, "the name X"),
     "backup --app X": (0, "1 of 1 saved"),
     "borg.break-lock --app X": (0, "lock removed"),
     "borg.check --app X": (0, "whole"),

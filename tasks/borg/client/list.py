@@ -13,6 +13,8 @@ from tasks.remote.script import Words
 from tasks.storage.repository import Repository, Side
 from tasks.units import many
 
+Names = tuple[str, ...]  # of one app: its own, and those that it had before
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -33,10 +35,10 @@ class Listing:
     archives: tuple[Archive, ...]
     checkpoints: tuple[Archive, ...] = ()
 
-    def of(self, app: str, source: str) -> tuple[Archive, ...]:
-        """Return the archives of one source of one app, by name."""
+    def of(self, names: Names, source: str) -> tuple[Archive, ...]:
+        """Return the archives of one source of the app that has, or had, these names."""
         parsed = ((archive, archive_name.parse(archive.name)) for archive in self.archives)
-        return tuple(archive for archive, name in parsed if name and (name.app, name.source) == (app, source))
+        return tuple(archive for archive, name in parsed if name and name.source == source and name.app in names)
 
 
 LONGEST = 512 << 20  # bytes of the list of one archive's files, where it is held
@@ -121,14 +123,22 @@ def inside(path: str) -> str:
     return f"pp:{path.lstrip('/')}"
 
 
-def look_up(repository: Repository, app: str, source: str, wanted: str = "latest", how: How = PLAIN) -> Archive | None:
+def look_up(
+    repository: Repository, names: Names, source: str, wanted: str = "latest", how: How = PLAIN
+) -> Archive | None:
     """Return the archive named `wanted`, in whatever form, or for `latest` a source's newest one, with its comment.
 
-    None if there is none. Raises as `archives`.
+    `names` are the app's, the newest first: an archive of an earlier name is older. None if there is none. Raises as
+    `archives`.
     """
-    listing = _listing(repository, one_words(app, source, wanted), how)
-    found = listing.of(app, source) if wanted == "latest" else listing.archives
-    return next((each for each in found if wanted in ("latest", each.name)), None)
+    if wanted != "latest":
+        every = _listing(repository, one_words("", source, wanted), how).archives
+        return next((each for each in every if each.name == wanted), None)
+    for name in names:
+        found = _listing(repository, one_words(name, source), how).of((name,), source)
+        if found:
+            return found[0]
+    return None
 
 
 def archives(repository: Repository, *, how: How = PLAIN) -> Listing:
@@ -168,8 +178,8 @@ def held(listing: Listing) -> str:
     return f"{many(len(found), 'archive')}, {names}"
 
 
-def find(listing: Listing, app: str, source: str, wanted: str = "latest") -> Archive | None:
+def find(listing: Listing, names: Names, source: str, wanted: str = "latest") -> Archive | None:
     """Return the archive named `wanted`, or for `latest` a source's newest one; None if there is none."""
     if wanted != "latest":
         return next((archive for archive in listing.archives if archive.name == wanted), None)
-    return max(listing.of(app, source), key=lambda archive: archive.start, default=None)
+    return max(listing.of(names, source), key=lambda archive: archive.start, default=None)

@@ -54,7 +54,7 @@ def _printable(text: str) -> str:
 
 def _found(repository: Repository, archive: str, how: How) -> Archive:
     named = parse(archive)
-    found = look_up(repository, named.app, named.source, archive, how) if named else None
+    found = look_up(repository, (named.app,), named.source, archive, how) if named else None
     if found is None:
         raise AppError(
             f"{repository.app}: there is no archive {archive}",

@@ -131,7 +131,7 @@ def test_without_a_terminal_nothing_waits_for_an_answer(
     lab: Lab, session: Session, host: Repository, task: str
 ) -> None:
     assert session
-    while len(archives(host).of("shop", "files")) < 2:  # one of them goes: only then is there something to ask
+    while len(archives(host).of(("shop",), "files")) < 2:  # one of them goes: only then is there something to ask
         inv(lab, "borg.create", "--app", "shop")
     assert "--yes" in inv(lab, task, "--app", "shop", code=2)
 

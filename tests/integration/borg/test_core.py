@@ -101,12 +101,12 @@ def test_files_come_back_whole(repository: Repository, tree: Path, tmp_path: Pat
     listing = archives(repository)
     assert [(archive.name, archive.id) for archive in listing.archives] == [(name, made.id)]
     assert abs(listing.archives[0].start - datetime.now(UTC)) < timedelta(minutes=1)
-    last = look_up(repository, "shop", "files")
+    last = look_up(repository, ("shop",), "files")
     assert last is not None
     assert (last.id, last.comment) == (made.id, '{"chunks": "{now}"}')
-    assert look_up(repository, "shop", "mariadb") is None
-    assert find(listing, "shop", "files") == find(listing, "shop", "files", name)
-    assert find(listing, "shop", "mariadb") is None
+    assert look_up(repository, ("shop",), "mariadb") is None
+    assert find(listing, ("shop",), "files") == find(listing, ("shop",), "files", name)
+    assert find(listing, ("shop",), "mariadb") is None
 
     target = tmp_path / "target"
     target.mkdir()

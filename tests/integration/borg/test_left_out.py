@@ -328,7 +328,7 @@ def test_the_verdict_is_added_to_the_comment(repository: Repository, shop: Path)
     after = annotate(repository, name, verdict)
     assert after != made.id
     assert annotate(repository, name, verdict) == after  # nothing to change, nothing changed
-    found = look_up(repository, "shop", "files", name)
+    found = look_up(repository, ("shop",), "files", name)
     assert found is not None
     assert (found.id, found.start) == (after, made.start)
     assert found.comment is not None
@@ -336,6 +336,6 @@ def test_the_verdict_is_added_to_the_comment(repository: Repository, shop: Path)
     assert verdict_of_comment(found.comment).left_out == 2
     assert list(contents(repository, name)) == before
     annotate(repository, name, Verdict())
-    found = look_up(repository, "shop", "files", name)
+    found = look_up(repository, ("shop",), "files", name)
     assert found is not None
     assert found.comment == "MariaDB {10}"
