@@ -134,7 +134,7 @@ class World:
     def accepts(self, at: datetime) -> bool:
         """Tell whether a restore to a moment is planned here and on the host."""
         listing = Listing("id", "none", tuple(sorted(self.archives.values(), key=lambda each: each.start)))
-        app = SimpleNamespace(name="shop", mariadb=SimpleNamespace(binlog=True))
+        app = SimpleNamespace(name="shop", names=("shop",), mariadb=SimpleNamespace(binlog=True))
         session = SimpleNamespace(storage_of=lambda _: SimpleNamespace(read_records=self.read))
         target = recovery_plan.Target(at)
         with mock.patch.object(recovery_plan, "content", lambda *words: words[1]):
