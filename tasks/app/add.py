@@ -12,7 +12,7 @@ from pathlib import Path
 import tasks.fleet.backup as fleet_backup
 import tasks.fleet.verify as fleet_verify
 import tasks.storagebox.setup as storagebox_setup
-from tasks.app import sudo
+from tasks.app import adopted, sudo
 from tasks.app.checks import host_checks, way_to_storage
 from tasks.app.containers import in_containers
 from tasks.app.finding import Check
@@ -20,7 +20,8 @@ from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
 from tasks.borg import new_passphrase
 from tasks.borg.apps import Opened
-from tasks.borg.client.list import archives, held
+from tasks.borg.client.list import archives
+from tasks.borg.others import held
 from tasks.borg.verbs import take_into_use
 from tasks.errors import AppError, CloudbackupError, InterruptedRunError, RefusedError
 from tasks.files import write_whole
@@ -201,10 +202,13 @@ class _Adding:
         if made.created:
             self._did(f"{app.name}: repository {repository.url} made ({made.encryption}), its key in {made.escrow.key}")
             return
+        listing = archives(repository)
         self.say(
             f"{app.name}: repository {repository.url} was there and opens ({made.encryption}): "
-            f"{held(archives(repository))}; its key is exported to {made.escrow.key}"
+            f"{held(app, listing)}; its key is exported to {made.escrow.key}"
         )
+        for line in adopted.remarks(app, repository, listing):
+            self.say(f"{app.name}: {line}")
 
     def _prove(self, session: Session, app: App) -> None:
         """Make the first backup of each source, and drill every source that was never drilled."""

@@ -58,9 +58,19 @@ def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledge
     return found
 
 
-def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
+def unrecorded(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
     """Return the archives without a record: neither by id nor, if that is not known yet, by an announced name."""
     return [archive for archive in archives if archive.id not in known.made and archive.name not in known.begun]
+
+
+def strangers(archives: Sequence[Archive], known: Ledger) -> list[Archive]:
+    """Return the archives without a record whose name is in no series that a person accepted.
+
+    A name of our own form is in none.
+    """
+    return [
+        each for each in unrecorded(archives, known) if archive_name.parse(each.name) or not known.in_series(each.name)
+    ]
 
 
 def unfinished(known: Ledger, now: datetime) -> Iterable[Doubt]:
@@ -106,7 +116,7 @@ def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
 
 
 def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
-    there = {archive.name for archive in strangers(archives, known)}  # reused names are reported below
+    there = {archive.name for archive in unrecorded(archives, known)}  # reused names are reported below
     gone = known.expected - {archive.id for archive in archives}
     gone -= {each for each in gone if known.made.get(each) in there}
     names = sorted(known.made.get(each) or f"one of id {each[:12]}" for each in gone)
@@ -116,9 +126,9 @@ def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
 
 
 def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
-    found = {archive.name: archive.id for archive in strangers(archives, known)}
+    found = {archive.name: archive.id for archive in unrecorded(archives, known)}
     replaced = sorted(name for name in found if name in set(known.made.values()))
-    others = sorted(name for name in found if name not in replaced)
+    others = sorted({archive.name for archive in strangers(archives, known)} - set(replaced))
     if replaced:
         what, ids = f"{_names(replaced)} {_are(len(replaced))} not the recorded one", {found[name] for name in replaced}
         yield Doubt(what, _sources(replaced), "replaced", frozenset(ids))

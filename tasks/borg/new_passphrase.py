@@ -73,7 +73,8 @@ def make(store: SecretStore, app: str, *, repository_there: bool) -> None:
     if repository_there:
         raise RefusedError(
             f"{app}: the storage holds a repository of this name, and there is no passphrase for it",
-            f"bring its passphrase back to {told(named)}, or choose another name for the app",
+            f"bring its passphrase back to {told(named)}, or choose another name for the app; where it has none, "
+            "`borg key change-passphrase` gives it one, with BORG_PASSPHRASE empty",
         )
     secret = generate()
     if store.directory is not None:

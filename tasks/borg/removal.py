@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tasks.borg import guard
-from tasks.borg.anomalies import Doubt, strangers
+from tasks.borg import guard, others
+from tasks.borg.anomalies import Doubt, unrecorded
 from tasks.borg.client.compact import compact
 from tasks.borg.client.delete import delete
 from tasks.borg.client.list import Archive
@@ -23,7 +23,17 @@ from tasks.borg.retention import Plan, plan_by_verdict
 from tasks.errors import AppError, RefusedError, UsageError
 from tasks.inventory.models import App
 from tasks.records.chronology import texts
-from tasks.records.ledger import ENDS, FAILED_DRILL, INTENT, NOT_GOOD, REMOVING, TOKEN, UNFINISHED_YET, carrying
+from tasks.records.ledger import (
+    ADOPTED,
+    ENDS,
+    FAILED_DRILL,
+    INTENT,
+    NOT_GOOD,
+    REMOVING,
+    TOKEN,
+    UNFINISHED_YET,
+    carrying,
+)
 from tasks.records.record import Record, operator_name
 from tasks.run.session import Session
 from tasks.sources.kinds import is_of, kind_of
@@ -143,7 +153,7 @@ def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None =
 
     Also kept: the newest good archive, the newest one proven by a drill, an archive whose backup has not written its
     record yet (it reads the archive back first), and the logs that kept backups need according to `chain`; without
-    `chain` no logs are dropped.
+    `chain` no logs are dropped. Of archives of other names, `keep.other` drops some of those that were adopted.
     """
     plans: dict[str, Plan] = {}
     for source in found.app.sources:
@@ -159,6 +169,8 @@ def to_prune(found: Evidence, sources: Sequence[str] = (), chain: Chain | None =
             plans[source] = _with_needed(
                 plans[source], chain(source, bases, own, found.now - rules.within if rules.within else None)
             )
+    if not sources:
+        plans |= others.plans(found)
     removed = [archive for each in plans.values() for archive in each.removed]
     removed += [each for each in found.listing.checkpoints if _forgotten(each, found)]
     return Choice(tuple(removed), plans)
@@ -288,6 +300,7 @@ def vouched(found: Evidence, without: Collection[str] = ()) -> dict[str, Any]:
         "proven_ids": [each for each in ids if each in known.proven],
         NOT_GOOD: [each for each in ids if each in known.not_good],
         FAILED_DRILL: [each for each in ids if each in known.failed_drill],
+        **({ADOPTED: [each for each in ids if each in known.adopted]} if known.adopted else {}),
         **({UNFINISHED_YET: carrying(known.unfinished)} if known.unfinished else {}),
     }
 
@@ -301,7 +314,7 @@ def _details(intention: Intention, after: Evidence, gone: Sequence[Archive] = ()
     found, removed = intention.found, {archive.id for archive in gone}
     for each in intention.unfinished:  # what the removals that end here removed
         removed |= set(texts(each.details.get("removing_ids"))) - after.ids
-    strange = {each.id for each in strangers(after.listing.archives, found.known)} if found.known.ours else set()
+    strange = {each.id for each in unrecorded(after.listing.archives, found.known)} if found.known.ours else set()
     details = seen(after) | vouched(replace(found, listing=after.listing), removed | strange) | {"recount": True}
     if intention.reasons:
         removed |= found.known.expected - found.ids

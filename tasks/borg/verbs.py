@@ -20,11 +20,13 @@ from tasks.borg.client.list import archives, held
 from tasks.borg.client.recreate import annotate
 from tasks.borg.create import make
 from tasks.borg.guard import AT_ONCE, look, may_free
+from tasks.borg.others import others
 from tasks.borg.paths import some
 from tasks.borg.recorder import Note, noted
 from tasks.borg.rollback import RollbackTarget
 from tasks.errors import AppError, CloudbackupError, UsageError
-from tasks.records.ledger import ANNOUNCED, ENDS, ledger
+from tasks.records.ledger import ADOPTED, ANNOUNCED, ENDS, ledger
+from tasks.records.record import Record
 from tasks.remote.secret import Secret
 from tasks.sources.kinds import READ_BY_BORG
 from tasks.storage import set_aside
@@ -54,10 +56,16 @@ def take_into_use(opened: Opened) -> Initialised:
             announced()
         made = init(opened.repository, opened.session.inventory.escrow, announced=announced)
         note.add({ENDS: ends} if ends else {})
-        note.wanted = bool(ends) or not records.all
-        if all(record.action in ANNOUNCED for record in records.all):
+        first = all(record.action in ANNOUNCED or _tried(record) for record in records.all)
+        note.wanted = bool(ends) or first
+        if first:
             _vouch(opened, note)
     return made
+
+
+def _tried(record: Record) -> bool:
+    """Return whether a record tells only that taking the repository into use failed, such as by a wrong passphrase."""
+    return record.action == INIT and record.outcome == "failed"
 
 
 def initialise(opened: Opened) -> Lines:
@@ -71,7 +79,8 @@ def initialise(opened: Opened) -> Lines:
 def _vouch(opened: Opened, note: Note) -> None:
     """Make the record of a first `init` vouch for the archives that exist."""
     found = look(opened.session, opened.app, opened.repository, patience=AT_ONCE)
-    note.add(removal.seen(found) | removal.vouched(found))
+    adopted = [archive.id for archive in others(opened.app, found.listing.archives)]
+    note.add(removal.seen(found) | removal.vouched(found) | ({ADOPTED: adopted} if adopted else {}))
 
 
 def save_files(opened: Opened) -> Lines:

@@ -188,7 +188,8 @@ class App(AppFile):
     @property
     def prunable(self) -> bool:
         """Whether anything of it is ever pruned."""
-        return any(self.keep_of(source) for source in self.sources)
+        others = self.keep is not None and self.keep.other is not None
+        return others or any(self.keep_of(source) for source in self.sources)
 
     def keep_of(self, source: str) -> KeepRules | None:
         """Return the rules for a source: its own, or those of `keep`; None means that nothing of it is ever pruned."""

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tasks.records.chronology import AHEAD, LONGEST, ended, in_order, known_ids, start, texts
@@ -34,6 +35,10 @@ OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED
 NEWEST = 5  # records of each of these kinds; and of milestones, to check whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
 OURS = "ours_ids"  # in the details of a rollback that is no milestone: the archives that are ours
+ADOPTED = (
+    "adopted_ids"  # in a milestone's: archives of other names that were there when the repository was taken into use
+)
+SERIES, WITHDRAWN = "series", "series_withdrawn"  # in an acceptance's: another tool's names, as patterns with wildcards
 UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
 _TIME = 19  # length of the time at the start of a file name
@@ -51,7 +56,8 @@ class Ledger:
     names of archives that were announced and have no record by id. `not_good` are incomplete or suspect, `failed_drill`
     those whose newest drill failed; neither includes archives that a person accepted, which are in `accepted`.
     `unfinished` are the announcements that no record has ended. `ours` are `made` and, in the same form, those that we
-    removed.
+    removed. `adopted` are the archives of other names that were there at first, and were not removed by us; `series`
+    are the patterns of names of which another tool may go on making archives: neither known nor an anomaly.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +73,12 @@ class Ledger:
     accepted: frozenset[str] = frozenset()
     unfinished: tuple[Record, ...] = ()
     ours: Mapping[str, str] = field(default_factory=dict)
+    adopted: frozenset[str] = frozenset()
+    series: tuple[str, ...] = ()
+
+    def in_series(self, name: str) -> bool:
+        """Return whether a person accepted that another tool makes archives of this name."""
+        return any(fnmatchcase(name, pattern) for pattern in self.series)
 
 
 def ledger(records: Records, now: datetime | None = None, since: datetime | None = None) -> Ledger:
@@ -109,6 +121,8 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
         accepted=frozenset(accepted),
         unfinished=unfinished,
         ours=made,
+        adopted=frozenset(each for record in every for each in texts(record.details.get(ADOPTED))) - gone,
+        series=_series(lasting),
     )
 
 
@@ -157,6 +171,16 @@ def _removed(records: Iterable[Record]) -> set[str]:
             removed -= {*(known_ids(record) or ()), *(record.archive_ids or ())}
         removed |= set(texts(record.details.get("removed_ids")))
     return removed
+
+
+def _series(records: Iterable[Record]) -> tuple[str, ...]:
+    """Return the accepted series that were not withdrawn."""
+    found: dict[str, None] = {}
+    for record in filter(_accepts, records):
+        found |= dict.fromkeys(texts(record.details.get(SERIES)))
+        for pattern in texts(record.details.get(WITHDRAWN)):
+            found.pop(pattern, None)
+    return tuple(found)
 
 
 def _accepts(record: Record) -> bool:

@@ -78,6 +78,9 @@ class _Details(Answer):
     removed_ids: list[Text] | None = None
     known_ids: list[Text] | None = None
     proven_ids: list[Text] | None = None
+    adopted_ids: list[Text] | None = None
+    series: list[Text] | None = None
+    series_withdrawn: list[Text] | None = None
     ignored_records: list[Text] | None = None
     unfinished: list[dict[str, Any]] | None = None
     forced: list[Text] | None = None

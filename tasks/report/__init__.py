@@ -46,10 +46,17 @@ def serve(c: Context, options: ServeOptions) -> None:
 @task(name="accept")
 def accept_state(c: Context, options: AcceptOptions) -> None:
     """Take an app's newest archives as right in spite of what stands against them, such as after a planned change."""
-    from tasks.report import accept
+    from tasks.report import accept, accept_series
 
+    def ask(question: str) -> bool:
+        return confirm(question, yes=options.yes)
+
+    if options.series or options.withdraw:
+        named = accept_series.Options(options.app, options.reason, options.series, options.storage, options.withdraw)
+        finish(accept_series.run(c.config.inventory, named, ask))
+        return
     chosen = accept.Options(options.app, options.reason, options.source, options.storage)
-    finish(accept.run(c.config.inventory, chosen, lambda question: confirm(question, yes=options.yes)))
+    finish(accept.run(c.config.inventory, chosen, ask))
 
 
 @task()

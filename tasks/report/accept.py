@@ -15,6 +15,7 @@ from pathlib import Path
 from tasks.borg.announcement import ACCEPTANCE, announce, unended
 from tasks.borg.anomalies import doubts, strangers
 from tasks.borg.client.list import Archive, archives
+from tasks.borg.others import by_series, described, others
 from tasks.errors import AppError, UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
@@ -28,6 +29,7 @@ from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
 from tasks.terminal import whole_line
+from tasks.units import many
 
 Ask = Callable[[str], bool]
 
@@ -64,10 +66,7 @@ def run(folder: str, options: Options, ask: Ask) -> int:
 
     Raises UsageError, AppError, BorgError, HostError.
     """
-    if not options.reason.strip():
-        raise UsageError(
-            "--reason is empty", 'say why the present state is right, such as --reason "moved to the new disk"'
-        )
+    require_reason(options.reason)
     with Session(load(Path(folder))) as session:
         copies = session.inventory.copies(options.app, options.storage or None)
         found = [each for app in copies for each in _found(session, app, _sources(app, options))]
@@ -76,6 +75,8 @@ def run(folder: str, options: Options, ask: Ask) -> int:
             for copy in copies:
                 _end(session, copy, begun[copy.storage])
             print(f"{options.app}: nothing to accept: nothing stands against its newest archives")
+            for copy in copies:
+                _tell_others(session, copy)
             return 0
         print("\n".join(whole_line(line) for each in found for line in each.lines))
         count = len(found)
@@ -90,6 +91,14 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     return 0
 
 
+def require_reason(reason: str) -> None:
+    """Raise UsageError for an empty reason."""
+    if not reason.strip():
+        raise UsageError(
+            "--reason is empty", 'say why the present state is right, such as --reason "moved to the new disk"'
+        )
+
+
 def _accept(session: Session, app: App, found: Sequence[Accepting], reason: str) -> None:
     for each in found:
         session.write_record(app, record_of(each, reason))
@@ -98,6 +107,18 @@ def _accept(session: Session, app: App, found: Sequence[Accepting], reason: str)
 
 def _known(session: Session, app: App) -> Ledger:
     return ledger(session.storage_of(app).read_history(app))
+
+
+def _tell_others(session: Session, app: App) -> None:
+    """Say which archives of other names no record tells of: they are accepted by the series of their names."""
+    listing = archives(session.repository(app, Side.OPERATOR))
+    new = others(app, strangers(listing.archives, _known(session, app)))
+    if new:
+        name = next(iter(by_series(new)))
+        print(
+            whole_line(f"{app.label}: no record tells of {many(len(new), 'archive')} of other names: {described(new)}")
+        )
+        print(whole_line(f"{INDENT}`--series '{printable(name)}'` accepts what another tool goes on writing"))
 
 
 def _end(session: Session, app: App, begun: Sequence[str]) -> None:

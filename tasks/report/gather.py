@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from tasks.borg import catalog, encryption, escrow
-from tasks.borg.anomalies import doubts
+from tasks.borg.anomalies import doubts, strangers
 from tasks.borg.catalog import Found
 from tasks.borg.catalog_cache import Cache
+from tasks.borg.others import others
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
@@ -22,6 +23,7 @@ from tasks.records.record import NEWEST, Record, Records, daily_names
 from tasks.report import escrow as report_escrow
 from tasks.report.comments import with_comments
 from tasks.report.judge import Evidence, judge, sound
+from tasks.report.others import with_others
 from tasks.report.rows import Expected, Report, Row, StorageRow, expected
 from tasks.run.parallel import spread
 from tasks.run.session import Session
@@ -46,7 +48,8 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     told = {key: _evidence(one) for key, one in found.items()}
     told = with_comments(session, {key: one.app for key, one in found.items()}, told, now)
     evidence = [told[catalog.key(app)] for app in apps]
-    judged = (_judged(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app))
+    judged = [_judged(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app)]
+    judged = list(with_others(judged, {key: each.others for key, each in told.items()}))
     folder = session.inventory.escrow
     faults = {key: _key_fault(folder, one) for key, one in found.items()} if folder.is_dir() else None
     rows = tuple(report_escrow.told(judged, faults or {}))
@@ -121,7 +124,11 @@ def _evidence(one: Found) -> Evidence:
             found = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
             wrong = [each.among(one.app.sources) for each in found]
             bare = _unencrypted(one)
-            return Evidence(listed, told, one.listing_error, doubts=wrong, begun=known.begun, unencrypted=bare)
+            new = {each.id for each in strangers(listed or (), known)} if told.all else set()
+            rest = [each for each in others(one.app, listed or ()) if each.id not in new]
+            return Evidence(
+                listed, told, one.listing_error, doubts=wrong, begun=known.begun, unencrypted=bare, others=rest
+            )
     except CloudbackupError as error:
         return Evidence(listed, None, one.listing_error, error.what)
 

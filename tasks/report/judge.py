@@ -36,7 +36,7 @@ class Evidence:
 
     `doubts` are the repository's anomalies. `begun` are the names of archives that were announced and have no record
     yet. `comments` are those of archives without a record, by id. `unencrypted` is the error for an unencrypted
-    repository, empty if it is encrypted.
+    repository, empty if it is encrypted. `others` are the known archives of none of the app's sources.
     """
 
     archives: Sequence[Archive] | None
@@ -47,6 +47,7 @@ class Evidence:
     begun: Collection[str] = ()
     comments: Mapping[str, str] = field(default_factory=dict)
     unencrypted: str = ""
+    others: Sequence[Archive] = ()
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
@@ -105,7 +106,9 @@ def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
         *_record_notes(evidence, history),
         *filter(None, [why]),
     ]
-    row = replace(row, archives=len(own), error=_line(notes), recoverable_until=until)
+    row = replace(
+        row, archives=len(own), other_archives=len(evidence.others), error=_line(notes), recoverable_until=until
+    )
     last = max(filter(None, [newest.start if newest else None, history.looked]), default=None)
     if last is None:
         return row if own else replace(row, status="missing")
@@ -189,6 +192,12 @@ def _sound(record: Record) -> bool:
     )
 
 
+def _of_source(record: Record, source: Expected) -> bool:
+    """Return whether a drill was of one of the source's own archives: one of another name proves nothing of them."""
+    named = archive_name.parse(record.archive) if record.archive else None
+    return not record.archive or (named is not None and named.source == source.source)
+
+
 def _made(record: Record, archive: Archive) -> bool:
     """Return whether a record belongs to exactly this archive: by its id if known, since a name can be reused."""
     return record.archive_id == archive.id if record.archive_id else record.archive == archive.name
@@ -212,7 +221,7 @@ class _History:
         self.saved = [record for record in made if record.outcome != "failed" and record.archive]
         looks = (record.time for record in own if record.action == UNCHANGED and record.outcome == "ok")
         self.looked = max(looks, default=None)
-        drills = [record for record in own if record.action == "verify"]
+        drills = [record for record in own if record.action == "verify" and _of_source(record, source)]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
         shares = [record.details.get("read_share") for record in drills if record.outcome == "ok"]
         self.read_share = shares[-1] if shares and isinstance(shares[-1], float | int) else None

@@ -54,6 +54,12 @@ class AcceptOptions:
     reason: str = option("why the present state is right, for whoever reads the records later")
     source: str = option("only files, mariadb or binlog; unless given all that the app has", "")
     storage: str = option("only this storage, of an app that has several", "")
+    series: str = option(
+        "accept that another tool makes archives of these names, such as 'web1-*': they raise no alarm, and are never"
+        " taken for this app's",
+        "",
+    )
+    withdraw: bool = flag("with --series: it is accepted no more")
     yes: bool = flag("accept without being asked")
 
 

@@ -58,8 +58,9 @@ class Row:
     successful restore drill. `recoverable_until` is for databases with archived binary logs. `error` is one line.
     `last_good` is the time at which the newest good archive began; `incomplete`, `suspect` and `verdict_accepted` are
     the newest archive's verdict (tasks/records/verdict.py). `read_share` is the part of the files that drills read
-    within 90 days, 0 to 1. `paused` is the day, as 2026-12-24, until which the app is paused. The fields have the
-    names of those in the JSON report.
+    within 90 days, 0 to 1. `other_archives` counts the archives in the app's repository that are of none of its sources
+    and that are known or accepted; it is the same in each row of a repository. `paused` is the day, as 2026-12-24,
+    until which the app is paused. The fields have the names of those in the JSON report.
     """
 
     app: str
@@ -82,6 +83,7 @@ class Row:
     suspect: str | None = None
     verdict_accepted: Acceptance | None = None
     read_share: float | None = None
+    other_archives: int | None = None
     paused: str | None = None
 
     @property

@@ -46,12 +46,17 @@ class SourceKeys(Strict):
 class Keep(KeepRules):
     """How many archives of each source stay; a source may have rules of its own in place of the others."""
 
-    model_config = ConfigDict(json_schema_extra=something_kept(*KINDS))
+    model_config = ConfigDict(json_schema_extra=something_kept(*KINDS, "other"))
 
     files: KeepRules | None = Field(None, description="rules for the files alone")
     mariadb: KeepRules | None = Field(None, description="rules for the MariaDB server alone")
     binlog: KeepRules | None = Field(None, description="rules for the binary logs alone")
     dumps: KeepRules | None = Field(None, description="rules for each of the dumps")
+    other: KeepRules | None = Field(
+        None,
+        description="rules for archives of other names that were in the repository when it was taken into use, for "
+        "each series of names; without them, all of those stay",
+    )
 
     def of(self, source: str) -> KeepRules | None:
         """Return the rules for a source; None when nothing is said of it, so that nothing of it is ever pruned."""
@@ -59,4 +64,4 @@ class Keep(KeepRules):
         return own or (self if self.keeps_something else None)
 
     def _enough(self) -> bool:
-        return self.keeps_something or any(getattr(self, source) for source in KINDS)
+        return self.keeps_something or any(getattr(self, source) for source in (*KINDS, "other"))

@@ -275,9 +275,15 @@ FAILURES: tuple[Failure, ...] = (
         msgid="BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK",
     ),
     Failure(
+        "the repository's key is in a key file, and none for it is in {place}",
+        "copy it there, with mode 600, from ~/.config/borg/keys of who made the repository: its first line ends in the "
+        "repository's id; each host that saves needs it in the same place",
+        pattern=r"No key file for repository .* found in (?P<place>[^\n]+?)\.?(?:\n|$)",
+    ),
+    Failure(
         "the key inside the repository is missing or damaged",
         "bring it back from the escrow folder: `borg key import`; then look who wrote there",
-        pattern=r"No key entry found|No key file for repository|Invalid key data|in (?:decrypt_key_file|_load)\n",
+        pattern=r"No key entry found|Invalid key data|in (?:decrypt_key_file|_load)\n",
     ),
     Failure(
         "the repository is damaged",

@@ -184,6 +184,7 @@ def test_the_json_is_exactly_what_is_documented() -> None:
                 "suspect": None,
                 "verdict_accepted": None,
                 "read_share": None,
+                "other_archives": None,
                 "paused": None,
             },
             as_json(FAILED, last="2026-11-20T03:00:00Z", last_good="2026-11-20T03:00:00Z"),
