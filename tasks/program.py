@@ -1,6 +1,7 @@
 """Invoke's own program with a few differences: wrong usage exits 2 and says what would be right; Invoke exits 1.
 
-`./inv` runs this file; a bare `inv` works too, without these differences. It imports nothing from this project.
+`./inv` runs this file; a bare `inv` works too, without these differences. It imports nothing from this project but
+what completes a line.
 """
 
 import difflib
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import invoke.program
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
@@ -127,6 +129,9 @@ class Inv(Program):
 
     def parse_cleanup(self) -> None:
         """Handle everything but tasks: help, lists."""
+        if self.args.complete.value:
+            self.offer()
+            raise Exit
         with wrong_usage(self):
             form, root = self.args["list-format"].value, self.args.list.value
             if form not in LIST_FORMATS:
@@ -136,6 +141,19 @@ class Inv(Program):
                     f"there is no collection `{shortened(root)}`{_nearest(root, self.collection.collections)}"
                 )
             super().parse_cleanup()
+
+    def offer(self) -> None:
+        """Print what the Tab key offers at the end of the words after `--`, a line each."""
+        from tasks import completion  # with the tasks themselves, which are loaded by now
+
+        argv = self.argv
+        words = argv[argv.index("--") + 2 :] if "--" in argv else []
+        place = completion.inventory(str(self.config.get("inventory") or self.collection.configuration()["inventory"]))
+        core = [name for name in self.initial_context.flag_names() if not any(_names(name, each) for each in REFUSED)]
+        known = self.parser.contexts
+        every = {name: known[name] for name in (*known, *known.aliases)}
+        for each in completion.candidates(completion.Line(words, every, place), core):
+            print(each)
 
     def refuse(self) -> None:
         """Raise ParseError for options of Invoke that do not apply to these tasks."""
@@ -173,6 +191,17 @@ class Inv(Program):
         if "--app" in options and context is not None:
             said += f"; for the app of that name: `{context.name} --app {shortened(word)}`"
         return said
+
+
+def print_completion_script(shell: str, names: list[str]) -> None:  # noqa: ARG001  # Invoke's own signature
+    """Print the script that teaches a shell the Tab key. Raises ParseError for a shell that has none."""
+    scripts = {file.suffix[1:]: file for file in Path(__file__).with_name("shells").glob("inv.*")}
+    if shell not in scripts:
+        raise ParseError(f"there is a completion script for {', '.join(sorted(scripts))}, not for `{shortened(shell)}`")
+    print(scripts[shell].read_text(encoding="utf-8"), end="")
+
+
+invoke.program.print_completion_script = print_completion_script  # type: ignore[attr-defined]
 
 
 def open_streams() -> None:
