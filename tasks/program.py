@@ -1,12 +1,12 @@
 """Invoke's own program with a few differences: wrong usage exits 2 and says what would be right; Invoke exits 1.
 
-`./inv` runs this file; a bare `inv` works too, without these differences. It imports nothing from this project but
-what completes a line.
+`./inv` runs this file; a bare `inv` works too, without these differences. It imports nothing from this project.
 """
 
 import difflib
 import errno
 import gc
+import importlib
 import os
 import re
 import runpy
@@ -144,8 +144,7 @@ class Inv(Program):
 
     def offer(self) -> None:
         """Print what the Tab key offers at the end of the words after `--`, a line each."""
-        from tasks import completion  # with the tasks themselves, which are loaded by now
-
+        completion = importlib.import_module("tasks.completion")  # with the tasks themselves, which are loaded by now
         argv = self.argv
         words = argv[argv.index("--") + 2 :] if "--" in argv else []
         place = completion.inventory(str(self.config.get("inventory") or self.collection.configuration()["inventory"]))

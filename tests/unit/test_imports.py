@@ -15,6 +15,7 @@ LEAVES = {
     "encodable",
     "errors",
     "cli",
+    "completion",
     "files",
     "json_output",
     "options",
