@@ -16,7 +16,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/cloudbackup
 COPY inv requirements.txt ./
-COPY tasks/program.py tasks/
+COPY tasks/program.py tasks/version.py tasks/
 # `./inv` makes .venv as it does everywhere. Nothing is installed into it later, so pip goes; what is read at each start
 # is compiled now, as nothing can be written later.
 RUN ./inv --version \

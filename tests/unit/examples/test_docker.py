@@ -1,12 +1,14 @@
 """The Dockerfile and compose.yaml, read; tests/images builds and runs them."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from tasks.version import VERSION
 from tests.unit.examples.objects import CHECKOUT
 
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text()
@@ -47,6 +49,20 @@ def test_what_the_dockerfile_copies_is_what_dockerignore_lets_in() -> None:
     }
     assert {Path(word).parts[0] for word in copied} == let_in
     assert all((CHECKOUT / word).exists() for word in copied)
+
+
+def test_what_the_image_is_begun_with_answers(tmp_path: Path) -> None:
+    """The packages are installed by `inv` before the rest of the project is copied: so much must do for it."""
+    begun = DOCKERFILE.split("RUN ./inv --version")[0]
+    for words in re.findall(r"^COPY (?!--from)(.+)$", begun, re.MULTILINE):
+        *names, target = words.split()
+        (tmp_path / target).mkdir(exist_ok=True)
+        for name in names:
+            shutil.copy(CHECKOUT / name, tmp_path / target)
+    words = (sys.executable, "-P", "tasks/program.py", "--search-root", str(tmp_path), "--version")
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert VERSION in done.stdout
 
 
 def test_the_image_is_made_small_and_for_a_user_other_than_root() -> None:
