@@ -24,6 +24,7 @@ apps = (
     app.add_app,
     app.remove_app,
     app.rename_app,
+    app.move_app,
     app.list_apps,
     app.check_apps,
     app.find_containers,

@@ -4,7 +4,15 @@ from functools import partial
 
 from invoke.context import Context
 
-from tasks.app.options import AddOptions, FindOptions, InitOptions, KubernetesOptions, RemoveOptions, RenameOptions
+from tasks.app.options import (
+    AddOptions,
+    FindOptions,
+    InitOptions,
+    KubernetesOptions,
+    MoveOptions,
+    RemoveOptions,
+    RenameOptions,
+)
 from tasks.cli import confirm, finish, host_key_question, task
 from tasks.options import ShownApps
 
@@ -30,11 +38,6 @@ def add_app(c: Context, options: AddOptions) -> None:
     from tasks.app import add
     from tasks.app.new_app import NewApp
 
-    def trusts(where: str, shown: str) -> bool:
-        if options.fingerprint:
-            return shown in options.fingerprint
-        return confirm(host_key_question(where, shown), yes=options.yes)
-
     new = NewApp(
         app=options.app,
         host=options.host,
@@ -52,6 +55,7 @@ def add_app(c: Context, options: AddOptions) -> None:
         container=options.container,
         project=options.project,
     )
+    trusts = partial(_trusts, options)
     add.run(c.config.inventory, new, trusts, print, lambda question: confirm(question, yes=options.yes))
 
 
@@ -64,6 +68,19 @@ def remove_app(c: Context, options: RemoveOptions) -> None:
     from tasks.app import remove
 
     remove.run(c.config.inventory, options.app, lambda question: confirm(question, yes=options.yes), print)
+
+
+@task(name="move")
+def move_app(c: Context, options: MoveOptions) -> None:
+    """Let an app go on on another host: it gets a key for the repository, which keeps its archives; other keys go.
+
+    The old host may be gone. Killed midway, the same command goes on from there.
+    """
+    from tasks.app import move
+
+    to = move.NewHost(options.app, options.host, options.ssh_port, options.key)
+    agreed = partial(confirm, yes=options.yes)
+    move.run(c.config.inventory, to, partial(_trusts, options), agreed, print)
 
 
 @task(name="rename")
@@ -118,3 +135,10 @@ def print_manifests(c: Context, options: KubernetesOptions) -> None:
         ),
         end="",
     )
+
+
+def _trusts(options: AddOptions | MoveOptions, where: str, shown: str) -> bool:
+    """Return whether a host key is the right one, by the options or by asking."""
+    if options.fingerprint:
+        return shown in options.fingerprint
+    return confirm(host_key_question(where, shown), yes=options.yes)

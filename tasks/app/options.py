@@ -84,6 +84,19 @@ class RemoveOptions(OneApp):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MoveOptions(OneApp):
+    """Options of `app.move`."""
+
+    host: str = option("the new host: [user@]host as in ssh")
+    ssh_port: int = option("its SSH port, where ~/.ssh/config does not say it", 0)
+    key: str = option("the private key with which you log in there; the one used for the host before unless given", "")
+    fingerprint: tuple[str, ...] = option(
+        "accept a host key with this SHA256 fingerprint without asking; repeat it for several", ()
+    )
+    yes: bool = flag("move it, and accept a host key that is shown, without being asked")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RenameOptions(OneApp):
     """Options of `app.rename`."""
 

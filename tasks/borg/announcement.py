@@ -19,6 +19,7 @@ ANNOUNCED: Mapping[str, str] = {
     "change-passphrase": "a change of the passphrase",
     INIT: "the making of the repository",
     KEY_EXPORT: "an export of the key",
+    "move": "a move to another host",
     "publish": "a publishing",
     "rename": "a renaming of the app",
     REMOVE: "a removal of the app from the inventory",

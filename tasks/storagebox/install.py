@@ -150,6 +150,26 @@ def _key_there(server: SshServer, app: App, host: Host) -> PublicKey | None:
         return None
 
 
+def keep_only_key(files: Files, server: SshServer, app: App, host: Host) -> list[str]:
+    """Remove all keys that open the app's repository but the one that its host, or the operator for it, has now.
+
+    Return the fingerprints of those that went. Raises AppError if there is no such key.
+    """
+    own = _key_there(server, app, host)
+    if own is None:
+        raise AppError(f"{app.name}: {host.name} has no key for the storage", "`inv storagebox.setup` makes one")
+    gone = [key for key in opening(read_keys(files), server.serve_command(app)) if key.blob != own.blob]
+
+    def change(text: str) -> str:
+        for key in gone:
+            text = without_key(text, key)
+        return text
+
+    if gone:
+        rewrite_keys(files, change)
+    return [key.fingerprint for key in gone]
+
+
 def remove_app_keys(files: Files, server: SshServer, app: App) -> bool:
     """Remove the keys that open the app's repository from the account; return whether any did. Raises FilesError."""
     return rewrite_keys(files, lambda text: without_forced_command(text, server.serve_command(app)))

@@ -118,6 +118,7 @@ TASKS = {
     "app.kubernetes": "--app shop",
     "app.list": "",
     "app.remove": "--app third",
+    "app.move": "--app third --host 127.0.0.1 --yes",
     "app.rename": "--app third --to fourth --yes",
     "backup": "--verbose",
     "borg.break-lock": "--app shop",

@@ -16,6 +16,7 @@ from lab import database, keys, tree
 from lab.lab import Lab, scratch_folder
 from tasks.borg.client.delete import delete
 from tasks.borg.client.list import archives
+from tasks.remote.ssh import fingerprint
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
@@ -83,22 +84,20 @@ def test_a_host_that_is_gone_comes_back_here_and_on_another_host(lab: Lab, perso
     check_files(lab, person.home / "restored")
     wanted = tree.fingerprint(shop.files, excluding_caches=True)
 
-    def moved(values: dict[str, Any]) -> None:
-        values["ssh"].update(port=other.port, host_key=other.host_key)
-        del values["mariadb"]
-
-    person.operator.change("apps/shop.yml", moved)
+    person.operator.change("apps/shop.yml", lambda values: values.pop("mariadb"))
+    there = f"127.0.0.1 --ssh-port {other.port} --fingerprint {fingerprint(other.host_key)}"
     target = person.home / "new-host"
     answer = ("borg.break-lock --app shop", "borg.break-lock --app shop --yes")  # a person is asked
     printed = person.follow(
         "new-host",
         answer,
+        ("root@new.example.org", f"{there} --yes"),
         ("/srv/restored", str(target)),
         ("--app shop --target", "--app shop --source files --target"),
     )
     assert "1 of 1 saved" in printed
-    there = target / str(shop.files).lstrip("/")
-    assert tree.differences(wanted, tree.fingerprint(there, excluding_caches=True)) == []
+    found = target / str(shop.files).lstrip("/")
+    assert tree.differences(wanted, tree.fingerprint(found, excluding_caches=True)) == []
 
 
 def to_the_box(lab: Lab, key: Path) -> tuple[tuple[str, str], ...]:
