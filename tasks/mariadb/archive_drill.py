@@ -1,8 +1,10 @@
 """A restore drill of a server's archive: on its host, on this machine, or relayed to another app's host."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tasks.borg.client.extract import content, size
+from tasks.containers.one_off import one_off
 from tasks.mariadb import drill, mariadb_source, unpack
 from tasks.mariadb.drill import Drilled, DrillOptions
 from tasks.mariadb.host import tables
@@ -64,7 +66,9 @@ def _run(asked: Drill, stream: Stream, options: DrillOptions) -> Drilled:
     own = asked.choices.repository.host
     host = asked.elsewhere or own
     if host is own:
-        return drill.run(host, stream, options, step)
+        database = asked.choices.app.mariadb
+        inside = one_off(host, database.exec) if database else None
+        return drill.run(host, stream, replace(options, inside=inside), step)
     with relayed(own, stream, host) as relay:
 
         def listen(line: str) -> None:

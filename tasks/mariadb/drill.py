@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
+from tasks.containers.one_off import OneOff
 from tasks.mariadb import damage, errors, unpack
 from tasks.mariadb.host import check_table, data_options, examine, ordinary_user, private_server, settings, tables
 from tasks.mariadb.host.tables import Known
@@ -23,7 +24,7 @@ from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
-from tasks.remote.script import Script, Stream, quote, without
+from tasks.remote.script import Script, Stream, Words, quote, without
 from tasks.remote.walled import Walled
 
 PROGRAM = Program(examine, (ordinary_user, data_options, private_server, settings, damage, tables, check_table))
@@ -50,6 +51,7 @@ class DrillOptions:
     tables: Known | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
     trust: bool = False
+    inside: OneOff | None = None  # the container in which it is done, in place of walls
 
 
 @dataclass(frozen=True)
@@ -111,21 +113,29 @@ def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
         **{name: options.server.get(name) for name in settings.DETAILS},
     }
     data = posixpath.join(scratch, "data")
-    how = unpack.How(options.size + MARGIN, options.version, trust=options.trust)
+    inside, keep = options.inside, tuple(PROGRAM.environment)
+    prefix = inside.exec() if inside else ()
+    how = unpack.How(options.size + MARGIN, options.version, prefix, options.trust)
     unpacking = unpack.script(content, data, how)
-    keep = tuple(PROGRAM.environment)
-    ready = Walled(scratch, keep=keep, trust=options.trust).words((*PROGRAM.words, "ready", json.dumps(plan)))
-    prove = Walled(scratch, keep=keep, trust=options.trust, keys="data/backup-my.cnf").words((*PROGRAM.words, "prove"))
+    ready: Words = (*PROGRAM.words, "ready", json.dumps(plan))
+    prove: Words = (*PROGRAM.words, "prove")
+    if inside:
+        ready, prove = inside.program(ready, keep, scratch), inside.program(prove, keep, scratch)
+    else:
+        ready = Walled(scratch, keep=keep, trust=options.trust).words(ready)
+        prove = Walled(scratch, keep=keep, trust=options.trust, keys="data/backup-my.cnf").words(prove)
     body = f"""\
 began=$(date +%s)
 cleanup() {{
   code=$?
   trap '' TERM INT HUP
+  {inside.end if inside else ":"}
   {quote(("rm", "-rf", "--", scratch))}
   exit "$code"
 }}
 trap cleanup EXIT
 {quote(("mkdir", "-m", "700", "--", scratch))}
+{f"( {without(content)}; {inside.begin((scratch,))} )" if inside else ":"}
 ( {without(content)}
 {quote(ready)} ) </dev/null
 (

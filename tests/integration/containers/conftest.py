@@ -21,7 +21,7 @@ def podman() -> Iterator[Podman]:
                 "com.docker.compose.project.config_files=/srv/shop/compose.yaml")  # fmt: skip
         labels = (PROJECT, *made)
         engine.mariadb("shop-db", "shop-data", label=(*labels, "com.docker.compose.service=db"))
-        engine.run("shop-web", MARIADB, "sleep", "infinity", pull="never", label=(*labels, "com.docker.compose.service=web"),
+        engine.run("shop-web", MARIADB, "sleep", "infinity", label=(*labels, "com.docker.compose.service=web"),
                    stop_signal="KILL", volume=("/srv/shop/www:/data", "uploads:/var/uploads", "/proc:/host/proc:ro"))  # fmt: skip
         engine.inside("podman", "exec", "shop-web", "sh", "-c", "echo picture >/var/uploads/picture")
         yield engine

@@ -1,14 +1,15 @@
 """A host with a real Podman, whose containers are its own: in the mount namespace of an `Ordinary` host. Needs root.
 
-Their images hold nothing but names of folders, and the machine's own programs are mounted into them, so that a MariaDB
-runs in a container without an image from anywhere.
+Its image is made of the machine's own programs: a MariaDB, with what its tools need, and no python3.
 """
 
 import io
+import re
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,12 @@ exec mariadbd --no-defaults --user=mysql --datadir="$DATA" --socket=/run/mysqld/
   --innodb-buffer-pool-size=32M --log-bin=binlog --server-id=7 "$@"
 """
 _LINKS = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
-_FOLDERS = ("usr", "etc", "tmp", "run/mysqld", "var/lib/mysql", "proc", "sys", "dev", "root", "data")
+_PROGRAMS = (
+    *("mariadbd", "mariadb", "mariadb-backup", "mbstream", "mariadb-binlog", "mariadb-install-db", "my_print_defaults"),
+    *("sh", "cat", "ls", "stat", "find", "grep", "sed", "head", "tail", "tr", "rm", "mkdir", "chmod", "chown", "sleep"),
+    *("id", "cp", "mv", "touch", "du", "env", "basename", "dirname", "hostname", "uname", "getent", "resolveip", "awk"),
+)
+_FOLDERS = ("usr", "etc", "tmp", "run/mysqld", "var/lib/mysql", "proc", "sys", "dev", "root", "data", "var/uploads")
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Podman:
 
     def run(self, name: str, image: str, *command: str, **options: object) -> None:
         """Run a container in the background. `options` are those of `podman run`; a tuple gives one several times."""
-        words = ["podman", "run", "--detach", f"--name={name}", "--volume=/usr:/usr:ro"]
+        words = ["podman", "run", "--detach", f"--name={name}", "--pull=never"]
         for key, value in options.items():
             every = value if isinstance(value, tuple) else (value,)
             words += [f"--{key.replace('_', '-')}={each}" for each in every]
@@ -81,7 +87,7 @@ class Podman:
 
     def mariadb(self, name: str, volume: str, **options: object) -> None:
         """Run a MariaDB in a container, as the image of that name does, and wait until it answers."""
-        more = {"env": (f"MARIADB_ROOT_PASSWORD={PASSWORD}", "DATA=/var/lib/mysql"), "pull": "never"}
+        more = {"env": (f"MARIADB_ROOT_PASSWORD={PASSWORD}", "DATA=/var/lib/mysql")}
         self.run(name, MARIADB, "sh", "-c", _SERVER, "sh", volume=f"{volume}:/var/lib/mysql", **more, **options)
         assert eventually(lambda: self.answers(name), 60), self.inside("podman", "logs", name)
 
@@ -96,6 +102,16 @@ class Podman:
         words = (*enter, "podman", "exec", name, "sh", "-c", login, "sh", statement)
         return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
+    @contextmanager
+    def without_mariadb(self) -> Iterator[None]:
+        """Let the host itself have no MariaDB: nobody but root may run its programs, and root finds them empty."""
+        with ExitStack() as stack:
+            for name in ("mariadbd", "mariadb", "mariadb-backup", "mbstream", "mariadb-binlog"):
+                stack.enter_context(
+                    self.host.without(str(Path(shutil.which(name, path="/usr/bin:/usr/sbin") or "").resolve()))
+                )
+            yield
+
     def remove_all(self) -> None:
         """Remove all containers and volumes."""
         self.inside("podman", "rm", "--all", "--force", "--time=1", "--volumes")
@@ -109,8 +125,9 @@ def podman_host(environment: str = "") -> Iterator[Podman]:
     with ordinary_host(environment, prepare, PermitRootLogin="yes") as host:
         engine = Podman(host)
         archive = host.folder / "image.tar"
-        archive.write_bytes(_image({}))
+        _image(archive)
         engine.inside("podman", "import", "--quiet", str(archive), MARIADB)
+        archive.unlink()
         try:
             yield engine
         finally:
@@ -121,23 +138,31 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _image(files: Mapping[str, str]) -> bytes:
-    """Return a root file system as a tar: folders, links into /usr, and the machine's users."""
-    written = io.BytesIO()
+def _image(archive: Path) -> None:
+    """Write a root file system as a tar: programs with their libraries, links into /usr, and users."""
     lines = {"passwd": "mysql:x:999:999::/nonexistent:/bin/false\n", "group": "mysql:x:999:\n"}
     known = {f"etc/{name}": Path("/etc", name).read_text() + line for name, line in lines.items()}
-    with tarfile.open(fileobj=written, mode="w") as tar:
+    with tarfile.open(archive, "w", dereference=True) as tar:
         for name in _FOLDERS:
             tar.addfile(_entry(name, tarfile.DIRTYPE, 0o1777 if name in ("tmp", "run/mysqld") else 0o755))
         for name, to in _LINKS.items():
             entry = _entry(name, tarfile.SYMTYPE, 0o777)
             entry.linkname = to
             tar.addfile(entry)
-        for name, text in {**known, **files}.items():
+        for name, text in known.items():
             entry = _entry(name, tarfile.REGTYPE, 0o644)
             entry.size = len(text.encode())
             tar.addfile(entry, io.BytesIO(text.encode()))
-    return written.getvalue()
+        for file in sorted(_files()):
+            tar.add(file, file.lstrip("/"))
+
+
+def _files() -> set[str]:
+    programs = {path for name in _PROGRAMS if (path := shutil.which(name, path="/usr/bin:/usr/sbin"))}
+    said = subprocess.run(("ldd", *programs), capture_output=True, text=True, check=False).stdout
+    libraries = set(re.findall(r"(/\S+) \(0x", said))
+    every = {str(Path(each).parent.resolve() / Path(each).name) for each in programs | libraries}
+    return {*every, "/usr/share/mysql"}
 
 
 def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
