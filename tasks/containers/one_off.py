@@ -66,6 +66,14 @@ class OneOff:
         verbs = (("kill", self.name), ("rm", "--force", self.name))
         return "; ".join(f"{quote((*self.engine, *verb))} </dev/null >/dev/null 2>&1 || :" for verb in verbs)
 
+    def ownership(self, folder: str) -> str:
+        """Return bash that gives what was made in a folder to whoever runs it; it fails if not all are plain files."""
+        odd = f"{quote(('find', folder, '!', '-type', 'f', '!', '-type', 'd'))} | head -n 1"
+        said = f"echo 'cloudbackup: {self.name} left what is no plain file' >&2"
+        return f"""\
+[ -z "$({odd})" ] || {{ {said}; exit 1; }}
+chown -hR "$(id -u):$(id -g)" {quote(("--", folder))}"""
+
     def exec(self, keep: Sequence[str] = (), folder: str = "/") -> Words:
         """Return the words that run a command in it, in `folder`; `keep` are the variables that are passed to it."""
         passed = [f"--env={WALLS}={json.dumps([WALL])}", *(f"--env={name}" for name in keep)]

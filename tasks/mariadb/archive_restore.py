@@ -1,13 +1,14 @@
 """Restores a server's archive: into a folder or in place, as it was saved or as of a moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.extract import content, size
 from tasks.borg.client.list import Archive
+from tasks.containers.one_off import one_off
 from tasks.mariadb import mariadb_source, recovery_plan, unpack
 from tasks.mariadb import restore as server
 from tasks.mariadb.host import tables
@@ -63,7 +64,9 @@ def plan(choices: Choices, archive: str, at: datetime | None) -> Planned:
 
 
 def _carry_out(restore: Chosen, to: Destination) -> Restored:
-    request = restore.request(trust=to.trusted)
+    database, host = restore.choices.app.mariadb, restore.choices.repository.host
+    inside = one_off(host, database.exec) if database else None
+    request = replace(restore.request(trust=to.trusted), inside=inside)
     total = request.size or 0
     try:
         said, unpacked = _placed(restore, request, to)

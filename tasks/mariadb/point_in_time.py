@@ -3,7 +3,7 @@
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
+from tasks.containers.one_off import OneOff
 from tasks.errors import RefusedError
 from tasks.mariadb import damage, errors, unpack
 from tasks.mariadb.binlogs import Saved
@@ -35,7 +36,7 @@ from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
-from tasks.remote.script import Script, Stream, quote, without
+from tasks.remote.script import Script, Stream, Words, quote, without
 from tasks.remote.walled import Walled
 
 PROGRAM = Program(
@@ -55,6 +56,7 @@ PROGRAM = Program(
         examine,
     ),
 )
+Way = Callable[[Words], Words]
 PATIENCE = 600  # seconds for the private server to answer
 GRACE = 120.0  # seconds to remove the copy of a large database
 
@@ -107,6 +109,7 @@ class Moment:
     server: Mapping[str, Any] = field(default_factory=dict)
     older: str = ""  # the archive of the previous full backup, for a remedy
     trust: bool = False  # replay even if no walls can be built
+    inside: OneOff | None = None  # the container in which it is done, in place of walls
 
 
 @dataclass(frozen=True)
@@ -179,12 +182,20 @@ def script(
         "older": moment.older,
         "tables": expected.details() if expected else None,
     }
-    keep = tuple(PROGRAM.environment)
-    beside = Walled(scratch, keep=keep, trust=moment.trust)
-    on_data = Walled(directory, (scratch,), keep, moment.trust, "backup-my.cnf", owner=True)
+    beside, on_data = _ways(moment, directory, scratch)
+    inside = moment.inside
+    secrets = without(
+        Stream("", {**unpacking.environment, **{name: "" for each in moment.logs for name in each.environment}})
+    )
+    whole = quote(("rm", "-rf", "--", directory))
+    begun = (
+        f"{quote(('mkdir', '-p', '-m', '700', '--', directory))}\n( {secrets}; {inside.begin((directory, scratch))} )"
+        if inside
+        else ":"
+    )
     extracting = "\n".join(
         f"{{ {stream.body}\n}} | ( {without(stream)}\n"
-        f"{quote(beside.words((*PROGRAM.words, 'extract', posixpath.join(scratch, 'logs', str(number)))))} ) || "
+        f"{quote(beside((*PROGRAM.words, 'extract', posixpath.join(scratch, 'logs', str(number)))))} ) || "
         f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
         for number, stream in enumerate(moment.logs)
     )
@@ -194,25 +205,40 @@ unpacked=
 cleanup() {{
   code=$?
   trap '' TERM INT HUP
+  {inside.end if inside else ":"}
   {quote(("rm", "-rf", "--", scratch))}
-  [ "$code" = 0 ] || [ -z "$unpacked" ] || {quote(("rm", "-rf", "--", directory))}
+  [ "$code" = 0 ] || {unpack.discard(directory) if inside else f'[ -z "$unpacked" ] || {whole}'}
   exit "$code"
 }}
 trap cleanup EXIT
 {quote(("mkdir", "-p", "--", posixpath.dirname(directory)))}
 {quote(("mkdir", "-m", "700", "--", scratch))}
+{begun}
 {extracting}
-{quote(beside.words((*PROGRAM.words, "check", words)))} </dev/null
+{quote(beside((*PROGRAM.words, "check", words)))} </dev/null
 (
 {unpacking.body}
 )
 unpacked=yes
-{quote(on_data.words((*PROGRAM.words, "replay", words)))} </dev/null
+{quote(on_data((*PROGRAM.words, "replay", words)))} </dev/null
+{inside.ownership(directory) if inside else ":"}
 """
     environment = {**unpacking.environment, **PROGRAM.environment, **walled.PROGRAM.environment}
     for stream in moment.logs:
         environment.update(stream.environment)
     return Script(body, environment, grace=GRACE)
+
+
+def _ways(moment: Moment, directory: str, scratch: str) -> tuple[Way, Way]:
+    """Return what runs our programs on the binary logs alone, and on the data: in a container, or behind walls."""
+    keep, inside = tuple(PROGRAM.environment), moment.inside
+    if inside is not None:
+        return (lambda words: inside.program(words, keep, scratch)), (
+            lambda words: inside.program(words, keep, directory)
+        )
+    beside = Walled(scratch, keep=keep, trust=moment.trust)
+    on_data = Walled(directory, (scratch,), keep, moment.trust, "backup-my.cnf", owner=True)
+    return beside.words, on_data.words
 
 
 def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovered]:

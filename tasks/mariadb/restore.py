@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tasks.answers import Answer, AnswerError, Text, last_line
+from tasks.containers.one_off import OneOff
 from tasks.errors import RefusedError, UsageError
 from tasks.mariadb import errors, point_in_time, replica_position, server, unpack
 from tasks.mariadb.access import CLIENT, PASSWORD, Access
@@ -73,9 +74,11 @@ class RestoreRequest:
     tables: Known | None = None
     trust: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
+    inside: OneOff | None = None  # the container in which it is unpacked, in place of walls
 
     def unpacking(self, directory: str, prefix: Words = ()) -> Script:
         """Return the script that unpacks it; `prefix` is the app's `exec`."""
+        prefix = prefix or (self.inside.exec() if self.inside else ())
         return unpack.script(self.content, directory, unpack.How(self.size, self.version, prefix, self.trust))
 
 
@@ -85,9 +88,10 @@ def in_place(host: Host, access: Access, request: RestoreRequest, on_stderr: OnL
     Raises RefusedError before anything changed if this server cannot be restored in place; what `unpack.run` raises;
     errors.DatabaseError, which says where the old data is.
     """
-    if request.moment is not None and access.database.exec:
+    if request.moment is not None and access.database.exec and request.inside is None:
         raise RefusedError(
-            f"{host.name}: a server behind `exec` cannot be brought to a moment in place",
+            f"{host.name}: a server behind `exec` cannot be brought to a moment in place, unless it is in a container that"
+            " `docker exec` or `podman exec` leads to",
             "restore to a directory (--target, with --to local where MariaDB is not installed on the host)",
         )
     place = look(host, access, datetime.now(UTC))
@@ -112,10 +116,15 @@ def to_directory(
     Raises as `unpack.run` and `point_in_time.read`.
     """
     if request.moment is None:
-        unpacked = unpack.run(host, request.unpacking(directory), directory, on_stderr)
+        unpacking = request.unpacking(directory)
+        if request.inside is not None:
+            unpacking = unpack.contained(unpacking, directory, request.inside)
+        unpacked = unpack.run(host, unpacking, directory, on_stderr)
         _require_all(host, request, (), directory)
+        if request.inside is not None and not unpacked.replica:
+            return unpacked, None
         return replica_position.asked(host, unpacked, request.server, trust=request.trust, on_stderr=on_stderr), None
-    moment = replace(request.moment, trust=request.trust)
+    moment = replace(request.moment, trust=request.trust, inside=request.inside)
     todo = point_in_time.script(request.unpacking(directory), moment, directory, expected=request.tables)
     return point_in_time.read(host, host.run(todo, on_stderr=on_stderr), directory)
 
@@ -133,9 +142,8 @@ def _unpacked(
     log = place.server.variables.get("log_bin_basename", "") if place.server else ""
     name = posixpath.basename(log) or None
     unpacking = request.unpacking(place.staging)
-    todo = point_in_time.script(
-        unpacking, replace(request.moment, trust=request.trust), place.staging, name, request.tables
-    )
+    moment = replace(request.moment, trust=request.trust, inside=request.inside)
+    todo = point_in_time.script(unpacking, moment, place.staging, name, request.tables)
     return point_in_time.read(host, host.run(todo, on_stderr=on_stderr), place.staging)
 
 

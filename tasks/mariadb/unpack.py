@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks.containers.one_off import OneOff
 from tasks.errors import UsageError
 from tasks.mariadb import damage, errors
 from tasks.mariadb.host import tables
@@ -121,6 +122,34 @@ def script(content: Stream, directory: str, how: How) -> Script:
 }}
 """
     return Script(body, {**content.environment, **walled.PROGRAM.environment})
+
+
+def contained(unpacking: Script, directory: str, inside: OneOff) -> Script:
+    """Return the script that runs `unpacking`, whose prefix leads into `inside`, with that container around it."""
+    body = f"""\
+unpacked=
+cleanup() {{
+  code=$?
+  trap '' TERM INT HUP
+  {inside.end}
+  [ "$code" = 0 ] || {discard(directory)}
+  exit "$code"
+}}
+trap cleanup EXIT
+{quote(("mkdir", "-p", "-m", "700", "--", directory))}
+( {without(Stream(unpacking.body, unpacking.environment))}; {inside.begin((directory,))} )
+( {unpacking.body}
+)
+unpacked=yes
+{inside.ownership(directory)}
+"""
+    return Script(body, unpacking.environment, grace=unpacking.grace)
+
+
+def discard(directory: str) -> str:
+    """Return bash that removes what was unpacked, if `$unpacked`; otherwise the folder alone, if it is empty."""
+    whole, empty = quote(("rm", "-rf", "--", directory)), quote(("rmdir", "--", directory))
+    return f'if [ -n "$unpacked" ]; then {whole}; else {empty} 2>/dev/null || :; fi'
 
 
 def _words(directory: str, how: How, *steps: str) -> Words:

@@ -34,8 +34,27 @@ def test_a_project_is_found_saved_proven_and_restored(podman: Podman, operator: 
     podman.query("shop-db", "DELETE FROM shop.orders WHERE id > 10")
     operator.done("restore", "--app", "shop", "--source", "mariadb", "--yes")
     assert podman.query("shop-db", COUNT) == rows
+    with podman.without_mariadb():
+        operator.done("restore", "--app", "shop", "--source", "mariadb", "--target", "/srv/restored")
+    assert podman.inside("sh", "-c", "test -f /srv/restored/shop/orders.ibd && stat -c %U /srv/restored/shop/orders.ibd") == "root\n"
     assert operator.inv("app.add", "--app", "shop", "--container", "other").returncode == 2
     operator.done("backup")
+
+
+def test_a_moment_is_reached_in_place(podman: Podman, operator: Operator, way: list[str]) -> None:
+    """The host has no MariaDB: the logs are replayed in a container of the same image."""
+    trusted = f"--fingerprint={fingerprint(podman.host.host_key)}"
+    with podman.without_mariadb():
+        operator.done("app.add", "--app", "db", "--container", "shop-db", "--binlog", *way, trusted)
+        podman.query("shop-db", "INSERT INTO shop.orders VALUES (5000)")
+        rows = podman.query("shop-db", COUNT)
+        operator.done("mariadb.binlog")
+        moment = podman.query("shop-db", "SELECT UTC_TIMESTAMP()")
+        podman.query("shop-db", "DO SLEEP(1.1); DELETE FROM shop.orders")
+        operator.done("mariadb.binlog")
+        operator.done("restore", "--app", "db", "--source", "mariadb", "--at", f"{moment}Z", "--yes")
+    assert podman.query("shop-db", COUNT) == rows
+    assert podman.inside("podman", "ps", "--all", "--format={{.Names}}").split() == ["shop-db", "shop-web"]
 
 
 def test_volumes_that_no_app_saves_are_listed(podman: Podman, operator: Operator) -> None:
