@@ -15,6 +15,7 @@ from tasks.borg.client.extract import COMMAND
 from tasks.borg.client.runner import UNLIMITED, How, Result, borg_words, environment, run_script
 from tasks.borg.host import entries, extraction, free_space, places
 from tasks.borg.host import restore as program
+from tasks.containers.host import standstill
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.remote import landlock
 from tasks.remote.host import Host
@@ -22,7 +23,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
 
-PROGRAM = Program(program, (landlock, entries, extraction, places, free_space))
+PROGRAM = Program(program, (landlock, entries, extraction, places, free_space, standstill))
 DISTRUSTED = (
     "somebody with the host's key may have made it: look into it with `inv borg.list --archive NAME`; a device is "
     "restored with --trust-archive only, what writes outside of its folder never"
@@ -42,6 +43,7 @@ class _End(Answer):
     absent: list[Text] = Field(default_factory=list)
     remarks: list[Text] = Field(default_factory=list)
     disarmed: list[Text] = Field(default_factory=list)
+    unstarted: list[Text] = Field(default_factory=list)
     left: list[Text] = Field(default_factory=list)
     wall: Text = ""
 
@@ -89,6 +91,14 @@ class Trust:
         return {"trusted": self.trusted, "walled": not (self.trusted or self.known)}
 
 
+@dataclass(frozen=True)
+class Mounted:
+    """Paths to replace, and the containers that are stopped while one is replaced that they have mounted."""
+
+    paths: Sequence[str]
+    containers: Sequence[str] = ()
+
+
 OWN = Trust(trusted=True)
 FOREIGN = Trust(private=True)
 
@@ -119,7 +129,7 @@ def restore_script(repository: Repository, archive: str, directory: str, paths: 
 
 
 def restore_in_place(
-    repository: Repository, archive: str, paths: Sequence[str], now: datetime, trust: Trust = OWN
+    repository: Repository, archive: str, paths: Sequence[str] | Mounted, now: datetime, trust: Trust = OWN
 ) -> Restored:
     """Restore `paths` in place, each as a whole; the old data is kept next to it (see `host/places.py`).
 
@@ -127,8 +137,10 @@ def restore_in_place(
     UsageError, RefusedError for an archive that is not safe to extract, AppError with the reason if it is not possible
     or not everything came, BorgError, and what `Host.run` raises.
     """
-    plan = {"stamp": now.strftime(TIME_FORMAT), "paths": list(outermost(paths))}
-    todo = _script(repository, archive, {**plan, **trust.plan, "partial": trust.partial})
+    wanted = paths if isinstance(paths, Mounted) else Mounted(paths)
+    plan = {"stamp": now.strftime(TIME_FORMAT), "paths": list(outermost(wanted.paths))}
+    more = {"partial": trust.partial, "containers": list(wanted.containers)}
+    todo = _script(repository, archive, {**plan, **trust.plan, **more})
     return restored(repository, archive, run_script(repository, todo, How(timeout=UNLIMITED)))
 
 
@@ -176,6 +188,7 @@ def restored(repository: Repository, archive: str, result: Result, directory: st
         tuple(answer.remarks),
         (
             *(f"without setuid, setgid bits and capabilities: {text}" for text in answer.disarmed),
+            *answer.unstarted,
             *(f"{folder} could not be removed: remove it by hand" for folder in answer.left),
         ),
         walled=bool(answer.wall),

@@ -161,7 +161,9 @@ class AppFile(SourceKeys, _AppHost):
 
     tags: Tags = Field((), description="groups that the app belongs to: `--tag` chooses apps by them")
     paused: Day | None = Field(None, description="no runs and no alarm until this day begins, in the operator's zone")
-    container: Containers = Field((), description="the containers that it runs in, by name: what `app.find` goes by")
+    container: Containers = Field(
+        (), description="its containers, by name: stopped while a restore replaces what they mount"
+    )
     before: Commands = Field((), description="commands on the host before a backup")
     after: Commands = Field((), description="commands on the host after a backup, whatever happened")
     notify: tuple[Notification, ...] = Field((), description="who is told how a run over this app ended")

@@ -90,8 +90,8 @@ def in_place(host: Host, access: Access, request: RestoreRequest, on_stderr: OnL
     """
     if request.moment is not None and access.database.exec and request.inside is None:
         raise RefusedError(
-            f"{host.name}: a server behind `exec` cannot be brought to a moment in place, unless it is in a container that"
-            " `docker exec` or `podman exec` leads to",
+            f"{host.name}: a server behind `exec` cannot be brought to a moment in place, unless that is `docker exec`"
+            " or `podman exec` into a container that is there",
             "restore to a directory (--target, with --to local where MariaDB is not installed on the host)",
         )
     place = look(host, access, datetime.now(UTC))

@@ -7,7 +7,7 @@ from functools import partial
 
 from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.create import Created, files_of
-from tasks.borg.restore import Restored, Trust, restore_in_place, restore_to
+from tasks.borg.restore import Mounted, Restored, Trust, restore_in_place, restore_to
 from tasks.borg.roots import roots
 from tasks.borg.selection import Selected, selected
 from tasks.inventory.models import App
@@ -68,7 +68,8 @@ def _restored(choices: Choices, choice: Choice, to: Destination) -> base.Restore
     files = choices.app.files
     assert files is not None
     paths = roots(repository, archive, files.paths, files.optional)
-    return _told(restore_in_place(repository, archive, paths, to.began, _trust(choices, choice, to)), to)
+    mounted = Mounted(paths, choices.app.container)
+    return _told(restore_in_place(repository, archive, mounted, to.began, _trust(choices, choice, to)), to)
 
 
 def _some_restored(choices: Choices, choice: Choice, chosen: Selected, to: Destination) -> base.Restored:
@@ -76,7 +77,7 @@ def _some_restored(choices: Choices, choice: Choice, chosen: Selected, to: Desti
     if to.target is not None:
         done = restore_to(repository, archive, to.target, chosen.paths, trust)
     else:
-        done = restore_in_place(repository, archive, chosen.paths, to.began, trust)
+        done = restore_in_place(repository, archive, Mounted(chosen.paths, choices.app.container), to.began, trust)
     told = _told(done, to)
     count = "1 file or folder" if done.files == 1 else f"{done.files:,} files and folders"
     return replace(told, said=(f"{count}, {size(done.size)}", *chosen.said, *told.said))

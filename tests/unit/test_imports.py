@@ -36,7 +36,7 @@ MAY_KNOW = {
     "storage": GROUND,
     "run": {*GROUND, "storage", "notify"},
     "storagebox": {*GROUND, "storage", "run"},
-    "borg": {*GROUND, "storage", "run", "storagebox"},
+    "borg": {*GROUND, "storage", "run", "storagebox", "containers"},
     "mariadb": {*GROUND, "storage", "run", "borg", "containers", "sources.base"},
     "sources": {*GROUND, "storage", "run", "borg", "containers", "mariadb"},
     "report": {*GROUND, "storage", "run", "borg", "sources", "notify"},

@@ -4,12 +4,12 @@ Input is the environment variable CLOUDBACKUP_PLAN, a JSON object with `list` an
 archive), `archive` (`::NAME`), `paths` (absolute; none: all), `trusted` (restore devices, setuid bits and
 capabilities), `walled` (only behind a wall of the kernel), and either `stamp`, to replace the paths in place, or
 `directory`, a new or empty folder, with `private` if only its owner may read it. With `partial`, paths of which the
-archive holds nothing stay as they are.
+archive holds nothing stay as they are. Those of `containers` that have a path mounted are stopped while it is replaced.
 
 Output is one JSON object: `moved` (path to where its old data is now), `entries`, `bytes`, `absent` (paths that the
-archive does not hold), `remarks` and `disarmed` (texts) and `wall`. Otherwise it has `kind` and `reason` of a refusal
-or failure, and `left`, folders of ours that could not be removed. If borg fails, its exit code is the program's, and
-nothing was changed.
+archive does not hold), `remarks`, `disarmed` and `unstarted` (texts) and `wall`. Otherwise it has `kind` and `reason`
+of a refusal or failure, and `left`, folders of ours that could not be removed. If borg fails, its exit code is the
+program's, and nothing was changed.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from tasks.borg.host.places import (
     swap,
     there,
 )
+from tasks.containers.host.standstill import Stands, Standstill
 from tasks.remote.landlock import version
 
 INCOMPLETE = "incomplete"  # folder for the part that was extracted, in the target of a failed restore
@@ -72,6 +73,7 @@ class Restore:
         self.looks: list[Look] = []
         self.remarks: list[str] = []
         self.disarmed: list[str] = []
+        self.unstarted: list[str] = []
 
     def into_new(self) -> dict[str, str]:
         """Extract into a new or empty folder."""
@@ -122,8 +124,17 @@ class Restore:
         self.remarks += sorted(
             {f"{place.above} was not there, and is new" for place in coming if not there(place.above)}
         )
+        still = Standstill(self.plan.get("containers") or [], [str(place.path) for place in coming])
         with signals_held():
-            swap(coming)
+            try:
+                still.begin()
+            except Stands as why:
+                raise Refused(str(why)) from None
+            try:
+                swap(coming)
+            finally:
+                still.end()
+                self.unstarted += still.remarks
         return {str(place.path): str(place.aside) for place in coming if there(place.aside)}
 
     @property
@@ -185,6 +196,7 @@ class Restore:
             "absent": self.absent,
             "remarks": self.remarks,
             "disarmed": self.disarmed,
+            "unstarted": self.unstarted,
             "wall": "landlock" if version() else "",
         }
 

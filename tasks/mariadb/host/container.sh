@@ -3,6 +3,7 @@
 # the socket that are here, or by the root password in the environment, which is not printed. `sh` may be busybox's.
 found() { printf 'cloudbackup mariadb %s %s\n' "$1" "$2"; }
 grep -qsxE 'mariadbd|mysqld' /proc/[0-9]*/comm || exit 0
+command -v mariadb-backup >/dev/null || command -v mariabackup >/dev/null || exit 0 # it can be dumped only
 for server in mariadbd mysqld; do command -v "$server" >/dev/null && break; done
 version=$("$server" --version 2>/dev/null | head -n 1)
 case $version in *MariaDB*) ;; *) exit 0 ;; esac

@@ -14,8 +14,7 @@ from tasks.sources.kinds import RESERVED
 
 PROBE = (Path(__file__).parent / "host" / "container.sh").read_text(encoding="utf-8")
 PASSWORDS = ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD")
-MYSQL = ("--user=root",)
-MYSQL_DUMP = ("--all-databases", "--single-transaction", "--routines", "--events", "--triggers", "--hex-blob")
+MYSQL_PASSWORDS = ("MARIADB_ROOT_PASSWORD", "MYSQL_ROOT_PASSWORD")
 MYSQL_FOLDER = "/var/lib/mysql"
 # Servers whose files, copied while they run, may be of no use; `redis-server` writes its snapshot in one step.
 UNSAFE = ("mongod", "influxd", "clickhouse-serv", "etcd")
@@ -73,17 +72,9 @@ def _databases(container: Container) -> Iterator[tuple[dict[str, Data], str, str
             told.get("folder", ""),
             f"PostgreSQL, {f'the database {only}' if one else 'all of the server'}",
         )
-    servers = container.told("server")
-    if "mysqld" in servers and "mariadb" not in servers:
-        yield (
-            {
-                "command": ["mysqldump", *MYSQL, *MYSQL_DUMP],
-                "restore": ["mysql", *MYSQL],
-                "exec": [*container.exec_with("MYSQL_PWD", ("MYSQL_ROOT_PASSWORD",))],
-            },
-            MYSQL_FOLDER,
-            "MySQL",
-        )
+    if "mysqld" in container.told("server"):
+        words = container.exec_with("MYSQL_PWD", MYSQL_PASSWORDS)
+        yield {"mysql": {"user": "root", "exec": [*words]}}, MYSQL_FOLDER, "MySQL, or MariaDB without mariadb-backup"
 
 
 def _name(container: Container, taken: set[str]) -> str:

@@ -36,7 +36,16 @@ def test_a_project_is_found_saved_proven_and_restored(podman: Podman, operator: 
     assert podman.query("shop-db", COUNT) == rows
     with podman.without_mariadb():
         operator.done("restore", "--app", "shop", "--source", "mariadb", "--target", "/srv/restored")
-    assert podman.inside("sh", "-c", "test -f /srv/restored/shop/orders.ibd && stat -c %U /srv/restored/shop/orders.ibd") == "root\n"
+    assert (
+        podman.inside("sh", "-c", "test -f /srv/restored/shop/orders.ibd && stat -c %U /srv/restored/shop/orders.ibd")
+        == "root\n"
+    )
+    begun = podman.inside("podman", "inspect", "--format={{.State.StartedAt}}", "shop-db", "shop-web").split("\n")
+    podman.inside("rm", f"{volumes}/uploads/_data/picture")
+    operator.done("restore", "--app", "shop", "--source", "files", "--yes")
+    assert podman.inside("podman", "exec", "shop-web", "cat", "/var/uploads/picture") == "picture\n"
+    now = podman.inside("podman", "inspect", "--format={{.State.StartedAt}}", "shop-db", "shop-web").split("\n")
+    assert (now[0] == begun[0], now[1] == begun[1]) == (True, False)  # only the one whose folders were replaced
     assert operator.inv("app.add", "--app", "shop", "--container", "other").returncode == 2
     operator.done("backup")
 

@@ -176,10 +176,10 @@ def test_postgresql_and_mysql_become_dumps() -> None:
     assert dumps["db_1"]["postgresql"] == {
         "database": "shop", "user": "app", "exec": pg.exec_with("PGPASSWORD", ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD")),
     }  # fmt: skip
-    assert dumps["my"]["command"] == [
-        "mysqldump", "--user=root", "--all-databases", "--single-transaction", "--routines", "--events", "--triggers",
-        "--hex-blob",
-    ]  # fmt: skip
+    assert dumps["my"]["mysql"] == {
+        "user": "root",
+        "exec": my.exec_with("MYSQL_PWD", ("MARIADB_ROOT_PASSWORD", "MYSQL_ROOT_PASSWORD")),
+    }
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,11 @@ if runs 'postgres(ql)?'; then
   case $every in '' | *'
 '*) ;; *) found postgresql database "$every" ;; esac
 fi
-for server in mysqld mongod redis-server valkey-server influxd clickhouse-serv etcd; do
+# A MariaDB with mariadb-backup is no dump.
+if runs 'mysqld|mariadbd' && ! command -v mariadb-backup >/dev/null && ! command -v mariabackup >/dev/null; then
+  found server mysqld yes
+fi
+for server in mongod redis-server valkey-server influxd clickhouse-serv etcd; do
   if runs "$server"; then found server "$server" yes; fi
 done
-case "$(mysqld --version 2>/dev/null)" in *MariaDB*) found server mariadb yes ;; esac
 exit 0

@@ -1,0 +1,111 @@
+"""Stops the containers that have a path mounted while it is replaced: part of the restore of files, sent with it.
+
+A container goes on with the folder that it was started with, also when another has come in its place: it would not see
+what was restored, and write into what was moved aside. Standard library only, Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any, Dict
+
+Values = Dict[str, Any]  # noqa: UP006 (Python 3.8 evaluates it)
+ENGINES = ("docker", "podman", "nerdctl")
+PATIENCE = 300  # seconds for a container to stop or start
+UNIT = "PODMAN_SYSTEMD_UNIT"  # label: the systemd unit that runs it
+
+
+class Stands(Exception):  # noqa: N818  # an answer rather than an error
+    """A container could not be stopped; the text says which and why."""
+
+
+class Standstill:
+    """The containers of an app, by name, and those of them that are stopped meanwhile."""
+
+    def __init__(self, names: list[str], paths: list[str]) -> None:
+        self.names = names
+        self.paths = paths
+        self.stopped: list[tuple[str, Values]] = []
+        self.remarks: list[str] = []
+
+    def begin(self) -> None:
+        """Stop those that run and have one of the paths, or a folder in one, mounted. Raises Stands."""
+        for engine, container in (found for name in self.names for found in self.running(name)):
+            if part(container, "HostConfig").get("AutoRemove") is True and not unit(container):
+                self.remarks.append(f"restart the container {named(container)}: it would be gone once stopped")
+                continue
+            self.stopped.append((engine, container))
+            fault = done(command(engine, "stop", container))
+            if fault:
+                self.end()
+                raise Stands(f"the container {named(container)} could not be stopped: {fault}")
+
+    def end(self) -> None:
+        """Start again what was stopped."""
+        while self.stopped:
+            engine, container = self.stopped.pop()
+            words = command(engine, "start", container)
+            fault = done(words)
+            if fault:
+                self.remarks.append(f"`{' '.join(words)}` failed: {fault}")
+
+    def running(self, name: str) -> list[tuple[str, Values]]:
+        """Return a container of this name that runs and has one of the paths mounted, with its engine."""
+        for engine in ENGINES:
+            for container in inspected(engine, name):
+                sources = [
+                    str(each.get("Source", "")) for each in container.get("Mounts") or [] if isinstance(each, dict)
+                ]
+                if part(container, "State").get("Running") is True and any(map(self.replaced, sources)):
+                    return [(engine, container)]
+        return []
+
+    def replaced(self, source: str) -> bool:
+        """Return whether a folder that is mounted is one of the paths, or in one."""
+        return any(source == path or source.startswith(path.rstrip("/") + "/") for path in self.paths)
+
+
+def inspected(engine: str, name: str) -> list[Values]:
+    """Return what an engine says of a container; empty if it knows none of that name."""
+    try:
+        said = subprocess.run(
+            [engine, "inspect", "--type=container", name],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE, check=True,
+        ).stdout  # fmt: skip
+        found = json.loads(said)
+    except (OSError, subprocess.SubprocessError, ValueError, RecursionError):
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def part(values: Values, name: str) -> Values:
+    """Return an object within an object; empty if it is not there."""
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def unit(container: Values) -> str:
+    """Return the systemd unit that runs a container; empty if none does."""
+    return str(part(part(container, "Config"), "Labels").get(UNIT, ""))
+
+
+def named(container: Values) -> str:
+    """Return a container's name."""
+    return str(container.get("Name", "")).lstrip("/")
+
+
+def command(engine: str, verb: str, container: Values) -> list[str]:
+    """Return the words that stop or start a container."""
+    own = unit(container)
+    return ["systemctl", verb, own] if own else [engine, verb, named(container)]
+
+
+def done(words: list[str]) -> str:
+    """Run a command; return why it failed, or nothing."""
+    try:
+        end = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    said = end.stderr.decode(errors="replace").strip().splitlines()
+    return "" if end.returncode == 0 else (said[-1] if said else f"it ended with {end.returncode}")
