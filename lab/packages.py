@@ -42,6 +42,10 @@ PACKAGE_OF = {
     "mkfs.btrfs": "btrfs-progs",
     "sqlite3": "sqlite3",
     "podman": "podman",
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
+    "slapd": "slapd",
+    "ldapsearch": "ldap-utils",
     "crun": "crun",
 }
 TESTS = (
@@ -59,6 +63,10 @@ TESTS = (
     "mkfs.btrfs",
     "sqlite3",
     "podman",
+    "redis-server",
+    "redis-cli",
+    "slapd",
+    "ldapsearch",
     "crun",
 )
 """The commands that the tests want beside the lab's."""
@@ -72,9 +80,9 @@ _APT = "apt-get install --yes --no-install-recommends"
 # Run as root with the packages as its arguments. invoke-rc.d and deb-systemd-invoke ask /usr/sbin/policy-rc.d before
 # they start, stop or restart a service (Debian Policy 9.3.3.1); 101 denies. It denies only while this shell lives, so
 # one that a power cut left behind cannot hold the machine's services. A policy that the machine has is left as it is.
-# openssh-server, podman, postgresql, prometheus and rsync come enabled: unless they were here before, they are disabled
-# again, or the next boot would start them. update-rc.d fails for a service that has no script in /etc/init.d. The first
-# postgresql of a machine makes no server's data, which nobody asked for (createcluster.conf(5)).
+# Those named below come enabled: unless they were here before, they are disabled again, or the next boot would start
+# them. update-rc.d fails for a service that has no script in /etc/init.d. The first postgresql of a machine makes no
+# server's data, which nobody asked for (createcluster.conf(5)), nor does the first slapd (its own debconf question).
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
 mark='put here by cloudbackup while apt installs'
@@ -89,13 +97,16 @@ else
     chmod 755 "$policy"
 fi
 fresh=
-for package in openssh-server podman postgresql prometheus rsync; do
+for package in openssh-server podman postgresql prometheus redis-server rsync slapd; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || fresh="$fresh $package"
 done
 asked=" $* "
 if [ "${asked#* postgresql }" != "$asked" ] && [ "${fresh#* postgresql}" != "$fresh" ]; then
     own=/etc/postgresql-common/createcluster.d
     (umask 022; mkdir -p $own && echo 'create_main_cluster = false' >$own/no-main-cluster.conf) || exit
+fi
+if [ "${asked#* slapd }" != "$asked" ] && [ "${fresh#* slapd}" != "$fresh" ]; then
+    echo 'slapd slapd/no_configuration boolean true' | debconf-set-selections || exit
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends --no-remove "$@" </dev/null || exit

@@ -11,6 +11,7 @@ from tasks.inventory.frozen import Frozen
 from tasks.inventory.keep import KeepRules
 from tasks.inventory.secrets import ENVIRONMENT_NAME, SecretReference, Strict
 from tasks.inventory.values import Words, matching
+from tasks.sources.dumps.ldap import LDAP
 from tasks.sources.dumps.mysql import MySQL
 from tasks.sources.dumps.own_command import OwnCommand
 from tasks.sources.dumps.postgresql import PostgreSQL
@@ -56,6 +57,7 @@ class Expect(Strict):
 
 
 PRODUCTS: Mapping[str, type[Product]] = {
+    "ldap": LDAP,
     "mariadb": MySQL,
     "mysql": MySQL,
     "postgresql": PostgreSQL,
@@ -80,6 +82,7 @@ class Dump(Strict):
         default_factory=lambda: Frozen({}),
         description="secrets that `command` and `restore` find in environment variables of these names",
     )
+    ldap: LDAP | None = Field(None, description="a database of an OpenLDAP server, by slapcat")
     mariadb: MySQL | None = Field(None, description="databases of a MariaDB server, by mariadb-dump")
     mysql: MySQL | None = Field(None, description="databases of a MySQL server, by mysqldump")
     postgresql: PostgreSQL | None = Field(None, description="a PostgreSQL database, or all of a server, by pg_dump")

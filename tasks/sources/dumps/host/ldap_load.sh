@@ -1,0 +1,57 @@
+#!/bin/sh
+# Loads a dump of slapcat, its standard input, into a database of a slapd that is stopped; the old files stay in a folder
+# beside the new ones. Arguments: the suffix; options that name the configuration.
+#
+# The last line of standard error says what was done, or why nothing was changed.
+set -u
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+suffix=$1
+shift
+
+fail() { # WHY
+    echo "$1; nothing was changed" >&2
+    exit 1
+}
+
+command -v slapadd >/dev/null || fail "there is no slapadd: it runs where slapd does"
+found=$(slapcat "$@" -n 0 -o ldif-wrap=no -a "(olcSuffix=$suffix)" 2>&1) || fail "slapcat: $found"
+folder=$(printf '%s\n' "$found" | sed -n 's/^olcDbDirectory: //p' | head -n 1)
+[ -n "$folder" ] || fail "slapd's configuration has no database $suffix with a folder of its own"
+case $found in
+*'objectClass: olcMdbConfig'*) ;;
+*) fail "the database $suffix is not of the kind mdb" ;;
+esac
+for each in /proc/[0-9]*/fd/*; do
+    [ "$each" -ef "$folder/data.mdb" ] && fail "slapd runs (process $(printf %s "$each" | cut -d / -f 3)): stop it first"
+done
+
+aside=$folder/before-$(date -u +%Y-%m-%dT%H-%M-%S)
+kept=
+undo() {
+    trap '' HUP INT TERM
+    rm -f -- "$folder/data.mdb" "$folder/lock.mdb"
+    [ -z "$kept" ] || mv -- "$aside/data.mdb" "$folder/data.mdb"
+    rmdir -- "$aside" 2>/dev/null
+}
+like=$folder
+mkdir -m 700 -- "$aside" || fail "$aside cannot be made"
+if [ -e "$folder/data.mdb" ]; then
+    mv -- "$folder/data.mdb" "$aside/data.mdb" || fail "$folder/data.mdb cannot be moved aside"
+    kept=1
+    like=$aside/data.mdb
+fi
+rm -f -- "$folder/lock.mdb"
+trap 'undo; fail "it was interrupted"' HUP INT TERM
+said=$(slapadd "$@" -b "$suffix" 2>&1) || {
+    undo
+    fail "slapadd: $(printf '%s\n' "$said" | grep -v '^Closing DB' | tail -n 2 | paste -sd ' ' -)"
+}
+chown -- "$(stat -c %u:%g -- "$like")" "$folder"/*.mdb 2>/dev/null
+trap '' HUP INT TERM
+if [ -n "$kept" ]; then
+    chown -- "$(stat -c %u:%g -- "$folder")" "$aside" 2>/dev/null
+    echo "the entries below $suffix are back; what was there is in $aside; start slapd now" >&2
+else
+    rmdir -- "$aside"
+    echo "the entries below $suffix are back; start slapd now" >&2
+fi
