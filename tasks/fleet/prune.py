@@ -68,7 +68,7 @@ def run(folder: str, options: Options, ask: Ask, gathered: Gathered | None = Non
             return exit_code(failed)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "prune", "pruned", scope, gathered) as notices:
-            done = _carried_out(session, chosen, failed, options) if chosen else []
+            done = _carried_out(session, chosen, failed, options) if chosen or failed else []
             outcomes = [*failed, *done, *(job.nothing() for job in jobs if not job.outcome and job not in chosen)]
             for outcome in outcomes:
                 notices.app_ended(outcome.app, [outcome])
