@@ -130,6 +130,18 @@ def recoverable(records: Sequence[Record], listed: frozenset[str]) -> tuple[date
     return best.until, best.why or _why(moments)
 
 
+def recoverable_since(records: Sequence[Record], listed: frozenset[str]) -> datetime | None:
+    """Return the earliest moment from which every later one up to the latest recoverable can be reached."""
+    moments = Moments(records, listed)
+    spans = sorted((base.end, reach.until) for each, base in moments.bases.items() if (reach := moments.reach(each)))
+    since = until = None
+    for start, end in spans:
+        if until is None or start > until:
+            since, until = start, end
+        until = max(until, end)
+    return since
+
+
 def ended(record: Record) -> datetime:
     """Return when a full backup had ended, in whole seconds, as people specify moments."""
     return (record.time + timedelta(seconds=record.duration_seconds or 0)).replace(microsecond=0)

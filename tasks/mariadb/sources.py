@@ -18,7 +18,7 @@ from tasks.mariadb import (
     server_checks,
 )
 from tasks.mariadb.binlog_retention import needed_by_chain
-from tasks.mariadb.recoverable import recoverable
+from tasks.mariadb.recoverable import recoverable, recoverable_since
 from tasks.records.record import Record
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
@@ -91,3 +91,7 @@ class Binlog(Continuing):
     def reaches(self, records: Sequence[Record], listed: frozenset[str]) -> tuple[datetime | None, str]:
         """Return up to which moment `restore --at` can bring the database."""
         return recoverable(records, listed)
+
+    def begins(self, records: Sequence[Record], listed: frozenset[str]) -> datetime | None:
+        """Return from when on every moment can be brought back."""
+        return recoverable_since(records, listed)

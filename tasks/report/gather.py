@@ -3,7 +3,7 @@
 What cannot be read becomes part of the report; nothing here raises an error for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -22,9 +22,10 @@ from tasks.records.ledger import ledger
 from tasks.records.record import NEWEST, Record, Records, daily_names
 from tasks.report import escrow as report_escrow
 from tasks.report.comments import with_comments
+from tasks.report.holdings import holdings
 from tasks.report.judge import Evidence, judge, sound
 from tasks.report.others import with_others
-from tasks.report.rows import Expected, Report, Row, StorageRow, expected
+from tasks.report.rows import Expected, Holdings, Report, Row, StorageRow, expected
 from tasks.run.parallel import spread
 from tasks.run.session import Session
 
@@ -62,7 +63,20 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
         records={key: _past(one, told[key], newest) for key, one in found.items()},
         escrowed={key: fault is None for key, fault in (faults or {}).items()},
         growth=_growth(apps, evidence, now),
+        holdings=partial(_holdings, {catalog.key(app): app for app in apps}, told, now),
     )
+
+
+def _holdings(
+    apps: Mapping[catalog.Key, App], told: Mapping[catalog.Key, Evidence], now: datetime, storage: str, name: str
+) -> Holdings:
+    """Return what a repository holds. An unforeseen fault leaves it out: the rows say more."""
+    key = storage, name
+    if key not in apps or key not in told:
+        return Holdings()
+    with suppress(CloudbackupError), foreseen(name):
+        return holdings(expected(apps[key]), told[key], now)
+    return Holdings()
 
 
 def _judged(source: Expected, evidence: Evidence, now: datetime) -> Row:

@@ -21,7 +21,7 @@ from tasks.records.verdict import (
     verdict_of_comment,
     verdicts,
 )
-from tasks.report.rows import Acceptance, Expected, LeftOut, Row, Status
+from tasks.report.rows import Acceptance, Expected, LeftOut, Listed, Row, Status
 from tasks.sources.registry import continuing
 from tasks.times import age, day, paused_until
 
@@ -129,6 +129,15 @@ def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
     present = _dated(_own(source, evidence.archives), now)
     newest = _Verdicts(evidence, _History(source, evidence.records, now), present)
     return newest.newest.name if newest.newest and newest.verdict is None else None
+
+
+def listed(source: Expected, evidence: Evidence, now: datetime) -> list[Listed]:
+    """Return a source's archives, each with the status that its verdict gives it."""
+    own = _own(source, evidence.archives or ())
+    told = sound(evidence.records)
+    judged = _Verdicts(evidence, _History(source, evidence.records, now), own)
+    proven = {record.archive_id for record in told if record.action == "verify" and record.outcome == "ok"}
+    return [Listed(each.name, each.start, judged.status_of(each), each.id in proven) for each in own]
 
 
 def against(source: Expected, evidence: Evidence, now: datetime) -> dict[Archive, list[str]]:
@@ -322,6 +331,13 @@ class _Verdicts:
             return verdict_of(record)
         comment = self._evidence.comments.get(archive.id, archive.comment)
         return verdict_of_comment(comment) if has_verdict(comment) else None
+
+    def status_of(self, archive: Archive) -> Status:
+        """Return the status that an archive's verdict gives it."""
+        verdict = self._of(archive)
+        if verdict is None:
+            return "unknown"
+        return "ok" if verdict.good or verdict.status == "ok" else verdict.status
 
     @property
     def status(self) -> Status | None:

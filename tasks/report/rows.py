@@ -1,6 +1,6 @@
 """The report's content: always one row per app and configured source, and one per storage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, get_args
@@ -104,12 +104,40 @@ class StorageRow:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """An archive of a source: when it began, the status that its verdict gives it, and whether a drill proved it."""
+
+    name: str
+    start: datetime
+    status: Status
+    proven: bool = False
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a repository has of an app's sources but logs: its newest archives, the newest first, of `count`.
+
+    From `since` on, every moment up to the rows' `recoverable_until` can be recovered; None without logs.
+    """
+
+    newest: tuple[Listed, ...] = ()
+    count: int = 0
+    since: datetime | None = None
+
+
+def nothing_held(_storage: str, _app: str) -> Holdings:
+    """Return no holdings, for a report that was not gathered."""
+    return Holdings()
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole report, as of the moment `generated`.
 
     Besides the rows it holds what some formats show: the sources in the inventory; by storage and app, the records of
     each repository (oldest first), and whether the escrow folder holds a good copy of its key (empty on a machine
-    without that folder). `growth` is what backups add to a storage in bytes a day, if known.
+    without that folder). `growth` is what backups add to a storage in bytes a day, if known; `holdings` tells what the
+    repository of a storage and an app holds.
     """
 
     generated: datetime
@@ -119,6 +147,7 @@ class Report:
     records: Mapping[tuple[str, str], Sequence[Record]] = field(default_factory=dict)
     escrowed: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     growth: Mapping[str, float] = field(default_factory=dict)
+    holdings: Callable[[str, str], Holdings] = nothing_held
 
     @property
     def worst_first(self) -> tuple[Row, ...]:

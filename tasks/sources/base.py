@@ -214,3 +214,7 @@ class Continuing(Source):
 
         `listed` are the ids of the repository's archives.
         """
+
+    def begins(self, records: Sequence[Record], listed: frozenset[str]) -> datetime | None:  # noqa: ARG002
+        """Return the moment from which on all can be recovered up to the latest; None if none or unknown."""
+        return None

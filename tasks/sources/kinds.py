@@ -17,6 +17,7 @@ class Kind:
     restore drill, so a proven one is always kept. `read_by_borg`: borg reads the paths itself, so a file that it warns
     about is not in the archive; all other sources are the output of a program. `several`: an app has any number of
     sources of this kind, each under a name of the operator's; of all other kinds it has at most one, named as the kind.
+    `tables`: its backups can be asked by SQL, and give back single tables.
     """
 
     name: str
@@ -25,10 +26,11 @@ class Kind:
     must_be_proven: bool = False
     read_by_borg: bool = False
     several: bool = False
+    tables: bool = False
 
 
 FILES = Kind("files", "files", read_by_borg=True)
-MARIADB = Kind("mariadb", "a MariaDB server", must_be_proven=True)
+MARIADB = Kind("mariadb", "a MariaDB server", must_be_proven=True, tables=True)
 BINLOG = Kind("binlog", "binary logs", continues=MARIADB.name)
 DUMPS = Kind("dumps", "a program's output", must_be_proven=True, several=True)
 

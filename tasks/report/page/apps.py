@@ -11,8 +11,8 @@ from tasks.report.page.period import day_of
 from tasks.report.page.run_calendar import Calendar, calendar
 from tasks.report.page.signs import SIGNS
 from tasks.report.page.sizes import Chart, charts
-from tasks.report.rows import WORST_FIRST, Report, Row, Status
-from tasks.sources.kinds import READ_BY_BORG
+from tasks.report.rows import WORST_FIRST, Holdings, Listed, Report, Row, Status
+from tasks.sources.kinds import READ_BY_BORG, kind_of
 from tasks.times import age, ago, moment
 
 RUNS = 12  # shown for each repository
@@ -55,6 +55,17 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """One archive: its name, when it was made, and its status."""
+
+    name: str
+    time: str
+    status: Status
+    sign: str
+    proven: bool
+
+
+@dataclass(frozen=True)
 class Repository:
     """The history of an app's repository in one storage, newest run first."""
 
@@ -62,6 +73,9 @@ class Repository:
     charts: tuple[Chart, ...]
     calendar: Calendar
     runs: tuple[Run, ...]
+    archives: tuple[Archive, ...]
+    older: int  # archives that are not named
+    window: str  # the moments to which a database can be brought; empty without logs
 
 
 @dataclass(frozen=True)
@@ -178,10 +192,18 @@ def _commands(name: str, rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
         ("bring it back, what is there is kept", f"inv restore {app}"),
         *([("its database as it was at a moment", f"inv restore {app} --at 'YYYY-MM-DD HH:MM'")] if moments else []),
         *(_commands_of_files(app) if any(row.source == READ_BY_BORG.name for row in rows) else ()),
+        *(_commands_of_tables(app) if any(kind_of(row.source).tables for row in rows) else ()),
         ("prove its newest archives", f"inv verify {app}"),
         ("list its archives", f"inv borg.list {app}"),
         ("all its runs", f"inv report.history {app}"),
         ("save it now", f"inv backup {app}"),
+    )
+
+
+def _commands_of_tables(app: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("put rows of a table back that are gone", f"inv restore {app} --table DATABASE.TABLE --missing-rows"),
+        ("ask a backup by SQL", f"inv mariadb.open {app}"),
     )
 
 
@@ -202,8 +224,23 @@ def _repositories(name: str, rows: Sequence[Row], report: Report, zone: tzinfo |
         past = [each for each in report.records.get((storage, name), ()) if earliest < each.time < latest]
         sources = [row.source for row in rows if row.storage == storage]
         drawn, days = charts(past, today, zone), calendar(past, sources, today, zone)
-        found.append(Repository(storage, drawn, days, _runs(past, report.generated, zone)))
+        runs, held = _runs(past, report.generated, zone), report.holdings(storage, name)
+        named = tuple(_archive(each, report.generated, zone) for each in held.newest)
+        window = _window(held, [row for row in rows if row.storage == storage], report.generated, zone)
+        found.append(Repository(storage, drawn, days, runs, named, held.count - len(named), window))
     return tuple(found)
+
+
+def _archive(listed: Listed, now: datetime, zone: tzinfo | None) -> Archive:
+    time = moment(listed.start, now, zone)
+    return Archive(listed.name, time, listed.status, SIGNS[listed.status], listed.proven)
+
+
+def _window(held: Holdings, rows: Sequence[Row], now: datetime, zone: tzinfo | None) -> str:
+    until = max((row.recoverable_until for row in rows if row.recoverable_until), default=None)
+    if held.since is None or until is None:
+        return ""
+    return f"{moment(held.since, now, zone)} to {moment(until, now, zone)}"
 
 
 def _runs(records: Sequence[Record], now: datetime, zone: tzinfo | None) -> tuple[Run, ...]:

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from lab.packages import find
 from tasks.report.formats import Look, write
 from tasks.report.rows import Report
-from tests.unit.report.fleet import fleet, with_copy
+from tests.unit.report.fleet import fleet, held, with_copy
 
 PHONE, NARROWEST, TABLET, DESK = 390, 320, 1000, 1280
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
@@ -126,7 +127,7 @@ def many(report: Report, count: int) -> Report:
         own = [row for row in report.apps if row.app == origin]
         rows += [replace(row, app=f"{origin}-{number}", status="ok", error=None) for row in own]
         records[own[0].storage, f"{origin}-{number}"] = report.records[own[0].storage, origin]
-    return replace(report, apps=tuple(rows), records=records)
+    return replace(report, apps=tuple(rows), records=records, holdings=partial(held, records))
 
 
 def test_sorting_and_filtering(opened: Open) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tasks.mariadb.recoverable import Moments, recoverable
+from tasks.mariadb.recoverable import Moments, recoverable, recoverable_since
 from tasks.records.record import Record, Records
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Expected, Row
@@ -136,3 +136,14 @@ def test_the_promise_of_each_backup_names_the_record_that_it_stands_on() -> None
     reach = Moments((*old, again), frozenset(("base", "logs"))).reach("base")
     assert reach is not None
     assert (reach.until, reach.saved["last"]) == (ago(hours=4), log(9))
+
+
+def test_the_window_begins_after_the_last_gap() -> None:
+    minute = timedelta(seconds=60)
+    old = base(ago(days=9), log(1), "old"), logs(ago(days=7), log(1), log(5), "of old")
+    new = base(ago(days=5), log(7), "new"), base(ago(days=2), log(9), "newest"), logs(ago(days=1), log(7), log(12))
+    listed = frozenset(("old", "of old", "new", "newest", "logs"))
+    assert recoverable_since([*old, *new], listed) == ago(days=5) + minute
+    whole = logs(ago(days=4), log(1), log(8), "between")
+    assert recoverable_since([*old, whole, *new], listed | {"between"}) == ago(days=9) + minute
+    assert recoverable_since([], listed) is None

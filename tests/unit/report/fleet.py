@@ -1,13 +1,14 @@
 """A fleet of tens of apps with months of history, as an operator would see it; the same each time."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from tasks.records.growth import daily_growth
 from tasks.records.record import Outcome, Record
-from tasks.report.rows import Expected, LeftOut, Report, Row, Status, StorageRow
+from tasks.report.rows import Expected, Holdings, LeftOut, Listed, Report, Row, Status, StorageRow
 
 NOW = datetime(2026, 11, 22, 3, 10, tzinfo=UTC)
 APPS = [
@@ -88,7 +89,18 @@ def fleet() -> Report:
     every = [record for own in records.values() for record in own]
     growth = {"box": daily_growth(of_box, every, NOW) or 0}
     records = {key: sorted(own, key=lambda record: record.time) for key, own in records.items()}
-    return Report(NOW, tuple(rows), storages, tuple(wanted), records, escrowed, growth)
+    return Report(NOW, tuple(rows), storages, tuple(wanted), records, escrowed, growth, partial(held, records))
+
+
+def held(records: Mapping[tuple[str, str], Sequence[Record]], storage: str, app: str) -> Holdings:
+    """Return the newest archives according to records, one of them incomplete."""
+    made = [each for each in records.get((storage, app), ()) if each.action == "backup" and each.outcome != "failed"]
+    listed = [
+        Listed(f"{app}-{each.source}-{each.time:%Y-%m-%dT%H-%M-%S}", each.time, "ok", number % 7 == 3)
+        for number, each in enumerate(reversed(made))
+    ]
+    newest = tuple(replace(each, status="incomplete") if number == 5 else each for number, each in enumerate(listed))
+    return Holdings(newest[:12], len(made), made[0].time if made else None)
 
 
 def with_copy(report: Report, app: str, storage: str) -> Report:
