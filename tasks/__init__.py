@@ -22,6 +22,7 @@ ns.add_task(schedule.nightly)
 ns.add_collection(Collection("schedule", schedule.show_schedule, schedule.install_schedule))
 apps = (
     app.add_app,
+    app.import_app,
     app.remove_app,
     app.rename_app,
     app.move_app,

@@ -7,6 +7,7 @@ from invoke.context import Context
 from tasks.app.options import (
     AddOptions,
     FindOptions,
+    ImportOptions,
     InitOptions,
     KubernetesOptions,
     MoveOptions,
@@ -57,6 +58,17 @@ def add_app(c: Context, options: AddOptions) -> None:
     )
     trusts = partial(_trusts, options)
     add.run(c.config.inventory, new, trusts, print, lambda question: confirm(question, yes=options.yes))
+
+
+@task(name="import")
+def import_app(c: Context, options: ImportOptions) -> None:
+    """Write an app's file from a borgmatic configuration, and say line by line what could not be carried over.
+
+    Exits with 3 if anything is left to do by hand. Reaches no host and no storage: `app.add` does, run after it.
+    """
+    from tasks.app import imported
+
+    finish(imported.run(c.config.inventory, imported.Options(options.from_, options.name, options.host), print))
 
 
 @task(name="remove")

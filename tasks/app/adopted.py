@@ -19,7 +19,7 @@ def remarks(app: App, repository: Repository, listing: Listing) -> Iterator[str]
         )
         yield (
             "whoever else goes on writing there raises the alarm: accept it by "
-            f"`inv report.accept --app {app.name} --series NAMES --reason WHY`, or end it"
+            f"`inv report.accept --app {app.name} --series WHICH --reason WHY`, or end it"
         )
     if listing.encryption.startswith(KEY_FILE):
         yield (

@@ -28,6 +28,15 @@ class InitOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """Options of `app.import`."""
+
+    from_: str = option("a configuration of borgmatic, such as a copy of /etc/borgmatic/config.yaml")
+    name: str = option("the app's name; the name of its repository's folder unless given", "")
+    host: str = option("where borgmatic runs: [user@]host as in ssh, or `local`")
+
+
+@dataclass(frozen=True, kw_only=True)
 class AddOptions:
     """Options of `app.add`."""
 

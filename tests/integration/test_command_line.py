@@ -115,6 +115,7 @@ TASKS = {
     "app.add": "--app third --host nobody@\u202e.invalid --yes",
     "app.check": "",
     "app.find": "",
+    "app.import": "--from nowhere.yaml --host local",
     "app.kubernetes": "--app shop",
     "app.list": "",
     "app.remove": "--app third",

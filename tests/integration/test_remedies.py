@@ -65,6 +65,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "report --app X": (0, "shop"),
     "report | head -1": (0, "shop"),
     'report.accept --app X --reason "..."': (0, "nothing to accept"),
+    "report.accept --app X --series WHICH --reason WHY": (2, "there is no archive of such a name"),
     "restore --app X --at TIME": (2, "shop has no"),
     "restore --app X --source X --target FOLDER": (2, "shop has no source"),
     "storagebox.access": API,
@@ -79,7 +80,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "verify --archive NAME": (0, "1 of 1 proven"),
 }
 NAMED = {  # tasks that a text only names: in their help, or in what was written by them
-    "app.add", "app.add --host HOST --container NAME", "app.check", "app.kubernetes", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
+    "app.import", "check", "verify", "app.add", "app.add --host HOST --container NAME", "app.check", "app.kubernetes", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
     "mariadb.dump", "mariadb.open", "report.history", "restore",
     "schedule.install --cron",
 }  # fmt: skip

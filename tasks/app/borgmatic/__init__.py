@@ -1,0 +1,1 @@
+"""borgmatic configurations, read for `app.import`."""
