@@ -105,7 +105,7 @@ def _entries(
             else:
                 yield number, text
     if missing:
-        print(f"{repository.app}: {many(len(missing), 'archive')} to be read, this once", file=sys.stderr)
+        print(f"{repository.app}: {many(len(missing), 'archive')} must be read, once only", file=sys.stderr)
     for start in range(0, len(missing), PARALLEL):  # a few at a time: each may be large
         part = missing[start : start + PARALLEL]
         work = contained(listed, fault, lambda archive: archive.name)

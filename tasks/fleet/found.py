@@ -59,7 +59,8 @@ def _version_line(one: Looked, version: Version, now: datetime) -> str:
     changed = moment(version.changed, now) if version.changed else "?"
     digest = f"  {version.sha256[:12]}" if version.sha256 else ""
     newest = one.archives[version.archives[0]].name
-    return f"  {size(version.size):>7}  {changed:>16}{digest}  in {many(len(version.archives), 'archive')} to {newest}"
+    among = f"in {many(len(version.archives), 'archive')}, newest {newest}"
+    return f"  {size(version.size):>7}  {changed:>16}{digest}  {among}"
 
 
 def _command(one: Looked) -> Iterator[str]:

@@ -7,7 +7,8 @@ but by `--missing-rows` and `--replace`. If anything fails, what was made is dro
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -38,7 +39,7 @@ NAMED = 5  # names in a message
 LONGEST = 64  # characters of a database's name
 Then = Literal["keep", "diff", "missing", "replace"]  # what becomes of the copy
 NEEDED = "the account needs rights there, run on the server"
-GRANT = "GRANT ALL PRIVILEGES ON {}.* TO the account in the inventory;"
+ACCOUNT = re.compile(r"user ('[^'\\\s]*'@'[^'\\\s]*')")  # in the server's messages 1044 and 1142
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,7 @@ class Live:
         output = self.host.run(Script(command, self.access.environment))
         if not output.ok:
             names = dict.fromkeys((self.into, *self.databases))
-            grants = " ".join(GRANT.format(digest.name(each)) for each in names)
-            remedy = f"{NEEDED}: {grants}" if "denied" in output.error_text else ""
+            remedy = f"{NEEDED}: {_grants(output.error_text, names)}" if "denied" in output.error_text else ""
             said = [line for line in output.error_text.splitlines() if line.startswith("ERROR")]
             why = said[0] if said else output.error_text.strip()
             raise errors.DatabaseError(f"{self.host.name}: the server refuses it: {why}", remedy)
@@ -173,6 +173,12 @@ def reached(names: Names, host: Host, access: Access) -> Live:
     if names.then == "replace":
         _swap(names, live)  # refuses what cannot be swapped
     return live
+
+
+def _grants(refusal: str, databases: Iterable[str]) -> str:
+    """Return the statements that give the refused account its rights in some databases."""
+    account = found[1] if (found := ACCOUNT.search(refusal)) else "the account in the inventory"
+    return " ".join(f"GRANT ALL PRIVILEGES ON {digest.name(each)}.* TO {account};" for each in databases)
 
 
 def _carry_out(chosen: Chosen, names: Names, live: Live, to: Destination) -> Restored:

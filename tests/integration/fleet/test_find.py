@@ -32,13 +32,13 @@ def test_versions_of_a_file_are_found_newest_first(tmp_path: Path) -> None:
 
     told = operator.done("find", "app.conf")
     assert told.splitlines()[0] == str(one)
-    assert f"in 3 archives to {third}" in told
+    assert f"in 3 archives, newest {third}" in told
     assert f"inv restore --app shop --path {one} --archive {third}" in told
     kept = sorted((tmp_path / "cache" / "entries").rglob("*/*/*"))
     assert (len(kept), {each.stat().st_mode & 0o777 for each in kept}) == (3, {0o600})
     told = operator.done("find", str(gone)[:-4] + "*")
     assert f"{gone}  (not in the newest archive)" in told
-    assert f"in 1 archive to {first}" in told
+    assert f"in 1 archive, newest {first}" in told
     told = operator.done("find", "*.conf")
     assert ("\x1b" in told, "evil\\x1b[2J\\n.conf" in told, "shop: 3 paths in 3 archives" in told) == (
         False,
