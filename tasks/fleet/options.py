@@ -36,8 +36,8 @@ class SourceRestore(OneApp):
         "latest",
     )
     target: str = option(
-        "a new or empty folder to restore into, each of several sources into a folder in it; without it the data"
-        " goes back to its place, the old moved aside",
+        "a new or empty folder to restore into, each of several sources into a folder in it; `-` writes one dump to"
+        " standard output; without it the data goes back to its place, the old moved aside",
         "",
     )
     to: str = option(

@@ -1,8 +1,9 @@
 """`restore`: bring one app's data back, into a folder or in place. Nothing is overwritten; the old data is kept."""
 
 import posixpath
+import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ from tasks.borg.client.extract import size as measured
 from tasks.borg.paths import SHOWN, some
 from tasks.borg.restore import require_empty
 from tasks.errors import AppError, CloudbackupError, UsageError
+from tasks.fleet import restore_output
 from tasks.fleet.recorder import recorded
+from tasks.fleet.restore_output import OUTPUT
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb import recovery_plan
@@ -88,6 +91,8 @@ def run(folder: str, options: Options, ask: Ask) -> int:
     Raises UsageError, AppError, InterruptedRunError; nothing has changed then.
     """
     with Session(load(Path(folder))) as session, ExitStack() as opened:
+        if options.target == OUTPUT:
+            return _on_output(session, options, opened)
         jobs = _first_jobs(session, options, opened)
         app = jobs[0].app
         if options.dry_run:
@@ -105,6 +110,17 @@ def run(folder: str, options: Options, ask: Ask) -> int:
             view.summary(outcomes, "restored")
         code = exit_code(outcomes)
         return code if any(outcome.failed for outcome in outcomes) else min(code, AppError.exit_code)
+
+
+def _on_output(session: Session, options: Options, opened: ExitStack) -> int:
+    """Write the file of one source's archive to standard output; return the exit code. Raises as `run`."""
+    with redirect_stdout(sys.stderr):
+        jobs = _first_jobs(session, options, opened)
+        if len(jobs) > 1:
+            raise UsageError(f"--target {OUTPUT} is of one source", f"name --source {jobs[0].source}")
+        if options.dry_run:
+            raise UsageError(f"--target {OUTPUT} has no --dry-run", "`inv report` and `inv borg.list` name archives")
+    return restore_output.run(jobs[0].choices, _restorable(jobs[0].source), jobs[0].planned)
 
 
 def _first_jobs(session: Session, options: Options, opened: ExitStack) -> list[_Job]:
@@ -218,8 +234,8 @@ def _restorable(source: str) -> Restorable:
 
 def _target(options: Options, source: str, count: int) -> str | None:
     """Return the folder for one source: the target itself, or a subfolder of it if there are several sources."""
-    if options.target is None:
-        return None
+    if options.target in (None, OUTPUT):
+        return options.target
     if options.to == "local":
         target = str(Path(options.target).expanduser().absolute())
     elif options.target.startswith("/"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.errors import UsageError
 from tasks.inventory.values import read_duration
-from tasks.mariadb import private_copy, raw_output
+from tasks.mariadb import private_copy
 from tasks.mariadb.archive_server import ArchiveServer, Job
 from tasks.mariadb.console import Console
 from tasks.mariadb.options import Open
@@ -15,6 +15,7 @@ from tasks.mariadb.private_copy import Copy, say
 from tasks.mariadb.query_result import FORMATS, Result
 from tasks.remote.script import quote
 from tasks.remote.secret import Secret
+from tasks.run import raw_output
 from tasks.run.session import Session
 from tasks.storage.registry import load
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UsageError
-from tasks.mariadb import private_copy, raw_output
+from tasks.mariadb import private_copy
 from tasks.mariadb.archive_server import ArchiveServer, Job
 from tasks.mariadb.options import Dump
 from tasks.mariadb.private_copy import say
+from tasks.run import raw_output
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.terminal import printable

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.dumps.conftest import BORGS, MakeShop
+from tests.integration.fleet.support import PROGRAM
 from tests.integration.local import after_the_newest_archive, records
 
 TEXT = random.Random(1).randbytes(300_000)  # noqa: S311 (no secret)
@@ -139,3 +140,28 @@ def test_stock_borg_alone_brings_a_dump_back(make_shop: MakeShop, data: Path, tm
         env={**shop.environment(), **environment, "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "ARCHIVE": archive},
     )  # fmt: skip
     assert (tmp_path / "etcd.dump").read_bytes() == TEXT
+
+
+def test_a_dump_goes_to_standard_output_as_it_was_saved(make_shop: MakeShop, data: Path, tmp_path: Path) -> None:
+    shop = make_shop(etcd={"command": ["cat", str(data)]}, queue={"command": ["echo", "jobs"]})
+    shop.done("backup", "--app", "shop")
+    words = [*PROGRAM, "restore", "--app", "shop", "--target", "-"]
+
+    def written(*more: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*words, *more], env=shop.environment(), capture_output=True, check=False)
+
+    for place in ((), ("--to", "local")):
+        done = written("--source", "etcd", *place)
+        assert (done.returncode, done.stdout) == (0, TEXT), done.stderr
+        assert b"300 kB written" in done.stderr
+    assert {record["details"]["target"] for record in records(tmp_path, "restore")} == {"standard output"}
+    assert (written().returncode, b"is of one source" in written().stderr) == (2, True)
+    with subprocess.Popen(
+        [*words, "--source", "etcd"], env=shop.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(10) == TEXT[:10]
+        process.stdout.close()
+        assert b"was closed before everything was written" in process.stderr.read()
+    assert process.returncode

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import AppError, UsageError
-from tasks.mariadb import raw_output
 from tasks.mariadb.console import complete
 from tasks.mariadb.host.serve import csv_line
 from tasks.mariadb.query_result import Result
 from tasks.mariadb.sql_dump import parsed, quoted
+from tasks.run import raw_output
 
 ANY: Collection[Any] = ("Cs",)
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=ANY), min_size=1)
