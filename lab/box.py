@@ -85,6 +85,7 @@ class Box:
             self.settings.borg,
             lambda: self.quota,
             self.children,
+            self.faults.deviations,
         )
 
     def write_limits(self) -> None:

@@ -5,14 +5,14 @@ import ctypes
 import os
 import shutil
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from lab import accounts, copying, disk, rsync, shell
+from lab import accounts, copying, deviations, disk, rsync, shell
 from lab.accounts import Account
 from lab.jail import SNAPSHOTS, VISIBLE_HOME, Jail
 from lab.quota.storage_pool import DiscQuotaExceededError, Pool
@@ -47,6 +47,7 @@ class Seat:
     borg: Mapping[str, str]
     quota: Callable[[], int]
     children: set[int]
+    deviations: Collection[str] = ()
 
 
 class Complaint(Exception):  # noqa: N818 (it is what the person reads, with an exit status)
@@ -58,7 +59,12 @@ async def run_line(line: str, original: str, seat: Seat, client: "SSHServerProce
 
     `original` is what the client asked for, which differs from `line` when its key is forced to a command.
     """
-    call = shell.parse(line)
+    call = shell.parse(deviations.taken(line, seat.deviations))
+    other = deviations.answer(call, seat.deviations) if seat.deviations else None
+    if other is not None:
+        client.stdout.write(other[0].encode())
+        client.stderr.write(other[1].encode())
+        return other[2]
     if call is None:
         client.stdout.write(shell.refusal(line).encode())
         return shell.REFUSED_STATUS

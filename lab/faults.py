@@ -7,7 +7,7 @@ with fields of `FaultState`, `{"drop": true}`, `{"time": "2026-11-23T03:30"}`, `
 
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class FaultState:
     quota: int | None = None
     readonly: bool = False
     api_busy: int = 0
+    deviations: list[str] = field(default_factory=list)
 
 
 class Faults:
@@ -80,6 +81,10 @@ class Faults:
     def api_busy(self, requests: int) -> None:
         """Put the next so many requests to the API off with "rate limit exceeded"."""
         self._set(api_busy=requests)
+
+    def deviate(self, *names: str) -> None:
+        """Let new connections find another box than the one that is known; `lab.deviations` explains the names."""
+        self._set(deviations=names)
 
     def time(self, now: datetime) -> str | None:
         """Let that minute (UTC) come for the plan of snapshots; return the name of the one it made, None when not due.

@@ -98,7 +98,7 @@ class Login(asyncssh.SSHServer):
         free = self._admission.command is None
 
         def files(channel: Any) -> BoxSftp:
-            return BoxSftp(channel, seat.jail, seat.pool, seat.account.readonly)
+            return BoxSftp(channel, seat.jail, seat.pool, seat.account.readonly, "replace" not in seat.deviations)
 
         async def command(client: asyncssh.SSHServerProcess[bytes]) -> None:
             client.exit(await self._run(client, seat))

@@ -21,11 +21,14 @@ _WRITES = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC | asyncss
 class BoxSftp(asyncssh.SFTPServer):
     """asyncssh's own file operations behind the jail's mapping of paths."""
 
-    def __init__(self, channel: "SSHServerChannel[Any]", jail: Jail, pool: Pool, readonly: bool) -> None:
+    def __init__(
+        self, channel: "SSHServerChannel[Any]", jail: Jail, pool: Pool, readonly: bool, replaces: bool = True
+    ) -> None:
         super().__init__(channel)
         self._jail = jail
         self._pool = pool
         self._readonly = readonly
+        self._replaces = replaces
 
     def exit(self) -> None:
         """End well, as OpenSSH's server does: scp takes the session's exit status for its own."""
@@ -112,6 +115,8 @@ class BoxSftp(asyncssh.SFTPServer):
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename, replacing what is there."""
+        if not self._replaces and self._renamable(oldpath, newpath).exists():
+            raise asyncssh.SFTPFailure("Failure")
         old = self._jail.locate(os.fsdecode(oldpath), follow=False)
         old.replace(self._renamable(oldpath, newpath))
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from invoke.context import Context
 
-from tasks.cli import confirm, host_key_question, task
+from tasks.cli import confirm, finish, host_key_question, task
 from tasks.storagebox.options import (
     AccessOptions,
     AccountsOptions,
     KeysOptions,
+    ProbeOptions,
     SetupOptions,
     SnapshotsOptions,
     UsageOptions,
@@ -42,6 +43,14 @@ def usage(c: Context, options: UsageOptions) -> None:
 
     show = storagebox_usage.document if options.as_json else storagebox_usage.lines
     _show(show(c.config.inventory, options.storage))
+
+
+@task()
+def probe(c: Context, options: ProbeOptions) -> None:
+    """Try, in a scratch folder that goes again, whether a box does what backups rely on; exit 3 if it differs."""
+    import tasks.storagebox.probe as storagebox_probe
+
+    finish(storagebox_probe.run(c.config.inventory, options.storage, as_json=options.as_json))
 
 
 @task()

@@ -23,6 +23,11 @@ class Storages:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeOptions(OneBox, Shown):
+    """Options of `storagebox.probe`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class UsageOptions(Storages, Shown):
     """Options of `storagebox.usage`."""
 

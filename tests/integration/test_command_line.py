@@ -162,6 +162,7 @@ TASKS = {
     "storagebox.access": "",
     "storagebox.accounts": "",
     "storagebox.keys": "",
+    "storagebox.probe": "",
     "storagebox.setup": "",
     "storagebox.snapshots": "",
     "storagebox.usage": "",
