@@ -10,6 +10,8 @@ from tasks.run.session import Session
 from tasks.sources.base import Finding
 from tasks.units import size
 
+COPIED = 10 << 20  # bytes in one pair of read and write, of which `throttle` says how many there are in a second
+
 
 def findings(session: Session, app: App) -> Iterator[Finding]:
     """Query the server; yield level, text and remedy. Raises DatabaseError, and what `Host.run` raises."""
@@ -20,6 +22,8 @@ def findings(session: Session, app: App) -> Iterator[Finding]:
         yield "error", what, remedy
     if not faults:
         yield "ok", f"mariadb-backup {asked.tools.backup}", ""
+    if app.mariadb and app.mariadb.throttle:
+        yield "ok", f"mariadb-backup reads at most {size(app.mariadb.throttle * COPIED)}/s, as `throttle` says", ""
     yield from _options(app, asked)
     if not asked.tools.mbstream:
         yield "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"

@@ -1,6 +1,7 @@
 """Facts about a host: home, clock, memory, its id among borg's clients; and, asked separately, its tools' versions."""
 
 import re
+import secrets
 from dataclasses import dataclass, field
 
 from tasks import answers
@@ -15,7 +16,8 @@ say home "$HOME"
 if [ ! -w "$HOME" ]; then say home_closed yes; fi
 say user "$(id -un)"
 say hostname "$(uname -n)"
-say machine "$(cat /etc/machine-id 2>/dev/null || true)"
+say machine "$(cat /etc/machine-id /var/lib/dbus/machine-id 2>/dev/null | head -n 1 || true)"
+say boot "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.bootsessionuuid 2>/dev/null || true)"
 say processes "$(readlink /proc/self/ns/pid 2>/dev/null || true)"
 say memory "$(awk '/^MemAvailable:/ { print $2 * 1024 }' /proc/meminfo 2>/dev/null || true)"
 say bash "$BASH_VERSION"
@@ -115,8 +117,14 @@ def _version(said: dict[str, str], key: str) -> str | None:
 def _machine(said: dict[str, str]) -> str:
     """Return a name unique to this running machine or container, for BORG_HOST_ID.
 
+    Without a machine-id it has that of the boot, or, if there is none either, a random one: hosts of one name in their
+    first PID namespaces would be the same to borg. What such a host left locked, nobody unlocks by itself.
+
     borg removes a dead process's lock if the lock's host id is its own. Two PID namespaces that share an id would break
     each other's live locks (tried, borg 1.2.4 and 1.4.5), so the namespace is part of the name.
     """
-    parts = (said.get("hostname", ""), said.get("machine", ""), said.get("processes", ""))
+    machine = said.get("machine", "")
+    if not re.fullmatch("[0-9a-f-]{32,36}", machine) or len(set(machine)) == 1:
+        machine = said.get("boot") or secrets.token_hex(16)
+    parts = (said.get("hostname", ""), machine, said.get("processes", ""))
     return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts if part)

@@ -3,6 +3,7 @@
 import time
 from functools import cached_property
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, WithJsonSchema
 
@@ -67,6 +68,12 @@ class Bucket(Staged):
     def root(self) -> str:
         """Return the bucket."""
         return self.config.bucket
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """Return the host and port of the endpoint."""
+        found = urlsplit(self.config.endpoint)
+        return found.hostname or "", found.port or (443 if found.scheme == "https" else 80)
 
     def settings(self, side: Side, app: App | None) -> Environment:  # noqa: ARG002  # one key serves both sides
         """Return rclone's S3 settings. The bucket is never created, since it may not be ours."""

@@ -14,7 +14,7 @@ from tasks.inventory.models import App
 from tasks.inventory.secrets import SecretReference
 from tasks.inventory.storages import StorageConfig
 from tasks.inventory.values import Directory, HostKey, HostName, HostPath, OperatorPath, Port, User
-from tasks.remote.address import known_name
+from tasks.remote.address import known_name, unbracketed
 from tasks.remote.facts import apart
 from tasks.remote.files import UNFINISHED
 from tasks.remote.host import Host
@@ -65,6 +65,11 @@ class SftpServer(Staged):
     def root(self) -> str:
         """Return the account's home, where relative paths start."""
         return ""
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """Return the SFTP server's host and port."""
+        return unbracketed(self.config.host), self.config.port
 
     def settings(self, side: Side, app: App | None) -> Environment:
         """Return rclone's SFTP settings: no shell is used, and only the configured key is offered."""

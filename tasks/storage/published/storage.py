@@ -16,14 +16,17 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from tasks.answers import Answer, AnswerError, Count, Name, read
+from tasks.answers import Answer, AnswerError, Count, Name, Text, last_line, read
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.records.record import newest_names
 from tasks.remote.files import Files
 from tasks.remote.host import Host
+from tasks.remote.program import Program
+from tasks.remote.running import HostError
 from tasks.remote.script import NICE, Environment, Script, quote
 from tasks.storage.base import NOTHING, Client, Means, Storage
+from tasks.storage.host import reach
 from tasks.storage.published.host.publish import DRILL
 from tasks.storage.published.host.rclone import STATE, Sizes
 from tasks.storage.published.host.segments import data_of, number
@@ -33,8 +36,13 @@ from tasks.storage.repository import Repository, Side
 from tasks.storage.survey import Choose, Mark, Seen
 
 REMOTE = "published"  # rclone's name of the storage, configured by RCLONE_CONFIG_PUBLISHED_*
+REACH = Program(reach)
 REMOVAL = 600.0  # seconds allowed for removing a fetched copy
 OWN = ".cloudbackup"  # beside the repositories in `staging`: what is remembered of the copy, and borg's cache
+
+
+class _Reach(Answer):
+    fault: Text
 
 
 class Staged(Storage):
@@ -62,6 +70,23 @@ class Staged(Storage):
 
         On the host's side `app` is given. Raises UsageError for a secret that cannot be read.
         """
+
+    @property
+    @abstractmethod
+    def server(self) -> tuple[str, int]:
+        """Return the storage's host and port."""
+
+    def refuse_unreachable(self, host: Host) -> None:
+        """Raise HostError if nobody listens at the storage's address, as an app's host sees it."""
+        name, port = self.server
+        output = host.run(Script(quote((*REACH.words, name, str(port))), REACH.environment), timeout=60)
+        try:
+            fault = last_line(_Reach, output.text).fault
+        except AnswerError:
+            return  # no python3: that is reported by itself
+        if fault:
+            what = f"{host.name} cannot reach the storage {self.name} at {name}, port {port}: {fault}"
+            raise HostError(what, "look at that machine's firewall and network", transient=True)
 
     def first(self, side: Side) -> str:  # noqa: ARG002
         """Return bash that must run before rclone on one side."""
