@@ -47,6 +47,7 @@ PACKAGE_OF = {
     "slapd": "slapd",
     "ldapsearch": "ldap-utils",
     "crun": "crun",
+    "busybox": "busybox",
 }
 TESTS = (
     "fusermount3",
@@ -68,6 +69,7 @@ TESTS = (
     "slapd",
     "ldapsearch",
     "crun",
+    "busybox",
 )
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)

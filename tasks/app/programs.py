@@ -44,6 +44,9 @@ def programs(app: App, facts: Facts, tools: Tools, *, over_ssh: bool) -> Iterato
 
 
 def _python(app: App, tools: Tools) -> Check:
+    if tools.python3 is None and tools.python3_said:
+        what = f"is there on {app.host} and does not start: {tools.python3_said}"
+        return Check(app.name, "python3", "error", what, "install the package python3 again, or mend the login's PATH")
     if tools.python3 is None:
         remedy = "install python3: borg and parts of every backup run on it"
         return Check(app.name, "python3", "error", f"is not installed on {app.host}", remedy)

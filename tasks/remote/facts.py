@@ -59,6 +59,7 @@ class Tools:
     python3: str | None
     rclone: str | None = None
     borg_said: str = ""  # its first line, printable, if that is not a version: a borg that does not start
+    python3_said: str = ""  # the same of python3
 
 
 def parse_facts(text: str) -> Facts:
@@ -80,13 +81,19 @@ def parse_facts(text: str) -> Facts:
 def parse_tools(text: str) -> Tools:
     """Return the versions parsed from the script's output."""
     said = _said(text)
-    borg = _version(said, "borg") if said.get("borg", "").startswith("borg") else None
+    names = {"borg": "borg ", "python3": "Python ", "rclone": "rclone "}
+    found = {tool: _version(said, tool) for tool, name in names.items() if said.get(tool, "").startswith(name)}
     return Tools(
-        borg=borg,
-        python3=_version(said, "python3"),
-        rclone=_version(said, "rclone"),
-        borg_said="" if borg else "".join(sign for sign in said.get("borg", "") if sign.isprintable())[:200],
+        borg=found.get("borg"),
+        python3=found.get("python3"),
+        rclone=found.get("rclone"),
+        borg_said="" if found.get("borg") else _printable(said.get("borg", "")),
+        python3_said="" if found.get("python3") else _printable(said.get("python3", "")),
     )
+
+
+def _printable(text: str) -> str:
+    return "".join(sign for sign in text if sign.isprintable())[:200]
 
 
 def apart(clock: float, before: float, after: float) -> float:
