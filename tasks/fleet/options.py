@@ -42,7 +42,8 @@ class SourceRestore(OneApp):
     )
     to: str = option(
         "`local` restores on this machine, into --target; the name of another app restores files on that app's host,"
-        " into the same paths there or into --target; otherwise on the app's own host",
+        " into the same paths there or into --target, and with --table or --database into its server; otherwise on the"
+        " app's own host",
         "",
     )
     at: str = option(

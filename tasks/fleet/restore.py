@@ -4,7 +4,7 @@ import posixpath
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -148,21 +148,33 @@ def _jobs(session: Session, app: App, options: Options, opened: ExitStack) -> li
     at = recovery_plan.moment(options.at) if options.at else None
     choices = Choices(session, app, repository)
     sources = _sources(app, options, choices)
-    if other is not None and not all(kind_of(source).read_by_borg for source in sources):
-        raise UsageError(f"--to {other.name} takes files only", "name --source files, or --to local")
+    _require_place_there(options, other, sources)
     for source in sources if options.target is None else ():
         _restorable(source).require_in_place(app)
     return [
         _Job(
             choices,
             source,
-            _planned(choices, source, options, at),
+            _planned(choices, source, options, at, other),
             _target(options, source, len(sources)),
             options.trusted,
             app.host if other is None else f"{other.name}'s host, {other.host}",
         )
         for source in sources
     ]
+
+
+def _require_place_there(options: Options, other: App | None, sources: Sequence[str]) -> None:
+    """Raise UsageError if the other app's host cannot take these sources."""
+    if other is None:
+        return
+    if options.part and not set(sources) <= set(other.sources):
+        raise UsageError(f"{other.name} has no source {' or '.join(sources)}", "name an app with such a server: --to")
+    if not options.part and not all(kind_of(source).read_by_borg for source in sources):
+        raise UsageError(
+            f"--to {other.name} takes files only, or a database beside those there",
+            "name --source files, --database NAME, or --to local",
+        )
 
 
 def _other(session: Session, options: Options) -> App | None:
@@ -190,19 +202,23 @@ def _repository(session: Session, app: App, options: Options, other: App | None,
     return session.on_this_machine(app)
 
 
-def _planned(choices: Choices, source: str, options: Options, at: datetime | None) -> Planned:
+def _planned(choices: Choices, source: str, options: Options, at: datetime | None, other: App | None) -> Planned:
     archive, kind = options.archive, _restorable(source)
     if options.part:
-        return kind.plan_part(choices, archive, at, options.part)
+        return kind.plan_part(choices, archive, at, replace(options.part, on=other))
     return kind.plan_paths(choices, archive, at, options.paths) if options.paths else kind.plan(choices, archive, at)
 
 
 def _require_no_place(options: Options) -> None:
     """Raise UsageError if a part of a server is to go to another place than the live server."""
-    if options.part and (options.target or options.to or options.paths):
+    if options.part and (options.target or options.to == "local" or options.paths):
         raise UsageError(
-            "--table and --database restore into the live server, beside its data",
-            f"leave out --target, --to and --path; a file of it is written by `inv mariadb.dump --app {options.app}`",
+            "--table and --database restore into a live server, beside its data",
+            f"leave out --target, --to local and --path; `inv mariadb.dump --app {options.app}` writes a file of it",
+        )
+    if options.part and options.to and (options.part.diff or options.part.missing_rows or options.part.replace):
+        raise UsageError(
+            f"--to {options.to} takes a copy beside the data there, and changes none of it", "leave --to out"
         )
 
 

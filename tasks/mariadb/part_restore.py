@@ -84,7 +84,7 @@ class Vetted(Answer):
 def plan(choices: Choices, archive: str, at: datetime | None, part: Part) -> Planned:
     """Plan the restore of a part of an archive. Raises UsageError, RefusedError, DatabaseError, HostError."""
     names = names_of(part)
-    live = reached(names, choices.repository.host, mariadb_source.access(choices.app))
+    live = reached(names, choices.repository.host, mariadb_source.access(part.on or choices.app))
     found = archive_restore.chosen(choices, archive, at)
     to = found.moment.at if found.moment else None
     work = partial(_carry_out, found, names, live)
@@ -99,7 +99,7 @@ def names_of(part: Part) -> Names:
     into = plain(part.into) if part.into else f"{database}_restored"
     if database in SYSTEM or into in SYSTEM:
         raise UsageError(f"{database if database in SYSTEM else into} is the server's own database")
-    if into == database:
+    if into == database and part.on is None:
         raise UsageError(f"{into} is where the live data is", "name another database: --into")
     if len(into) > LONGEST or into.endswith(" "):
         raise UsageError(f"a database cannot be named {into}", "name another one: --into")

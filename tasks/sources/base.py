@@ -76,6 +76,7 @@ class Part:
     diff: bool = False  # only compare the live table with it
     missing_rows: bool = False  # put back into the live table the rows that are gone from it
     replace: bool = False  # put it in the place of the live table, which is kept under another name
+    on: App | None = None  # the app whose server it goes to; None: the app's own
 
 
 @dataclass(frozen=True)

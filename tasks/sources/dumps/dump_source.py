@@ -79,6 +79,10 @@ class Dumps(Restorable):
                 f"{self.name} of {choices.app.name} has no databases or tables that restore can take out of it",
                 "leave out --table and --database",
             )
+        if part.on is not None:
+            raise UsageError(
+                f"--to {part.on.name}: {self.name} comes beside the live data of its own server", "leave --to out"
+            )
         return planner(choices, self.name, archive, at, part)
 
     def drill(self, drill: Drill) -> Outcome:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import tree
+from lab import mariadb, tree
 from lab.lab import Lab
 from tasks.borg.client.list import archives
 from tasks.borg.client.runner import BorgError
@@ -42,9 +42,28 @@ def test_files_come_to_another_apps_host(lab: Lab, operator: Operator, tmp_path:
     assert aside.read_bytes() == b"broken"
     aside.unlink()
 
-    for wrong, says in (("blgo", "did you mean blog?"), ("blog", "takes files only")):
+    for wrong, says in (("blgo", "did you mean blog?"), ("blog", "takes files only, or a database beside those there")):
         end = operator.inv("restore", "--app", "shop", "--to", wrong, "--target", str(tmp_path / "no"))
         assert (end.returncode, says in end.stderr) == (2, True), end.stderr
+
+
+@pytest.mark.usefixtures("all_well")
+def test_a_database_comes_beside_those_of_another_apps_server(lab: Lab, operator: Operator) -> None:
+    shop, blog = lab.apps["shop"].server, lab.apps["blog"].server
+    before = mariadb.query(blog, "SHOW DATABASES"), mariadb.query(blog, "SHOW TABLES FROM blog")
+    mariadb.query(blog, "GRANT ALL ON shop.* TO backup@localhost; GRANT ALL ON shop.* TO backup@'127.0.0.1'")
+    words = ("restore", "--app", "shop", "--database", "shop", "--to", "blog", "--into", "shop")
+    assert operator.inv(*words, "--target", "/srv/x").returncode == 2
+    assert operator.inv("restore", "--app", "shop", "--table", "shop.orders", "--to", "blog", "--diff").returncode == 2
+    told = operator.done(*words)
+    assert "shop is in the database shop" in told
+    names = [name for (name,) in mariadb.query(shop, "SHOW TABLES FROM shop")]
+    sums = f"CHECKSUM TABLE {', '.join(f'shop.{name}' for name in names)}"
+    assert mariadb.query(blog, sums) == mariadb.query(shop, sums)
+    again = operator.inv(*words)
+    assert (again.returncode, "the database shop is there already" in again.stderr) == (5, True)
+    mariadb.query(blog, "DROP DATABASE shop")
+    assert (mariadb.query(blog, "SHOW DATABASES"), mariadb.query(blog, "SHOW TABLES FROM blog")) == before
 
 
 def test_what_is_served_is_that_repository_alone(lab: Lab) -> None:
