@@ -32,7 +32,7 @@ INSERT INTO log VALUES (1, 1), (2, 20), (3, 10);
 CREATE TRIGGER late BEFORE INSERT ON people FOR EACH ROW SET NEW.born = '1999-09-09';
 CREATE VIEW seen AS SELECT name FROM people;
 """
-BLOCK = "rows-gone"  # of the runbook
+BLOCK, UPGRADE = "rows-gone", "upgrade-mariadb"  # of the runbook
 ROWS = "SELECT id, person, said, at, size, tags, ST_AsText(place), HEX(raw), ratio, kind FROM {}.notes ORDER BY id"
 
 
@@ -156,3 +156,13 @@ def test_a_table_takes_the_place_of_the_live_one_which_is_kept(saved: Saved) -> 
     assert "1 row only in the backup" in end.stdout
     assert "PARTITION BY RANGE" in saved.query("SHOW CREATE TABLE crm.log")[0][1]
     assert "crm_restored" not in saved.databases()
+
+
+def test_what_the_runbook_asks_for_around_an_upgrade(saved: Saved) -> None:
+    lines = (
+        (CHECKOUT / "docs/runbook.md").read_text().partition(f"lines: {UPGRADE} -->\n```bash\n")[2].partition("```")[0]
+    )
+    for line in lines.splitlines():
+        words = line.partition("#")[0].replace("--app shop", "--app replica").split()[1:]
+        end = saved.operator.inv(*words)
+        assert end.returncode == 0, end.stdout + end.stderr
