@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +21,11 @@ VALUED = ("-n", "--namespace", "-c", "--container", "--context", "--kubeconfig",
 
 @dataclass(frozen=True)
 class Options:
-    """`volumes` are "CLAIM:PATH"; `user` is the numeric user id of the pods."""
+    """`volumes` are "CLAIM:PATH"; `user` is the numeric user id of the pods; `schedule` empty: a minute of its own."""
 
     app: str
     image: str = "cloudbackup"
-    schedule: str = "0 3 * * *"
+    schedule: str = ""
     volumes: Sequence[str] = ()
     user: int = USER
 
@@ -171,15 +172,21 @@ def _rights(plan: Plan, pod: str | None) -> list[Values]:
 
 def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
     scratch = SCRATCH if app.is_local and app.mariadb else ""
+    # The pod's inventory has this app alone. Named by --app, it would fail while it is paused.
     # A pod may not create namespaces: a restored server is confined by Landlock and seccomp, or, if the node has
     # neither, by its container alone.
-    drill = ["verify", "--app", app.name, *(["--scratch", scratch, "--trust-archive"] if scratch else [])]
+    drill = ["verify", *(["--scratch", scratch, "--trust-archive"] if scratch else [])]
     # A drill only reads the storage. It never runs as root, which would have to switch users for the private server.
     driller = replace(plan, user=plan.user or USER, mounts=[mount for mount in plan.mounts if mount.writable])
     return [
-        cron_job(plan, plan.name, options.schedule, ["backup", "--app", app.name]),
-        cron_job(driller, f"{plan.name}-drill", "0 5 * * 0", drill, scratch),
+        cron_job(plan, plan.name, options.schedule or f"{_minute(app)} 3 * * *", ["backup"]),
+        cron_job(driller, f"{plan.name}-drill", f"{_minute(app)} 5 * * 0", drill, scratch),
     ]
+
+
+def _minute(app: App) -> int:
+    """Return a minute that goes by the app's name, so that many apps do not begin at once: a box takes ten logins."""
+    return zlib.crc32(app.name.encode()) % 60
 
 
 def _header(plan: Plan, files: Moved, options: Options) -> str:

@@ -120,7 +120,9 @@ class KubernetesOptions(OneApp):
     image: str = option(
         "the image, as the cluster finds it; one with kubectl for a database behind `kubectl exec`", "cloudbackup"
     )
-    schedule: str = option("when to back up, as cron writes it, in UTC", "0 3 * * *")
+    schedule: str = option(
+        "when to back up, as cron writes it, in UTC; a minute after 03:00 that goes by the app's name unless given", ""
+    )
     volume: tuple[str, ...] = option(
         "CLAIM:PATH: a volume claim that holds the app's data, and where; repeat it for several", ()
     )

@@ -1,7 +1,7 @@
 # Completion of cloudbackup's inv for bash: source <(./inv --print-completion-script bash)
-_cloudbackup() {
-    local IFS=$'\n' program=${1/#\~/$HOME}
+_complete_inv() {
+    local IFS=$'\n' program=${1/#\~/$HOME} typed=${COMP_CWORD:-${#COMP_WORDS[@]}}
     # shellcheck disable=SC2207  # candidates are lines without blanks that a shell would expand
-    COMPREPLY=($("$program" --complete -- "${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null))
+    COMPREPLY=($("$program" --complete -- "${COMP_WORDS[@]:0:typed+1}" 2>/dev/null))
 }
-complete -o default -F _cloudbackup inv ./inv
+complete -o default -F _complete_inv inv ./inv

@@ -57,7 +57,7 @@ def bash(place: dict[str, str], line: str) -> str:
     words = line.split(" ")
     script = (
         f"cd '{place['HOME']}/bin'; source <(./inv --print-completion-script bash); complete -p ./inv inv >/dev/null || exit 9;"
-        f' COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _cloudbackup {words[0]} "" ""; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        f' COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _complete_inv {words[0]} "" ""; printf "%s\\n" "${{COMPREPLY[@]}}"'
     )
     return subprocess.run(
         ["bash", "--norc", "-c", script], env=place, capture_output=True, text=True, check=True, timeout=PATIENCE
