@@ -215,9 +215,9 @@ def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -
     anomalies: another operator is working on it, and may write its records later.
     """
     storage = session.storage_of(app)
-    before = _marks(session, [app]).get(key(app))
+    before, early = _marked_state(storage, app)
     listing = archives(session.repository(app, Side.OPERATOR), how=how)
-    state = storage.state(app)
+    state = early or storage.state(app)
     cache = Cache(session.inventory)
     kept = cache.load(storage.name, app.name, _address(storage, app))
     seen = _surveyed(session, app, kept.records)
@@ -232,6 +232,14 @@ def looked_anew(session: Session, app: App, how: How, made: Mapping[str, str]) -
     fresh = replace(kept, mark=before, listing=listing, state=state, records=records)
     cache.store(storage.name, app.name, _address(storage, app), fresh)
     return Anew(listing, state, found, Records.parse(records))
+
+
+def _marked_state(storage: Storage, app: App) -> tuple[Mark | None, State | None]:
+    """Return a repository's mark and state; nothing if they cannot be read, since borg tells better what is wrong."""
+    try:
+        return storage.marked_state(app)
+    except CloudbackupError:
+        return None, None
 
 
 def _surveyed(session: Session, app: App, known: Mapping[str, bytes]) -> Seen | None:

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from tasks.errors import AppError
 
 UNFINISHED = ".part"  # suffix of the name of a file that is still being written
+ALL: Mapping[str, int] = {}  # each file as a whole
 Result = TypeVar("Result")
 
 
@@ -28,19 +29,19 @@ class Files(Protocol):
 
     `write_new` writes a file completely or not at all, and never replaces an existing one; an interrupted write leaves
     a file whose name ends in `UNFINISHED`. `read_each` and `names_each` return, for each path, what `read` and `names`
-    return, or that path's FilesError; over a network they take few round trips however many paths there are. `clock`
-    returns a file's modification time by the clock of the machine that stores it, in seconds since the epoch; None if
-    that is this machine's own clock, or if the server does not report it.
+    return (`most` by path), or that path's FilesError; over a network they take few round trips however many paths
+    there are. `clock` makes and removes a file in a folder, and returns its time by the clock of the machine that keeps
+    it, in seconds since the epoch; None if that is this machine's own clock, or if the server does not tell.
     """
 
     def read(self, path: str, most: int | None = None) -> bytes: ...
-    def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]: ...
+    def read_each(self, paths: Iterable[str], most: Mapping[str, int] = ALL) -> Mapping[str, bytes | FilesError]: ...
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]: ...
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None: ...
     def names(self, path: str) -> list[str]: ...
     def exists(self, path: str) -> bool: ...
-    def clock(self, path: str) -> float | None: ...
+    def clock(self, folder: str) -> float | None: ...
     def rename(self, path: str, new: str) -> None: ...
     def make_directory(self, path: str, mode: int = 0o700) -> None: ...
     def remove(self, path: str) -> None: ...
@@ -54,9 +55,9 @@ class LocalFiles:
         with self._explained("read", path), Path(path).open("rb") as file:
             return file.read(-1 if most is None else most)
 
-    def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
-        """Return each file's bytes, or its FilesError."""
-        return {path: _or_fault(self.read, path) for path in paths}
+    def read_each(self, paths: Iterable[str], most: Mapping[str, int] = ALL) -> Mapping[str, bytes | FilesError]:
+        """Return each file's bytes, or its FilesError; of those in `most`, at most so many bytes."""
+        return {path: _or_fault(lambda each: self.read(each, most.get(each)), path) for path in paths}
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
         """Return the sorted names in each directory, or its FilesError."""
@@ -94,7 +95,7 @@ class LocalFiles:
         with self._explained("look at", path):
             return Path(path).exists()
 
-    def clock(self, path: str) -> float | None:  # noqa: ARG002
+    def clock(self, folder: str) -> float | None:  # noqa: ARG002
         """Return None: local files carry this machine's own clock."""
         return None
 

@@ -1,4 +1,4 @@
-"""Many small reads over one SFTP session, with many requests in flight.
+"""Reads and writes over one SFTP session with many requests in flight.
 
 paramiko's own client waits for each reply, so a hundred files take 8 s at a round trip of 20 ms. The protocol is
 version 3, as spoken by OpenSSH (draft-ietf-secsh-filexfer-02).
@@ -6,7 +6,8 @@ version 3, as spoken by OpenSSH (draft-ietf-secsh-filexfer-02).
 
 import errno
 import struct
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Generic, TypeVar
 
 import paramiko
@@ -17,35 +18,47 @@ MOST = 64 << 20  # bytes of one file: the largest is `hints.N` of a repository
 LARGEST = 1 << 20  # bytes of one reply: OpenSSH's are 256 KiB at most
 NAMES = 1_000_000  # names in one folder
 
-OPEN, CLOSE, READ, OPENDIR, READDIR = 3, 4, 5, 11, 12
-STATUS, HANDLE, DATA, NAME = 101, 102, 103, 104
-END_OF_FILE, NO_SUCH_FILE = 1, 2
+OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE = 3, 4, 5, 6, 8, 10, 11, 12, 13
+STATUS, HANDLE, DATA, NAME, ATTRS = 101, 102, 103, 104, 105
+WELL, END_OF_FILE, NO_SUCH_FILE, PERMISSION_DENIED = 0, 1, 2, 3
 FOR_READING = 1
+FOR_WRITING_ANEW = 2 | 8 | 32  # write, create, fail if it exists
 SIZE, OWNERS, MODE, TIMES, EXTENDED = 1, 2, 4, 8, 0x80000000  # flags: the attributes that a reply contains
 
 Request = tuple[int, bytes]
 Answer = tuple[int, bytes]
 Result = TypeVar("Result")
-Steps = Generator[Request, Answer, tuple[Result, bytes]]  # returns what was read, and the handle to close
+# Yields requests to be sent together, and receives their answers in the same order. Returns the result, and a handle to
+# close without waiting for it, if one is left.
+Steps = Generator[Sequence[Request], Sequence[Answer], tuple[Result, bytes | None]]
 
 
-def read_all(
-    channel: paramiko.Channel, steps: Callable[[str], Steps[Result]], paths: list[str]
-) -> Mapping[str, Result | OSError]:
-    """Run `steps` (`content` or `listing`) for each path; return each path's result, or its OSError.
+class Session:
+    """An SFTP session that paramiko's client opened, used beside it: the two must take turns.
 
-    The channel must belong to an idle SFTP session. Raises OSError, EOFError or paramiko.SSHException if the session is
-    lost; it cannot be used afterwards.
+    Handles are closed together with the next requests, and nobody waits for the replies. Both sides skip replies with
+    numbers that they do not expect; paramiko counts its own requests from 1.
     """
-    return _Batch(channel, steps).run(paths)
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._numbers = count(1 << 30)
+        self._to_close: list[bytes] = []
+
+    def run(self, steps: Mapping[str, Steps[Result]]) -> dict[str, Result | OSError]:
+        """Run all steps, with many requests in flight; return what each returned, or its OSError.
+
+        Raises OSError, EOFError or paramiko.SSHException if the session is lost; it cannot be used afterwards.
+        """
+        return _Batch(self._channel, self._numbers, self._to_close, steps).run()
 
 
-def content(path: str) -> Steps[bytes]:
-    """Read a file."""
-    handle = _handle((yield OPEN, _text(path) + struct.pack(">II", FOR_READING, 0)))
+def content(path: str, most: int | None = None) -> Steps[bytes]:
+    """Read a file, or at least its first `most` bytes."""
+    handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">II", FOR_READING, 0))]))
     read = bytearray()
-    while True:
-        kind, body = yield READ, handle + struct.pack(">QI", len(read), PIECE)
+    while most is None or len(read) < most:
+        ((kind, body),) = yield [(READ, handle + struct.pack(">QI", len(read), PIECE))]
         if kind == STATUS and _code(body) == END_OF_FILE:
             break
         piece = _field(_expected(DATA, kind, body))
@@ -54,56 +67,95 @@ def content(path: str) -> Steps[bytes]:
             raise OSError(errno.EFBIG, f"larger than {MOST >> 20} MiB")
         if len(piece) < PIECE:
             break
-    return bytes(read), handle
+    return bytes(read[:most]), handle
 
 
 def listing(path: str) -> Steps[list[str]]:
-    """Read the names in a folder."""
-    handle = _handle((yield OPENDIR, _text(path)))
+    """Read the names in a folder. The end of most is asked for together with the names."""
+    handle = _handle(*(yield [(OPENDIR, _text(path))]))
     names: list[str] = []
     while True:
-        kind, body = yield READDIR, handle
-        if kind == STATUS and _code(body) == END_OF_FILE:
-            break
-        names += _names(_expected(NAME, kind, body))
+        answers = yield [(READDIR, handle)] * 2
+        ends = [kind == STATUS and _code(body) == END_OF_FILE for kind, body in answers]
+        for (kind, body), end in zip(answers, ends, strict=True):
+            names += [] if end else _names(_expected(NAME, kind, body))
+        if any(ends):
+            return sorted(set(names) - {".", ".."}), handle
         if len(names) > NAMES:
             raise OSError(errno.EFBIG, f"more than {NAMES} names")
-    return sorted(set(names) - {".", ".."}), handle
+
+
+def writing(path: str, data: bytes, mode: int) -> Steps[None]:
+    """Write a new file. It is whole, with its mode, when all has been answered; an error may leave a part of it."""
+    attributes = struct.pack(">II", MODE, mode)
+    handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">I", FOR_WRITING_ANEW) + attributes)]))
+    pieces = range(0, len(data), PIECE)
+    requests = [(WRITE, handle + struct.pack(">Q", at) + _bytes(data[at : at + PIECE])) for at in pieces]
+    for answer in (yield [*requests, (FSETSTAT, handle + attributes), (CLOSE, handle)]):
+        _done(*answer)
+    return None, None
+
+
+def dated(path: str) -> Steps[float | None]:
+    """Make an empty file and remove it; return the time that the server gave it, None if it does not tell."""
+    handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">III", FOR_WRITING_ANEW, MODE, 0o600))]))
+    told, closed, removed = yield [(FSTAT, handle), (CLOSE, handle), (REMOVE, _text(path))]
+    for answer in (closed, removed):
+        _done(*answer)
+    return _modified(_expected(ATTRS, *told)), None
 
 
 class _Batch(Generic[Result]):
-    """The requests in flight, by request id."""
+    """The steps under way, and the requests in flight by number."""
 
-    def __init__(self, channel: paramiko.Channel, steps: Callable[[str], Steps[Result]]) -> None:
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        numbers: Iterator[int],
+        to_close: list[bytes],
+        steps: Mapping[str, Steps[Result]],
+    ) -> None:
         self._channel = channel
+        self._numbers = numbers
+        self._to_close = to_close
         self._steps = steps
-        self._numbers = 0
-        self._under_way: dict[int, tuple[str, Steps[Result]]] = {}
-        self._closing: set[int] = set()
+        self._asked: dict[int, str] = {}
+        self._answers: dict[str, dict[int, Answer | None]] = {}  # in the order of the requests; None is still missing
         self._out = bytearray()
         self._in = bytearray()
         self._done: dict[str, Result | OSError] = {}
 
-    def run(self, paths: list[str]) -> dict[str, Result | OSError]:
-        waiting = list(dict.fromkeys(paths))[::-1]
-        while waiting or self._under_way or self._closing:
-            while waiting and len(self._under_way) < WINDOW:
+    def run(self) -> dict[str, Result | OSError]:
+        waiting = list(self._steps)[::-1]
+        while waiting or self._answers or self._in:  # the other client cannot read the rest of a reply
+            while waiting and len(self._answers) < WINDOW:
                 path = waiting.pop()
-                steps = self._steps(path)
-                self._ask(path, steps, next(steps))
-            self._channel.sendall(bytes(self._out))
-            self._out.clear()
-            self._receive()
+                self._ask(path, next(self._steps[path]))
+            self._send()
+            if self._answers or self._in:
+                self._receive()
         return self._done
 
-    def _ask(self, path: str, steps: Steps[Result], request: Request) -> None:
-        self._under_way[self._put(request)] = (path, steps)
+    def _send(self) -> None:
+        """Send the requests, and close what has been read meanwhile."""
+        if not self._out and len(self._to_close) < WINDOW:
+            return
+        closing, self._to_close[:] = list(self._to_close), []
+        for handle in closing:
+            self._put((CLOSE, handle))
+        self._channel.sendall(bytes(self._out))
+        self._out.clear()
+
+    def _ask(self, path: str, requests: Sequence[Request]) -> None:
+        numbers = [self._put(request) for request in requests]
+        self._asked |= dict.fromkeys(numbers, path)
+        self._answers[path] = dict.fromkeys(numbers)
 
     def _put(self, request: Request) -> int:
-        self._numbers += 1
+        number = next(self._numbers)
         kind, body = request
-        self._out += struct.pack(">IBI", len(body) + 5, kind, self._numbers) + body
-        return self._numbers
+        self._out += struct.pack(">IBI", len(body) + 5, kind, number) + body
+        return number
 
     def _receive(self) -> None:
         """Wait for replies, and process all that have arrived."""
@@ -123,22 +175,33 @@ class _Batch(Generic[Result]):
             self._answered(number, (kind, body))
 
     def _answered(self, number: int, answer: Answer) -> None:
-        self._closing.discard(number)
-        if number not in self._under_way:
+        path = self._asked.pop(number, None)
+        if path is None:  # of a handle that was closed
             return
-        path, steps = self._under_way.pop(number)
+        answers = self._answers[path]
+        answers[number] = answer
+        got = [each for each in answers.values() if each is not None]
+        if len(got) == len(answers):
+            del self._answers[path]
+            self._continue(path, got)
+
+    def _continue(self, path: str, answers: Sequence[Answer]) -> None:
         try:
-            self._ask(path, steps, steps.send(answer))
+            self._ask(path, self._steps[path].send(answers))
         except StopIteration as end:
             self._done[path], handle = end.value
-            self._closing.add(self._put((CLOSE, handle)))
+            if handle is not None:
+                self._to_close.append(handle)
         except OSError as error:  # a handle left open is closed with the session
             self._done[path] = error
 
 
 def _text(text: str) -> bytes:
-    encoded = text.encode("utf-8", "surrogateescape")
-    return struct.pack(">I", len(encoded)) + encoded
+    return _bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _bytes(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
 
 
 def _field(body: bytes, at: int = 0) -> bytes:
@@ -164,7 +227,15 @@ def _expected(wanted: int, kind: int, body: bytes) -> bytes:
     said = _field(body, 4).decode(errors="replace") or f"status {_code(body)}"
     if _code(body) == NO_SUCH_FILE:
         raise FileNotFoundError(errno.ENOENT, said)
+    if _code(body) == PERMISSION_DENIED:
+        raise PermissionError(errno.EACCES, said)
     raise OSError(errno.EIO, said)
+
+
+def _done(kind: int, body: bytes) -> None:
+    """Raise OSError unless the answer says that it was done."""
+    if kind != STATUS or _code(body) != WELL:
+        _expected(WELL, kind, body)
 
 
 def _names(body: bytes) -> list[str]:
@@ -178,6 +249,13 @@ def _names(body: bytes) -> list[str]:
         at = _after_attributes(body, at)
         names.append(name.decode("utf-8", "surrogateescape"))
     return names
+
+
+def _modified(body: bytes) -> float | None:
+    """Return the modification time in attributes."""
+    flags = int.from_bytes(body[:4])
+    at = 4 + 8 * bool(flags & SIZE) + 8 * bool(flags & OWNERS) + 4 * bool(flags & MODE)
+    return int.from_bytes(body[at + 4 : at + 8]) if flags & TIMES and len(body) >= at + 8 else None
 
 
 def _after_attributes(body: bytes, at: int) -> int:

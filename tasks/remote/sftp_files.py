@@ -1,14 +1,15 @@
 """Files on a host behind SSH, over SFTP."""
 
+import posixpath
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import paramiko
 
 from tasks.remote import pipelined
-from tasks.remote.files import FilesError, Result, above, fault, unfinished
+from tasks.remote.files import ALL, FilesError, Result, above, fault, unfinished
 
 ANSWER = 60.0  # seconds within which a server must answer
 PASSING = (EOFError, TimeoutError, ConnectionError, paramiko.SSHException)  # raised by a lost connection
@@ -24,35 +25,43 @@ class SftpFiles:
         channel = sftp.get_channel()
         assert channel is not None
         channel.settimeout(ANSWER)
+        self._session = pipelined.Session(channel)
 
     def read(self, path: str, most: int | None = None) -> bytes:
         """Return a file's bytes, at most the first `most` of them if given."""
-        with self._explained("read", path), self._sftp.open(path, "rb") as file:
-            return file.read(most)
+        return self._one("read", path, pipelined.content(path, most))
 
-    def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
-        """Return each file's bytes, or its FilesError."""
-        return self._each("read", pipelined.content, paths)
+    def read_each(self, paths: Iterable[str], most: Mapping[str, int] = ALL) -> Mapping[str, bytes | FilesError]:
+        """Return each file's bytes, or its FilesError; of those in `most`, at most so many bytes."""
+        return self._each("read", {path: pipelined.content(path, most.get(path)) for path in paths})
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
         """Return the sorted names in each directory, or its FilesError."""
-        return self._each("list", pipelined.listing, paths)
+        return self._each("list", {path: pipelined.listing(path) for path in paths})
 
-    def _each(
-        self, verb: str, steps: Callable[[str], pipelined.Steps[Result]], paths: Iterable[str]
-    ) -> Mapping[str, Result | FilesError]:
-        wanted = list(paths)
-        channel = self._sftp.get_channel()
-        assert channel is not None
-        try:
-            with self._turn:
-                found = pipelined.read_all(channel, steps, wanted)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            channel.close()  # replies still on their way would be taken for replies to the next requests
-            raise fault(self._host, verb, f"{len(wanted)} files", error, transient=True) from error
+    def _each(self, verb: str, steps: Mapping[str, pipelined.Steps[Result]]) -> Mapping[str, Result | FilesError]:
+        found = self._run(verb, f"{len(steps)} files", steps)
         return {
             path: fault(self._host, verb, path, got) if isinstance(got, OSError) else got for path, got in found.items()
         }
+
+    def _one(self, verb: str, path: str, steps: pipelined.Steps[Result]) -> Result:
+        got = self._run(verb, path, {path: steps})[path]
+        if isinstance(got, OSError):
+            raise fault(self._host, verb, path, got) from got
+        return got
+
+    def _run(
+        self, verb: str, what: str, steps: Mapping[str, pipelined.Steps[Result]]
+    ) -> Mapping[str, Result | OSError]:
+        try:
+            with self._turn:
+                return self._session.run(steps)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            channel = self._sftp.get_channel()
+            if channel is not None:
+                channel.close()  # replies still on their way would be taken for replies to the next requests
+            raise fault(self._host, verb, what, error, transient=True) from error
 
     @property
     def closed(self) -> bool:
@@ -63,16 +72,14 @@ class SftpFiles:
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a new file, completely or not at all. Fails if it exists."""
         fresh = unfinished(path)
-        with self._explained("write", path):
-            try:
-                with self._sftp.open(fresh, "wxb") as file:
-                    file.write(data)
-                self._sftp.chmod(fresh, mode)
+        try:
+            self._one("write", path, pipelined.writing(fresh, data, mode))
+            with self._explained("write", path):
                 self._sftp.rename(fresh, path)  # never replaces a file: SFTP version 3, `SSH_FXP_RENAME`
-            except OSError:  # a full disk; over a lost connection nothing can be removed
-                with suppress(OSError, EOFError, paramiko.SSHException):
-                    self._sftp.remove(fresh)
-                raise
+        except FilesError:  # a full disk; over a lost connection nothing can be removed
+            with suppress(OSError, EOFError, paramiko.SSHException), self._turn:
+                self._sftp.remove(fresh)
+            raise
 
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file completely or not at all, replacing an older one of that name."""
@@ -85,8 +92,7 @@ class SftpFiles:
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted."""
-        with self._explained("list", path):
-            return sorted(self._sftp.listdir(path))
+        return self._one("list", path, pipelined.listing(path))
 
     def exists(self, path: str) -> bool:
         """Return whether the path exists."""
@@ -99,10 +105,10 @@ class SftpFiles:
             raise
         return True
 
-    def clock(self, path: str) -> float | None:
-        """Return a file's modification time, by the server's clock."""
-        with self._explained("look at", path):
-            return self._sftp.stat(path).st_mtime
+    def clock(self, folder: str) -> float | None:
+        """Return the modification time of a file that is made and removed in a folder, by the server's clock."""
+        path = unfinished(posixpath.join(folder, "clock"))
+        return self._one("write", path, pipelined.dated(path))
 
     def rename(self, path: str, new: str) -> None:
         """Rename a file or directory to a name that does not exist yet, on the same file system."""
@@ -111,6 +117,8 @@ class SftpFiles:
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and its missing parents."""
+        if self.exists(path):
+            return
         for part in above(path):
             if not self.exists(part):
                 with self._explained("make", part):
@@ -119,10 +127,14 @@ class SftpFiles:
     def remove(self, path: str) -> None:
         """Remove a file or an empty directory."""
         with self._explained("remove", path):
-            if stat.S_ISDIR(self._sftp.lstat(path).st_mode or 0):
-                self._sftp.rmdir(path)
-            else:
+            try:
                 self._sftp.remove(path)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                if not stat.S_ISDIR(self._sftp.lstat(path).st_mode or 0):
+                    raise
+                self._sftp.rmdir(path)
 
     @contextmanager
     def _explained(self, verb: str, path: str) -> Iterator[None]:

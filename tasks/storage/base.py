@@ -18,12 +18,12 @@ from tasks.records.chronology import further, is_milestone, storage_ahead
 from tasks.records.ledger import KNOWN, forgotten, history, wanted
 from tasks.records.record import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.remote.facts import apart
-from tasks.remote.files import UNFINISHED, Files, FilesError
+from tasks.remote.files import Files, FilesError
 from tasks.remote.host import Host
 from tasks.remote.script import Environment, Words
 from tasks.remote.secret import Secret
 from tasks.storage.repository import LOCK_WAIT, Repository, Side
-from tasks.storage.state import State, read_state
+from tasks.storage.state import State, read_marked, read_state
 from tasks.storage.survey import Choose, Mark, Place, Seen, marks, survey
 
 if TYPE_CHECKING:
@@ -162,6 +162,10 @@ class Storage(ABC):
         """Return what the repository's folder shows without borg. Raises FilesError, HostError."""
         return read_state(*self.lock_place(app))
 
+    def marked_state(self, app: App) -> tuple[Mark | None, State]:
+        """Return the repository's mark and state, both of one moment. Raises FilesError, HostError."""
+        return read_marked(*self.lock_place(app))
+
     def repository(self, app: App, client: Client) -> Repository:
         """Return the repository as `client` reaches it."""
         environment: dict[str, str | Secret] = {
@@ -213,15 +217,13 @@ class Storage(ABC):
     def _ask_clock(self, app: App) -> float | None:
         """Ask as `ahead` does, by writing and removing a file."""
         files = self.files(app)
-        path = posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
-        if not files.exists(self.directory):
-            return None
         began = time.time()
-        files.write_new(path, b"")
         try:
-            written = files.clock(path)
-        finally:
-            files.remove(path)
+            written = files.clock(self.directory)
+        except FilesError as error:
+            if error.missing:
+                return None
+            raise
         return None if written is None else apart(written, began, time.time())
 
     def write_record(self, app: App, record: Record) -> None:
@@ -248,8 +250,9 @@ class Storage(ABC):
         folder = self.records_folder(app)
         files = self.files(app)
         if app.name not in self._recording:  # checked once per run: if the disk disappears later, so does the folder
-            self._must_be_there(files)
-            files.make_directory(folder)
+            if not files.exists(folder):
+                self._must_be_there(files)
+                files.make_directory(folder)
             self._recording.add(app.name)
         what = KNOWN if is_milestone(record) else record.source
         name = record_name(record.time, record.action, what, failed=record.outcome == "failed")

@@ -1,7 +1,6 @@
 """Storage kind `sftp`: an SFTP server without borg."""
 
 import posixpath
-import secrets
 import time
 from collections.abc import Mapping
 from typing import Literal
@@ -16,7 +15,6 @@ from tasks.inventory.storages import StorageConfig
 from tasks.inventory.values import Directory, HostKey, HostName, HostPath, OperatorPath, Port, User
 from tasks.remote.address import known_name, unbracketed
 from tasks.remote.facts import apart
-from tasks.remote.files import UNFINISHED
 from tasks.remote.host import Host
 from tasks.remote.script import Environment, quote
 from tasks.remote.secret import Secret, resolve
@@ -120,13 +118,8 @@ class SftpServer(Staged):
 
     def _ask_clock(self, app: App) -> float | None:  # noqa: ARG002
         """Ask by writing and removing a file. Each rclone call is a connection, so nothing else is checked."""
-        files, path = self.files(), posixpath.join(self.directory, f"{secrets.token_hex(8)}{UNFINISHED}")
         began = time.time()
-        files.replace(path, b"now")
-        try:
-            written = files.clock(path)
-        finally:
-            files.remove(path)
+        written = self.files().clock(self.directory)
         return None if written is None else apart(written, began, time.time())
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002

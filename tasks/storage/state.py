@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tasks.remote.files import Files, FilesError
+from tasks.storage.survey import Mark, mark
 
 _AUXILIARY = re.compile(r"(index|hints|integrity)\.([0-9]{1,10})")
 _HEADER = struct.Struct("<8sii2b")  # of index.N: magic, entries, buckets, sizes of key and value (_hashindex.c)
@@ -54,21 +55,49 @@ class State:
 
 def read_state(files: Files, folder: str) -> State:
     """Return the state of the repository in `folder`. Raises FilesError if its `config` cannot be read."""
-    config = files.read(posixpath.join(folder, "config"))
-    found = State(config_sha256=config_sha256(config), key_sha256=key_sha256(config))
+    return read_marked(files, folder)[1]
+
+
+def read_marked(files: Files, folder: str) -> tuple[Mark | None, State]:
+    """Return the mark and the state of the repository in `folder`, of one moment; no mark if a part of it is missing.
+
+    Raises FilesError if its `config` cannot be read.
+    """
     for _ in range(3):  # a committing borg replaces these files with the next ones
-        transaction = newest_transaction(files.names(folder))
-        if transaction is None:
+        number = newest_transaction(_names(files, folder))
+        names = ("config", f"hints.{number}", f"index.{number}", f"integrity.{number}")
+        paths = [posixpath.join(folder, name) for name in (names if number is not None else names[:1])]
+        read = files.read_each(paths, dict.fromkeys(paths[2:3], _START))
+        config = _present(read[paths[0]])
+        found = State(config_sha256=config_sha256(config), key_sha256=key_sha256(config))
+        if number is None:
             break
-        try:
-            hints = files.read(posixpath.join(folder, f"hints.{transaction}"))
-            index = files.read(posixpath.join(folder, f"index.{transaction}"), _START)
-        except FilesError as error:
-            if not error.missing:
-                raise
-            continue
-        return replace(found, transaction=transaction, manifest=manifest_segment(index), segments=living(hints))
-    return found
+        hints, index, integrity = (read[path] for path in paths[1:])
+        if not _is_missing(hints) and not _is_missing(index):
+            manifest, segments = manifest_segment(_present(index)), living(_present(hints))
+            state = replace(found, transaction=number, manifest=manifest, segments=segments)
+            return (None if isinstance(integrity, FilesError) else mark(number, integrity, config)), state
+    return None, found
+
+
+def _names(files: Files, folder: str) -> list[str]:
+    """Return the names in a repository's folder; none where it is missing, since the error is about its `config`."""
+    try:
+        return files.names(folder)
+    except FilesError as error:
+        if not error.missing:
+            raise
+        return []
+
+
+def _present(read: bytes | FilesError) -> bytes:
+    if isinstance(read, FilesError):
+        raise read
+    return read
+
+
+def _is_missing(read: bytes | FilesError) -> bool:
+    return isinstance(read, FilesError) and read.missing
 
 
 def config_sha256(config: bytes) -> str:

@@ -30,6 +30,11 @@ class Mark:
     config: str
 
 
+def mark(transaction: int, integrity: bytes, config: bytes) -> Mark:
+    """Return the mark of a repository with this last transaction and the bytes of these files."""
+    return Mark(transaction, integrity.hex(), hashlib.sha256(config).hexdigest())
+
+
 @dataclass(frozen=True)
 class Place:
     """The folders of one app's repository and records, and the records that need not be read again."""
@@ -97,7 +102,7 @@ class _Wanted:
         config, integrity = read[self._config()], read[self._integrity()]
         if isinstance(config, FilesError) or isinstance(integrity, FilesError):
             return None
-        return Mark(self.transaction, integrity.hex(), hashlib.sha256(config).hexdigest())
+        return mark(self.transaction, integrity, config)
 
     def found_records(self, read: Read) -> Mapping[str, bytes] | AppError:
         """Return the records' contents by name, or the error. A missing folder means no records."""

@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Iterable, Mapping
 
-from tasks.remote.files import FilesError
+from tasks.remote.files import ALL, FilesError
 from tests.model.world import World
 
 
@@ -28,11 +28,11 @@ class MemoryFiles:
             raise FilesError(f"{path} is not there", missing=True)
         return data[:most]
 
-    def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
+    def read_each(self, paths: Iterable[str], most: Mapping[str, int] = ALL) -> Mapping[str, bytes | FilesError]:
         found: dict[str, bytes | FilesError] = {}
         for path in paths:
             try:
-                found[path] = self.read(path)
+                found[path] = self.read(path, most.get(path))
             except FilesError as error:
                 found[path] = error
         return found
@@ -55,7 +55,7 @@ class MemoryFiles:
         folder, name = posixpath.split(path)
         return path in self.tree or name in self.tree.get(folder, {})
 
-    def clock(self, path: str) -> float | None:  # noqa: ARG002
+    def clock(self, folder: str) -> float | None:  # noqa: ARG002
         return self.world.now.timestamp() if self.tells_time else None
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:  # noqa: ARG002

@@ -46,7 +46,7 @@ class MortalFiles(LocalFiles):
         self.world.step()
         super().remove(path)
 
-    def clock(self, path: str) -> float | None:  # noqa: ARG002
+    def clock(self, folder: str) -> float | None:  # noqa: ARG002
         return self.world.now.timestamp() if self.tells_time else None
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from tasks.answers import Answer, AnswerError, Count, Name, read
-from tasks.remote.files import FilesError
+from tasks.remote.files import ALL, FilesError, unfinished
 from tasks.remote.output import Output
 from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Script, quote
@@ -79,9 +79,14 @@ class RcloneFiles:
                 return False
             raise
 
-    def clock(self, path: str) -> float | None:
-        """Return a file's modification time, by the server's clock if its writer left the time to the server."""
-        found = self.answer(list[_Dated], ("lsjson", *ASKING, self._at(path)))
+    def clock(self, folder: str) -> float | None:
+        """Return the time of a file that is made and removed, by the server's clock if it sets the times of files."""
+        path = unfinished(posixpath.join(folder, "clock"))
+        self.replace(path, b"now")
+        try:
+            found = self.answer(list[_Dated], ("lsjson", *ASKING, self._at(path)))
+        finally:
+            self.remove(path)
         try:
             return datetime.fromisoformat(found[0].ModTime).timestamp()
         except (IndexError, ValueError, OverflowError):
@@ -99,12 +104,12 @@ class RcloneFiles:
         """Remove a file or an empty directory."""
         self._run("remove", path, ("deletefile", *SENDING, self._at(path)))
 
-    def read_each(self, paths: Iterable[str]) -> Mapping[str, bytes | FilesError]:
-        """Return each file's bytes, or a FilesError if it is missing, over one connection."""
+    def read_each(self, paths: Iterable[str], most: Mapping[str, int] = ALL) -> Mapping[str, bytes | FilesError]:
+        """Return each file's bytes, or a FilesError if it is missing, over one connection; at most those in `most`."""
         wanted = list(paths)
         found = self.read_all("", wanted) if wanted else {}
         missing = FilesError(f"{self._name}: a file is not there", missing=True)
-        return {path: found.get(path, missing) for path in wanted}
+        return {path: found[path][: most.get(path)] if path in found else missing for path in wanted}
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
         """Return the sorted names in each directory, or its FilesError."""

@@ -33,6 +33,7 @@ from tasks.storage.published.host.segments import data_of, number
 from tasks.storage.published.publication import Folders, Publication, Way, operator_path, run
 from tasks.storage.published.rclone_files import RcloneFiles
 from tasks.storage.repository import Repository, Side
+from tasks.storage.state import State
 from tasks.storage.survey import Choose, Mark, Seen
 
 REMOTE = "published"  # rclone's name of the storage, configured by RCLONE_CONFIG_PUBLISHED_*
@@ -200,6 +201,10 @@ class Staged(Storage):
         there = files.tree(self.directory)
         read = files.read_all(self.directory, _told_of(apps))
         return [_mark(app, there, read) for app in apps]
+
+    def marked_state(self, app: App) -> tuple[Mark | None, State]:
+        """Return the mark of the published copy, and the state of the repository on the app's host. Raises AppError."""
+        return self.marks([app])[0], self.state(app)
 
     def remark(self) -> str | None:
         """Return a warning if app hosts can overwrite or delete what is stored, or if that is unknown."""

@@ -89,6 +89,10 @@ class Operator:
         shutil.copytree(self.inventory, folder)
         return Operator(folder)
 
+    def storages(self) -> list[str]:
+        """Return the names of the inventory's storages."""
+        return list(yaml.safe_load((self.inventory / "cloudbackup.yml").read_text())["storages"])
+
     def change(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Rewrite one YAML file of the inventory."""
         path = self.inventory / file
