@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from tasks.errors import AppError, InterruptedRunError
 from tasks.remote.channel import STDERR, STDOUT, Channel
@@ -11,7 +12,8 @@ from tasks.remote.script import HEARTBEAT, Rendered
 
 OnLine = Callable[[str], object]
 OnBytes = Callable[[bytes], object]
-MOST = 64 << 20  # bytes kept of each of a program's two streams
+MOST = 64 << 20  # bytes kept of a program's two streams together
+LINES = 2_000_000  # lines of standard error, kept or not: each costs this machine some microseconds
 LINGER = 15.0  # seconds beyond a script's own grace within which a host must confirm that it has ended
 HELD = 1 << 14  # bytes of standard output kept back from its receiver: the mark of the end may be among them
 LOOK = 0.2  # seconds between two checks of the deadline and for Ctrl-C
@@ -37,8 +39,8 @@ class Running:
     """One program on a host, read by its own thread until it ends.
 
     `rendered` is None for a plain command, whose output has no marks. `on_stderr` gets each non-empty line of standard
-    error; a line for which it returns True, such as one of many progress messages, is not kept. A program that writes
-    more than `most` bytes to one stream is ended, as it would fill the memory of the operator's machine.
+    error; a line for which it returns True, such as one of many progress messages, is not kept. A program is ended that
+    writes more than `most` bytes to be kept, as it would fill the memory of the operator's machine.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Running:
         self._on_stderr = on_stderr
         self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
         self._starts: dict[int, int] = {}  # offset in a stream at which the script's own output begins
+        self._searched = {STDOUT: 0, STDERR: 0}  # bytes in which the script's own output does not begin
         self._told = 0  # bytes of standard error that `on_stderr` has received
+        self._lines = 0
         self._began = time.monotonic()
         self._changed = threading.Condition()
         self._fault: Exception | None = None
@@ -111,17 +115,25 @@ class Running:
     def _take(self, stream: int, piece: bytes) -> None:
         self._streams[stream] += piece
         if stream == STDERR:
-            self._tell()
+            self._lines += piece.count(b"\n")
+            if b"\n" in piece and self._lines <= LINES:
+                self._tell()
         elif self._on_stdout is not None:
             self._pour(self._on_stdout)
-        if len(self._streams[stream]) > self._most:
-            self.end()
-            self._channel.close()
-            self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
-            what = f"{self._host}: a command there wrote more than {self._most >> 20} MiB, and was ended"
-            raise FloodError(what, "look at that host: what runs there, and who has changed it")
+        if self._lines > LINES:
+            self._flooded(f"{LINES:,} lines of standard error")
+        if sum(map(len, self._streams.values())) > self._most:
+            self._flooded(f"{self._most >> 20} MiB")
         with self._changed:
             self._changed.notify_all()
+
+    def _flooded(self, much: str) -> NoReturn:
+        """End the program and forget what it wrote. Raises FloodError."""
+        self.end()
+        self._channel.close()
+        self._streams = {STDOUT: bytearray(), STDERR: bytearray()}
+        what = f"{self._host}: a command there wrote more than {much}, and was ended"
+        raise FloodError(what, "look at that host: what runs there, and who has changed it")
 
     def _pour(self, receive: OnBytes) -> None:
         """Pass on what has arrived, but for the end, which may be our mark."""
@@ -148,13 +160,25 @@ class Running:
         self._told += len(kept)
 
     def _after_begin(self, stream: int, skipped: int = 0) -> bytes:
-        text = self._streams[stream]
-        if self._rendered is not None and stream not in self._starts:
-            at = text.find(self._rendered.begin + b"\n")
+        """Return a copy of a script's own output, but for its first `skipped` bytes."""
+        start = self._start(stream)
+        if start is None:
+            return b""
+        with memoryview(self._streams[stream]) as text:
+            return bytes(text[start + skipped :])
+
+    def _start(self, stream: int) -> int | None:
+        """Return where in a stream the script's own output begins; None if it has not begun."""
+        if self._rendered is None:
+            return 0
+        if stream not in self._starts:
+            text, mark = self._streams[stream], self._rendered.begin + b"\n"
+            at = text.find(mark, self._searched[stream])
             if at < 0:
-                return b""
-            self._starts[stream] = at + len(self._rendered.begin) + 1
-        return bytes(text[self._starts.get(stream, 0) + skipped :])
+                self._searched[stream] = max(0, len(text) - len(mark))
+                return None
+            self._starts[stream] = at + len(mark)
+        return self._starts[stream]
 
     def wait_for(self, line: bytes, timeout: float) -> bool:
         """Wait for `line` in standard output; return False if the program ended first, or after `timeout` seconds."""
@@ -227,10 +251,15 @@ class Running:
         return code
 
     def _script_output(self, code: int, rendered: Rendered, seconds: float) -> Output:
+        start, text, mark = self._start(STDOUT), self._streams[STDOUT], b"\n" + rendered.end + b" "
+        at = -1 if start is None else text.rfind(mark, start)
+        if at >= 0:
+            status = int(bytes(text[at + len(mark) :]).split()[0])
+            del text[at:], text[:start]
+            stdout, text = bytes(text), self._streams.pop(STDOUT)
+            text.clear()
+            return Output(status, stdout, self._after_begin(STDERR).removesuffix(mark[:-1] + b"\n"), seconds)
         stdout, stderr = self._after_begin(STDOUT), self._after_begin(STDERR)
-        body, ended, status = stdout.rpartition(b"\n" + rendered.end + b" ")
-        if ended:
-            return Output(int(status.split()[0]), body, stderr.removesuffix(b"\n" + rendered.end + b"\n"), seconds)
         said = bytes(self._streams[STDERR]).decode(errors="replace").strip()
         if rendered.begin not in self._streams[STDOUT]:
             last = said.splitlines()[-1] if said else f"exit code {code}"

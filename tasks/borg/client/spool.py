@@ -16,6 +16,7 @@ from tasks.errors import AppError
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 
+LINE = 1 << 20  # bytes of one line, which is held in memory
 LONGEST = 4 << 30  # bytes of such an output, at some 300 for each file of an archive
 Form = TypeVar("Form")
 
@@ -29,9 +30,9 @@ def each(repository: Repository, form: type[Form], words: Words, how: How = PLAI
         spool = _Spool(file)
         result = run(repository, words, replace(how, on_stdout=spool.take))
         spool.rewind(repository.app)
-        for line in file:
+        for line in iter(lambda: file.readline(LINE + 1), b""):
             try:
-                yield read(form, line)
+                yield read(form, line, LINE)
             except AnswerError as error:
                 raise result.unknown(repository.app, error) from error
 

@@ -1,27 +1,49 @@
 """A host that writes without end fails its app, and fills no memory."""
 
 import os
-import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tasks.borg.client.runner import _listener
 from tasks.errors import CloudbackupError
+from tasks.remote import running
 from tasks.remote.host import LocalHost
 from tasks.remote.running import FloodError
 from tasks.remote.script import Script
 from tasks.storage.registry import load
 
+JSON = """python3 -c 'print(chr(123) + "\\"archives\\": [" + ",".join([{}] * {}) + "]" + chr(125))'"""
 
-@pytest.mark.parametrize("stream", ["1", "2"])
-def test_what_writes_without_end_is_ended(stream: str, tmp_path: Path) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(FloodError, match="wrote more than 64 MiB, and was ended"):
-        LocalHost().run(Script(f"echo $$ >{tmp_path}/pid; exec yes {tmp_path} >&{stream}"))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
-    assert not subprocess.run(("pgrep", "-f", f"yes {tmp_path}"), capture_output=True, check=False).stdout
+
+@pytest.mark.parametrize(
+    ("script", "said", "most"),
+    [
+        ("exec yes out", "wrote more than 64 MiB, and was ended", 90),
+        ("exec tr '\\0' x </dev/zero >&2", "wrote more than 64 MiB, and was ended", 90),  # one line
+        ("tr '\\0' x </dev/zero >&2 & exec yes both", "wrote more than 64 MiB, and was ended", 90),
+        ("head -c 60000000 /dev/zero", "not JSON", 200),
+        (JSON.format('"[]"', 900_000), "Field required", 300),  # each of them some memory of ours
+        (JSON.format('"\\"" + "x" * 50 + "\\""', 1_000_000), "Field required", 400),  # each of them an error
+    ],
+)
+def test_a_hostile_host_fills_no_memory(script: str, said: str, most: int) -> None:
+    """`most` in MiB, for a host that writes up to 64."""
+    words = (sys.executable, "-m", "tests.integration.remote.flooded", script)
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    error, grown = done.stdout.splitlines()
+    assert said in error
+    assert int(grown) < most
+    assert not subprocess.run(("pgrep", "-f", "yes out|yes both"), capture_output=True, check=False).stdout
+
+
+def test_lines_without_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs the operator's machine time, also where none is kept."""
+    monkeypatch.setattr(running, "LINES", 1000)
+    with pytest.raises(FloodError, match="wrote more than 1,000 lines of standard error, and was ended"):
+        LocalHost().run(Script("exec yes >&2"), on_stderr=lambda _: True)
 
 
 def test_progress_is_heard_and_not_kept() -> None:
