@@ -54,9 +54,9 @@ def run(folder: str, options: Options, say: Say) -> int:
         raise UsageError(f"there is an app {name} already: {file}", "give another --name")
     values: Values = {"host": options.host, "passphrase": _passphrase(config, inventory, name)}
     values |= _stored(config, name, found) | translated(config)
-    _write(inventory, file, HEAD.format(file=printable(Path(options.file).name)), values, found)
     for line in _told(config, options):
         say(printable(line))
+    _write(inventory, file, HEAD.format(file=printable(Path(options.file).name)), values, found)
     left = [note for note in config.notes if note.level == "left"]
     say(f"{name}: {file} written: {len(left)} left to you" if left else f"{name}: {file} written: all is carried over")
     say(f"then `inv app.add --app {name}` looks at its host, takes its repository into use, saves and proves it")

@@ -24,7 +24,7 @@ _DATE = re.compile(r"(?<!\d)\d{4}([-_.]?)\d\d\1\d\d(?:[T _.-]?\d\d([:_.-]?)\d\d(
 def others(app: App, archives: Iterable[Archive]) -> tuple[Archive, ...]:
     """Return the archives that belong to none of an app's sources."""
     named = ((archive, archive_name.parse(archive.name)) for archive in archives)
-    return tuple(each for each, name in named if not (name and name.app == app.name and name.source in app.sources))
+    return tuple(each for each, name in named if not (name and name.app in app.names and name.source in app.sources))
 
 
 def series(name: str) -> str:

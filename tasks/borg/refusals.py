@@ -138,7 +138,8 @@ def _check(found: Evidence) -> Iterable[Doubt]:
 
 def _drills(found: Evidence) -> Iterable[Doubt]:
     for source in found.app.sources:
-        drills = [record for record in found.past if (record.action, record.source) == ("verify", source)]
+        every = (record for record in found.past if (record.action, record.source) == ("verify", source))
+        drills = [record for record in every if archive_name.names_source(record.archive, source)]
         if (
             drills
             and drills[-1].outcome == "failed"

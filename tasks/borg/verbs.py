@@ -16,11 +16,11 @@ from tasks.borg.client.check import CheckOptions
 from tasks.borg.client.create import files_of
 from tasks.borg.client.init import Initialised, init
 from tasks.borg.client.key_export import Escrow, key_export
-from tasks.borg.client.list import archives, held
+from tasks.borg.client.list import archives
 from tasks.borg.client.recreate import annotate
 from tasks.borg.create import make
 from tasks.borg.guard import AT_ONCE, look, may_free
-from tasks.borg.others import others
+from tasks.borg.others import held, others
 from tasks.borg.paths import some
 from tasks.borg.recorder import Note, noted
 from tasks.borg.rollback import RollbackTarget
@@ -71,7 +71,7 @@ def _tried(record: Record) -> bool:
 def initialise(opened: Opened) -> Lines:
     """Create the repository and export its key to escrow."""
     made = take_into_use(opened)
-    what = "made" if made.created else f"was there already, and opens: {held(archives(opened.repository))}"
+    what = "made" if made.created else f"was there already, and opens: {held(opened.app, archives(opened.repository))}"
     yield f"{opened.app.label}: repository {opened.repository.url} {what} ({made.encryption})"
     yield f"{opened.app.label}: key in {made.escrow.key}, to print in {made.escrow.paper}"
 

@@ -201,10 +201,8 @@ def _sound(record: Record) -> bool:
     )
 
 
-def _of_source(record: Record, source: Expected) -> bool:
-    """Return whether a drill was of one of the source's own archives: one of another name proves nothing of them."""
-    named = archive_name.parse(record.archive) if record.archive else None
-    return not record.archive or (named is not None and named.source == source.source)
+def _drilled(record: Record, source: Expected) -> bool:
+    return archive_name.names_source(record.archive, source.source)
 
 
 def _made(record: Record, archive: Archive) -> bool:
@@ -230,7 +228,7 @@ class _History:
         self.saved = [record for record in made if record.outcome != "failed" and record.archive]
         looks = (record.time for record in own if record.action == UNCHANGED and record.outcome == "ok")
         self.looked = max(looks, default=None)
-        drills = [record for record in own if record.action == "verify" and _of_source(record, source)]
+        drills = [record for record in own if record.action == "verify" and _drilled(record, source)]
         self.proven = max((record.time for record in drills if record.outcome == "ok"), default=None)
         shares = [record.details.get("read_share") for record in drills if record.outcome == "ok"]
         self.read_share = shares[-1] if shares and isinstance(shares[-1], float | int) else None

@@ -18,6 +18,7 @@ import tasks.fleet.backup as fleet_backup
 import tasks.fleet.check as fleet_check
 import tasks.fleet.prune as fleet_prune
 import tasks.fleet.verify as fleet_verify
+from tasks.borg.client.archive_name import names_source
 from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
@@ -149,7 +150,7 @@ def _turn(task: str, app: App, records: Sequence[Record] | CloudbackupError) -> 
                 record.time
                 for record in records
                 if record.action in (task, UNCHANGED if task == SAVES else task)
-                and (source is None or record.source == source)
+                and (source is None or (record.source == source and names_source(record.archive, source)))
                 and record.outcome != "failed"
                 and record.time <= latest
             ),

@@ -20,6 +20,7 @@ MERGED = "`borgmatic config validate --show` prints it with all includes: import
 EMPTY = (
     "is empty: write"  # what `read` says of a key without a value, such as `zfs:`, by which borgmatic sets a default
 )
+LONGEST = 4096  # characters that a constant may add to a text: constants in constants could grow without end
 Level = Literal["carried", "needless", "left"]
 
 
@@ -150,9 +151,11 @@ def _unreadable(file: Path, document: Document) -> UsageError:
 
 
 def _filled(value: Data, names: Mapping[str, str]) -> Data:
-    """Return a value with borgmatic's constants in place of their names."""
+    """Return a value with borgmatic's constants in place of their names. Raises UsageError if it would be very long."""
     if isinstance(value, str):
         for name, text in names.items():
+            if value.count(name) * len(text) > LONGEST:
+                raise UsageError(f"{name} of `constants` makes a text of more than {LONGEST} characters")
             value = value.replace(name, text)
         return value
     if isinstance(value, list):

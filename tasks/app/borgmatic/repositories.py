@@ -46,6 +46,10 @@ def repositories(config: Configuration, inventory: Inventory) -> list[Repository
         if values["directory"] == HOME:
             config.note("left", "repositories", f"{path}: move it into a folder of that account, and name that", at)
             continue
+        if any(each.values == values for each in found):
+            what = "is beside another one of this app: a storage holds one repository of each app"
+            config.note("left", "repositories", f"{path}: {what}", at)
+            continue
         known = next((name for name, each in inventory.storages.items() if _same(each, values)), "")
         name = known or _free(label or str(values.get("host", "disk")), taken)
         taken.add(name)

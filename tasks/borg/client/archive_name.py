@@ -39,6 +39,12 @@ def parse(name: str) -> ArchiveName | None:
     return ArchiveName(found["app"], found["source"], time)
 
 
+def names_source(name: str | None, source: str) -> bool:
+    """Return whether an archive's name is of a source, or unknown: a drill of another one proves nothing of it."""
+    named = parse(name) if name else None
+    return not name or (named is not None and named.source == source)
+
+
 def glob(app: str, source: str) -> str:
     """Return borg's glob for one source's archives of one app and their checkpoints, and no others.
 

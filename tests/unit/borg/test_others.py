@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.borg.anomalies import doubts
+from tasks.borg.anomalies import doubts, unrecorded
 from tasks.borg.client.list import Archive
 from tasks.borg.others import described, series
+from tasks.borg.refusals import refusals
+from tasks.borg.removal import to_prune, vouched
+from tasks.inventory.models import Keep, KeepRules
 from tasks.records.ledger import ADOPTED, SERIES, WITHDRAWN, ledger
 from tasks.records.record import Record, Records
+from tests.unit.borg import test_guard as guard
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -82,3 +86,54 @@ def test_an_accepted_series_is_no_alarm_and_others_are() -> None:
     every = Records((first, record("accept", 5, **{SERIES: ["*", "shop-*"]})))
     assert told(every, known, own) == ["unknown"], "a name of our own form is never covered"
     assert told(Records((*records.all, record("accept", 1, **{WITHDRAWN: ["web1-*"]}))), known, foreign) == ["unknown"]
+
+
+WEB = tuple(Archive(f"web{host}-2026-0{month}-01", f"{host}{month}", NOW - timedelta(days=300 - 30 * month + host))
+            for host in (1, 2) for month in (1, 2, 3))  # fmt: skip
+LATER = Archive("web1-2026-11-27", "later", NOW - timedelta(days=1))
+ADOPTION = guard.record(
+    "init", 9000, details={"known_ids": [each.id for each in WEB], ADOPTED: [each.id for each in WEB]}
+)
+ACCEPTANCE = guard.record("accept", 10, details={SERIES: ["web1-*"]})
+
+
+def pruned(keep: Keep, *more: Record, archives: tuple[Archive, ...] = (*guard.ALL, *WEB)) -> set[str]:
+    found = guard.evidence(archives, (ADOPTION, *guard.RECORDS, *more))
+    return set(to_prune(replace(found, app=found.app.model_copy(update={"keep": keep}))).ids)
+
+
+def test_without_a_rule_of_their_own_they_all_stay() -> None:
+    assert not pruned(Keep(last=9)) & {each.id for each in WEB}
+
+
+def test_each_series_is_pruned_for_itself_and_what_a_drill_proved_stays() -> None:
+    keep = Keep(last=9, other=KeepRules(last=1))
+    assert pruned(keep) == {"11", "12", "21", "22"}
+    proof = guard.record("verify", 2, source="files", archive=WEB[0].name, archive_id=WEB[0].id)
+    assert pruned(keep, proof) == {"12", "21", "22"}
+
+
+def test_what_came_later_takes_no_place_and_is_never_pruned() -> None:
+    keep = Keep(last=9, other=KeepRules(last=1))
+    assert pruned(keep, ACCEPTANCE, archives=(*guard.ALL, *WEB, LATER)) == {"11", "12", "21", "22"}
+    found = guard.evidence((*guard.ALL, *WEB, LATER), (ADOPTION, *guard.RECORDS, ACCEPTANCE))
+    assert LATER.id not in found.good
+    assert (
+        LATER.id
+        not in vouched(found, {each.id for each in unrecorded(found.listing.archives, found.known)})["known_ids"]
+    )
+
+
+def test_a_drill_of_another_name_neither_ends_nor_makes_a_failed_one() -> None:
+    failed = guard.record(
+        "verify", 5, source="mariadb", archive_id=guard.DATABASE.id, archive=guard.DATABASE.name, outcome="failed"
+    )
+    other = guard.record("verify", 1, source="mariadb", archive=WEB[0].name, archive_id=WEB[0].id)
+    archives = (*guard.ALL, *WEB)
+
+    def kinds(*records: Record) -> set[str]:
+        found = guard.evidence(archives, (ADOPTION, *guard.RECORDS[:-1], *records))
+        return {each.kind for each in refusals(found, found.ids)}
+
+    assert "drill" in kinds(failed, other)
+    assert "drill" not in kinds(replace(other, outcome="failed"))
