@@ -18,7 +18,6 @@ import tasks.fleet.backup as fleet_backup
 import tasks.fleet.check as fleet_check
 import tasks.fleet.prune as fleet_prune
 import tasks.fleet.verify as fleet_verify
-from tasks.borg.client.archive_name import names_source
 from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
@@ -32,7 +31,7 @@ from tasks.run.view import Telling
 from tasks.schedule import looked_at
 from tasks.schedule.due import apps_due
 from tasks.sources.kinds import is_log
-from tasks.sources.registry import chosen
+from tasks.sources.registry import chosen, names_own
 from tasks.storage.registry import load
 from tasks.times import shown as shown_time
 
@@ -150,7 +149,7 @@ def _turn(task: str, app: App, records: Sequence[Record] | CloudbackupError) -> 
                 record.time
                 for record in records
                 if record.action in (task, UNCHANGED if task == SAVES else task)
-                and (source is None or (record.source == source and names_source(record.archive, source)))
+                and (source is None or names_own(record, source))
                 and record.outcome != "failed"
                 and record.time <= latest
             ),

@@ -11,6 +11,7 @@ from tasks.errors import UsageError
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb.sources import Binlog, MariaDB
+from tasks.records.record import Record
 from tasks.sources.base import Continuing, Restorable, Source
 from tasks.sources.dumps.dump_source import Dumps
 from tasks.sources.files import Files
@@ -29,6 +30,11 @@ SOURCES: Mapping[str, type[Source]] = {each.kind.name: each for each in _ALL}
 def named(source: str) -> Source:
     """Return a source by its name."""
     return SOURCES[kind_of(source).name](source)
+
+
+def names_own(record: Record, source: str) -> bool:
+    """Return whether a record is of a source and of no archive of another name: a drill of such a one proves nothing."""
+    return record.source == source and archive_name.names_source(record.archive, source)
 
 
 def restorable(source: str) -> Restorable | None:
