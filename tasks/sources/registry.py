@@ -33,7 +33,7 @@ def named(source: str) -> Source:
 
 
 def names_own(record: Record, source: str) -> bool:
-    """Return whether a record is of a source and of no archive of another name: a drill of such a one proves nothing."""
+    """Return whether a record is of a source, and not of an archive of another name, whose drill proves nothing."""
     return record.source == source and archive_name.names_source(record.archive, source)
 
 

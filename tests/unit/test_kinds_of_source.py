@@ -11,6 +11,7 @@ OWN = ("sources/", "mariadb/")
 NAMING = {
     "__init__.py": {"mariadb"},  # the collection of the tasks `mariadb.*`
     "fleet/__init__.py": {"mariadb", "binlog"},  # these tasks, which are for one source each
+    "completion.py": {"files", "mariadb", "binlog", "dumps"},  # words that are typed
     "app/borgmatic/databases.py": {"mariadb", "dumps"},  # keys of the file that they write
     "app/borgmatic/translation.py": {"files"},
     "app/new_app.py": {"files", "mariadb", "binlog"},  # keys of the file that it writes
