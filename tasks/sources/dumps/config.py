@@ -12,6 +12,7 @@ from tasks.inventory.keep import KeepRules
 from tasks.inventory.secrets import ENVIRONMENT_NAME, SecretReference, Strict
 from tasks.inventory.values import Words, matching
 from tasks.sources.dumps.ldap import LDAP
+from tasks.sources.dumps.mongodb import MongoDB
 from tasks.sources.dumps.mysql import MySQL
 from tasks.sources.dumps.own_command import OwnCommand
 from tasks.sources.dumps.postgresql import PostgreSQL
@@ -59,6 +60,7 @@ class Expect(Strict):
 PRODUCTS: Mapping[str, type[Product]] = {
     "ldap": LDAP,
     "mariadb": MySQL,
+    "mongodb": MongoDB,
     "mysql": MySQL,
     "postgresql": PostgreSQL,
     "redis": Redis,
@@ -84,6 +86,7 @@ class Dump(Strict):
     )
     ldap: LDAP | None = Field(None, description="a database of an OpenLDAP server, by slapcat")
     mariadb: MySQL | None = Field(None, description="databases of a MariaDB server, by mariadb-dump")
+    mongodb: MongoDB | None = Field(None, description="a MongoDB database, or all of a server, by mongodump (untried)")
     mysql: MySQL | None = Field(None, description="databases of a MySQL server, by mysqldump")
     postgresql: PostgreSQL | None = Field(None, description="a PostgreSQL database, or all of a server, by pg_dump")
     redis: Redis | None = Field(None, description="all databases of a Redis server, as an RDB file")

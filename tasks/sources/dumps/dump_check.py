@@ -7,7 +7,8 @@ from tasks.remote.running import ScriptTimeoutError
 from tasks.remote.script import Script, quote
 from tasks.run.session import Session
 from tasks.sources.base import Finding
-from tasks.sources.dumps.dump_backup import product_of, writing
+from tasks.sources.dumps.dump_backup import product_of, secrets_of, writing
+from tasks.sources.dumps.product import running
 
 PATIENCE = 30  # seconds for the first bytes
 FIRST = 6  # bytes
@@ -30,6 +31,11 @@ def findings(session: Session, app: App, name: str) -> Iterator[Finding]:
             )
             return
     yield from _first(session, app, name)
+    if remains := product.remains():
+        stream = running(product.exec, remains, secrets_of(app, name))
+        left = host.run(Script(stream.body, stream.environment), timeout=PATIENCE)
+        for line in left.text.splitlines() if left.ok else ():
+            yield "warning", f"{name}: {line}", "the next restore removes it"
     if not product.load():
         yield "ok", f"{name}: no `restore` command: it can be restored to a folder", ""
 

@@ -13,10 +13,11 @@ from tasks.borg.client.extract import content, size
 from tasks.borg.client.runner import UNLIMITED
 from tasks.borg.restore import Trust, restore_to
 from tasks.errors import AppError
+from tasks.inventory.values import Words
 from tasks.options import FOLDER
 from tasks.remote.script import Script, Stream, quote, without
 from tasks.sources.base import Destination, Restored
-from tasks.sources.dumps.dump_backup import OURS, guarded, product_of, secrets_of
+from tasks.sources.dumps.dump_backup import OURS, file_of, guarded, product_of, secrets_of
 from tasks.sources.dumps.product import running
 from tasks.storage.repository import Side
 
@@ -38,7 +39,7 @@ class Named(Protocol):
 def restored(choices: Choices, choice: Choice, source: Named, to: Destination) -> Restored:
     """Restore an archive of a dump to its destination. Raises CloudbackupError."""
     if to.target is None:
-        return _loaded(choices, choice, source, to)
+        return loaded(choices, choice, source.name, product_of(choices.app, source.name).load(), to)
     repository = choices.repository
     own = repository.side is Side.HOST and choice.known
     private = repository.side is Side.OPERATOR
@@ -49,14 +50,14 @@ def restored(choices: Choices, choice: Choice, source: Named, to: Destination) -
     return Restored(done.size, said, "warning" if done.doubts else "ok", walls)
 
 
-def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) -> Restored:
-    """Have the dump read by the command that puts it back."""
-    app, repository, name = choices.app, choices.repository, source.name
+def loaded(choices: Choices, choice: Choice, name: str, words: Words, to: Destination) -> Restored:
+    """Have the dump read by a command that puts it back, or a part of it. Raises CloudbackupError."""
+    app, repository = choices.app, choices.repository
     product, archive = product_of(app, name), choice.archive.name
     total, _ = size(repository, archive)
     folder = posixpath.join(FOLDER, NAME + secrets.token_hex(8))
-    spooled = spool(content(repository, archive, str(source.file)), folder, {"bytes": total})
-    loading = running(product.load_exec, product.load(), secrets_of(app, name), posixpath.join(folder, FILE))
+    spooled = spool(content(repository, archive, file_of(name)), folder, {"bytes": total})
+    loading = running(product.load_exec, words, secrets_of(app, name), posixpath.join(folder, FILE))
     body = f"{spooled.body}\n{loading.body} >&2\n"
     to.step(f"has {archive} put back")
     output = repository.host.run(Script(body, {**spooled.environment, **loading.environment}, grace=GRACE), UNLIMITED)
@@ -64,14 +65,14 @@ def _loaded(choices: Choices, choice: Choice, source: Named, to: Destination) ->
     lines = [line.strip() for line in output.error_text.splitlines() if line.strip()]
     if not output.ok:
         said = lines[-1] if lines else "it does not say why"
-        what = "" if product.tells else f"`{quote(product.load())}` ended with {output.code}: "
+        what = "" if product.tells else f"`{quote(words)}` ended with {output.code}: "
         done = "" if product.tells else "what it had done by then stays done; "
         raise AppError(
             f"{app.name}: {name} was not restored: {what}{said}",
             f"{done}`inv restore --app {app.name} --source {name} --target FOLDER` gives the dump as a file",
         )
     if not product.tells or not lines:
-        return Restored(total, (f"`{quote(product.load())}` read all of it",), "ok", ())
+        return Restored(total, (f"`{quote(words)}` read all of it",), "ok", ())
     warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
     return Restored(total, (lines[-1], *warnings), "warning" if warnings else "ok", ())
 

@@ -14,14 +14,15 @@ from tasks.records.verdict import Verdict
 from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.sources.base import Drill, Finding, Part, Planned, Ready, Restorable
-from tasks.sources.dumps import dump_backup, dump_check, dump_drill, dump_restore, mysql_part
+from tasks.sources.dumps import dump_backup, dump_check, dump_drill, dump_restore, mysql_part, postgresql_part
 from tasks.sources.dumps.mysql import MySQL
+from tasks.sources.dumps.postgresql import PostgreSQL
 from tasks.sources.dumps.product import Product
 from tasks.sources.kinds import DUMPS
 from tasks.units import size
 
 Planner = Callable[[Choices, str, str, datetime | None, Part], Planned]
-PARTS: Mapping[type[Product], Planner] = {MySQL: mysql_part.plan}
+PARTS: Mapping[type[Product], Planner] = {MySQL: mysql_part.plan, PostgreSQL: postgresql_part.plan}
 """Products of which a part can be restored beside the live data."""
 
 

@@ -14,6 +14,11 @@ from tasks.sources.dumps.product import Judge, Product
 
 JUDGE = Program(postgresql_judge)
 LOAD = Path(__file__).parent / "host" / "postgresql_load.sh"
+PART = Path(__file__).parent / "host" / "postgresql_part.sh"
+REMAINS = (
+    "SELECT 'the database ' || datname || ' was left by a restore that was cut off' FROM pg_database"
+    " WHERE shobj_description(oid, 'pg_database') = 'cloudbackup: a restore fills it'"
+)
 # What libpq takes for the name of a database alone: with a `=` or `://` in it, it would be a connection string.
 DATABASE = r"[A-Za-z_][A-Za-z0-9_$.-]{0,62}"
 DatabaseName = Annotated[
@@ -71,6 +76,16 @@ class PostgreSQL(Product):
         if self.database is None:
             return ()
         return ("sh", "-c", LOAD.read_text("utf-8"), "sh", self.database, *self._connection())
+
+    def beside(self, into: str, schema: str, table: str) -> Words:
+        """Return the script that restores into the new database `into`: all, or one table if it is not empty."""
+        assert self.database is not None
+        return ("sh", "-c", PART.read_text("utf-8"), "sh", self.database, into, schema, table, *self._connection())
+
+    def remains(self) -> Words:
+        """Return the query for databases that a restore which was cut off has left."""
+        words = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname=postgres")
+        return (*words, *self._connection(), f"--command={REMAINS}") if self.database else ()
 
     def judge(self) -> Judge:
         """Return the program that restores a dump into a private server."""

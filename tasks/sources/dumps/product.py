@@ -81,6 +81,10 @@ class Product(Strict):
         """What runs `load` where it works; that of all other commands unless a product says otherwise."""
         return self.exec
 
+    def remains(self) -> Words:
+        """Return a command that prints a line for each thing a restore that was cut off has left; empty if none."""
+        return ()
+
     @abstractmethod
     def judge(self) -> Judge:
         """Return how a drill judges a restored dump."""

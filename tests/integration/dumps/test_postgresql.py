@@ -190,3 +190,35 @@ def test_a_hostile_dump_reaches_nothing_beyond_the_drill(shop: Operator, server:
     assert [each.name for each in outside.iterdir()] == ["seen"], end.stdout
     assert server.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop_reached'") == "0"
     assert (end.returncode, "so it proves nothing" in end.stdout) == (4, True), end.stdout
+
+
+def test_a_database_or_table_comes_back_beside_the_live_one(shop: Operator, server: Server) -> None:
+    shop.done("backup", "--app", "shop", "--source", "orders")
+    server.sql("DELETE FROM orders WHERE id > 10", "shop")
+    back = ("restore", "--app", "shop", "--source", "orders")
+    assert "orders is in the database shop_restored: 2000 rows" in shop.done(*back, "--table", "orders")
+    assert server.sql("SELECT count(*), min(length(note)) FROM orders", "shop_restored") == "2000|200"
+    shop.done(*back, "--table", "Odd schema.a table", "--into", "shop_table")
+    assert server.sql('SELECT count(*) FROM "Odd schema"."a table"', "shop_table") == "1"
+    shop.done(*back, "--database", "shop", "--into", "shop_all")
+    assert server.sql("SELECT debit FROM totals", "shop_all") == "0"
+    for part, why in ((("--table", "nosuch", "--into", "shop_none"), "no table public.nosuch"),
+                      (("--database", "shop", "--into", "shop_all"), "already exists")):  # fmt: skip
+        end = shop.inv(*back, *part)
+        assert (end.returncode, why in end.stdout, "nothing was changed" in end.stdout) == (4, True, True), end.stdout
+    assert server.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop_none'") == "0"
+    assert server.sql("SELECT count(*) FROM orders", "shop_all") == "2000"
+    assert server.sql("SELECT count(*) FROM orders", "shop") == "10"
+
+
+def test_what_a_restore_left_that_was_cut_off_is_named_and_removed(shop: Operator, server: Server) -> None:
+    shop.done("backup", "--app", "shop", "--source", "orders")
+    server.sql("CREATE DATABASE shop_new_20260101_030000")
+    server.sql("CREATE DATABASE shop_new_20260102_030000")  # somebody else's
+    server.sql("COMMENT ON DATABASE shop_new_20260101_030000 IS 'cloudbackup: a restore fills it'")
+    assert "shop_new_20260101_030000 was left by a restore" in shop.inv("app.check", "--app", "shop").stdout
+    said = shop.done("restore", "--app", "shop", "--source", "orders", "--yes")
+    assert "shop_new_20260101_030000 of a restore that was cut off was dropped" in said
+    left = server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop_new%'")
+    assert left == "shop_new_20260102_030000"
+    assert server.sql("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'") == ""

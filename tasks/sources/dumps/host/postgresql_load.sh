@@ -18,6 +18,21 @@ sql() { # DATABASE OPTIONS: runs the statements on standard input; a result that
         --set="db=$database" --set="new=$new" --set="aside=$aside" "--dbname=$on" "$@"
 }
 
+# A restore that was cut off leaves its new database behind, marked by this comment. One that is being filled cannot be
+# dropped, as pg_restore is connected to it.
+mark='cloudbackup: a restore fills it'
+left=$(sql postgres "$@" --set="mark=$mark" 2>/dev/null <<'SQL'
+SELECT datname FROM pg_database
+WHERE starts_with(datname, left(:'db', 40) || '_new_') AND shobj_description(oid, 'pg_database') = :'mark'
+SQL
+) || left=
+dropped=
+for each in $left; do # psql has no variables in --command
+    sql postgres "$@" --set="old=$each" >/dev/null 2>&1 <<'SQL' && dropped="$dropped; $each of a restore that was cut off was dropped"
+DROP DATABASE :"old"
+SQL
+done
+
 fail() { # WHY OPTIONS: removes what was made
     why=$1
     shift
@@ -36,9 +51,17 @@ SELECT coalesce(
 SQL
 ) || fail "the database $new cannot be made: $(printf '%s\n' "$made" | tail -n 1)" "$@"
 
+sql postgres "$@" --set="mark=$mark" >/dev/null 2>&1 <<'SQL'
+COMMENT ON DATABASE :"new" IS :'mark'
+SQL
+trap 'fail "it was interrupted" "$@"' HUP INT TERM
+
 restored=$(pg_restore --exit-on-error "--dbname=$new" "$@" 2>&1) ||
     fail "pg_restore: $(printf '%s\n' "$restored" | grep -v '^Command was' | tail -n 1)" "$@"
 
+sql postgres "$@" >/dev/null 2>&1 <<'SQL'
+COMMENT ON DATABASE :"new" IS NULL
+SQL
 there=$(sql postgres "$@" 2>&1 <<'SQL'
 SELECT count(*) FROM pg_database WHERE datname = :'db'
 SQL
@@ -48,7 +71,7 @@ if [ "$there" = 0 ]; then
 ALTER DATABASE :"new" RENAME TO :"db"
 SQL
 ) || fail "$renamed" "$@"
-    echo "the database $database is back" >&2
+    echo "the database $database is back$dropped" >&2
     exit 0
 fi
 # One session does both: nobody connects to the new one under its old name in between.
@@ -69,4 +92,4 @@ SELECT string_agg(line, ', ') FROM (
 SQL
 ) || own="unknown: $own"
 [ -z "$own" ] || echo "warning: the old database has rights or settings of its own that the new one lacks: $own" >&2
-echo "the database $database is back; what was there is the database $aside" >&2
+echo "the database $database is back; what was there is the database $aside$dropped" >&2
