@@ -69,7 +69,8 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
     require_known(options.sources, session.inventory.apps.values())
     apps = awake(session.inventory, options.apps, options.part, quiet=options.telling.silent)
     chosen = tuple(app for app in apps if _sources(app, options))
-    if apps and not chosen and not options.part:  # a part may be empty if there are fewer apps than parts
+    every = session.inventory.select(options.apps)  # paused ones too: while they are, there is nothing to do
+    if not options.part and not any(_sources(app, options) for app in every):
         raise UsageError(f"none of the apps has a source {' or '.join(options.sources)}")
     return chosen
 

@@ -111,7 +111,7 @@ def _selected(session: Session, options: Options) -> tuple[App, ...]:
     for app in apps:
         if not app.prunable and not options.telling.silent:
             print(f"{app.name} has no `keep`: nothing of it is ever pruned")
-    if apps and not chosen:
+    if apps and not any(app.prunable for app in session.inventory.select(options.apps, options.part)):
         raise UsageError(
             "none of the apps has a `keep`", "say in the inventory what stays, in `defaults` or for an app"
         )
