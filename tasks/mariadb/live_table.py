@@ -15,6 +15,12 @@ from tasks.mariadb.host.digest import name, text
 Ask = Callable[[str], list[str]]
 SWAPPED = "BASE TABLE"  # the one kind of table that can be swapped
 NAMED = 5  # tables in a message
+PLAIN = ("RESTRICT", "NO ACTION")  # the same in InnoDB, and what holds without a rule
+OTHER = {
+    "VIEW": "a view",
+    "SEQUENCE": "a sequence",
+    "SYSTEM VERSIONED": "a table with system versioning, whose history no dump has",
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,10 @@ class ForeignKey:
     def definition(self, own: str, references: str) -> str:
         """Return its definition by the name `own`, referencing that table; an empty name lets the server choose."""
         here, there = (", ".join(name(each[side]) for each in self.columns) for side in (0, 1))
-        update, delete = self.rules
+        rules = zip(("ON UPDATE", "ON DELETE"), self.rules, strict=True)
+        acting = "".join(f" {on} {rule}" for on, rule in rules if rule not in PLAIN)
         named = f"CONSTRAINT {name(own)} " if own else ""
-        return f"{named}FOREIGN KEY ({here}) REFERENCES {references} ({there}) ON UPDATE {update} ON DELETE {delete}"
+        return f"{named}FOREIGN KEY ({here}) REFERENCES {references} ({there}){acting}"
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,8 @@ def refuse_unsafe(live: LiveTable, database: str, table: str) -> None:
     """Raise RefusedError if the table cannot be replaced as a whole."""
     shown = f"{database}.{table}"
     if live.kind not in ("", SWAPPED):
-        what = "a table with system versioning, whose history no dump has" if "VERSIONED" in live.kind else live.kind
-        raise RefusedError(f"{shown} is {what.lower()}", "restore it beside: --table alone")
+        what = OTHER.get(live.kind, live.kind.lower())
+        raise RefusedError(f"{shown} is {what}", "restore it beside: --table alone")
     if live.children:
         named = ", ".join(live.children[:NAMED])
         more = f" and {len(live.children) - NAMED} more" if len(live.children) > NAMED else ""

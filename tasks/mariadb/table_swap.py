@@ -9,6 +9,7 @@ cannot go to another database. Up to the swap a fault or a death leaves the live
 with all its rows, keys and triggers.
 """
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -135,7 +136,11 @@ class TableSwap:
         return "" if key.startswith(f"{self.table}_ibfk_") else self._other(key)
 
     def _other(self, own: str) -> str:
-        return f"{own[: LONGEST - len(self._token) - 1]}_{self._token}"
+        """Return the name of a key or trigger until the swap; long ones stay apart where they are cut."""
+        end = f"_{self._token}"
+        if len(own) + len(end) > LONGEST:
+            end = f"_{hashlib.sha256(own.encode()).hexdigest()[:8]}{end}"
+        return f"{own[: LONGEST - len(end)]}{end}"
 
     def _named(self, end: str) -> str:
         return f"{self.table[: LONGEST - len(end) - 1]}_{end}"

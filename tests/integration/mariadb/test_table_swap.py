@@ -23,8 +23,8 @@ CREATE TABLE `no;tes` (id INT PRIMARY KEY AUTO_INCREMENT, owner INT, up INT, sai
   ON DELETE CASCADE ON UPDATE SET NULL, FOREIGN KEY (up) REFERENCES `no;tes` (id));
 INSERT INTO `no;tes` (owner, up, said) VALUES (1, NULL, 'one'), (2, 1, 'two'), (2, 1, 'live');
 DELIMITER //
-CREATE TRIGGER `tou;ch` BEFORE UPDATE ON `no;tes` FOR EACH ROW BEGIN SET NEW.changed = OLD.changed + 1; SET @t = 'ä;'; END//
-CREATE TRIGGER again BEFORE UPDATE ON `no;tes` FOR EACH ROW SET NEW.said = CONCAT(NEW.said, '!')//
+CREATE TRIGGER `tou;chhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh1` BEFORE UPDATE ON `no;tes` FOR EACH ROW BEGIN SET NEW.changed = OLD.changed + 1; SET @t = 'ä;'; END//
+CREATE TRIGGER `tou;chhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh2` BEFORE UPDATE ON `no;tes` FOR EACH ROW SET NEW.said = CONCAT(NEW.said, '!')//
 DELIMITER ;
 ALTER TABLE `no;tes` AUTO_INCREMENT = 50;
 CREATE VIEW seen AS SELECT id, said FROM `no;tes`;
