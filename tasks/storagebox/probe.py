@@ -21,7 +21,6 @@ from tasks.storage.ssh import SshServer
 from tasks.storagebox.assumptions import Finding, Place, asked
 from tasks.storagebox.choose import one
 from tasks.terminal import one_line
-from tasks.units import many
 from tasks.version import VERSION
 
 PREFIX = "cloudbackup-probe-"
@@ -65,7 +64,8 @@ def lines(found: Sequence[Finding]) -> Iterator[str]:
     yield ""
     yield "To report it, paste this:"
     python = platform.python_version()
-    yield f"    cloudbackup {VERSION}, Python {python}: {many(len(wrong), 'assumption')} of a Storage Box differ"
+    verb = "1 assumption does not hold" if len(wrong) == 1 else f"{len(wrong)} assumptions do not hold"
+    yield f"    cloudbackup {VERSION}, Python {python}: {verb} of a Storage Box"
     yield from (f"    - {each.what}: {one_line(each.said)}" for each in wrong)
 
 
