@@ -39,13 +39,14 @@ def add_app(c: Context, options: AddOptions) -> None:
     from tasks.app import add
     from tasks.app.new_app import NewApp
 
+    contained = bool(options.container or options.project)  # the server there, and not one of the host
     new = NewApp(
         app=options.app,
         host=options.host,
         files=options.files,
         exclude=options.exclude,
         mounts=options.mounts,
-        mariadb=options.mariadb or options.binlog or bool(options.defaults_file),
+        mariadb=options.mariadb or bool(options.defaults_file) or (options.binlog and not contained),
         binlog=options.binlog,
         defaults_file=options.defaults_file,
         storage=options.storage,

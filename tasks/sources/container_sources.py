@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tasks.containers import volumes
 from tasks.containers.container import Container
+from tasks.errors import UsageError
 from tasks.inventory.document import Data
 from tasks.mariadb import container as mariadb
 from tasks.sources.dumps import container as dumps
@@ -25,6 +26,7 @@ class FromContainers:
 
 def proposed(containers: Sequence[Container], *, binlog: bool = False) -> FromContainers:
     """Return what to save of these containers, which were probed with `PROBE`. Raises UsageError."""
+    _refuse_unseen(containers)
     server, dumped = mariadb.found(containers, binlog=binlog), dumps.found(containers)
     apart = [each.folder for each in (server, *dumped) if each and each.folder]
     paths, exclude = volumes.paths(containers, apart)
@@ -39,6 +41,16 @@ def proposed(containers: Sequence[Container], *, binlog: bool = False) -> FromCo
     said += [f"files of {', '.join(each.name for each in containers)}: {', '.join(paths)}"] if paths else []
     warnings = [*(server.warnings if server else ()), *dumps.warnings(containers), *_out_of_reach(containers)]
     return FromContainers(tuple(each.name for each in containers), values, tuple(said), tuple(warnings))
+
+
+def _refuse_unseen(containers: Sequence[Container]) -> None:
+    """Raise UsageError for a stopped container of a database: as files alone, it would be saved while it runs."""
+    for each in containers:
+        if not each.running and any(volumes.within(mount.destination, volumes.DATABASES) for mount in each.mounts):
+            raise UsageError(
+                f"the container {each.name} does not run, and its volumes look like a database's",
+                "start it: only then can be found which database it is, and how its tools log in",
+            )
 
 
 def _out_of_reach(containers: Sequence[Container]) -> list[str]:

@@ -159,6 +159,11 @@ def test_a_container_that_dies_when_it_stops_and_one_that_is_stopped_are_told() 
     assert "web: stopped, so a database in it was not looked for" in found.warnings[1]
 
 
+def test_a_stopped_database_is_not_taken_for_files() -> None:
+    with pytest.raises(UsageError, match="does not run, and its volumes look like a database's"):
+        proposed((Container("db", "x", "docker", running=False, mounts=(DATA,)),))
+
+
 def test_postgresql_and_mysql_become_dumps() -> None:
     said = "cloudbackup postgresql {}\n"
     rows = ("user app", "folder /var/lib/postgresql/data", "login environment", "database shop")
