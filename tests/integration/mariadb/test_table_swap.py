@@ -84,13 +84,13 @@ class KilledError(Exception):
 
 
 class Mortal:
-    """Asks the server so many times, and dies: whoever is dead takes nothing back either."""
+    """Changes something on the server so many times, and dies: whoever is dead takes nothing back either."""
 
-    def __init__(self, server: Server, questions: int) -> None:
-        self.server, self.left = server, questions
+    def __init__(self, server: Server, changes: int) -> None:
+        self.server, self.left = server, changes
 
     def ask(self, statements: str) -> list[str]:
-        self.left -= 1
+        self.left -= not statements.startswith("SELECT")  # what only asks leaves nothing behind
         if self.left < 0:
             raise KilledError
         return self.server.live.ask(statements)
@@ -147,7 +147,7 @@ def test_killed_at_any_step_the_live_table_is_whole(server: Server) -> None:
             assert after == before
         if reached:
             break
-    assert reached > 20
+    assert reached >= 8
     assert kinds == {str(OLD), str(NEW)}
 
 
