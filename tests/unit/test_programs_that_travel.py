@@ -92,6 +92,38 @@ def outdated(text: str) -> list[str]:
     return found
 
 
+def subscripted(text: str) -> list[str]:
+    """Return the generic types that a program evaluates and that Python 3.8 cannot subscript; annotations are texts."""
+    tree = ast.parse(text)
+    generic = {"list", "dict", "tuple", "set", "frozenset", "type"}
+    inside: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in ("collections", "collections.abc"):
+            generic |= {alias.asname or alias.name for alias in node.names}
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            inside |= {id(each) for each in ast.walk(node)}
+        for name in ("annotation", "returns"):
+            if (said := getattr(node, name, None)) is not None:
+                inside |= {id(each) for each in ast.walk(said)}
+    return [
+        node.value.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)
+        if node.value.id in generic and id(node) not in inside
+    ]
+
+
+@pytest.mark.parametrize("path", programs(), ids=lambda path: str(path.relative_to(TASKS)))
+def test_a_program_subscripts_only_what_the_least_python_can(path: Path) -> None:
+    assert subscripted(path.read_text()) == []
+
+
+def test_a_type_that_is_evaluated_is_seen() -> None:
+    assert subscripted("from collections.abc import Callable\nMatches = Callable[[str], bool]") == ["Callable"]
+    assert subscripted("def f(x: list[int]) -> dict[str, int]:\n    y: set[int] = set()") == []
+    assert subscripted("Pairs = list[int]") == ["list"]
+
+
 def test_programs_are_found() -> None:
     assert len(programs()) > 8
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Callable
+from typing import Callable  # collections.abc has no Callable[...] in Python 3.8
 
 Matches = Callable[[str], bool]
 STYLES = ("fm", "sh", "re", "pp", "pf")
