@@ -61,7 +61,7 @@ def row(scene: Scene) -> Row:
 
 STEPS = {  # what is not done any more when the operator is killed there
     "announced": ("tasks.app.rename", "install_app_key"),
-    "key": ("tasks.remote.files.SftpFiles", "rename"),
+    "key": ("tasks.remote.sftp_files.SftpFiles", "rename"),
     "folder": ("tasks.app.rename", "_move_records"),
     "records": ("tasks.app.rename", "escrow_path"),
     "escrow": ("tasks.app.rename", "write_whole"),
