@@ -9,7 +9,6 @@ from tests.integration.dumps.conftest import MakeShop
 ADDRESS = "mongodb://backup:it's%20secret@127.0.0.1/"
 TOOL = """#!/bin/bash
 printf '%s\\n' "$0 $*" >>{log}
-tr '\\0' '\\n' </proc/$$/environ >>{log}
 for word; do case $word in --config=*) cat "${{word#*=}}" >{log}.config ;; esac; done
 {work}
 """
