@@ -152,7 +152,9 @@ class _Task(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the options. A list counts as not given until it has a value: `--app` alone is an error."""
+        kept = dict(self.help)
         found = super().get_arguments(ignore_unknown_help)
+        self.help = kept  # Invoke takes it away as it reads it, and completion reads it a second time
         for each in found:
             each.__class__ = _Argument
             each.names = (*each.names, *LETTERS.get(each.names[0], ""))

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,8 @@ NAMES = sorted(name for name in ns.task_names if name.split(".")[0] not in {"lab
 
 
 def described(name: str) -> dict[str, Any]:
-    """Return a task's first sentence and options. Invoke takes the help away as it reads it, so of a copy."""
-    task = copy(ns[name])
-    task.help = dict(task.help)
+    """Return a task's first sentence and options."""
+    task = ns[name]
     options = {
         max(argument.names, key=len).replace("_", "-"): {
             "kind": argument.kind.__name__,
