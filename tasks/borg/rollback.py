@@ -319,7 +319,8 @@ def _details(target: Target, move: Move, known: Ledger) -> dict[str, object]:
     then = known_then(target, found.listing.archives, known)
     ours = transactions.known_after(there, then)
     vouches = gone == removed and (move.foretold is not None or len(ours) == len(there))
-    earlier = replace(known, counts={number: count for number, count in known.counts.items() if number <= move.to})
+    kept = {number: count for number, count in known.counts.items() if number <= move.to}
+    earlier = replace(known, counts=known.former_counts.get(move.undid, kept))
     vouches = vouches and not any(each.kind == "objects" for each in doubts([], found.state, earlier, found.now))
     return (
         seen(found)

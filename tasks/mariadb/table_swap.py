@@ -3,7 +3,7 @@
     moved beside the live table -> foreign keys, triggers -> RENAME TABLE live TO kept, new TO live -> their own names
 
 The names of foreign keys and triggers are unique within a database, so the new table's are temporary until after the
-swap. What the server does with them was tried (10.11.19, 11.8.6): on RENAME TABLE within a database triggers and
+swap. What the server does with them was tried (10.11.19): on RENAME TABLE within a database triggers and
 foreign keys stay with their table, foreign keys of other tables follow it to its new name, and a table with triggers
 cannot go to another database. Up to the swap a fault or a death leaves the live table as it was; after it, the new one
 with all its rows, keys and triggers.

@@ -58,12 +58,15 @@ class Ledger:
     `unfinished` are the announcements that no record has ended. `ours` are `made` and, in the same form, those that we
     removed. `adopted` are the archives of other names that were there at first, and were not removed by us; `series`
     are the patterns of names of which another tool may go on making archives: neither known nor an anomaly.
+    `former_counts` are the `counts` of the moment when a rollback was announced, by the folder of what it set aside:
+    they hold again once that is undone.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[str] = frozenset()
     config_sha256: str | None = None
     counts: Mapping[int, int] = field(default_factory=dict)
+    former_counts: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     proven: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
@@ -107,11 +110,13 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
     leaving = {each for record in unfinished for each in texts(record.details.get("removing_ids"))}
     failed = _failed_drills(lasting)
     carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
+    counts, former = _counts(every)
     return Ledger(
         made={each: name for each, name in made.items() if each not in gone},
         expected=frozenset((seen | set(made)) - gone - leaving),
         config_sha256=_config(every),
-        counts=_counts(every),
+        counts=counts,
+        former_counts={aside: each.live for aside, each in former.items()},
         proven=frozenset(_proven(lasting)) - failed,
         removed=frozenset(gone),
         ignored=frozenset(name for record in every for name in texts(record.details.get("ignored_records"))),
@@ -267,33 +272,46 @@ def _changed_key(record: Record) -> bool:
     return record.action == CHANGED_KEY and record.outcome == "ok"
 
 
-def _counts(records: list[Record]) -> dict[int, int]:
+@dataclass(frozen=True)
+class _Counts:
+    """Live objects by transaction, and the first transaction that records may count."""
+
+    live: dict[int, int] = field(default_factory=dict)
+    begin: int = -1
+
+
+def _counts(records: list[Record]) -> tuple[dict[int, int], dict[str, _Counts]]:
     """Return live object counts by transaction, from all records since our own newest one that freed space.
 
-    A rollback keeps the counts up to the transaction it returned to: objects overwritten before that still are.
+    A rollback keeps the counts up to the transaction it returned to: objects overwritten before that still are. Its
+    undoing returns to those of the moment when it was announced, which are also returned, by what it set aside.
     Announced actions that have ended count by their own record, whose time is its start.
     """
-    counts: dict[int, int] = {}
-    begin, named = -1, _ended_tokens(records)
+    now, former = _Counts(), dict[str, _Counts]()
+    named = _ended_tokens(records)
     for record in records:
+        if record.action == INTENT and isinstance(aside := record.details.get("aside"), str):
+            former[aside] = _Counts(dict(now.live), now.begin)
         if record.action == INTENT and record.details.get(TOKEN) in named:
             continue
         if _recounts(record):
-            counts, begin = _recounted(record, counts, begin)
-        if record.transaction is not None and record.objects is not None and record.transaction >= begin:
-            counts[record.transaction] = record.objects
-    return counts
+            now = _recounted(record, now, former)
+        if record.transaction is not None and record.objects is not None and record.transaction >= now.begin:
+            now.live[record.transaction] = record.objects
+    return now.live, former
 
 
-def _recounted(record: Record, counts: dict[int, int], begin: int) -> tuple[dict[int, int], int]:
+def _recounted(record: Record, now: _Counts, former: Mapping[str, _Counts]) -> _Counts:
     """Return the counts that remain valid before a record, and the first transaction that later records may count."""
     own = record.transaction or 0
     if record.action != "rollback":
-        return {}, max(begin, own + (record.action == INTENT))
+        return _Counts({}, max(now.begin, own + (record.action == INTENT)))
+    if (before := former.get(str(record.details.get("undid")))) is not None:
+        return _Counts(dict(before.live), before.begin)
     to = record.details.get("to")
     if type(to) is not int:  # written by an earlier version
-        return {}, own
-    return {number: count for number, count in counts.items() if number <= to}, min(begin, to)
+        return _Counts({}, own)
+    return _Counts({number: count for number, count in now.live.items() if number <= to}, min(now.begin, to))
 
 
 def _recounts(record: Record) -> bool:

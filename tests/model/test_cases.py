@@ -176,6 +176,15 @@ def test_an_undoing_forgets_no_theft(kill: int) -> None:
     assert "not in the repository" in play.said
 
 
+@pytest.mark.parametrize("kill", [9, None])
+def test_an_undoing_forgets_no_overwritten_object(kill: int | None) -> None:
+    """The count that shows it is of a transaction that the rollback took away, and the undoing brought back."""
+    play = played(("forge", "mariadb"), BACKUP, ("overwrite", 3), ("rollback_to", "bob", 3, [], kill), ("undo", "ann"))
+    assert play.done
+    play.prune("ann")
+    assert "overwritten or deleted" in play.said
+
+
 def test_nothing_is_brought_back_onto_a_repository_whose_space_was_freed() -> None:
     """The record of the compact seems to be older than that of the rollback, by a clock that is ahead."""
     play = played(BACKUP, BACKUP, ("delete", "ann", 0), BACKUP, ("clock", "bob", 3))
