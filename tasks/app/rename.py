@@ -77,12 +77,13 @@ def run(folder: str, old: str, new: str, ask: Ask, say: Say) -> None:
     with Session(load(place)) as session:
         copies = _copies(session, old, _checked(new))
         if old in session.inventory.apps and new not in session.inventory.apps:
-            if not any(each.token for each in copies):
-                for each in copies:
+            for each in copies:
+                if not each.token:  # a renaming that was begun may have reached the other storages alone
                     _require_free(each)
-                if not ask(f"Rename {old} to {new}, its repository and records too?"):
-                    say(f"{old}: nothing was changed")
-                    return
+            begun = any(each.token for each in copies)
+            if not begun and not ask(f"Rename {old} to {new}, its repository and records too?"):
+                say(f"{old}: nothing was changed")
+                return
             tokens = [_moved(each, say) for each in copies]
             _switch(place / "apps", old, new, copies[0].new.formerly)
             say(f"{new}: {place / 'apps' / f'{new}.yml'} is its file now; passphrase and settings stay as they are")

@@ -14,6 +14,7 @@ from tasks.borg.anomalies import Doubt, doubts
 from tasks.borg.catalog_cache import NOTHING, Cache, Kept
 from tasks.borg.client.list import Listing, archives
 from tasks.borg.client.runner import How
+from tasks.borg.guard import passing
 from tasks.crash import UnforeseenError, foreseen
 from tasks.errors import AppError, CloudbackupError
 from tasks.inventory.models import App
@@ -36,7 +37,10 @@ Key = tuple[str, str]  # storage and app
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of one app so far. `error` is why its storage could not be surveyed."""
+    """What is known of one app so far. `error` is why its storage could not be surveyed.
+
+    `unreadable`: the storage answered, and its repository cannot be read.
+    """
 
     app: App
     address: str = ""
@@ -46,6 +50,7 @@ class Found:
     listing: Listing | None = None
     state: State | None = None
     listing_error: str | None = None
+    unreadable: bool = False
 
     @property
     def key(self) -> Key:
@@ -157,7 +162,8 @@ def _list(session: Session, one: Found) -> Found:
         listed = partial(archives, repository, how=PATIENCE)
         return replace(one, listing=session.patiently(listed) if patient else listed())
     except CloudbackupError as error:
-        return replace(one, listing_error=error.what.removeprefix(f"{one.app.name}: "))
+        what = error.what.removeprefix(f"{one.app.name}: ")
+        return replace(one, listing_error=what, unreadable=not passing(error))
 
 
 def _state(session: Session, app: App) -> State | None:

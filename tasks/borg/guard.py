@@ -104,7 +104,7 @@ def _look(session: Session, app: App, repository: Repository, how: How) -> Evide
     try:
         listing = archives(repository, how=how)
     except BorgError as error:
-        if not error.msgid or error.msgid.startswith(PASSING):
+        if passing(error):
             raise
         what = error.what.removeprefix(f"{app.name}: ")
         raise RefusedError(
@@ -118,6 +118,11 @@ def _look(session: Session, app: App, repository: Repository, how: How) -> Evide
         remedy = "they tell which archives should be there: mend that first"
         raise RefusedError(f"{app.name}: nothing is freed: the records cannot be read: {error.what}", remedy) from error
     return Evidence(app, listing, storage.state(app), records, datetime.now(UTC))
+
+
+def passing(error: CloudbackupError) -> bool:
+    """Return whether a fault in listing the archives says nothing about the repository itself."""
+    return not isinstance(error, BorgError) or not error.msgid or error.msgid.startswith(PASSING)
 
 
 def _just_ended(archive: Archive, found: Evidence) -> bool:

@@ -50,7 +50,7 @@ def _check_style(style: str, rest: str) -> None:
         return
     try:
         re.compile(rest)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"has a regular expression that cannot be read: {error}") from error
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tasks.borg.announcement import ACCEPTANCE, announce, unended
 from tasks.borg.anomalies import doubts, strangers
+from tasks.borg.client import archive_name
 from tasks.borg.client.list import Archive, archives
 from tasks.borg.others import by_series, described, others
 from tasks.errors import AppError, UsageError
@@ -114,11 +115,19 @@ def _tell_others(session: Session, app: App) -> None:
     listing = archives(session.repository(app, Side.OPERATOR))
     new = others(app, strangers(listing.archives, _known(session, app)))
     if new:
-        name = next(iter(by_series(new)))
         print(
             whole_line(f"{app.label}: no record tells of {many(len(new), 'archive')} of other names: {described(new)}")
         )
-        print(whole_line(f"{INDENT}`--series '{printable(name)}'` accepts what another tool goes on writing"))
+        print(whole_line(f"{INDENT}{way_on(new)}"))
+
+
+def way_on(new: Sequence[Archive]) -> str:
+    """Return what can be done about archives of other names: a series is never one of names of our own form."""
+    foreign = [each for each in new if archive_name.parse(each.name) is None]
+    if foreign:
+        name = printable(next(iter(by_series(foreign))))
+        return f"`--series '{name}'` accepts what another tool goes on writing"
+    return "`formerly` in the app's file says what it was called before; archives of other apps are never accepted"
 
 
 def _end(session: Session, app: App, begun: Sequence[str]) -> None:
@@ -162,7 +171,7 @@ def _of_source(
     found = against(source, evidence, now)
     own = [archive for archive in evidence.archives or () if archive.id in unknown]
     for archive in own:
-        if archive.name.startswith(f"{source.app}-{source.source}-"):
+        if archive.name.startswith(tuple(f"{name}-{source.source}-" for name in (source.app, *source.formerly))):
             found.setdefault(archive, []).append("no record tells of it")
     return found
 

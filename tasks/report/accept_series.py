@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tasks.borg.anomalies import unrecorded
+from tasks.borg.client import archive_name
 from tasks.borg.client.list import Archive, archives
 from tasks.borg.others import described, others
 from tasks.errors import UsageError
@@ -68,7 +69,8 @@ def run(folder: str, options: Options, ask: Callable[[str], bool]) -> int:
         if not options.withdraw and not any(each.covered for each in todo):
             raise UsageError(
                 f"{options.app}: there is no archive of such a name that no record tells of",
-                f"`inv borg.list --app {options.app}` shows their names; a pattern is written as 'web1-*'",
+                f"`inv borg.list --app {options.app}` shows their names; a pattern is written as 'web1-*'; names of "
+                "the form APP-SOURCE-TIME are never covered (`formerly` in the app's file says what it was called)",
             )
         for each in todo:
             print(whole_line(f"{each.app.label}  {printable(described(each.covered) or options.series)}"))
@@ -99,8 +101,13 @@ def _question(options: Options) -> str:
 def _found(session: Session, app: App, options: Options) -> _Found:
     listing = archives(session.repository(app, Side.OPERATOR))
     known = ledger(session.storage_of(app).read_history(app))
-    new = others(app, unrecorded(listing.archives, known))
-    return _Found(app, [each for each in new if fnmatchcase(each.name, options.series)], known.series)
+    return _Found(app, covered(app, unrecorded(listing.archives, known), options.series), known.series)
+
+
+def covered(app: App, new: Sequence[Archive], pattern: str) -> list[Archive]:
+    """Return those of the new archives that a pattern covers: none with a name of our own form."""
+    foreign = (each for each in others(app, new) if archive_name.parse(each.name) is None)
+    return [each for each in foreign if fnmatchcase(each.name, pattern)]
 
 
 def _record(each: _Found, options: Options) -> Record:

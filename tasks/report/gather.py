@@ -5,6 +5,7 @@ What cannot be read becomes part of the report; nothing here raises an error for
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     done = spread(session, jobs, LOOKS, lambda job: job())
     found = catalog.complete(session, [each for each in done if isinstance(each, list)], cache)
     now = datetime.now(UTC)
-    told = {key: _evidence(one) for key, one in found.items()}
+    told = {key: replace(_evidence(one), unreadable=one.unreadable) for key, one in found.items()}
     told = with_comments(session, {key: one.app for key, one in found.items()}, told, now)
     evidence = [told[catalog.key(app)] for app in apps]
     judged = [_judged(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app)]

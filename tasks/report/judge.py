@@ -36,7 +36,8 @@ class Evidence:
 
     `doubts` are the repository's anomalies. `begun` are the names of archives that were announced and have no record
     yet. `comments` are those of archives without a record, by id. `unencrypted` is the error for an unencrypted
-    repository, empty if it is encrypted. `others` are the known archives of none of the app's sources.
+    repository, empty if it is encrypted. `others` are the known archives of none of the app's sources. `unreadable`:
+    the storage answered, and the archives cannot be listed because of what is there.
     """
 
     archives: Sequence[Archive] | None
@@ -48,19 +49,21 @@ class Evidence:
     comments: Mapping[str, str] = field(default_factory=dict)
     unencrypted: str = ""
     others: Sequence[Archive] = ()
+    unreadable: bool = False
 
 
 def judge(source: Expected, evidence: Evidence, now: datetime) -> Row:
     """Return the row of one source: see `_judged_awake`; while its app is paused, `paused` unless somebody interfered.
 
-    Missing runs are then as they should be. That the repository contradicts the records, or is not encrypted, is not.
+    Missing runs are then as they should be. That the repository contradicts the records, is not encrypted, or cannot be
+    read although its storage answers, is not.
     """
     row = _judged_awake(source, evidence, now)
     if source.paused is None or now.astimezone().date() >= source.paused:
         return row
     interfered = bool(evidence.unencrypted) or any(doubt.about(source.source) for doubt in evidence.doubts)
     error = "; ".join(filter(None, [paused_until(source.paused), row.error]))
-    status: Status = "failed" if interfered else "paused"
+    status: Status = "failed" if interfered else row.status if evidence.unreadable else "paused"
     return replace(row, status=status, error=error, paused=source.paused.isoformat())
 
 

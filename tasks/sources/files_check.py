@@ -31,7 +31,8 @@ def findings(session: Session, app: App) -> Iterator[Finding]:
     assert app.files is not None
     found = walked(session.host(app), files_of(app, "check").plan)
     if found.fault:
-        yield "error", f"`files.patterns_from`: {found.fault}", UNREADABLE
+        own = found.fault.startswith("files.")  # of the inventory; files on the host are named by their paths
+        yield "error", found.fault if own else f"`files.patterns_from`: {found.fault}", UNREADABLE
         return
     yield from _left_out(found)
     yield from _unread(found)

@@ -62,6 +62,11 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"^cloudbackup: none of the paths can be read: (?P<reason>.+)",
     ),
     Failure(
+        "a pattern in the app's file cannot be read on the host, whose Python may be older: {reason}",
+        "write it otherwise: `inv app.check` reads it too",
+        pattern=r"^cloudbackup: patterns: (?P<reason>files\.(?:patterns|exclude): .+)",
+    ),
+    Failure(
         "a file of patterns on the host is not as borg reads it: {reason}",
         "correct it there, or take it out of `files.patterns_from`; `inv app.check` reads it too",
         pattern=r"^cloudbackup: patterns: (?P<reason>.+)",

@@ -26,7 +26,7 @@ from typing import Any, Iterator
 from tasks.borg.host.links import ABSENT, MISSING, follow, reason
 from tasks.borg.host.mounts import KERNEL, SHOWN, device, hollow, inside, kind, mounted, subvolumes
 from tasks.borg.host.nodump import flagged
-from tasks.borg.host.pattern_files import PatternsError, Written, from_file
+from tasks.borg.host.pattern_files import PatternsError, Written, compiled, from_file
 from tasks.borg.host.patterns import Rules, literal, split, styled
 from tasks.borg.host.walk import first, walk
 
@@ -105,11 +105,13 @@ class Look:
         for path in self.plan["mounted"]:
             if os.path.realpath(path) not in places:
                 self.left_out[path] = "is not mounted"
-        self.written = [
+        own = [
             *(Written("patterns", line, line[0], styled(line[1:].lstrip(), "sh")) for line in self.plan["patterns"]),
             *(Written("exclude", pattern, "!", styled(pattern, "fm")) for pattern in self.plan["exclude"]),
-            *(each for path in self.plan["patterns_from"] for each in from_file(path)),
         ]
+        for each in own:
+            compiled(f"files.{each.where}: {each.text}", each.pattern)
+        self.written = [*own, *(each for path in self.plan["patterns_from"] for each in from_file(path))]
         rules = [f"{each.sign} {each.pattern}" for each in self.written]
         self.rules = Rules(rules)
         real = self.follow_all()

@@ -82,8 +82,14 @@ def checked(where: str, sign: str, pattern: str) -> str:
     if not text:
         raise PatternsError(f"{where}: has no pattern after {sign}")
     named(where, style)
+    return compiled(where, pattern)
+
+
+def compiled(where: str, pattern: str) -> str:
+    """Return a pattern that the host's Python can match; it may be an older one. Raises PatternsError."""
     try:
         matcher(pattern)
-    except re.error as error:
-        raise PatternsError(f"{where}: has a regular expression that cannot be read: {error}") from None
+    except (re.error, OverflowError, RecursionError) as error:
+        what = "regular expression" if pattern.startswith("re:") else "pattern"
+        raise PatternsError(f"{where}: has a {what} that cannot be read: {error}") from None
     return pattern

@@ -9,9 +9,10 @@ from tasks.errors import UsageError
 from tasks.records.ledger import ledger
 from tasks.records.record import Record, Records
 from tasks.records.verdict import stamp
-from tasks.report import accept
+from tasks.report import accept, accept_series
 from tasks.report.history import Told, lines
 from tasks.report.judge import Evidence, against
+from tests.unit.borg import test_guard as guard
 from tests.unit.report.support import NOW, SHOP, ago, archive, failed, found, saved
 from tests.unit.report.test_verdicts import LACKING, NEW, ODD, OLD, accepted, judged
 
@@ -100,3 +101,24 @@ def test_only_archives_of_the_app_count() -> None:
     found_ = against(SHOP, Evidence([other], Records((saved(OLD),))), NOW)
 
     assert found_ == {}
+
+
+def test_an_archive_under_a_former_name_may_be_accepted() -> None:
+    former, other = archive(ago(hours=1), "web-files-2026-11-22T02-10-00"), archive(ago(hours=1), "blog-files-2026")
+    evidence = Evidence([OLD, former, other], Records((saved(OLD),)))
+    unknown = {former.id, other.id}
+
+    renamed = accept._of_source(replace(SHOP, formerly=("web",)), evidence, unknown, NOW)
+    assert [each.name for each in renamed] == [former.name]
+    assert "no record tells of it" in renamed[former]
+    assert accept._of_source(SHOP, evidence, unknown, NOW) == {}
+
+
+def test_a_series_never_covers_names_of_our_own_form_and_is_not_offered_for_them() -> None:
+    app = guard.SHOP
+    own, foreign = archive(ago(hours=1), "web-files-2026-11-22T02-10-00"), archive(ago(hours=1), "web-2026-11-22")
+
+    assert accept_series.covered(app, [own, foreign], "web-*") == [foreign]
+    assert accept.way_on([own, foreign]).startswith("`--series 'web-*'`")
+    assert "--series" not in accept.way_on([own])
+    assert "formerly" in accept.way_on([own])

@@ -7,7 +7,11 @@ from datetime import date
 import pytest
 
 from tasks.borg.anomalies import Doubt
+from tasks.borg.client.messages import Level, Message
+from tasks.borg.client.runner import BorgError, Result
+from tasks.borg.guard import passing
 from tasks.records.record import Records
+from tasks.remote.running import HostError
 from tasks.report.formats import Look, write
 from tasks.report.judge import Evidence, judge
 from tasks.report.rows import Report, Row, exit_code, verdict
@@ -50,6 +54,29 @@ def test_what_somebody_did_to_the_repository_stays_an_alarm() -> None:
     for evidence in (wrong, Evidence([OLD], Records((saved(OLD),)), unencrypted="the repository is not encrypted")):
         assert row(evidence).status == "failed"
         assert exit_code(report(row(evidence)), strict=True) == 3
+
+
+def test_a_repository_that_cannot_be_read_stays_an_alarm_and_a_storage_that_is_away_is_none() -> None:
+    overwritten = Evidence(None, Records((saved(OLD),)), "the manifest cannot be read", unreadable=True)
+    assert row(overwritten).status == "unknown"
+    assert exit_code(report(row(overwritten)), strict=True) == 3
+    assert row(replace(overwritten, unreadable=False)).status == "paused"
+
+
+@pytest.mark.parametrize(
+    ("msgid", "passes"),
+    [
+        ("", True),
+        ("LockTimeout", True),
+        ("ConnectionClosedWithHint", True),
+        ("IntegrityError", False),
+        ("Repository.DoesNotExist", False),
+        ("Exception", False),
+    ],
+)
+def test_which_faults_of_a_listing_are_of_the_repository(msgid: str, *, passes: bool) -> None:
+    assert passing(BorgError("it broke", "", Result(b"", (Message(Level.ERROR, "it broke", msgid),), 2, 1.0))) is passes
+    assert passing(HostError("the storage cannot be reached"))
 
 
 def test_afterwards_it_counts_again() -> None:
