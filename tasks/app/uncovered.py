@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from tasks.app.new_app import NewApp
 from tasks.app.options import FindOptions
-from tasks.containers.container import NoEngineError, look
+from tasks.containers.container import ASK_AS_ROOT, NoEngineError, survey
 from tasks.containers.volumes import Uncovered, uncovered
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError, UsageError
@@ -71,12 +71,13 @@ def _seen(session: Session, app: App, options: FindOptions) -> Seen:
     there = [each for each in session.inventory.apps.values() if each.host.rpartition("@")[2] == machine]
     try:
         with foreseen(app.host):
-            every = look(session.host(app))
+            every, silent = survey(session.host(app))
     except NoEngineError:
         return Seen(app.host)
     except CloudbackupError as error:
         return Seen(app.host, error=error.what, remedy=error.remedy)
-    return Seen(app.host, len(every), tuple(uncovered(app.host, every, there, options.ignore)))
+    found = tuple(uncovered(app.host, every, there, options.ignore))
+    return Seen(app.host, len(every), found, silent, ASK_AS_ROOT if silent else "")
 
 
 def _fault(app: App, error: CloudbackupError) -> Seen:

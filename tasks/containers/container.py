@@ -21,10 +21,14 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 
 PROGRAM = Program(containers)
+ABSENT = "is not installed"  # in place of a fault
+STOPPED = "daemon running|not running|no such file or directory"  # in what docker and nerdctl say then
+ASK_AS_ROOT = "`--become sudo` asks as root; or let the login use it (for docker: the group docker)"
 PATIENCE = 600  # seconds for all engines together
-UNIT = r"[A-Za-z0-9:_.@-]{1,255}\.service"
+UNIT = r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}\.service"  # never an option of systemctl
 DATA = ("volume", "bind")  # types of mounts whose data stays; others are tmpfs, npipe, an image, devices
 # What programs of the system lie in, and what no file of an app is: containers that watch a host mount these.
+OWN = "/usr/local"  # the one folder below /usr that is not the system's
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/boot", "/dev", "/proc", "/sys", "/run", "/var/run")
 EXACTLY = (
     "/",
@@ -97,6 +101,8 @@ class Mount:
         """Return whether it can hold data of an app, rather than programs or sockets of the host."""
         if self.kind in ("other", "missing") or self.source in EXACTLY:
             return False
+        if self.source.startswith(f"{OWN}/"):
+            return True
         return not any(self.source == each or self.source.startswith(f"{each}/") for each in SYSTEM)
 
     def path_of(self, inside: str) -> str | None:
@@ -169,6 +175,13 @@ def look(host: Host, names: Sequence[str] = (), project: str = "", probe: str = 
 
     Raises NoEngineError if none is installed, AppError if none answers, or gives an answer that is not one.
     """
+    return survey(host, names, project, probe)[0]
+
+
+def survey(
+    host: Host, names: Sequence[str] = (), project: str = "", probe: str = ""
+) -> tuple[tuple[Container, ...], str]:
+    """Return what `look` does, and why engines that are installed there did not answer; empty if all did."""
     plan = {"names": list(names), "project": project, "probe": probe}
     script = Script(quote((*PROGRAM.words, json.dumps(plan))), PROGRAM.environment)
     output = host.run(script, timeout=PATIENCE)
@@ -181,7 +194,7 @@ def look(host: Host, names: Sequence[str] = (), project: str = "", probe: str = 
         raise AppError(f"{host.name}: {why}", "does `docker inspect` or `podman inspect` answer there?") from None
     if not found:
         _require_engine(host, told.engines)
-    return found
+    return found, _silent(told.engines)
 
 
 def chosen(host: Host, every: Sequence[Container], names: Sequence[str], project: str) -> tuple[Container, ...]:
@@ -212,14 +225,23 @@ def _listed(known: Sequence[str]) -> str:
 
 
 def _require_engine(host: Host, engines: Sequence[_Engine]) -> None:
-    """Raise AppError if no engine answered."""
-    faults = [each for each in engines if each.fault != "is not installed"]
-    if not faults:
+    """Raise AppError if no engine answered, or one that runs did not: it may have the containers."""
+    installed = [each for each in engines if each.fault != ABSENT]
+    if not installed:
         raise NoEngineError(f"{host.name}: neither docker nor podman is installed there", "name paths by --files")
-    wrong = [f"`{each.name} ps`: {each.fault}" for each in faults if each.fault]
-    if len(wrong) == len(faults):
-        remedy = "`--become sudo` asks as root; or let the login use it (for docker: the group docker)"
-        raise AppError(f"{host.name}: {'; '.join(wrong)}", remedy)
+    answered = any(not each.fault for each in installed)
+    if wrong := _silent(engines) if answered else _faults(installed):
+        raise AppError(f"{host.name}: {wrong}", ASK_AS_ROOT)
+
+
+def _silent(engines: Sequence[_Engine]) -> str:
+    """Return the faults of engines but those whose daemon does not run: often the client alone is installed."""
+    idle = [each for each in engines if each.name != "podman" and re.search(STOPPED, each.fault)]
+    return _faults([each for each in engines if each.fault != ABSENT and each not in idle])
+
+
+def _faults(engines: Sequence[_Engine]) -> str:
+    return "; ".join(f"`{each.name} ps`: {each.fault}" for each in engines if each.fault)
 
 
 def _container(said: _Container) -> Container:

@@ -55,7 +55,8 @@ def uncovered(
     for container in containers:
         for mount in container.mounts:
             names = (mount.source, mount.name, container.name)
-            if not mount.data or mount.source in seen or any(_matches(each, ignored) for each in names):
+            lost = mount.kind == "missing" and bool(mount.name)  # a volume whose driver has no folder on the host
+            if not (mount.data or lost) or mount.source in seen or any(_matches(each, ignored) for each in names):
                 continue
             if not any(_saves(app, container, mount) for app in apps):
                 seen.add(mount.source)

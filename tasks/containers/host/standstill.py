@@ -7,6 +7,7 @@ what was restored, and write into what was moved aside. Standard library only, P
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any, Dict
 
@@ -14,6 +15,7 @@ Values = Dict[str, Any]  # noqa: UP006 (Python 3.8 evaluates it)
 ENGINES = ("docker", "podman", "nerdctl")
 PATIENCE = 300  # seconds for a container to stop or start
 UNIT = "PODMAN_SYSTEMD_UNIT"  # label: the systemd unit that runs it
+UNIT_NAME = r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}\.service"  # never an option of systemctl
 
 
 class Stands(Exception):  # noqa: N818  # an answer rather than an error
@@ -87,7 +89,8 @@ def part(values: Values, name: str) -> Values:
 
 def unit(container: Values) -> str:
     """Return the systemd unit that runs a container; empty if none does."""
-    return str(part(part(container, "Config"), "Labels").get(UNIT, ""))
+    said = str(part(part(container, "Config"), "Labels").get(UNIT, ""))
+    return said if re.fullmatch(UNIT_NAME, said, re.ASCII) else ""
 
 
 def named(container: Values) -> str:

@@ -65,14 +65,14 @@ def loaded(choices: Choices, choice: Choice, name: str, words: Words, to: Destin
     lines = [line.strip() for line in output.error_text.splitlines() if line.strip()]
     if not output.ok:
         said = lines[-1] if lines else "it does not say why"
-        what = "" if product.tells else f"`{quote(words)}` ended with {output.code}: "
+        what = "" if product.tells else f"`{product.loads()}` ended with {output.code}: "
         done = "" if product.tells else "what it had done by then stays done; "
         raise AppError(
             f"{app.name}: {name} was not restored: {what}{said}",
             f"{done}`inv restore --app {app.name} --source {name} --target FOLDER` gives the dump as a file",
         )
     if not product.tells or not lines:
-        return Restored(total, (f"`{quote(words)}` read all of it",), "ok", ())
+        return Restored(total, (f"`{product.loads()}` read all of it",), "ok", ())
     warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
     return Restored(total, (lines[-1], *warnings), "warning" if warnings else "ok", ())
 

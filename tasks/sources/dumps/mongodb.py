@@ -16,6 +16,7 @@ from tasks.remote.script import quote
 from tasks.sources.dumps.product import Judge, Product
 
 CLIENT = Path(__file__).parent / "host" / "mongodb_client.sh"
+RESTORE = ("mongorestore", "--archive", "--stopOnError")
 DATABASE = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 DatabaseName = Annotated[
     str, matching(DATABASE, "the name of a database: a-z, 0-9, `_`, `-`"), WithJsonSchema({"type": "string"})
@@ -52,7 +53,11 @@ class MongoDB(Product):
 
     def load(self) -> Words:
         """Return mongorestore's command. What is there stays: it changes no document that has the same `_id`."""
-        return self._client("mongorestore", "--archive", "--stopOnError")
+        return self._client(*RESTORE)
+
+    def loads(self) -> str:
+        """Return mongorestore's command, without the address."""
+        return quote(RESTORE)
 
     def judge(self) -> Judge:
         """Return nothing: a drill reads the dump."""

@@ -69,10 +69,10 @@ def access(app: App, name: str) -> Access:
 
 
 def _carry_out(archive: _Archive, names: Names, live: Live, to: Destination) -> Restored:
+    total, script = _script(archive, names, live)
     live.require_new()
     live.make()
     to.step(f"restores {names.shown} into {names.into}")
-    total, script = _script(archive, names, live)
     output = live.host.run(script, UNLIMITED)
     context = f"{archive.choices.app.name}: {names.shown} was not restored"
     require_spooled(output.code, output.error_text, context, total)
@@ -80,6 +80,9 @@ def _carry_out(archive: _Archive, names: Names, live: Live, to: Destination) -> 
     if not output.ok:
         raise AppError(f"{context}: {found.fault or _fault(output)}", f"{names.into} was dropped again")
     to.step("counts the rows")
+    if not found.rows:
+        live.host.run(Script(live.undo(), live.access.environment))
+        raise AppError(f"{context}: nothing says which tables were loaded", f"{names.into} was dropped again")
     if wrong := [table for table, count in found.rows.items() if live.ask(_count(names.into, table)) != [str(count)]]:
         live.host.run(Script(live.undo(), live.access.environment))
         raise AppError(

@@ -72,6 +72,10 @@ class Product(Strict):
     def load(self) -> Words:
         """Return the command that reads a dump on standard input and puts it back; empty if there is none."""
 
+    def loads(self) -> str:
+        """Return the command that `load` is, for people."""
+        return quote(self.load())
+
     def unloaded(self) -> str:
         """Return what may be done about a dump that no command puts back, to follow `or`; empty if nothing."""
         return ""

@@ -24,6 +24,12 @@ esac
 for each in /proc/[0-9]*/fd/*; do
     [ "$each" -ef "$folder/data.mdb" ] && fail "slapd runs (process $(printf %s "$each" | cut -d / -f 3)): stop it first"
 done
+# shellcheck disable=SC2013 # paths of processes have no blanks
+for each in $(grep -lsx slapd /proc/[0-9]*/comm); do
+    # Without the right to look at it, its open files were passed over above.
+    [ -e "${each%comm}exe" ] || ! [ -e "$each" ] ||
+        fail "a slapd runs (process $(printf %s "$each" | cut -d / -f 3)), and this account may not see whether it has $folder open: stop it first, or restore as root"
+done
 
 aside=$folder/before-$(date -u +%Y-%m-%dT%H-%M-%S)
 kept=
@@ -42,14 +48,21 @@ if [ -e "$folder/data.mdb" ]; then
 fi
 rm -f -- "$folder/lock.mdb"
 trap 'undo; fail "it was interrupted"' HUP INT TERM
-said=$(slapadd "$@" -b "$suffix" 2>&1) || {
+# LDIF can have slapadd read files of this host (`include:`, `NAME:< URL`); slapcat writes neither, and folds no line here.
+# What comes in their place is no LDIF, at which slapadd ends.
+plain() {
+    LC_ALL=C sed -E 's/^([Ii][Nn][Cc][Ll][Uu][Dd][Ee]:|[^:]*:<| ).*/cloudbackup refuses a line that slapcat does not write/' ||
+        printf '\n\ncloudbackup cannot read the dump\n'
+}
+said=$(plain | slapadd "$@" -b "$suffix" 2>&1) || {
     undo
     fail "slapadd: $(printf '%s\n' "$said" | grep -v '^Closing DB' | tail -n 2 | paste -sd ' ' -)"
 }
-chown -- "$(stat -c %u:%g -- "$like")" "$folder"/*.mdb 2>/dev/null
+# Not through links: the folder is slapd's own.
+chown -h -- "$(stat -c %u:%g -- "$like")" "$folder/data.mdb" "$folder/lock.mdb" 2>/dev/null
 trap '' HUP INT TERM
 if [ -n "$kept" ]; then
-    chown -- "$(stat -c %u:%g -- "$folder")" "$aside" 2>/dev/null
+    chown -h -- "$(stat -c %u:%g -- "$folder")" "$aside" 2>/dev/null
     echo "the entries below $suffix are back; what was there is in $aside; start slapd now" >&2
 else
     rmdir -- "$aside"

@@ -66,7 +66,7 @@ SQL
 
 dumped() { # CONNECTION: writes the dump
     set -- "$@" --single-transaction --quick --skip-lock-tables --routines --triggers --events --hex-blob \
-        --no-tablespaces --comments --skip-force --skip-insert-ignore --default-character-set=utf8mb4 \
+        --no-tablespaces --comments --skip-force --skip-insert-ignore --skip-replace --default-character-set=utf8mb4 \
         --max-allowed-packet=1G
     case $("$dump" --version) in
     *MariaDB*) ;;

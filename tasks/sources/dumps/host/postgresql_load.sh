@@ -27,11 +27,16 @@ WHERE starts_with(datname, left(:'db', 40) || '_new_') AND shobj_description(oid
 SQL
 ) || left=
 dropped=
-for each in $left; do # psql has no variables in --command
+while IFS= read -r each; do
+    # Whoever may make databases chooses their names: a blank in one must not make two of it.
+    case $each in '' | *[!A-Za-z0-9_.\$-]*) continue ;; esac
+    # psql has no variables in --command
     sql postgres "$@" --set="old=$each" >/dev/null 2>&1 <<'SQL' && dropped="$dropped; $each of a restore that was cut off was dropped"
 DROP DATABASE :"old"
 SQL
-done
+done <<LEFT
+$left
+LEFT
 
 fail() { # WHY OPTIONS: removes what was made
     why=$1
@@ -66,6 +71,7 @@ there=$(sql postgres "$@" 2>&1 <<'SQL'
 SELECT count(*) FROM pg_database WHERE datname = :'db'
 SQL
 ) || fail "$there" "$@"
+trap '' HUP INT TERM # what is exchanged from here on stays so, and is said
 if [ "$there" = 0 ]; then
     renamed=$(sql postgres "$@" 2>&1 <<'SQL'
 ALTER DATABASE :"new" RENAME TO :"db"

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 MARK = 40  # bytes that redis-cli leaves after the file, see `redis.py`
 LOGS = ("appendonlydir", "appendonly.aof")
@@ -33,9 +34,11 @@ def main() -> None:
     new = f"{path}.cloudbackup-new"
     try:
         os.umask(0o077)
-        with open(new, "w+b") as target:
+        with fresh(new) as target:
             shutil.copyfileobj(sys.stdin.buffer, target, 1 << 20)
+            target.flush()
             trim(target.fileno())
+            give(target.fileno(), path)
             os.fsync(target.fileno())
         if runs(plan["ping"], os.path.dirname(path)):
             sys.exit("the server runs, and writes its file when it ends: stop it first; nothing was changed")
@@ -54,6 +57,21 @@ def main() -> None:
             os.unlink(new)
 
 
+def fresh(path: str) -> BinaryIO:
+    """Return a new file. The folder is the server's own: it could have laid a link to another file there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+
+
+def give(file: int, path: str) -> None:
+    """Give an open file the owner and mode of the old one, or of the folder."""
+    like = os.stat(path if os.path.exists(path) else os.path.dirname(path))
+    os.fchmod(file, like.st_mode & 0o666)
+    with contextlib.suppress(PermissionError):
+        os.fchown(file, like.st_uid, like.st_gid)
+
+
 def trim(file: int) -> None:
     """Remove what redis-cli left after the end of an RDB file."""
     size = os.fstat(file).st_size
@@ -64,9 +82,12 @@ def trim(file: int) -> None:
 
 def runs(ping: list[str], folder: str) -> bool:
     """Return whether the server answers, or runs in its folder."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # of the client: then its processes tell
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        if subprocess.run(ping, check=False, timeout=30, **quiet).returncode == 0:  # type: ignore[call-overload]
+        try:
+            if subprocess.run(ping, check=False, timeout=30, **quiet).returncode == 0:  # type: ignore[call-overload]
+                return True
+        except subprocess.TimeoutExpired:  # it holds the connection
             return True
     here = os.stat(folder)
     for process in Path("/proc").glob("[0-9]*"):
@@ -80,13 +101,8 @@ def runs(ping: list[str], folder: str) -> bool:
 
 
 def replaced(path: str, new: str) -> str:
-    """Move the old file aside, and the new one into its place, with the owner and mode of the old one or the folder."""
-    there = os.path.exists(path)
-    like = os.stat(path if there else os.path.dirname(path))
-    os.chmod(new, like.st_mode & 0o666)
-    with contextlib.suppress(PermissionError):
-        os.chown(new, like.st_uid, like.st_gid)
-    if not there:
+    """Move the old file aside, and the new one into its place; return what was done."""
+    if not os.path.exists(path):
         os.rename(new, path)
         return f"{path} is back"
     aside = f"{path}.before-{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime())}"

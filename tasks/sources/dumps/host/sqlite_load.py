@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 BESIDE = ("-wal", "-shm", "-journal")  # files of SQLite's own that belong to a database
@@ -24,9 +25,10 @@ def main() -> None:
     new = f"{file}.cloudbackup-new"
     try:
         os.umask(0o077)
-        with open(new, "wb") as target:
+        with fresh(new) as target:
             shutil.copyfileobj(sys.stdin.buffer, target, 1 << 20)
             target.flush()
+            give(target.fileno(), file)
             os.fsync(target.fileno())
         check(new)
         if users := opened(file):
@@ -37,6 +39,22 @@ def main() -> None:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(new)
+
+
+def fresh(path: str) -> BinaryIO:
+    """Return a new file. The folder is the app's own: it could have laid a link to another file there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def give(new: int, file: str) -> None:
+    """Give an open file the owner and mode of the old database, if there is one."""
+    if os.path.exists(file):
+        old = os.stat(file)
+        os.fchmod(new, old.st_mode & 0o777)
+        with contextlib.suppress(PermissionError):
+            os.fchown(new, old.st_uid, old.st_gid)
 
 
 def check(file: str) -> None:
@@ -81,14 +99,10 @@ def synchronise(folder: str) -> None:
 
 
 def replaced(file: str, new: str) -> str:
-    """Move the old database aside, and the new one into its place, with its owner and mode; return what was done."""
+    """Move the old database aside, and the new one into its place; return what was done."""
     if not os.path.exists(file):
         os.rename(new, file)
         return f"{file} is back"
-    old = os.stat(file)
-    os.chmod(new, old.st_mode & 0o7777)
-    with contextlib.suppress(PermissionError):
-        os.chown(new, old.st_uid, old.st_gid)
     settle(file)
     aside = f"{file}.before-{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime())}"
     os.link(file, aside)
