@@ -1,11 +1,13 @@
 """The script `inv` in a checkout of its own, whose program only tells how it was called. Nothing is downloaded."""
 
+import hashlib
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -109,7 +111,7 @@ def test_a_failed_installation_is_one_sentence_and_is_tried_again(checkout: Chec
 
 def test_an_old_python_is_refused(checkout: Checkout) -> None:
     for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
-        checkout.put_first_on_path(name, 'case $2 in *version_info*) exit 1 ;; *) echo "python3 is 3.9.2" ;; esac')
+        checkout.put_first_on_path(name, 'case $3 in *version_info*) exit 1 ;; *) echo "python3 is 3.9.2" ;; esac')
     refused = checkout.call()
     assert refused.returncode == 2
     assert "Python 3.11 or later is needed, and here python3 is 3.9.2" in refused.stderr
@@ -120,7 +122,7 @@ def test_an_old_python_is_refused(checkout: Checkout) -> None:
 def test_without_ensurepip_it_says_what_to_run(checkout: Checkout, apt: bool, said: str) -> None:
     """Debian's python3 without python3-venv, for a user who cannot become root."""
     checkout.put_first_on_path(
-        "python3", f'case $2 in *ensurepip*) exit 1 ;; esac; exec "{Path(sys.executable).resolve()}" "$@"'
+        "python3", f'case $3 in *ensurepip*) exit 1 ;; esac; exec "{Path(sys.executable).resolve()}" "$@"'
     )
     for command in ("readlink", "cksum", "rm", "mkdir", "cut", "grep", "tail", *(("apt-get",) if apt else ())):
         checkout.put_first_on_path(command, f'exec /usr/bin/{command} "$@"')
@@ -154,3 +156,64 @@ def test_what_it_made_has_pip_for_the_lab(checkout: Checkout) -> None:
     assert checkout.call().returncode == 0
     words = (str(checkout.folder / ".venv/bin/python"), "-m", "pip", "--version")
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.startswith("pip ")
+
+
+def test_neither_the_callers_folder_nor_their_pythonpath_counts(checkout: Checkout, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("pip", "venv", "zipfile", "ensurepip", "fcntl"):
+        (folder / f"{name}.py").write_text("raise SystemExit('of the caller')")
+    require_a_package(checkout)
+    about = tmp_path / "library/one_package-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: one-package\nVersion: 1\n")
+    checkout.environment["PYTHONPATH"] = str(about.parent)
+    (checkout.folder / "tasks/program.py").write_text("import one_package")
+    first = checkout.call(folder=folder)
+    assert first.returncode == 0, first.stderr
+    del checkout.environment["PYTHONPATH"]
+    assert checkout.call().returncode == 0
+
+
+@pytest.mark.parametrize("setting", ["TARGET", "ROOT", "DRY_RUN"])
+def test_a_setting_that_puts_packages_elsewhere_is_named(checkout: Checkout, tmp_path: Path, setting: str) -> None:
+    require_a_package(checkout)
+    checkout.environment[f"PIP_{setting}"] = "1" if setting == "DRY_RUN" else str(tmp_path / "elsewhere")
+    failed = checkout.call()
+    assert failed.returncode == 1
+    assert "packages are missing" in failed.stderr.splitlines()[-1]
+    assert "PIP_*" in failed.stderr.splitlines()[-1]
+    del checkout.environment[f"PIP_{setting}"]
+    assert checkout.call().returncode == 0
+
+
+def test_a_python_that_is_gone_is_replaced(checkout: Checkout, tmp_path: Path) -> None:
+    assert checkout.call().returncode == 0
+    gone, stamp = tmp_path / "python3.11", checkout.folder / ".venv/cloudbackup.stamp"
+    stamp.write_text(stamp.read_text().replace(str(Path(sys.executable).resolve()), str(gone)))
+    for name in ("python", "python3"):
+        (checkout.folder / ".venv/bin" / name).unlink()
+        (checkout.folder / ".venv/bin" / name).symlink_to(gone)
+    again = checkout.call()
+    assert again.returncode == 0, again.stderr
+    assert INSTALLING in again.stderr
+
+
+def test_the_tab_key_installs_nothing(checkout: Checkout) -> None:
+    asked = checkout.call("--complete", "--", "inv", "")
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "", "")
+    assert not (checkout.folder / ".venv").exists()
+
+
+def require_a_package(checkout: Checkout) -> None:
+    """Let the checkout require a package that is in a folder of wheels."""
+    wheel = checkout.folder / "one_package-1-py3-none-any.whl"
+    about = "one_package-1.dist-info"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.writestr("one_package.py", "")
+        packed.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: one-package\nVersion: 1\n")
+        packed.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        packed.writestr(f"{about}/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (checkout.folder / "requirements.txt").write_text(f"one-package==1 \\\n    --hash=sha256:{digest}\n")
+    checkout.environment["PIP_FIND_LINKS"] = checkout.folder.as_uri()
