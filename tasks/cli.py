@@ -208,4 +208,8 @@ def confirm(question: str, *, yes: bool, option: str = "--yes") -> bool:
         raise UsageError(
             f"{question} There is no terminal to answer at.", f"give {option} to go on without being asked"
         )
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    question = f"{question} [y/N] "
+    if not sys.stdout.isatty():  # what goes into a file or to a program is the outcome alone
+        print(question, end="", file=sys.stderr, flush=True)
+        question = ""
+    return input(question).strip().lower() in ("y", "yes")

@@ -6,6 +6,7 @@ be read offers nothing.
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from invoke.parser.context import ParserContext
 
 LARGEST = 16 << 20  # bytes of a file that is read
+# What is offered, since a shell puts it on the command line as it is: an archive's name may come from a hostile host.
+PLAIN = re.compile(r"[\w.:@%+,=/~-]+")
 FORMATS = {
     "report": ("table", "json", "csv", "markdown", "html", "prometheus"),
     "report.show": ("table", "json", "csv", "markdown", "html", "prometheus"),
@@ -80,7 +83,7 @@ def _takes(context: ParserContext, flag: str) -> bool:
 
 
 def _fitting(offered: Iterable[str], typed: str) -> list[str]:
-    return sorted({each for each in offered if each.startswith(typed)})
+    return sorted({each for each in offered if each.startswith(typed) and PLAIN.fullmatch(each)})
 
 
 def _values(line: Line, option: str) -> Iterable[str]:

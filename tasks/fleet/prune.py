@@ -63,8 +63,7 @@ def run(folder: str, options: Options, ask: Ask, gathered: Gathered | None = Non
             return exit_code([job.outcome or job.nothing() for job in jobs])
         count = sum(job.count for job in chosen)
         if chosen and not ask(f"Remove {count} archive{'s' if count != 1 else ''}, and free the space for good?"):
-            if not options.telling.json:
-                print("nothing was pruned")
+            print(_document(failed, apps) if options.telling.json else "nothing was pruned")
             return exit_code(failed)
         scope = Scope(apps, not options.apps and not options.part, lambda _: not options.sources)
         with Notices(session.inventory, "prune", "pruned", scope, gathered) as notices:
@@ -74,8 +73,12 @@ def run(folder: str, options: Options, ask: Ask, gathered: Gathered | None = Non
                 notices.app_ended(outcome.app, [outcome])
             notices.ended(outcomes)
         if options.telling.json:
-            print(document(outcomes, {app.name: app.storage for app in apps}))
+            print(_document(outcomes, apps))
         return exit_code(outcomes)
+
+
+def _document(outcomes: Sequence[Outcome], apps: Sequence[App]) -> str:
+    return document(outcomes, {app.name: app.storage for app in apps})
 
 
 def _planning(

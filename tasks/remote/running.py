@@ -184,11 +184,16 @@ class Running:
         """Wait for `line` in standard output; return False if the program ended first, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self._changed:
-            while line not in self._after_begin(STDOUT):
+            while not self._has(line):
                 if self._ended.is_set() or time.monotonic() > deadline:
-                    return line in self._after_begin(STDOUT)
+                    return self._has(line)
                 self._changed.wait(LOOK)
         return True
+
+    def _has(self, line: bytes) -> bool:
+        """Return whether it is in standard output, to which another thread must be able to add: so no view is taken."""
+        start = self._start(STDOUT)
+        return start is not None and self._streams[STDOUT].find(line, start) >= 0
 
     def end(self) -> None:
         """Close the program's lifeline: a script then cleans up and ends."""

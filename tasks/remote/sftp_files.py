@@ -54,14 +54,21 @@ class SftpFiles:
     def _run(
         self, verb: str, what: str, steps: Mapping[str, pipelined.Steps[Result]]
     ) -> Mapping[str, Result | OSError]:
-        try:
-            with self._turn:
+        with self._turn:
+            try:
                 return self._session.run(steps)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            channel = self._sftp.get_channel()
-            if channel is not None:
-                channel.close()  # replies still on their way would be taken for replies to the next requests
-            raise fault(self._host, verb, what, error, transient=True) from error
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                self._close()
+                raise fault(self._host, verb, what, error, transient=True) from error
+            except BaseException:  # Ctrl-C above all
+                self._close()
+                raise
+
+    def _close(self) -> None:
+        """Close the session: the rest of a reply, still on its way, would be taken for the start of the next one."""
+        channel = self._sftp.get_channel()
+        if channel is not None:
+            channel.close()
 
     @property
     def closed(self) -> bool:

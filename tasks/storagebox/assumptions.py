@@ -207,6 +207,14 @@ def _told(output: Output) -> str:
     return f"status {output.code}, on {where}: {said[0]}"
 
 
+def _nameless(text: str, place: Place) -> str:
+    """Return a text without the account and the host, since it is to be pasted into a report."""
+    config = place.server.config
+    text = text.replace(config.host, "HOST").replace(f"{config.user}@", "ACCOUNT@")
+    # `borg` and `backup` are names of accounts too, and name nobody
+    return re.sub(rf"\b{re.escape(config.user)}\b", "ACCOUNT", text) if re.search("[0-9]", config.user) else text
+
+
 TRIED: tuple[tuple[str, Question], ...] = (
     ("SFTP writes and reads a file below the home", _written),
     ("`pwd` answers /home", _home),
@@ -244,7 +252,10 @@ def asked(place: Place) -> list[Finding]:
         try:
             found.append(Finding(what, "ok", question(place)))
         except DifferentError as error:
-            found.append(Finding(what, "different", str(error)))
-        except (AppError, OSError, subprocess.SubprocessError) as error:
-            found.append(Finding(what, "different", error.what if isinstance(error, AppError) else str(error)))
+            found.append(Finding(what, "different", _nameless(str(error), place)))
+        except subprocess.TimeoutExpired:
+            found.append(Finding(what, "different", f"no end after {PATIENCE} seconds"))
+        except (AppError, OSError) as error:
+            said = error.what if isinstance(error, AppError) else str(error)
+            found.append(Finding(what, "different", _nameless(said, place)))
     return [*found, *(Finding(what, "not tried", why) for what, why in NOT_TRIED)]

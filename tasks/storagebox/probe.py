@@ -1,5 +1,6 @@
 """`storagebox.probe`: does a real box do what is assumed of one? In a scratch folder, which goes again at the end."""
 
+import os
 import platform
 import posixpath
 import secrets
@@ -102,7 +103,9 @@ def _remove(files: Files, path: str, levels: int) -> None:
 def _environment(server: SshServer, ssh: Sequence[str], path: str) -> dict[str, str]:
     """Return the environment of a borg on this machine, for a repository in the scratch folder."""
     config = server.config
+    agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
     return {
+        **agent,
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(Path.home()),
         "BORG_RSH": shlex.join(ssh),

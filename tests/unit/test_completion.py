@@ -1,5 +1,6 @@
 """What the Tab key offers, without a shell."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,21 @@ def test_a_broken_inventory_offers_what_it_can(tmp_path: Path, option: str, cont
 )
 def test_no_line_is_too_odd(words: list[str]) -> None:
     assert isinstance(candidates(Line(words, CONTEXTS, EXAMPLE), CORE), list)
+
+
+def test_what_a_shell_would_run_is_not_offered(tmp_path: Path) -> None:
+    """An archive's name may come from a hostile host, and the Tab key puts it on the command line."""
+    (tmp_path / "cloudbackup.yml").write_text(f"cache: {tmp_path}\n")
+    place = tmp_path / "report/box"
+    place.mkdir(parents=True)
+    names = [
+        "shop-files-2026-11-22T03-00-00",
+        "shop;reboot",
+        "shop$(reboot)",
+        "shop`x`",
+        "shop\x1b[2J",
+        "shop\udcff",
+        "a b",
+    ]
+    (place / "shop.json").write_text("1\n" + json.dumps({"archives": [[name] for name in names]}))
+    assert offered("restore --app shop --archive ", tmp_path) == ["latest", names[0], "yesterday"]
