@@ -139,7 +139,7 @@ def _sources(line: Line) -> Iterable[str]:
 def _archives(line: Line) -> Iterable[str]:
     """Yield the archives that the last report on this machine listed."""
     yield from MOMENTS
-    place = Path(str(_main(line).get("cache") or "~/.cache/cloudbackup")).expanduser() / "report"
+    place = _expanded(str(_main(line).get("cache") or "~/.cache/cloudbackup")) / "report"
     for name in line.given("app") or _apps(line.inventory):
         for file in place.glob(f"*/{name}.json") if "/" not in name and "*" not in name else ():
             try:
@@ -169,4 +169,11 @@ def _read(file: Path) -> bytes:
 
 def inventory(configured: str) -> Path:
     """Return the inventory's folder: that of the environment, or the configured one."""
-    return Path(os.environ.get("INVOKE_INVENTORY") or configured).expanduser()
+    return _expanded(os.environ.get("INVOKE_INVENTORY") or configured)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # of a user that is not known
+        return Path(path)

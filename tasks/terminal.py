@@ -5,6 +5,7 @@ fill a clipboard; bidirectional overrides could reverse a word. While a task run
 and standard error passes here; such characters are shown as `\u001b`, which JSON reads as the same character.
 """
 
+import codecs
 import errno
 import logging
 import os
@@ -46,6 +47,14 @@ def _shown(found: re.Match[str]) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
+def _unencodable(error: UnicodeError) -> tuple[str, int]:
+    r"""Replace characters that an encoding lacks, as Python's `backslashreplace` does, but never by `\xe9`."""
+    assert isinstance(error, UnicodeEncodeError)
+    return re.sub("(?s).", _shown, error.object[error.start : error.end]), error.end
+
+
+_ESCAPES = "cloudbackup.escapes"
+codecs.register_error(_ESCAPES, _unencodable)
 UNWRITABLE = "standard output cannot be written"
 
 
@@ -75,7 +84,7 @@ class PrintableStream:
         if not self._closed:
             encoding = self.raw.encoding or "utf-8"
             with self._heard():
-                self.raw.write(text.encode(encoding, "backslashreplace").decode(encoding))
+                self.raw.write(text.encode(encoding, _ESCAPES).decode(encoding))
 
     def flush(self) -> None:
         """Flush buffered output."""

@@ -89,11 +89,15 @@ def documents(folder: str, names: Sequence[str], read: Read) -> None:
     def fault(app: App, error: CloudbackupError) -> None:
         found.append({**_place(app), "error": error.what, "remedy": error.remedy or None})
 
+    failed: CloudbackupError | None = None
     try:
         _over(folder, names, lambda opened: found.append({**_place(opened.app), **read(opened)}), fault)
-    finally:
-        if found:
-            print(written({"apps": found}))
+    except CloudbackupError as error:
+        failed = error
+    if found:  # not after Ctrl-C: a part would pass for all apps
+        print(written({"apps": found}))
+    if failed is not None:
+        raise failed
 
 
 def _place(app: App) -> dict[str, str]:

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,11 +59,11 @@ class Options:
 def run(folder: str, options: Options) -> int:
     """Do what is due and return the exit code: that of the first task, in their order, that was not well.
 
-    While another `nightly` of the same inventory runs on this machine, nothing is done. Raises UsageError,
-    InterruptedRunError.
+    While another `nightly` of the same inventory runs on this machine, nothing is done. One that only shows what is due
+    takes no turn, or a timer's would pass over the night. Raises UsageError, InterruptedRunError.
     """
     inventory = load(Path(folder))
-    with only_one(inventory) as free:
+    with nullcontext(True) if options.dry_run else only_one(inventory) as free:  # noqa: FBT003
         if not free:
             print("another `nightly` of this inventory runs on this machine: nothing was done")
             return 0

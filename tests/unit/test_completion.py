@@ -96,3 +96,10 @@ def test_what_a_shell_would_run_is_not_offered(tmp_path: Path) -> None:
     ]
     (place / "shop.json").write_text("1\n" + json.dumps({"archives": [[name] for name in names]}))
     assert offered("restore --app shop --archive ", tmp_path) == ["latest", names[0], "yesterday"]
+
+
+def test_a_folder_of_a_user_who_is_not_known_offers_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKE_INVENTORY", "~nobody-of-this-name/inventory")
+    assert offered("backup --app ", completion.inventory("")) == []
+    (tmp_path / "cloudbackup.yml").write_text("cache: ~nobody-of-this-name/x\n")
+    assert offered("restore --archive ", tmp_path) == ["latest", "yesterday"]

@@ -56,7 +56,7 @@ def test_an_encoding_that_knows_few_letters_is_no_fault(monkeypatch: pytest.Monk
     with printing():
         print("café")
     raw.flush()
-    assert raw.buffer.getvalue() == b"caf\\xe9\n"
+    assert raw.buffer.getvalue() == b"caf\\u00e9\n"
 
 
 def test_a_reader_that_has_gone_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
