@@ -54,7 +54,7 @@ def doubts(archives: Sequence[Archive] | None, state: State | None, known: Ledge
         found += [*_config(state, known), *_objects(state, known)]
     if archives is not None:
         dated = [archive for archive in archives if archive.id not in known.accepted]
-        found += [*_gone(archives, known), *_unknown(archives, known), *_dates(dated, now)]
+        found += [*_gone(archives, known), *_unknown(archives, known), *_renamed(archives, known), *_dates(dated, now)]
     return found
 
 
@@ -135,6 +135,21 @@ def _unknown(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
     if others:
         what = f"{_names(others)} {_are(len(others))} in the repository, and no record tells of it"
         yield Doubt(what, _sources(others), "unknown", frozenset(found[name] for name in others))
+
+
+def _renamed(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:
+    """Compare names and dates with the recorded ones: a manifest can give them to other archives, with the same ids."""
+    wrong = {each.name: each.id for each in archives if _differs(each, known)}
+    if wrong:
+        names = sorted(wrong)
+        what = f"{_names(names)} {_are(len(names))} recorded with another name or date: somebody exchanged archives"
+        yield Doubt(what, frozenset(), "replaced", frozenset(wrong.values()))
+
+
+def _differs(archive: Archive, known: Ledger) -> bool:
+    start = known.starts.get(archive.id)
+    moved = start is not None and abs(archive.start.timestamp() - start) > CLOCKS_APART.total_seconds()
+    return moved or known.names.get(archive.id, archive.name) != archive.name
 
 
 def _dates(archives: Sequence[Archive], now: datetime) -> Iterable[Doubt]:

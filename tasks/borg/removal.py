@@ -28,8 +28,10 @@ from tasks.records.ledger import (
     ENDS,
     FAILED_DRILL,
     INTENT,
+    NAMES,
     NOT_GOOD,
     REMOVING,
+    STARTS,
     TOKEN,
     UNFINISHED_YET,
     carrying,
@@ -294,9 +296,12 @@ def seen(found: Evidence) -> dict[str, Any]:
 
 def vouched(found: Evidence, without: Collection[str] = ()) -> dict[str, Any]:
     """Return what makes a record a milestone: all archives that should exist, and what is known of each."""
-    ids, known = [archive.id for archive in found.listing.archives if archive.id not in without], found.known
+    every, known = [archive for archive in found.listing.archives if archive.id not in without], found.known
+    ids = [archive.id for archive in every]
     return {
         "known_ids": ids,
+        NAMES: [known.names.get(each.id, each.name) for each in every],
+        STARTS: [known.starts.get(each.id, each.start.timestamp()) for each in every],
         "proven_ids": [each for each in ids if each in known.proven],
         NOT_GOOD: [each for each in ids if each in known.not_good],
         FAILED_DRILL: [each for each in ids if each in known.failed_drill],
@@ -317,6 +322,9 @@ def _details(intention: Intention, after: Evidence, gone: Sequence[Archive] = ()
     strange = {each.id for each in unrecorded(after.listing.archives, found.known)} if found.known.ours else set()
     details = seen(after) | vouched(replace(found, listing=after.listing), removed | strange) | {"recount": True}
     if intention.reasons:
+        kept = set(details["known_ids"])
+        left = [each for each in after.listing.archives if each.id in kept]
+        details |= {NAMES: [each.name for each in left], STARTS: [each.start.timestamp() for each in left]}
         removed |= found.known.expected - found.ids
         details |= {"forced": [each.text for each in intention.reasons], "ignored_records": list(found.records.broken)}
     ends = [intention.token, *(str(each.details[TOKEN]) for each in intention.unfinished)]

@@ -38,8 +38,10 @@ OURS = "ours_ids"  # in the details of a rollback that is no milestone: the arch
 ADOPTED = (
     "adopted_ids"  # in a milestone's: archives of other names that were there when the repository was taken into use
 )
+NAMES, STARTS = "names", "starts"  # in a milestone's: of each of its archives in turn, the start in seconds since 1970
 SERIES, WITHDRAWN = "series", "series_withdrawn"  # in an acceptance's: another tool's names, as patterns with wildcards
 UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended
+LATEST = 1 << 40  # seconds since 1970; a time of a record is before
 _FORMAT = "%Y-%m-%dT%H-%M-%S"
 _TIME = 19  # length of the time at the start of a file name
 
@@ -59,7 +61,8 @@ class Ledger:
     removed. `adopted` are the archives of other names that were there at first, and were not removed by us; `series`
     are the patterns of names of which another tool may go on making archives: neither known nor an anomaly.
     `former_counts` are the `counts` of the moment when a rollback was announced, by the folder of what it set aside:
-    they hold again once that is undone.
+    they hold again once that is undone. `names` and `starts` (seconds since 1970) are what the repository's manifest
+    must say of archives, by id, as far as records tell: whoever has a host's key can write other ones there.
     """
 
     made: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +81,8 @@ class Ledger:
     ours: Mapping[str, str] = field(default_factory=dict)
     adopted: frozenset[str] = frozenset()
     series: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    starts: Mapping[str, float] = field(default_factory=dict)
 
     def in_series(self, name: str) -> bool:
         """Return whether a person accepted that another tool makes archives of this name."""
@@ -111,6 +116,7 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
     failed = _failed_drills(lasting)
     carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
     counts, former = _counts(every)
+    listed, starts = _listed(every)
     return Ledger(
         made={each: name for each, name in made.items() if each not in gone},
         expected=frozenset((seen | set(made)) - gone - leaving),
@@ -128,6 +134,8 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
         ours=made,
         adopted=frozenset(each for record in every for each in texts(record.details.get(ADOPTED))) - gone,
         series=_series(lasting),
+        names=listed,
+        starts=starts,
     )
 
 
@@ -176,6 +184,25 @@ def _removed(records: Iterable[Record]) -> set[str]:
             removed -= {*(known_ids(record) or ()), *(record.archive_ids or ())}
         removed |= set(texts(record.details.get("removed_ids")))
     return removed
+
+
+def _listed(records: Iterable[Record]) -> tuple[dict[str, str], dict[str, float]]:
+    """Return names and starts of archives: the newest of what their backups and the milestones tell."""
+    names: dict[str, str] = {}
+    starts: dict[str, float] = {}
+    for record in records:
+        ids, named, begun = known_ids(record) or (), texts(record.details.get(NAMES)), record.details.get(STARTS)
+        if len(named) == len(ids):
+            names |= zip(ids, named, strict=True)
+        if isinstance(begun, list | tuple) and len(begun) == len(ids):
+            starts |= {each: at for each, at in zip(ids, begun, strict=True) if _is_time(at)}
+        if record.action in SAVING and record.outcome != "failed" and record.archive_id and record.archive:
+            names[record.archive_id] = record.archive
+    return names, starts
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < LATEST
 
 
 def _series(records: Iterable[Record]) -> tuple[str, ...]:

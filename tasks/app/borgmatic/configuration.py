@@ -153,8 +153,9 @@ def _unreadable(file: Path, document: Document) -> UsageError:
 def _filled(value: Data, names: Mapping[str, str]) -> Data:
     """Return a value with borgmatic's constants in place of their names. Raises UsageError if it would be very long."""
     if isinstance(value, str):
+        longest = len(value) + LONGEST
         for name, text in names.items():
-            if value.count(name) * len(text) > LONGEST:
+            if len(value) + value.count(name) * len(text) > longest:
                 raise UsageError(f"{name} of `constants` makes a text of more than {LONGEST} characters")
             value = value.replace(name, text)
         return value

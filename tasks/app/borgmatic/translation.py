@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tasks.app.borgmatic import databases
 from tasks.app.borgmatic.configuration import ENVIRONMENT, Configuration
 from tasks.inventory.document import Data
-from tasks.inventory.patterns import read_pattern, read_rule
+from tasks.inventory.patterns import STYLES, read_pattern, read_rule
 from tasks.inventory.values import read_host_path
 
 COUNTS = ("hourly", "daily", "weekly", "monthly", "yearly")
@@ -122,19 +122,12 @@ def translated(config: Configuration) -> Values:
 
 
 def _files(config: Configuration) -> Values:
-    paths = [*_paths(config, "source_directories")]
-    rules: list[str] = []
-    for at, text in config.texts("patterns"):
-        line = text.strip()
-        root = re.fullmatch(r"[Rr]\s+(\S.*)", line)
-        if root:
-            paths += _path(config, ("patterns", at), root[1])
-        elif line and not line.startswith("#"):
-            rules += _read(config, ("patterns", at), line, read_rule)
+    roots, rules = _patterns(config)
+    paths = [*_paths(config, "source_directories"), *roots]
     excludes = config.texts("exclude_patterns")
     files: Values = {
         "paths": list(dict.fromkeys(paths)),
-        "patterns": [*rules],
+        "patterns": rules,
         "exclude": [
             rule for at, text in excludes for rule in _read(config, ("exclude_patterns", at), text, read_pattern)
         ],
@@ -148,6 +141,24 @@ def _files(config: Configuration) -> Values:
         return {}
     _carried(config, FILES)
     return {"files": {key: value for key, value in files.items() if value not in (None, [])}}
+
+
+def _patterns(config: Configuration) -> tuple[list[str], list[Data]]:
+    """Return the roots and the rules of `patterns`; a line `P STYLE` sets the style of those after it."""
+    roots: list[str] = []
+    rules: list[Data] = []
+    style = ""
+    for at, text in config.texts("patterns"):
+        line = text.strip()
+        root, styled = re.fullmatch(r"[Rr]\s+(\S.*)", line), re.fullmatch(r"[Pp]\s+([a-z]{2})", line)
+        if root:
+            roots += _path(config, ("patterns", at), root[1])
+        elif styled and styled[1] in STYLES:
+            style = "" if styled[1] == "sh" else f"{styled[1]}:"  # sh is what rules have here as well
+        elif line and not line.startswith("#"):
+            plain = re.fullmatch(r"([!+-])\s*(?![A-Za-z0-9]{2}:)(\S.*)", line)
+            rules += _read(config, ("patterns", at), f"{plain[1]} {style}{plain[2]}" if plain else line, read_rule)
+    return roots, rules
 
 
 def _paths(config: Configuration, key: str) -> Iterable[str]:
@@ -231,8 +242,10 @@ def _hooks(config: Configuration) -> Values:
             config.note("left", "commands", f"runs {when} {hook.get(when)}, and not around a backup", at)
             continue
         run = hook.get("run")
-        words = run if isinstance(run, list) else [run]
-        (before if when == "before" else after).extend(_command(config, "commands", str(text), at) for text in words)
+        words = [text for text in (run if isinstance(run, list) else [run]) if isinstance(text, str)]
+        if not words:
+            config.note("left", "commands", "has no `run` that is a command, or a list of them", at)
+        (before if when == "before" else after).extend(_command(config, "commands", text, at) for text in words)
     values: Values = {"before": [each for each in before if each], "after": [each for each in after if each]}
     for key in (*BEFORE, *AFTER):
         if key in config.values and key not in {note.key for note in config.notes}:

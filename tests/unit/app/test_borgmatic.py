@@ -167,10 +167,41 @@ def test_patterns_and_constants(place: Path) -> None:
     assert app.files.patterns_from == ("/etc/borgmatic/patterns",)
     assert app.keep is not None
     assert app.keep.daily == 14
-    for line in ("P sh: sets the style", "- ~/cache: write it in full", "- re:^/srv: never matches", "exclude_from"):
+    for line in ("- ~/cache: write it in full", "- re:^/srv: never matches", "exclude_from"):
         assert line in said, said
     assert "keep_3monthly: NOT carried over" in said
     assert "match_archives: not needed" in said
+
+
+def written(place: Path, text: str) -> tuple[App, str]:
+    """Import a configuration of these lines; return the app and what was said."""
+    file, said = place / "borgmatic.yaml", list[str]()
+    file.write_text(f"source_directories: [/srv]\nrepositories: [/backup/x]\n{text}")
+    importing.run(str(place), Options(str(file), "x", "local"), said.append)
+    return load(place).apps["x"], "\n".join(said)
+
+
+def test_a_style_set_for_the_rules_after_it_is_theirs(place: Path) -> None:
+    rules = "['- a', 'P re', '+ ^srv/keep', '! srv', '-sh:b', 'P sh', '- c', 'P xx']"
+    app, said = written(place, f"patterns: {rules}\n")
+    assert app.files is not None
+    assert app.files.patterns == ("- a", "+ re:^srv/keep", "! re:srv", "- sh:b", "- c")
+    assert "P xx: sets the style" in said
+
+
+def test_a_hook_without_a_command_makes_none(place: Path) -> None:
+    app, said = written(
+        place, "commands: [{before: action}, {before: action, run: [{a: b}]}, {before: action, run: x}]\n"
+    )
+    assert [list(each) for each in app.before] == [["sh", "-c", "x"]]
+    assert said.count("has no `run` that is a command") == 2
+
+
+def test_constants_in_many_constants_do_not_grow_without_end(place: Path) -> None:
+    names = "".join(f"  c{number}: {'y' * 99}\n" for number in range(99))
+    used = "".join(f"{{c{number}}}" for number in range(99))
+    with pytest.raises(UsageError, match="makes a text of more than"):
+        written(place, f"constants:\n{names}exclude_patterns: ['{used}']\n")
 
 
 def test_commands_containers_and_snapshots(place: Path) -> None:
