@@ -41,11 +41,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Told:
-    """A record with the label of the app's copy that it belongs to; a record does not name its storage."""
+    """A record with the label of the app's copy that it belongs to, and its storage, which a record does not name.
+
+    `app` is the app's name, where the record may have a former one; empty for that of the record.
+    """
 
     label: str
     record: Record
     storage: str = ""
+    app: str = ""
 
 
 def run(folder: str, options: Options) -> int:
@@ -63,7 +67,7 @@ def run(folder: str, options: Options) -> int:
     failed = [each for each in read if isinstance(each, CloudbackupError)]
     found = [told for each in read if not isinstance(each, CloudbackupError) for told in each]
     if options.as_json:
-        print(written({"records": [_values(told) for told in chosen(found, options)]}))
+        print(written({"records": [as_values(told) for told in chosen(found, options)]}))
     else:
         for line in lines(chosen(found, options), datetime.now(UTC)):
             print(line)
@@ -108,11 +112,12 @@ def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
         yield from (INDENT + printable(note) for note in notes if note)
 
 
-def _values(told: Told) -> dict[str, object]:
+def as_values(told: Told) -> dict[str, object]:
     """Return a record as JSON has it; `tasks.records.record.Record` explains the fields."""
     record = told.record
     reason = Accepted(record).reason if record.action == ACCEPT else None
     fields = {name: getattr(record, name) for name in FIELDS}
+    fields["app"] = told.app or record.app
     return {"storage": told.storage, **fields, "made_by": record.tool, "reason": reason}
 
 
@@ -141,6 +146,6 @@ def _whole(number: int | None) -> int | None:
 def _read(session: Session, app: App, limit: int) -> list[Told] | CloudbackupError:
     try:
         records = sound(session.storage_of(app).read_records(app, newest=limit))
-        return [Told(app.label, record, app.storage) for record in records]
+        return [Told(app.label, record, app.storage, app.name) for record in records]
     except CloudbackupError as error:
         return error

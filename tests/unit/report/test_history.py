@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tasks.report.history import Options, Told, chosen, lines
+from tasks.report.history import Options, Told, as_values, chosen, lines
 from tests.unit.report.support import NOW, ago, archive, failed, saved
 
 NEW = archive(ago(hours=1))
@@ -35,3 +35,8 @@ def test_records_are_chosen_by_source_action_and_number() -> None:
     assert chosen([SAVED, PRUNED, BROKEN], Options(action="prune")) == [PRUNED]
     assert chosen([SAVED, PRUNED, BROKEN], Options(limit=1)) == [SAVED]
     assert list(lines([], NOW)) == ["no records"]
+
+
+def test_programs_read_the_present_name_of_a_renamed_app() -> None:
+    assert as_values(SAVED)["app"] == "shop"
+    assert as_values(replace(SAVED, label="store on far", storage="far", app="store"))["app"] == "store"
