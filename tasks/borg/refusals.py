@@ -38,7 +38,9 @@ class Refusal:
 REFUSALS: Mapping[str, Refusal] = {
     "gone": Refusal("a recorded archive is not in the repository", LOOK, (FORCE,)),
     "unknown": Refusal("an archive is there that no record tells of", LOOK, (FORCE, ACCEPT)),
-    "replaced": Refusal("an archive is in the place of the recorded one", LOOK, (FORCE,)),
+    "replaced": Refusal(
+        "an archive is in the place of the recorded one, or has another name or date than recorded", LOOK, (FORCE,)
+    ),
     "dated": Refusal("an archive is dated in the future, or otherwise than its name says", LOOK, (FORCE, ACCEPT)),
     "key": Refusal("the repository's key is not the recorded one", LOOK, (FORCE,)),
     "objects": Refusal("objects of recorded archives were overwritten or deleted", LOOK, (FORCE,)),

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -23,9 +24,11 @@ from tasks.borg.guard import AT_ONCE, look, may_free
 from tasks.borg.others import held, others
 from tasks.borg.paths import some
 from tasks.borg.recorder import Note, noted
+from tasks.borg.renewal_announcement import refuse_other_changes
 from tasks.borg.rollback import RollbackTarget
 from tasks.errors import AppError, CloudbackupError, UsageError
-from tasks.records.ledger import ADOPTED, ANNOUNCED, ENDS, ledger
+from tasks.inventory.models import App
+from tasks.records.ledger import ADOPTED, ANNOUNCED, ENDS, Ledger, ledger
 from tasks.records.record import Record
 from tasks.remote.secret import Secret
 from tasks.sources.kinds import READ_BY_BORG
@@ -33,6 +36,7 @@ from tasks.storage import set_aside
 from tasks.storage.repository import Repository
 from tasks.units import many, size
 
+MOVING = ("rename", "renew")  # announced changes during which a repository is not at its place
 Ask = Callable[[str], bool]
 Lines = Iterator[str]
 
@@ -46,13 +50,15 @@ def take_into_use(opened: Opened) -> Initialised:
     storage.make_directory(app)
     with noted(opened.session, app, INIT) as note:
         records = storage.read_history(app)
-        ends = unended(ledger(records), INIT, REMOVE)
+        known = ledger(records)
+        ends = unended(known, INIT, REMOVE)
 
         @cache
         def announced() -> None:
             ends.append(announce(storage, app, INIT))
 
         if not storage.files(app).exists(posixpath.join(storage.path(app), "config")):
+            _refuse_moved(app, known)
             announced()
         made = init(opened.repository, opened.session.inventory.escrow, announced=announced)
         note.add({ENDS: ends} if ends else {})
@@ -61,6 +67,12 @@ def take_into_use(opened: Opened) -> Initialised:
         if first:
             _vouch(opened, note)
     return made
+
+
+def _refuse_moved(app: App, known: Ledger) -> None:
+    """Raise RefusedError where the repository is not there because a change that moves it has not ended."""
+    begun = tuple(each for each in known.unfinished if each.details.get("of") in MOVING)
+    refuse_other_changes(app, replace(known, unfinished=begun))
 
 
 def _tried(record: Record) -> bool:
