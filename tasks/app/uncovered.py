@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from tasks.units import many
 VERSION = 1
 FORMATS = ("table", "json")
 HEADERS = ("host", "container", "volume", "in the container")
+SSH_PORT = 22  # where neither the inventory nor the command line says it
 NEW = "cloudbackup-find"  # stands for an app on a host that has none
 
 
@@ -46,17 +47,37 @@ def run(folder: str, options: FindOptions) -> int:
         raise UsageError(f"--format is one of {', '.join(FORMATS)}, not `{options.format[:80]}`")
     with Session(load(Path(folder))) as session:
         asked = _asked(session.inventory, options)
-        found = over_apps(session, list(asked.values()), 8, lambda app: _seen(session, app, options), _fault)
+        found = over_apps(session, asked, 8, lambda app: _seen(session, app, options), _fault)
     print(_as_json(found) if options.format == "json" else "\n".join(_table(found)), file=own(sys.stdout))
     return 3 if any(each.uncovered or each.error for each in found) else 0
 
 
-def _asked(inventory: Inventory, options: FindOptions) -> Mapping[str, App]:
-    """Return an app for each host: one that is there, or one that stands for a host without any."""
-    there = {app.host: app for app in reversed(list(inventory.apps.values()))}
+def _asked(inventory: Inventory, options: FindOptions) -> list[App]:
+    """Return an app for each host: one that is there, or one that stands for a host without any.
+
+    Several machines may be behind one name, each by a port of its own.
+    """
+    there = {(app.host, _machine(app)): app for app in reversed(list(inventory.apps.values()))}
+    apps = [there[place] for place in sorted(there)]
     if not options.host:
-        return dict(sorted(there.items()))
-    return {host: there[host] if host in there else _new(inventory, host, options) for host in options.host}
+        return apps
+    asked = []
+    for host in dict.fromkeys(options.host):
+        known = [app for app in apps if app.host == host and options.ssh_port in (0, _machine(app)[1])]
+        asked += [_becoming(inventory, app, options) for app in known] or [_new(inventory, host, options)]
+    return asked
+
+
+def _machine(app: App) -> tuple[str, int]:
+    """Return the name and port under which an app's host is reached, whoever logs in."""
+    return app.host.rpartition("@")[2], app.ssh.port or SSH_PORT
+
+
+def _becoming(inventory: Inventory, app: App, options: FindOptions) -> App:
+    """Return the app, with --become where its file does not say it."""
+    if app.become is not None or not options.become:
+        return app
+    return app.model_copy(update={"become": _new(inventory, app.host, options).become})
 
 
 def _new(inventory: Inventory, host: str, options: FindOptions) -> App:
@@ -67,8 +88,7 @@ def _new(inventory: Inventory, host: str, options: FindOptions) -> App:
 
 
 def _seen(session: Session, app: App, options: FindOptions) -> Seen:
-    machine = app.host.rpartition("@")[2]
-    there = [each for each in session.inventory.apps.values() if each.host.rpartition("@")[2] == machine]
+    there = [each for each in session.inventory.apps.values() if _machine(each) == _machine(app)]
     try:
         with foreseen(app.host):
             every, silent = survey(session.host(app))

@@ -22,7 +22,8 @@ from tasks.remote.script import Script, quote
 
 PROGRAM = Program(containers)
 ABSENT = "is not installed"  # in place of a fault
-STOPPED = "daemon running|not running|no such file or directory"  # in what docker and nerdctl say then
+# In what docker and nerdctl say where no daemon runs.
+STOPPED = "daemon (is )?running|not running|connection refused|no such file or directory"
 ASK_AS_ROOT = "`--become sudo` asks as root; or let the login use it (for docker: the group docker)"
 PATIENCE = 600  # seconds for all engines together
 UNIT = r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}\.service"  # never an option of systemctl
@@ -106,7 +107,9 @@ class Mount:
         return not any(self.source == each or self.source.startswith(f"{each}/") for each in SYSTEM)
 
     def path_of(self, inside: str) -> str | None:
-        """Return the host's path of a path in the container; None if it is not in this mount."""
+        """Return the host's path of a path in the container; None if it is not in this mount, or leads out by `..`."""
+        if ".." in inside.split("/"):
+            return None
         if inside == self.destination:
             return self.source
         rest = inside.removeprefix(self.destination.rstrip("/") + "/")
@@ -167,7 +170,7 @@ class Container:
     def told(self, kind: str) -> dict[str, str]:
         """Return what its probe said of a kind of server: lines `cloudbackup KIND KEY VALUE`."""
         rows = (line.split(" ", 3) for line in self.said.splitlines())
-        return {row[2]: row[3][:4096] for row in rows if len(row) == 4 and row[:2] == ["cloudbackup", kind]}
+        return {row[2]: _plain(row[3], 4096) for row in rows if len(row) == 4 and row[:2] == ["cloudbackup", kind]}
 
 
 def look(host: Host, names: Sequence[str] = (), project: str = "", probe: str = "") -> tuple[Container, ...]:
@@ -272,5 +275,5 @@ def _mount(said: _Mount) -> Mount:
     return Mount(source, destination, name if said.type == "volume" else "", driver, said.writable, said.kind)
 
 
-def _plain(text: str) -> str:
-    return "".join(each for each in text if each.isprintable())[:255]
+def _plain(text: str, longest: int = 255) -> str:
+    return "".join(each for each in text if each.isprintable())[:longest]

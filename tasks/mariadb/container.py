@@ -72,7 +72,8 @@ def _found(container: Container, told: dict[str, str], *, binlog: bool) -> Found
         **({"binlog": True} if binlog else {}),
     }
     by = "by the option files in the container" if own else "as root, by the password in the container's environment"
-    said = f"{container.name} ({container.image}): MariaDB {number(told['version'])}, data in {place[1]}, login {by}"
+    version = number(told.get("version", ""))
+    said = f"{container.name} ({container.image}): MariaDB {version}, data in {place[1]}, login {by}"
     dies = (
         f"{container.name} is removed when it stops (--rm): correct `start` of the app's file, or a restore in place"
         " cannot start it again"

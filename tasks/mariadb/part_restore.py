@@ -33,7 +33,10 @@ from tasks.sources.base import Destination, Part, Planned, Restored
 from tasks.units import many
 
 VETTED = Program(vetted_dump)
-OPTIONS = ("--batch", "--skip-column-names", "--binary-mode", "--skip-local-infile", "--default-character-set=utf8mb4")
+OPTIONS = (
+    *("--batch", "--skip-column-names", "--binary-mode", "--skip-local-infile", "--default-character-set=utf8mb4"),
+    "--skip-force",  # of an option file: errors would be passed over
+)
 SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
 NAMED = 5  # names in a message
 LONGEST = 64  # characters of a database's name

@@ -13,6 +13,9 @@ from typing import Any, Dict
 
 Values = Dict[str, Any]  # noqa: UP006 (Python 3.8 evaluates it)
 ENGINES = ("docker", "podman", "nerdctl")
+UNKNOWN = "no such (container|object)"
+# What docker and nerdctl say where no daemon runs, and so none of its containers.
+IDLE = "daemon (is )?running|not running|connection refused|no such file or directory"
 PATIENCE = 300  # seconds for a container to stop or start
 UNIT = "PODMAN_SYSTEMD_UNIT"  # label: the systemd unit that runs it
 UNIT_NAME = r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}\.service"  # never an option of systemctl
@@ -54,13 +57,19 @@ class Standstill:
 
     def running(self, name: str) -> list[tuple[str, Values]]:
         """Return a container of this name that runs and has one of the paths mounted, with its engine."""
+        known, faults = False, []
         for engine in ENGINES:
-            for container in inspected(engine, name):
+            found, fault = inspected(engine, name)
+            known = known or bool(found)
+            faults += [f"`{engine} inspect`: {fault}"] if fault else []
+            for container in found:
                 sources = [
                     str(each.get("Source", "")) for each in container.get("Mounts") or [] if isinstance(each, dict)
                 ]
                 if part(container, "State").get("Running") is True and any(map(self.replaced, sources)):
                     return [(engine, container)]
+        if faults and not known:
+            self.remarks.append(f"restart the container {name} if it runs, which is not known: {'; '.join(faults)}")
         return []
 
     def replaced(self, source: str) -> bool:
@@ -68,17 +77,28 @@ class Standstill:
         return any(source == path or source.startswith(path.rstrip("/") + "/") for path in self.paths)
 
 
-def inspected(engine: str, name: str) -> list[Values]:
-    """Return what an engine says of a container; empty if it knows none of that name."""
+def inspected(engine: str, name: str) -> tuple[list[Values], str]:
+    """Return what an engine says of a container, empty if it knows none of that name, and why it did not answer."""
     try:
         said = subprocess.run(
             [engine, "inspect", "--type=container", name],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE, check=True,
-        ).stdout  # fmt: skip
-        found = json.loads(said)
-    except (OSError, subprocess.SubprocessError, ValueError, RecursionError):
-        return []
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return [], ""
+    except (OSError, subprocess.SubprocessError) as error:
+        return [], str(error)[:300]
+    lines = said.stderr.decode(errors="replace").strip().splitlines()
+    if said.returncode != 0:
+        harmless = UNKNOWN if engine == "podman" else f"{UNKNOWN}|{IDLE}"
+        if any(re.search(harmless, each, re.IGNORECASE) for each in lines):
+            return [], ""
+        return [], lines[-1][:300] if lines else f"it ended with {said.returncode}"
+    try:
+        found = json.loads(said.stdout)
+    except (ValueError, RecursionError):
+        return [], "its answer is not JSON"
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else [], ""
 
 
 def part(values: Values, name: str) -> Values:

@@ -8,7 +8,6 @@ from pathlib import Path
 from tasks.containers.container import Container
 from tasks.errors import UsageError
 from tasks.inventory.document import Data
-from tasks.inventory.values import read_line
 from tasks.sources.dumps.postgresql import DATABASE
 from tasks.sources.kinds import RESERVED
 
@@ -67,8 +66,9 @@ def _databases(container: Container) -> Iterator[tuple[dict[str, Data], str, str
         words = container.exec if told["login"] == "own" else container.exec_with("PGPASSWORD", PASSWORDS)
         only = told.get("database", "")
         one: dict[str, Data] = {"database": only} if re.fullmatch(DATABASE, only) else {}
+        user: dict[str, Data] = {"user": told["user"]} if told.get("user") else {}
         yield (
-            {"postgresql": {**one, "user": read_line(told.get("user", "")), "exec": [*words]}},
+            {"postgresql": {**one, **user, "exec": [*words]}},
             told.get("folder", ""),
             f"PostgreSQL, {f'the database {only}' if one else 'all of the server'}",
         )

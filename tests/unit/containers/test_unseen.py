@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tasks.containers.container import Container, Mount, look, survey
-from tasks.containers.host.standstill import command
+from tasks.containers.host.standstill import Standstill, command
 from tasks.containers.volumes import uncovered
-from tasks.errors import AppError
+from tasks.errors import AppError, UsageError
 from tasks.remote.host import LocalHost
+from tasks.sources.container_sources import proposed
 
 HOST = LocalHost()
 DENIED = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
@@ -66,3 +67,61 @@ def test_a_label_that_is_no_unit_stops_the_container_itself(unit: str) -> None:
     assert command("docker", "stop", made) == ["docker", "stop", "web"]
     made["Config"] = {"Labels": {"PODMAN_SYSTEMD_UNIT": "shop@1.service"}}
     assert command("podman", "stop", made) == ["systemctl", "stop", "shop@1.service"]
+
+
+@pytest.mark.parametrize(
+    ("said", "remarks"),
+    [
+        ("Error: no such container shop-web", 0),
+        (STOPPED, 0),
+        (
+            "failed to connect to the docker API; check if the daemon is running: dial unix: no such file or directory",
+            0,
+        ),
+        (DENIED, 1),
+    ],
+)
+def test_a_restore_names_a_container_of_which_nobody_knows_whether_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, remarks: int
+) -> None:
+    engines(tmp_path, monkeypatch, said, "[]")
+    still = Standstill(["shop-web"], ["/srv/shop"])
+    still.begin()
+    assert len(still.remarks) == remarks
+    assert all(
+        each.startswith("restart the container shop-web if it runs, which is not known") for each in still.remarks
+    )
+
+
+def test_a_container_that_another_engine_knows_to_be_stopped_needs_no_remark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines(tmp_path, monkeypatch, DENIED, '[{"Name": "shop-web", "State": {"Running": false}}]')
+    still = Standstill(["shop-web"], ["/srv/shop"])
+    still.begin()
+    assert still.remarks == []
+
+
+PG = Mount("/volumes/pg", "/var/lib/postgresql/data", "pg")
+SHOP = Mount("/volumes/shop", "/var/lib/mysql", "shop")
+LOGIN = "cloudbackup mariadb login own\n"
+
+
+def test_a_container_cannot_have_a_volume_of_another_one_left_out() -> None:
+    said = "cloudbackup postgresql folder /var/lib/postgresql/data/../uploads\ncloudbackup postgresql login own\n"
+    web = Container("web", "x", "docker", mounts=(Mount("/volumes/uploads", "/uploads", "uploads"),))
+    found = proposed([Container("db", "x", "docker", mounts=(PG,), said=said), web])
+    assert found.values["files"] == {"paths": ["/volumes/pg", "/volumes/uploads"]}
+    with pytest.raises(UsageError, match="is in no volume"):
+        proposed([
+            Container("db", "x", "docker", mounts=(SHOP,), said=f"{LOGIN}cloudbackup mariadb datadir /var/lib/mysql/../x\n")
+        ])  # fmt: skip
+
+
+def test_a_container_that_says_half_or_draws_is_no_unexpected_error() -> None:
+    found = proposed([Container("db", "x", "docker", mounts=(SHOP,), said=LOGIN)])
+    assert found.values["mariadb"]["datadir"] == "/volumes/shop"  # type: ignore[call-overload, index]
+    for said, user in (("", {}), ("a\x1b]0;x", {"user": "a]0;x"})):
+        half = f"cloudbackup postgresql user {said}\ncloudbackup postgresql login own\n"
+        dumps = proposed([Container("db", "x", "docker", mounts=(PG,), said=half)]).values["dumps"]
+        assert dumps == {"db": {"postgresql": {**user, "exec": ["docker", "exec", "-i", "db"]}}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import AppError
-from tasks.mariadb.part_restore import Names
+from tasks.mariadb.part_restore import OPTIONS, Names
 from tasks.sources.dumps import mysql_part
 from tasks.sources.dumps.host import mysql_slice, redis_load, sqlite_load
 from tasks.sources.dumps.mongodb import MongoDB
@@ -160,3 +160,28 @@ def test_a_part_of_which_nothing_says_what_was_loaded_is_dropped_again(monkeypat
 
 def test_a_person_reads_mongodbs_command_and_no_script() -> None:
     assert MongoDB.model_validate({}).loads() == "mongorestore --archive --stopOnError"
+
+
+@pytest.mark.parametrize(("kind", "code"), [("p", 1), ("r", 0)])
+def test_a_partitioned_table_does_not_come_back_without_its_rows(tmp_path: Path, kind: str, code: int) -> None:
+    psql = f"""\
+text=$(cat)
+case $text in
+*relkind*) echo {kind} ;;
+*'count(*)'*) echo 0 ;;
+*'DROP DATABASE'*) echo dropped >>{tmp_path}/dropped ;;
+esac"""
+    tools = programs(tmp_path, psql=psql, pg_restore="cat >/dev/null")
+    done = shell("postgresql_part.sh", ["shop", "shop_restored", "public", "orders"], tools, "a dump")
+    assert (done.returncode, (tmp_path / "dropped").exists()) == (code, code == 1)
+    assert ("public.orders is partitioned" in done.stderr) == (code == 1)
+
+
+def test_an_option_force_does_not_have_errors_passed_over(tmp_path: Path) -> None:
+    client = f"""\
+echo "$@" >>{tmp_path}/asked
+cat >/dev/null"""
+    done = shell("mysql_load.sh", [], programs(tmp_path, mariadb=client), "-- cloudbackup databases: 73686f70\n")
+    assert done.returncode == 0, done.stderr
+    assert "--skip-force" in (tmp_path / "asked").read_text().splitlines()[1].split()
+    assert "--skip-force" in OPTIONS

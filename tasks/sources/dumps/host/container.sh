@@ -20,6 +20,9 @@ if runs 'postgres(ql)?'; then
   }
   [ -z "$login" ] || found postgresql login "$login"
   every=$(ask --command="SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'")
+  used=$(ask --command="SELECT 1 FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p')
+    AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%' LIMIT 1")
+  [ -z "$used" ] || every= # tables in the database postgres itself: the whole server, then
   case $every in '' | *'
 '*) ;; *) found postgresql database "$every" ;; esac
 fi

@@ -31,7 +31,7 @@ printed() { # CONNECTION: prints the options that option files give the program
     esac
 }
 # Options that have a dump lack something, whatever is on its command line.
-partial='where|ignore-(table|table-data|database)|no-data|no-create-info|no-create-db|tab|system|compact|skip-comments'
+partial='where|ignore-(table|table-data|database|views)|no-data|no-create-info|no-create-db|tab|system|compact|skip-comments'
 found=$(printed "$@" 2>/dev/null | tr ' ' '\n' | tr _ - | grep -E "^--($partial)(=|\$)" | head -n 1)
 [ -z "$found" ] || {
     echo "an option file has $dump leave something out: ${found%%=*}; take it out of that file" >&2

@@ -38,7 +38,8 @@ SQL
     echo "the server has these databases already: $(printf %s "$there" | tr '\n' ' '); nothing was changed: drop them first, or restore one beside the live one by --database and --into" >&2
     exit 1
 }
-said=$("$client" "$@" --binary-mode --skip-local-infile --batch --default-character-set=utf8mb4 \
+# An option `force` of an option file would have errors passed over.
+said=$("$client" "$@" --skip-force --binary-mode --skip-local-infile --batch --default-character-set=utf8mb4 \
     --max-allowed-packet=1G 2>&1 >/dev/null) || {
     echo "$(printf '%s\n' "$said" | grep -v '^WARNING' | tail -n 1); databases of the dump that are there now are not whole: drop them before the next try" >&2
     exit 1

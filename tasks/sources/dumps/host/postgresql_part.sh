@@ -45,6 +45,11 @@ SQL
     ) || fail "$said" "$@"
     said=$(pg_restore --exit-on-error --no-owner --no-acl "--schema=$schema" "--table=$table" "--dbname=$new" "$@" 2>&1) ||
         fail "pg_restore: $(printf '%s\n' "$said" | grep -v '^Command was' | tail -n 1); a table that needs a type or a function comes back with its whole database alone" "$@"
+    kind=$(sql "$new" "$@" 2>&1 <<'SQL'
+SELECT relkind FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = :'schema' AND relname = :'table'
+SQL
+    ) || fail "$kind" "$@"
+    [ "$kind" != p ] || fail "$schema.$table is partitioned, and its rows are in other tables: restore the whole database" "$@"
     rows=$(sql "$new" "$@" 2>&1 <<'SQL'
 SELECT count(*) FROM :"schema".:"table"
 SQL
