@@ -1,6 +1,5 @@
 """`app.find`: the containers of hosts, by what of their volumes no app saves."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +12,17 @@ from tasks.app.options import FindOptions
 from tasks.containers.container import ASK_AS_ROOT, NoEngineError, survey
 from tasks.containers.volumes import Uncovered, uncovered
 from tasks.crash import foreseen
-from tasks.errors import CloudbackupError, UsageError
+from tasks.errors import CloudbackupError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.loading import draft
 from tasks.inventory.models import App
+from tasks.json_output import wants_json, written
 from tasks.run.parallel import over_apps
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.terminal import one_line, own
 from tasks.units import many
 
-VERSION = 1
-FORMATS = ("table", "json")
 HEADERS = ("host", "container", "volume", "in the container")
 SSH_PORT = 22  # where neither the inventory nor the command line says it
 NEW = "cloudbackup-find"  # stands for an app on a host that has none
@@ -43,12 +41,11 @@ class Seen:
 
 def run(folder: str, options: FindOptions) -> int:
     """Print what no app saves; return 0, or 3 if there is any or a host could not be asked. Raises UsageError."""
-    if options.format not in FORMATS:
-        raise UsageError(f"--format is one of {', '.join(FORMATS)}, not `{options.format[:80]}`")
+    as_json = wants_json(options.format)
     with Session(load(Path(folder))) as session:
         asked = _asked(session.inventory, options)
         found = over_apps(session, asked, 8, lambda app: _seen(session, app, options), _fault)
-    print(_as_json(found) if options.format == "json" else "\n".join(_table(found)), file=own(sys.stdout))
+    print(_as_json(found) if as_json else "\n".join(_table(found)), file=own(sys.stdout))
     return 3 if any(each.uncovered or each.error for each in found) else 0
 
 
@@ -127,11 +124,12 @@ def _as_json(found: Sequence[Seen]) -> str:
             "host": each.host,
             "containers": None if each.error else each.containers,
             "error": each.error or None,
+            "remedy": each.remedy or None,
             "uncovered": [_one(one) for one in each.uncovered],
         }
         for each in found
     ]
-    return json.dumps({"version": VERSION, "hosts": hosts}, indent=2)
+    return written({"hosts": hosts})
 
 
 def _one(found: Uncovered) -> dict[str, object]:

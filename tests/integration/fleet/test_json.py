@@ -15,6 +15,7 @@ DOCUMENTED = (Path(__file__).parents[3] / "docs/json.md").read_text()
 OWN_FORMATS = {"mariadb.dump", "mariadb.open"}  # SQL or CSV
 CALLS = {
     "app.check": "",
+    "app.find": "",
     "app.list": "",
     "backup": "",
     "borg.diff": "--app shop",
