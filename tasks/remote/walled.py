@@ -53,7 +53,9 @@ def require(output: Output, context: str) -> None:
     """Raise RefusedError if a script ended because walls could not be built."""
     if output.code == REFUSED:
         lines = [line for line in output.error_text.splitlines() if line.startswith("cloudbackup: ")]
-        why = lines[-1].removeprefix("cloudbackup: ") if lines else walls.WITHOUT
+        ours = [line.removeprefix("cloudbackup: ") for line in lines]
+        built = [line for line in ours if line.startswith(walls.WITHOUT)]  # others may say that they ended by it
+        why = (built or ours or [walls.WITHOUT])[-1]
         raise RefusedError(f"{context}: {why}", REMEDY if why.startswith(walls.WITHOUT) else "")
 
 

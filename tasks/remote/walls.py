@@ -221,6 +221,7 @@ class Walls:
         """Run the command with access to only the system's files and its folder; no network. Raises NoWallsError."""
         require_confinement()
         self.names = [*([f"user {ORDINARY}"] if self.user else []), "Landlock", "seccomp"]
+        told, tell = os.pipe()  # closed by the start of the command
         child = os.fork()
         if child == 0:
             try:
@@ -228,11 +229,18 @@ class Walls:
                 self.environment["TMPDIR"] = self.folder
                 confine((self.folder, *self.also), self.keys)
             except (NoWallsError, OSError) as error:
-                os._exit(refused(f"{WITHOUT}: {error}"))
+                os.write(tell, str(error).encode(errors="replace"))
+                os._exit(REFUSED)
             self.command()
+        os.close(tell)
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)
-        return exit_code(child)
+        with os.fdopen(told, "rb") as answers:
+            fault = answers.read()
+        code = exit_code(child)
+        if fault:  # such as root in a container that may not become another user
+            raise NoWallsError(fault.decode(errors="replace"))
+        return code
 
     def trusting(self) -> int:
         """Run the command without walls."""

@@ -12,7 +12,7 @@ from tests.integration.fleet.support import Operator
 
 ROW = {"app", "host", "storage", "source", "status", "archive", "last", "age_seconds", "archives", "size", "stored"}
 ROW |= {"duration_seconds", "proven", "recoverable_until", "error"}
-ROW |= {"last_good", "incomplete", "suspect", "verdict_accepted", "read_share"}
+ROW |= {"last_good", "incomplete", "suspect", "verdict_accepted", "read_share", "other_archives"}
 
 
 def test_a_line_for_each_source_and_a_summary(saved: str) -> None:
@@ -106,7 +106,7 @@ def test_one_connection_to_a_host_for_a_run(lab: Lab, operator: Operator, saved:
 
 def test_the_report_has_a_row_for_each_app_and_source(operator: Operator, all_well: None) -> None:
     values = json.loads(operator.done("report", "--format", "json"))
-    assert set(values) == {"version", "generated", "apps", "storages"}
+    assert set(values) == {"version", "tool", "generated", "apps", "storages"}
     assert values["version"] == 1
     assert [set(row) for row in values["apps"]] == [ROW] * 4
     for row in values["apps"]:

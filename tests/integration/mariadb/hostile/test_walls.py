@@ -216,6 +216,24 @@ print(json.dumps([found, caps, os.getuid(), os.environ["CLOUDBACKUP_WALLS"]]))
     assert [(path.name, path.read_text()) for path in near.iterdir()] == [("victim", "here")]
 
 
+class Container(HostOf):
+    """This machine as root in a container has it that may not become another user, and may make no namespaces."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self._prefix = ["setpriv", "--bounding-set=-sys_admin,-setuid", *self._prefix]
+
+
+def test_root_that_may_not_become_another_user_runs_what_is_trusted_alone(folder: Path) -> None:
+    """The kernel's refusal counted as the end of the command, and nothing was restored even if trusted."""
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    program = "print('ran')"
+    code, said, errors = behind(Container(folder), scratch, program)
+    assert (code, said, "no walls can be built" in errors) == (66, "", True)
+    assert behind(Container(folder), scratch, program, trust=True) == (0, "ran\n", "")
+
+
 @pytest.fixture
 def no_landlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that is older than Landlock."""
