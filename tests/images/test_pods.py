@@ -69,7 +69,7 @@ class Overlay:
         return {**clean, "INVOKE_INVENTORY": str(self.operator.inventory), "HOME": str(self.home)}
 
     def ready(self) -> None:
-        self.operator.done("storagebox.setup")
+        self.operator.done("storagebox.setup", "--yes")  # another test may have used the folder with a key of its own
         self.operator.done("borg.init")
 
     def cluster(self, folder: Path, **more: Any) -> Cluster:
