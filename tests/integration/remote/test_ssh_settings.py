@@ -219,9 +219,9 @@ class agent:  # noqa: N801  # reads as what it is
 
     def __enter__(self) -> None:
         self._process = subprocess.Popen(["ssh-agent", "-D", "-a", self._place], stdout=subprocess.DEVNULL)
-        assert eventually(self._place.exists)
         self._patch.setenv("SSH_AUTH_SOCK", str(self._place))
-        subprocess.run(["ssh-add", "-q", self._key], check=True)
+        added = ("ssh-add", "-q", self._key)  # fails until the agent listens, a moment after its socket is there
+        assert eventually(lambda: subprocess.run(added, check=False).returncode == 0)
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
