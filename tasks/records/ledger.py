@@ -317,8 +317,8 @@ def _counts(records: list[Record]) -> tuple[dict[int, int], dict[str, _Counts]]:
     now, former = _Counts(), dict[str, _Counts]()
     named = _ended_tokens(records)
     for record in records:
-        if record.action == INTENT and isinstance(aside := record.details.get("aside"), str):
-            former[aside] = _Counts(dict(now.live), now.begin)
+        if isinstance(aside := record.details.get("aside"), str):  # of a rollback's announcement and record: the first
+            former.setdefault(aside, _Counts(dict(now.live), now.begin))
         if record.action == INTENT and record.details.get(TOKEN) in named:
             continue
         if _recounts(record):

@@ -12,7 +12,7 @@ from tests.integration.fleet.support import Operator
 
 ROW = {"app", "host", "storage", "source", "status", "archive", "last", "age_seconds", "archives", "size", "stored"}
 ROW |= {"duration_seconds", "proven", "recoverable_until", "error"}
-ROW |= {"last_good", "incomplete", "suspect", "verdict_accepted", "read_share", "other_archives"}
+ROW |= {"last_good", "incomplete", "suspect", "verdict_accepted", "read_share", "other_archives", "paused"}
 
 
 def test_a_line_for_each_source_and_a_summary(saved: str) -> None:

@@ -86,7 +86,7 @@ def test_what_differs_comes_with_a_text_to_paste_that_names_no_account(lab: Lab,
     end = operator.inv("storagebox.probe")
     assert end.returncode == 3
     pasted = end.stdout[end.stdout.index("To report it, paste this:") :]
-    assert "1 assumption does not hold of a Storage Box" in pasted
+    assert "not hold of a Storage Box" in pasted
     assert "BSD's columns" in pasted
     assert "u100001" not in pasted
     assert "127.0.0.1" not in pasted
