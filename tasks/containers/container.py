@@ -69,7 +69,7 @@ class _Container(Answer):
     said: Text
 
 
-class _Told(Answer):
+class _Reply(Answer):
     engines: list[_Engine] = Field(max_length=10)
     containers: list[_Container] = Field(max_length=5_000)
 
@@ -167,7 +167,7 @@ class Container:
         found = [(each, path) for each in self.mounts if (path := each.path_of(inside)) is not None]
         return max(found, key=lambda each: len(each[0].destination), default=None)
 
-    def told(self, kind: str) -> dict[str, str]:
+    def details(self, kind: str) -> dict[str, str]:
         """Return what its probe said of a kind of server: lines `cloudbackup KIND KEY VALUE`."""
         rows = (line.split(" ", 3) for line in self.said.splitlines())
         return {row[2]: _plain(row[3], 4096) for row in rows if len(row) == 4 and row[:2] == ["cloudbackup", kind]}
@@ -189,15 +189,15 @@ def survey(
     script = Script(quote((*PROGRAM.words, json.dumps(plan))), PROGRAM.environment)
     output = host.run(script, timeout=PATIENCE)
     try:
-        told = last_line(_Told, output.text)
-        found = tuple(sorted(map(_container, told.containers), key=lambda each: each.name))
+        reply = last_line(_Reply, output.text)
+        found = tuple(sorted(map(_container, reply.containers), key=lambda each: each.name))
     except (AnswerError, ValueError) as error:
         said = output.error_text.strip().splitlines()[-1:]
         why = said[0] if said and not output.ok else f"the answer about its containers is not one: {error}"
         raise AppError(f"{host.name}: {why}", "does `docker inspect` or `podman inspect` answer there?") from None
     if not found:
-        _require_engine(host, told.engines)
-    return found, _silent(told.engines)
+        _require_engine(host, reply.engines)
+    return found, _silent(reply.engines)
 
 
 def chosen(host: Host, every: Sequence[Container], names: Sequence[str], project: str) -> tuple[Container, ...]:

@@ -32,7 +32,7 @@ LONGEST = 86_400  # seconds until a container that nobody ended is gone
 RIGHTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "KILL")
 
 
-class _Told(Answer):
+class _Reply(Answer):
     fault: Text
     image: Text = ""
     folders: list[Text] = Field(default_factory=list, max_length=10)
@@ -69,7 +69,7 @@ class OneOff:
     def ownership(self, folder: str) -> str:
         """Return bash that gives what was made in a folder to whoever runs it; it fails if not all are plain files."""
         odd = f"{quote(('find', folder, '!', '-type', 'f', '!', '-type', 'd'))} | head -n 1"
-        said = f"echo 'cloudbackup: {self.name} left what is no plain file' >&2"
+        said = f"echo 'cloudbackup: {self.name} left something that is not a plain file' >&2"
         return f"""\
 [ -z "$({odd})" ] || {{ {said}; exit 1; }}
 chown -hR "$(id -u):$(id -g)" {quote(("--", folder))}"""
@@ -95,13 +95,13 @@ def one_off(host: Host, exec_: Words) -> OneOff | None:
         return None
     output = host.run(Script(quote((*PROGRAM.words, *led[0], led[1])), PROGRAM.environment), timeout=120)
     try:
-        told = last_line(_Told, output.text)
+        reply = last_line(_Reply, output.text)
     except AnswerError:
         return None
-    plain = all(each.startswith("/") and posixpath.normpath(each) == each for each in told.folders)
-    if told.fault or not plain or len(told.python) != 4 or not re.fullmatch("(sha256:)?[0-9a-f]{12,64}", told.image):
+    plain = all(each.startswith("/") and posixpath.normpath(each) == each for each in reply.folders)
+    if reply.fault or not plain or len(reply.python) != 4 or not re.fullmatch("(sha256:)?[0-9a-f]{12,64}", reply.image):
         return None
-    return OneOff(led[0], told.image, tuple(told.folders), tuple(told.python))
+    return OneOff(led[0], reply.image, tuple(reply.folders), tuple(reply.python))
 
 
 def container_of(exec_: Words) -> tuple[tuple[str, ...], str] | None:

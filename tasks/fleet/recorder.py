@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tasks.borg import encryption
 from tasks.borg.catalog import Anew, known_records, looked_anew
+from tasks.borg.choice import Choice
 from tasks.borg.client.runner import How
 from tasks.borg.gone import gone
 from tasks.crash import foreseen
@@ -14,7 +15,7 @@ from tasks.records.gone import SETTLED, predecessor
 from tasks.records.record import UNCHANGED, Record, Records, operator_name
 from tasks.records.suspect import unlike
 from tasks.records.verdict import SUSPECT, UNLISTED
-from tasks.run.outcome import Outcome
+from tasks.run.outcome import Outcome, Status
 from tasks.run.session import Session
 from tasks.sources.kinds import is_log
 from tasks.storage.repository import Side
@@ -113,6 +114,12 @@ def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
     told.update(new)
     what = f"the repository looks wrong: {'; '.join(new)}; `inv app.check --app {outcome.app}` tells more"
     return outcome.no_better_than("warning", what)
+
+
+def lowered(outcome: Outcome, choice: Choice) -> Outcome:
+    """Return the outcome of a restore, no better than its archive: incomplete, or with warnings."""
+    status: Status = "incomplete" if choice.verdict.left_out else "warning" if choice.said else "ok"
+    return outcome.no_better_than(status, *choice.said)
 
 
 def recorded(session: Session, app: App, outcomes: Sequence[Outcome], action: str = "backup") -> list[Outcome]:

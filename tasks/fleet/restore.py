@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.borg.choice import Choice, Choices
+from tasks.borg.choice import Choices
 from tasks.borg.client.extract import size as measured
 from tasks.borg.paths import SHOWN, some
 from tasks.borg.restore import require_empty
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.fleet import restore_output
-from tasks.fleet.recorder import recorded
+from tasks.fleet.recorder import lowered, recorded
 from tasks.fleet.restore_output import OUTPUT
 from tasks.inventory.errors import nearest
 from tasks.inventory.models import App
 from tasks.mariadb import recovery_plan
-from tasks.run.outcome import Outcome, Status, attempted, exit_code
+from tasks.run.outcome import Outcome, attempted, exit_code
 from tasks.run.session import Session
 from tasks.run.view import View
 from tasks.sources.base import Destination, Part, Planned, Restorable, Step
@@ -326,10 +326,4 @@ def _restored(job: _Job, began: datetime, step: Step) -> Outcome:
             "walls": list(done.walls),
         },
     )
-    return _with_choice(outcome, planned.choice) if planned.choice else outcome
-
-
-def _with_choice(outcome: Outcome, choice: Choice) -> Outcome:
-    """Return the outcome, lowered to the state of the archive: incomplete, or with warnings."""
-    status: Status = "incomplete" if choice.verdict.left_out else "warning" if choice.said else "ok"
-    return outcome.no_better_than(status, *choice.said)
+    return lowered(outcome, planned.choice) if planned.choice else outcome

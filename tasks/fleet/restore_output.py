@@ -1,7 +1,7 @@
 """`restore --target -`: the one file of an archive, as it was saved, on standard output.
 
 Lines for people go to standard error. Nothing is run of what is read, so an archive that no record knows is given too,
-with a remark.
+with a warning.
 """
 
 import sys
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tasks.borg.choice import Choices
 from tasks.borg.client.extract import content, size
 from tasks.errors import AppError, InterruptedRunError, UsageError
-from tasks.fleet.recorder import recorded
+from tasks.fleet.recorder import lowered, recorded
 from tasks.remote.output import Output
 from tasks.remote.script import Script
 from tasks.run import raw_output
@@ -23,7 +23,7 @@ OUTPUT = "-"  # as --target
 
 
 def run(choices: Choices, source: Restorable, planned: Planned) -> int:
-    """Write an archive's file; return the exit code.
+    """Write an archive's file; return the exit code: 3 if it is whole, and the archive or its record is not good.
 
     Raises UsageError if the source has no such file, AppError if not all of it was written, HostError.
     """
@@ -34,8 +34,6 @@ def run(choices: Choices, source: Restorable, planned: Planned) -> int:
             "give a folder by --target" if source.file is None else "leave out --at, or give a folder by --target",
         )
     _say(f"{archive.name} of {app.name}, {source.file}")
-    for line in planned.choice.said if planned.choice else ():
-        _say(line)
     total, _ = size(choices.repository, archive.name)
     with raw_output.whole("") as receiver:
         output = _passed(choices, archive.name, source.file, receiver)
@@ -56,10 +54,12 @@ def run(choices: Choices, source: Restorable, planned: Planned) -> int:
         archive_id=archive.id,
         details={"target": "standard output"},
     )
-    for line in recorded(choices.session, app, [outcome], "restore")[0].said:
+    outcome = lowered(outcome, planned.choice) if planned.choice else outcome
+    outcome = recorded(choices.session, app, [outcome], "restore")[0]
+    for line in outcome.said:
         _say(line)
-    _say(f"{shown(total)} written")
-    return 0
+    _say(f"{shown(total)} written, {outcome.status}")
+    return 0 if outcome.status == "ok" else AppError.exit_code
 
 
 def _passed(choices: Choices, archive: str, file: str, receiver: raw_output.Receiver) -> Output:

@@ -35,7 +35,7 @@ def found(containers: Sequence[Container], *, binlog: bool) -> Found | None:
 
     Raises UsageError if there are several, or if nobody can log in to it, or if its data is in no volume.
     """
-    servers = [(each, each.told(KEY)) for each in containers if each.told(KEY)]
+    servers = [(each, each.details(KEY)) for each in containers if each.details(KEY)]
     if not servers:
         return None
     if len(servers) > 1:
@@ -44,24 +44,24 @@ def found(containers: Sequence[Container], *, binlog: bool) -> Found | None:
             f"{len(servers)} MariaDB servers run there: {names}; an app has one",
             "add an app for each, by --container, with the containers that belong to it",
         )
-    container, told = servers[0]
-    if "login" not in told:
+    container, details = servers[0]
+    if "login" not in details:
         raise UsageError(
             f"the tools in the container {container.name} cannot log in to its MariaDB server",
             ACCOUNT.format(file="/root/.my.cnf"),
         )
-    return _found(container, told, binlog=binlog)
+    return _found(container, details, binlog=binlog)
 
 
-def _found(container: Container, told: dict[str, str], *, binlog: bool) -> Found:
-    inside = told.get("datadir", "").rstrip("/") or DATADIR
+def _found(container: Container, details: dict[str, str], *, binlog: bool) -> Found:
+    inside = details.get("datadir", "").rstrip("/") or DATADIR
     place = container.mount_of(inside)
     if place is None:
         raise UsageError(
             f"the data of the MariaDB server in {container.name}, {inside}, is in no volume: it dies with it",
             "give the container a volume there first",
         )
-    own = told["login"] == "own"
+    own = details["login"] == "own"
     words = container.exec if own else container.exec_with("MYSQL_PWD", PASSWORDS)
     values: dict[str, Data] = {
         **({} if own else {"user": "root"}),
@@ -72,7 +72,7 @@ def _found(container: Container, told: dict[str, str], *, binlog: bool) -> Found
         **({"binlog": True} if binlog else {}),
     }
     by = "by the option files in the container" if own else "as root, by the password in the container's environment"
-    version = number(told.get("version", ""))
+    version = number(details.get("version", ""))
     said = f"{container.name} ({container.image}): MariaDB {version}, data in {place[1]}, login {by}"
     dies = (
         f"{container.name} is removed when it stops (--rm): correct `start` of the app's file, or a restore in place"

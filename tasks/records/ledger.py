@@ -35,9 +35,7 @@ OF_ANY_AGE = ("check", "verify", ACCEPT, "rollback", "prune", "compact", CHANGED
 NEWEST = 5  # records of each of these kinds; and of milestones, to check whether the newest one's clock was wrong
 NOT_GOOD, FAILED_DRILL, ENDS, TOKEN = "not_good_ids", "failed_drill_ids", "ends", "token"  # in details
 OURS = "ours_ids"  # in the details of a rollback that is no milestone: the archives that are ours
-ADOPTED = (
-    "adopted_ids"  # in a milestone's: archives of other names that were there when the repository was taken into use
-)
+ADOPTED = "adopted_ids"  # in a milestone's: archives of other names that were there when it was taken into use
 NAMES, STARTS = "names", "starts"  # in a milestone's: of each of its archives in turn, the start in seconds since 1970
 SERIES, WITHDRAWN = "series", "series_withdrawn"  # in an acceptance's: another tool's names, as patterns with wildcards
 UNFINISHED_YET = "unfinished"  # in a milestone's details: the announcements that had not ended

@@ -283,7 +283,7 @@ def require_plain(folder: str) -> None:
         for name in (*within, *files):
             mode = os.lstat(os.path.join(above, name)).st_mode  # noqa: PTH118 (any bytes)
             if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or mode & (stat.S_ISUID | stat.S_ISGID):
-                raise DangerError(f"what was restored holds {name!r}, which is no plain file")
+                raise DangerError(f"what was restored holds {name!r}, which is not a plain file")
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Told:
+class Entry:
     """A record with the label of the app's copy that it belongs to, and its storage, which a record does not name.
 
     `app` is the app's name, where the record may have a former one; empty for that of the record.
@@ -65,9 +65,9 @@ def run(folder: str, options: Options) -> int:
             session, apps, PARALLEL, lambda app: _read(session, app, options.limit), lambda _, error: error
         )
     failed = [each for each in read if isinstance(each, CloudbackupError)]
-    found = [told for each in read if not isinstance(each, CloudbackupError) for told in each]
+    found = [entry for each in read if not isinstance(each, CloudbackupError) for entry in each]
     if options.as_json:
-        print(written({"records": [as_values(told) for told in chosen(found, options)]}))
+        print(written({"records": [as_values(entry) for entry in chosen(found, options)]}))
     else:
         for line in lines(chosen(found, options), datetime.now(UTC)):
             print(line)
@@ -76,31 +76,31 @@ def run(folder: str, options: Options) -> int:
     return 3 if failed else 0
 
 
-def chosen(records: Sequence[Told], options: Options) -> list[Told]:
+def chosen(records: Sequence[Entry], options: Options) -> list[Entry]:
     """Return the selected records, oldest first. Mere announcements are left out unless `action` asks for them."""
     wanted = [
-        told
-        for told in records
-        if options.source in ("", told.record.source)
-        and options.action in ("", told.record.action)
-        and (told.record.action not in ANNOUNCED or options.action == told.record.action)
+        entry
+        for entry in records
+        if options.source in ("", entry.record.source)
+        and options.action in ("", entry.record.action)
+        and (entry.record.action not in ANNOUNCED or options.action == entry.record.action)
     ]
-    return sorted(wanted, key=lambda told: told.record.time)[-options.limit :]
+    return sorted(wanted, key=lambda entry: entry.record.time)[-options.limit :]
 
 
-def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
+def lines(records: Sequence[Entry], now: datetime) -> Iterator[str]:
     """Yield the lines of a table; below each record its error, what was forced, or why it was accepted."""
     from tabulate import tabulate
 
     if not records:
         yield "no records"
         return
-    text = tabulate([_cells(told, now) for told in records], headers=HEADERS, tablefmt="plain", disable_numparse=True)
+    text = tabulate([_cells(entry, now) for entry in records], headers=HEADERS, tablefmt="plain", disable_numparse=True)
     header, *rows = text.splitlines()
     yield header.rstrip()
-    for told, row in zip(records, rows, strict=True):
+    for entry, row in zip(records, rows, strict=True):
         yield row.rstrip()
-        record, forced = told.record, told.record.details.get("forced")
+        record, forced = entry.record, entry.record.details.get("forced")
         notes = [record.error, *(f"forced, although {each}" for each in (forced if isinstance(forced, list) else ()))]
         notes += [f"because: {Accepted(record).reason}"] if record.action == ACCEPT else []
         walls = record.details.get("walls")
@@ -112,21 +112,21 @@ def lines(records: Sequence[Told], now: datetime) -> Iterator[str]:
         yield from (INDENT + printable(note) for note in notes if note)
 
 
-def as_values(told: Told) -> dict[str, object]:
+def as_values(entry: Entry) -> dict[str, object]:
     """Return a record as JSON has it; `tasks.records.record.Record` explains the fields."""
-    record = told.record
+    record = entry.record
     reason = Accepted(record).reason if record.action == ACCEPT else None
     fields = {name: getattr(record, name) for name in FIELDS}
-    fields["app"] = told.app or record.app
-    return {"storage": told.storage, **fields, "made_by": record.tool, "reason": reason}
+    fields["app"] = entry.app or record.app
+    return {"storage": entry.storage, **fields, "made_by": record.tool, "reason": reason}
 
 
-def _cells(told: Told, now: datetime) -> tuple[str, ...]:
-    record = told.record
+def _cells(entry: Entry, now: datetime) -> tuple[str, ...]:
+    record = entry.record
     took = record.duration_seconds
     texts = (
         moment(record.time, now),
-        told.label,
+        entry.label,
         record.action,
         record.source or "",
         record.outcome,
@@ -143,9 +143,9 @@ def _whole(number: int | None) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _read(session: Session, app: App, limit: int) -> list[Told] | CloudbackupError:
+def _read(session: Session, app: App, limit: int) -> list[Entry] | CloudbackupError:
     try:
         records = sound(session.storage_of(app).read_records(app, newest=limit))
-        return [Told(app.label, record, app.storage, app.name) for record in records]
+        return [Entry(app.label, record, app.storage, app.name) for record in records]
     except CloudbackupError as error:
         return error

@@ -110,7 +110,7 @@ def load(file: Path) -> Configuration:
     if document.problems:
         raise _unreadable(file, document)
     if not isinstance(document.data, dict):
-        raise UsageError(f"{file}: is no borgmatic configuration: it must hold `key: value` lines")
+        raise UsageError(f"{file}: is not a borgmatic configuration: it must hold `key: value` lines")
     found = Configuration(file, document)
     for key, value in document.data.items():
         for name, inner, place in _flat(found, key, value):

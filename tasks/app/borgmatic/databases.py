@@ -44,7 +44,7 @@ def _dump(config: Configuration, key: str, hook: Mapping[str, Data], at: int) ->
         return {"command": list(COMMANDS[key])}
     product = HOOKS[key]
     if product not in PRODUCTS:
-        config.note("left", key, "there is no such product here: a `dumps: {NAME: {command: ...}}`", at)
+        config.note("left", key, "no source is made for it: save it by `dumps: {NAME: {command: ...}}`", at)
         return None
     return {product: _server(config, key, hook, at)}
 

@@ -211,7 +211,7 @@ def _keep(config: Configuration) -> Values:
             config.note("left", "keep_within", f"{within}: write it as 48h, 7d or 2w under `keep.within`")
     for odd in ("secondly", "minutely", "13weekly", "3monthly"):
         if f"keep_{odd}" in config.values:
-            config.note("left", f"keep_{odd}", "there is no such rule: `keep.last`, `hourly` or `within` may do")
+            config.note("left", f"keep_{odd}", "`keep` has no rule like it: `last`, `hourly` or `within` may do")
     _carried(config, (f"keep_{name}" for name in (*COUNTS, "within") if name in keep))
     return {"keep": keep} if keep else {}
 

@@ -47,7 +47,7 @@ def warnings(containers: Sequence[Container]) -> Iterator[str]:
     """Yield what is to be known of servers that are saved by their files alone."""
     for container in containers:
         for server in UNSAFE:
-            if server in container.told("server"):
+            if server in container.details("server"):
                 yield (
                     f"{server} runs in {container.name}: its files, copied while it runs, may be of no use; give it"
                     " a dump by its own tool, under `dumps`"
@@ -56,23 +56,23 @@ def warnings(containers: Sequence[Container]) -> Iterator[str]:
 
 def _databases(container: Container) -> Iterator[tuple[dict[str, Data], str, str]]:
     """Yield for each database the values of a dump, its folder in the container, and its product."""
-    told = container.told("postgresql")
-    if told:
-        if "login" not in told:
+    details = container.details("postgresql")
+    if details:
+        if "login" not in details:
             raise UsageError(
                 f"the tools in the container {container.name} cannot log in to its PostgreSQL server",
                 "write the app's file by hand, with `dumps: {NAME: {postgresql: {user: ..., password: ..., ...}}}`",
             )
-        words = container.exec if told["login"] == "own" else container.exec_with("PGPASSWORD", PASSWORDS)
-        only = told.get("database", "")
+        words = container.exec if details["login"] == "own" else container.exec_with("PGPASSWORD", PASSWORDS)
+        only = details.get("database", "")
         one: dict[str, Data] = {"database": only} if re.fullmatch(DATABASE, only) else {}
-        user: dict[str, Data] = {"user": told["user"]} if told.get("user") else {}
+        user: dict[str, Data] = {"user": details["user"]} if details.get("user") else {}
         yield (
             {"postgresql": {**one, **user, "exec": [*words]}},
-            told.get("folder", ""),
+            details.get("folder", ""),
             f"PostgreSQL, {f'the database {only}' if one else 'all of the server'}",
         )
-    if "mysqld" in container.told("server"):
+    if "mysqld" in container.details("server"):
         words = container.exec_with("MYSQL_PWD", MYSQL_PASSWORDS)
         yield {"mysql": {"user": "root", "exec": [*words]}}, MYSQL_FOLDER, "MySQL, or MariaDB without mariadb-backup"
 

@@ -9,10 +9,10 @@ from pydantic import Field, WithJsonSchema
 from tasks.inventory.values import HostPath, Line, Words, matching
 from tasks.remote.program import Program
 from tasks.remote.script import quote
-from tasks.sources.dumps.host import ldap_judge
+from tasks.sources.dumps.host import judgement, ldap_judge
 from tasks.sources.dumps.product import Judge, Product
 
-JUDGE = Program(ldap_judge)
+JUDGE = Program(ldap_judge, (judgement,))
 HOST = Path(__file__).parent / "host"
 END = r"\n# cloudbackup: whole\n\Z"  # written by `ldap_dump.sh`
 SUFFIX = r"[A-Za-z][^\x00-\x1f*()\\]*=[^\x00-\x1f*()\\]+"

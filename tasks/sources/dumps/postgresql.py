@@ -9,10 +9,10 @@ from pydantic import Field, WithJsonSchema, model_validator
 from tasks.inventory.secrets import SecretReference
 from tasks.inventory.values import Line, Words, matching
 from tasks.remote.program import Program
-from tasks.sources.dumps.host import postgresql_judge
+from tasks.sources.dumps.host import judgement, postgresql_judge
 from tasks.sources.dumps.product import Judge, Product
 
-JUDGE = Program(postgresql_judge)
+JUDGE = Program(postgresql_judge, (judgement,))
 LOAD = Path(__file__).parent / "host" / "postgresql_load.sh"
 PART = Path(__file__).parent / "host" / "postgresql_part.sh"
 REMAINS = (

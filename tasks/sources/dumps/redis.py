@@ -11,10 +11,10 @@ from tasks.inventory.secrets import SecretReference
 from tasks.inventory.values import HostName, HostPath, Line, Port, User, Words
 from tasks.remote.program import INTERPRETER, Program
 from tasks.remote.script import quote
-from tasks.sources.dumps.host import redis_judge, redis_load
+from tasks.sources.dumps.host import judgement, redis_judge, redis_load
 from tasks.sources.dumps.product import Judge, Product
 
-JUDGE = Program(redis_judge)
+JUDGE = Program(redis_judge, (judgement,))
 # The end of data and its checksum, and what redis-cli leaves after them on standard output: the mark of 40 digits by
 # which the server ended its stream (redis-cli 7.0; a server does not read on).
 END = r"\xff[\x00-\xff]{8}([0-9a-f]{40})?\Z"

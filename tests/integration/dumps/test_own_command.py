@@ -153,11 +153,21 @@ def test_a_dump_goes_to_standard_output_as_it_was_saved(make_shop: MakeShop, dat
     for place in ((), ("--to", "local")):
         done = written("--source", "etcd", *place)
         assert (done.returncode, done.stdout) == (0, TEXT), done.stderr
-        assert b"300 kB written" in done.stderr
+        assert b"300 kB written, ok" in done.stderr
     assert {record["details"]["target"] for record in records(tmp_path, "restore")} == {"standard output"}
     assert (written().returncode, b"is of one source" in written().stderr) == (2, True)
+    (made,) = [record for record in records(tmp_path, "backup") if record["source"] == "etcd"]
+    for path in tmp_path.rglob("*-backup-etcd*.json"):
+        path.unlink()  # now no record tells of the archive: whoever has the host's key could have made it
+    unknown = written("--source", "etcd", "--archive", made["archive"])
+    assert (unknown.returncode, unknown.stdout) == (3, TEXT), unknown.stderr
+    assert b"300 kB written, warning" in unknown.stderr
+    assert records(tmp_path, "restore")[-1]["outcome"] == "warning"
     with subprocess.Popen(
-        [*words, "--source", "etcd"], env=shop.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*words, "--source", "etcd", "--archive", made["archive"]],
+        env=shop.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

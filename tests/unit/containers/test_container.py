@@ -48,7 +48,7 @@ def test_what_docker_said_is_read(engine: Engine) -> None:
     assert db.mounts == (Mount(DATA.source, DATA.destination, "shop_data", "local", kind=db.mounts[0].kind),)
     assert "MARIADB_ROOT_PASSWORD" in db.variables
     assert "topsecret" not in repr(db)
-    assert (db.told("server"), web.told("server")) == ({"x": "yes"}, {})
+    assert (db.details("server"), web.details("server")) == ({"x": "yes"}, {})
     assert web.removed
     assert [(each.name == "", each.anonymous, each.writable) for each in web.mounts] == [
         (True, False, False),

@@ -10,7 +10,7 @@ from tasks.records.ledger import ledger
 from tasks.records.record import Record, Records
 from tasks.records.verdict import stamp
 from tasks.report import accept, accept_series
-from tasks.report.history import Told, lines
+from tasks.report.history import Entry, lines
 from tasks.report.judge import Evidence, against
 from tests.unit.borg import test_guard as guard
 from tests.unit.report.support import NOW, SHOP, ago, archive, failed, found, saved
@@ -89,7 +89,7 @@ def test_the_record_says_who_when_why_and_in_spite_of_what() -> None:
 def test_the_history_shows_why() -> None:
     record = accepted(NEW)
 
-    text = list(lines([Told("shop", record)], NOW))
+    text = list(lines([Entry("shop", record)], NOW))
 
     assert text[1].split()[-1] == "ann@desk"
     assert text[2].strip() == "because: moved away"

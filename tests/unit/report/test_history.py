@@ -3,17 +3,17 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tasks.report.history import Options, Told, as_values, chosen, lines
+from tasks.report.history import Entry, Options, as_values, chosen, lines
 from tests.unit.report.support import NOW, ago, archive, failed, saved
 
 NEW = archive(ago(hours=1))
-SAVED = Told("shop", saved(NEW, operator="anna@laptop"))
-PRUNED = Told(
+SAVED = Entry("shop", saved(NEW, operator="anna@laptop"))
+PRUNED = Entry(
     "shop",
     replace(failed(ago(hours=2), None, action="prune", source=None), outcome="ok", details={"forced": ["it is late"]}),
 )
-BROKEN = Told("shop on far", failed(ago(hours=3), "no\nspace \x1b[2J"))
-INTENT = Told("shop", failed(ago(hours=2), None, action="intent", source=None))
+BROKEN = Entry("shop on far", failed(ago(hours=3), "no\nspace \x1b[2J"))
+INTENT = Entry("shop", failed(ago(hours=2), None, action="intent", source=None))
 
 
 def test_a_record_is_a_line_and_what_went_wrong_stands_below() -> None:

@@ -9,7 +9,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 suffix=$1
 shift
 command -v slapcat >/dev/null || {
-    echo "there is no slapcat: it runs where slapd does" >&2
+    echo "slapcat is not installed: it runs where slapd does" >&2
     exit 1
 }
 config=$(slapcat "$@" -n 0 -o ldif-wrap=no -a '(|(objectClass=olcModuleList)(objectClass=olcSchemaConfig))') || exit

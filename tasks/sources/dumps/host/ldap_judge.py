@@ -11,41 +11,22 @@ The server's schema is in the dump's comments. Standard output is one line of JS
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING
+
+from tasks.sources.dumps.host.judgement import FaultError, answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WALLS = "CLOUDBACKUP_WALLS"  # environment variable with the names of the walls
 CONFIG = b"# cloudbackup config: "
 MODULES = ("/usr/lib/ldap", "/usr/lib64/openldap", "/usr/lib/openldap", "/usr/libexec/openldap")
 MODULE = re.compile(r"[A-Za-z0-9_-]+(?:\.la|\.so)?")  # a name alone, which no path precedes
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
 ROOM = 1 << 30  # bytes that a database may have beyond four times its dump; the file takes only what is used
-
-
-class FaultError(Exception):
-    """The dump is not good, or cannot be judged; `remedy` is what to do."""
-
-    def __init__(self, fault: str, remedy: str = "") -> None:
-        super().__init__(fault)
-        self.remedy = remedy
-
-
-def main() -> None:
-    """Judge the dump of the plan in the first argument."""
-    plan = json.loads(sys.argv[1])
-    try:
-        found: dict[str, object] = {"said": [judge(plan)]}
-    except FaultError as error:
-        found = {"fault": str(error)[:1500], "remedy": error.remedy}
-    print(json.dumps({**found, "walls": json.loads(os.environ.get(WALLS) or "[]")}))
 
 
 def judge(plan: dict[str, object]) -> str:
@@ -54,7 +35,7 @@ def judge(plan: dict[str, object]) -> str:
     patience, filters = float(str(plan["patience"])), plan["verify"]
     assert isinstance(filters, list)
     if shutil.which("slapadd", path=ENVIRONMENT["PATH"]) is None:
-        raise FaultError("there is no slapadd", "install the package slapd there, or drill elsewhere with --to")
+        raise FaultError("slapadd is not installed", "install the package slapd there, or drill elsewhere with --to")
     config, data = os.path.join(scratch, "config"), os.path.join(scratch, "data")
     for folder in (config, data):
         os.mkdir(folder, 0o700)
@@ -138,4 +119,4 @@ def run(words: Sequence[str], patience: float, context: str) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    answer(judge)

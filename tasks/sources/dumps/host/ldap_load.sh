@@ -13,7 +13,7 @@ fail() { # WHY
     exit 1
 }
 
-command -v slapadd >/dev/null || fail "there is no slapadd: it runs where slapd does"
+command -v slapadd >/dev/null || fail "slapadd is not installed: it runs where slapd does"
 found=$(slapcat "$@" -n 0 -o ldif-wrap=no -a "(olcSuffix=$suffix)" 2>&1) || fail "slapcat: $found"
 folder=$(printf '%s\n' "$found" | sed -n 's/^olcDbDirectory: //p' | head -n 1)
 [ -n "$folder" ] || fail "slapd's configuration has no database $suffix with a folder of its own"

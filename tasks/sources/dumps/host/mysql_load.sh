@@ -18,7 +18,7 @@ IFS= read -r first || :
 digits=${first#-- cloudbackup databases: }
 case $digits in
 "$first" | '' | *[!0-9A-Fa-f\ ]*)
-    echo "this is no dump that \`dumps: {NAME: {mysql: ...}}\` made; nothing was changed" >&2
+    echo "this is not a dump that \`dumps: {NAME: {mysql: ...}}\` made; nothing was changed" >&2
     exit 1
     ;;
 esac

@@ -5,24 +5,22 @@
 JSON: `file`, the dump; `scratch`, a private folder; `whole`: it is pg_dumpall's, of a whole server, and not pg_dump's;
 `verify`, queries that must each answer 1 or true; `patience`, seconds that a step may take.
 
-Standard output is one line of JSON: `fault` and `remedy`, or `said`; `walls`, those behind which it ran. Standard
-library only, Python 3.8 and later.
+Standard output is as `judgement` has it, which is sent along. Otherwise standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
-WALLS = "CLOUDBACKUP_WALLS"  # environment variable with the names of the walls
+from tasks.sources.dumps.host.judgement import FaultError, answer
+
 INSTALLED = "/usr/lib/postgresql/*/bin"  # Debian's; elsewhere they are in PATH
 USER = "cloudbackup_drill"  # the superuser; no dump makes a role of this name
 SERVER = {
@@ -46,24 +44,6 @@ PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=
 # The folder of the socket, for the server and its clients alike: they run in the data directory, and the path of a
 # socket may be 107 bytes long at most, which the one below a long --scratch is not.
 SOCKET = "/proc/self/cwd"
-
-
-class FaultError(Exception):
-    """The dump is not good, or cannot be judged; `remedy` is what to do."""
-
-    def __init__(self, fault: str, remedy: str = "") -> None:
-        super().__init__(fault)
-        self.remedy = remedy
-
-
-def main() -> None:
-    """Judge the dump of the plan in the first argument."""
-    plan = json.loads(sys.argv[1])
-    try:
-        found: dict[str, object] = {"said": [judge(plan)]}
-    except FaultError as error:
-        found = {"fault": str(error)[:1500], "remedy": error.remedy}
-    print(json.dumps({**found, "walls": json.loads(os.environ.get(WALLS) or "[]")}))
 
 
 def judge(plan: dict[str, object]) -> str:
@@ -208,4 +188,4 @@ def last_error(said: bytes) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    answer(judge)

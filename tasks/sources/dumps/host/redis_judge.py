@@ -5,46 +5,26 @@
 JSON: `file`, the dump; `scratch`, a private folder; `verify`, commands that must each answer 1; `patience`, seconds
 that loading may take.
 
-Standard output is one line of JSON: `fault` and `remedy`, or `said`; `walls`, those behind which it ran. Standard
-library only, Python 3.8 and later.
+Standard output is as `judgement` has it, which is sent along. Otherwise standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 
-WALLS = "CLOUDBACKUP_WALLS"  # environment variable with the names of the walls
+from tasks.sources.dumps.host.judgement import FaultError, answer
+
 SOCKET = "s"  # in the private folder, where all of them run: the whole path may be too long for a socket
 SERVER = (
     "--port", "0", "--unixsocket", SOCKET, "--save", "", "--appendonly", "no", "--daemonize", "no",
     "--maxmemory", "0", "--logfile", "",
 )  # fmt: skip
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
-
-
-class FaultError(Exception):
-    """The dump is not good, or cannot be judged; `remedy` is what to do."""
-
-    def __init__(self, fault: str, remedy: str = "") -> None:
-        super().__init__(fault)
-        self.remedy = remedy
-
-
-def main() -> None:
-    """Judge the dump of the plan in the first argument."""
-    plan = json.loads(sys.argv[1])
-    try:
-        found: dict[str, object] = {"said": [judge(plan)]}
-    except FaultError as error:
-        found = {"fault": str(error)[:1500], "remedy": error.remedy}
-    print(json.dumps({**found, "walls": json.loads(os.environ.get(WALLS) or "[]")}))
 
 
 def judge(plan: dict[str, object]) -> str:
@@ -134,4 +114,4 @@ def described(scratch: str, queries: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    answer(judge)
