@@ -31,6 +31,15 @@ from tasks.storage.survey import Seen
 from tests.integration.attack.support import QUICK, Scene
 from tests.integration.fleet.support import Operator
 
+EXCHANGE = """
+from borg.helpers import Manifest
+manifest, _ = Manifest.load(repository, (Manifest.Operation.WRITE,))
+oldest, *_, newest = manifest.archives.list(sort_by=["ts"])
+for place, put in ((oldest, newest), (newest, oldest)):
+    manifest.archives[place.name] = put.id, place.ts.strftime("%Y-%m-%dT%H:%M:%S.%f")
+manifest.write()
+repository.commit(compact=False)
+"""
 MANIFEST = "repository.put(bytes(32), b'rubbish' * 20); repository.commit(compact=False)"
 CHUNK = (
     "ids = [each for each in repository.list(limit=50) if each != bytes(32)]; "
@@ -84,6 +93,11 @@ def overwrite_manifest(scene: Scene) -> None:
     scene.raw(MANIFEST)
 
 
+def exchange(scene: Scene) -> None:
+    """The oldest archive gets name and date of the newest: none is missing, and `keep` would drop the wrong one."""
+    scene.raw(EXCHANGE)
+
+
 def change_passphrase(scene: Scene, new: str | Secret = Secret("mine")) -> None:  # noqa: B008
     given = replace(scene.host, environment={**scene.host.environment, "BORG_NEW_PASSPHRASE": new})
     run(given, ("key", "change-passphrase"), QUICK)
@@ -125,6 +139,7 @@ CHECKED: dict[Attack, str] = {change_passphrase: NO_KEY, replace_key: NO_KEY, ev
         (forge_ahead_and_before, "dated in the future"),
         (overwrite_chunk, "overwritten or deleted"),
         (overwrite_manifest, "manifest cannot be read: somebody overwrote it"),
+        (exchange, "recorded with another name or date"),
         (change_passphrase, "key was changed"),
         (change_passphrase_to_the_same, "key was changed"),
         (replace_key, "key was changed"),
