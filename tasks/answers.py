@@ -7,11 +7,13 @@ Fields that a form does not name are ignored: a later version may send more.
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core.core_schema import no_info_wrap_validator_function
 
 from tasks.encodable import encodable
 
@@ -62,22 +64,35 @@ class Answer(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        """Let the first wrong item of a list end the reading: pydantic would collect a million errors, in gigabytes."""
+        """Let the first wrong item of a list or an object end the reading: pydantic would collect all, in gigabytes."""
         schema = handler(source)
         _fail_fast(schema)
         return schema
 
 
 def _fail_fast(schema: Any) -> None:
-    """Set pydantic's `fail_fast` for all lists in a core schema, in place."""
+    """Let the first fault end the validation of all lists and objects in a core schema, which is changed in place."""
     if isinstance(schema, dict):
         if schema.get("type") == "list":
             schema["fail_fast"] = True
+        elif schema.get("type") == "dict" and "values_schema" in schema:  # pydantic has no `fail_fast` for these
+            schema["values_schema"] = no_info_wrap_validator_function(_at_once, schema["values_schema"])
         for part in schema.values():
             _fail_fast(part)
     elif isinstance(schema, list):
         for part in schema:
             _fail_fast(part)
+
+
+class _WrongValueError(Exception):
+    """A value of an object is wrong. It is not a ValueError, so pydantic does not go on behind it."""
+
+
+def _at_once(value: object, check: Callable[[object], object]) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        raise _WrongValueError(error.errors(include_url=False, include_input=False)[0]["msg"]) from None
 
 
 Form = TypeVar("Form")
@@ -97,6 +112,8 @@ def typed(form: type[Form], values: object) -> Form:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the answer"
         raise AnswerError(f"{where}: {first['msg']}"[:300]) from None
+    except _WrongValueError as error:
+        raise AnswerError(f"a value of the answer: {error}"[:300]) from None
 
 
 def parse(text: str | bytes, most: int = MOST) -> Any:
