@@ -9,7 +9,7 @@ tasks `mariadb.backup`, `binlog`, `restore` and `verify`; those on a private ser
 
 from invoke.context import Context
 
-from tasks.cli import task
+from tasks.cli import finish, task
 from tasks.mariadb.options import Dump, Open
 
 
@@ -18,7 +18,7 @@ def mariadb_open(c: Context, options: Open) -> None:
     """Ask any backup by SQL: a private server on it, behind walls, until Ctrl-C, or for one --query."""
     from tasks.mariadb import open as opened
 
-    opened.run(c.config.inventory, options)
+    finish(opened.run(c.config.inventory, options))
 
 
 @task(name="dump")
@@ -26,4 +26,4 @@ def mariadb_dump(c: Context, options: Dump) -> None:
     """Write rows, tables or databases of any backup as SQL or CSV, to standard output or a file."""
     from tasks.mariadb import sql_dump
 
-    sql_dump.run(c.config.inventory, options)
+    finish(sql_dump.run(c.config.inventory, options))

@@ -22,8 +22,8 @@ from tasks.storage.registry import load
 CLIENT = "mariadb"
 
 
-def run(folder: str, options: Open) -> None:
-    """Serve a backup, for one query or until it is ended.
+def run(folder: str, options: Open) -> int:
+    """Serve a backup, for one query or until it is ended; return the exit code, as `private_copy.remarks` does.
 
     Raises UsageError, RefusedError, AppError; InterruptedRunError at Ctrl-C: nothing is left then.
     """
@@ -34,10 +34,7 @@ def run(folder: str, options: Open) -> None:
     with Session(load(Path(folder))) as session:
         copy = private_copy.found(session, options)
         with private_copy.explained(copy.app):
-            if options.query:
-                _ask(copy, options)
-            else:
-                _open(copy, options, seconds)
+            return _ask(copy, options) if options.query else _open(copy, options, seconds)
 
 
 def _seconds(text: str) -> float:
@@ -47,21 +44,23 @@ def _seconds(text: str) -> float:
         raise UsageError(f"--for {text} is no duration", "give a number and s, m, h, d or w: --for 2h") from error
 
 
-def _ask(copy: Copy, options: Open) -> None:
+def _ask(copy: Copy, options: Open) -> int:
     request = copy.chosen.request(trust=copy.trust)
     server = ArchiveServer(copy.host, request, Job("query", {"query": options.query}, copy.folder))
     served = server.run(copy.chosen.choices.repository.time_limit, say)
-    private_copy.remarks(copy, served)
+    code = private_copy.remarks(copy, served)
     raw_output.write(Result.read(served.output.text).shown(options.format) + "\n")
+    return code
 
 
-def _open(copy: Copy, options: Open, seconds: float) -> None:
+def _open(copy: Copy, options: Open, seconds: float) -> int:
     password = Secret(secrets.token_urlsafe(24))
     request = copy.chosen.request(trust=copy.trust)
     server = ArchiveServer(copy.host, request, Job("open", {"seconds": seconds}, copy.folder, password))
     served = server.run(None, say, opened=partial(_opened, copy, server, options))
-    private_copy.remarks(copy, served)
+    code = private_copy.remarks(copy, served)
     say(f"ended; nothing of it is left on {copy.host.name}")
+    return code
 
 
 def _opened(copy: Copy, server: ArchiveServer, options: Open) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tasks.borg.choice import Choices
-from tasks.errors import CloudbackupError, UsageError
+from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.inventory.models import App
 from tasks.mariadb import archive_restore, mariadb_source, recovery_plan, unpack
 from tasks.mariadb.archive_restore import Chosen
@@ -99,13 +99,19 @@ def explained(app: App) -> Iterator[None]:
         raise mariadb_source.unread(app, error) from error
 
 
-def remarks(copy: Copy, served: Served) -> None:
-    """Print what a person should know of the copy that was served, on standard error."""
+def remarks(copy: Copy, served: Served) -> int:
+    """Print what a person should know of the copy that was served, on standard error.
+
+    Returns the exit code: 3 if the archive is not good or unknown, or pages of it are damaged.
+    """
     if served.recovered and copy.chosen.moment:
         for line in recovery_plan.told(served.recovered, copy.chosen.archive.name, copy.chosen.moment.at):
             say(line)
-    for line in (*served.unpacked.harm(), *served.remarks):
+    harm = served.unpacked.harm()
+    for line in (*harm, *served.remarks):
         say(line)
+    doubtful = harm or (copy.chosen.choice is not None and copy.chosen.choice.said)
+    return AppError.exit_code if doubtful else 0
 
 
 def require_format(given: str, *known: str) -> None:

@@ -28,8 +28,11 @@ ALWAYS = (
 )
 
 
-def run(folder: str, options: Dump) -> None:
-    """Write the dump. Raises UsageError, RefusedError, AppError: what was written until then is not whole."""
+def run(folder: str, options: Dump) -> int:
+    """Write the dump; return the exit code, as `private_copy.remarks` does.
+
+    Raises UsageError, RefusedError, AppError: what was written until then is not whole.
+    """
     private_copy.require_format(options.format, *FORMATS)
     name, plan = ("csv", csv_plan(options)) if options.format == "csv" else ("dump", sql_plan(options))
     with Session(load(Path(folder))) as session, raw_output.whole(options.target) as receiver:
@@ -38,7 +41,7 @@ def run(folder: str, options: Dump) -> None:
             request = copy.chosen.request(trust=copy.trust)
             server = ArchiveServer(copy.host, request, Job(name, plan, copy.folder))
             served = server.run(copy.chosen.choices.repository.time_limit, say, receiver.take, full=receiver.full)
-        private_copy.remarks(copy, served)
+        return private_copy.remarks(copy, served)
 
 
 def parsed(text: str) -> tuple[str, str]:

@@ -125,6 +125,20 @@ def test_a_dump_loaded_by_the_stock_client_has_the_rows_of_the_backup(saved: Sav
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
 
 
+def test_an_archive_that_no_record_knows_is_served_and_ends_with_a_warning(saved: Saved) -> None:
+    """Whoever has the host's key could have made it: the rows alone do not tell that to a script."""
+    (record,) = saved.operator.inventory.parent.rglob("*-backup-mariadb*.json")
+    archive, aside = json.loads(record.read_text())["archive"], record.with_name("aside")
+    record.rename(aside)
+    try:
+        for words in (("mariadb.open", "--query", "SELECT 1"), ("mariadb.dump", "--table", "shop.odd")):
+            end = saved.operator.inv(*saved.words(*words, "--archive", archive))
+            assert (end.returncode, "no record" in end.stderr) == (3, True), end
+            assert end.stdout
+    finally:
+        aside.rename(record)
+
+
 def test_rows_code_and_csv_of_a_table(saved: Saved) -> None:
     words = ("--table", "shop.odd", "--where", "id = 2", "--no-create", "--insert-ignore")
     rows = saved.operator.done(*saved.words("mariadb.dump", *words))
