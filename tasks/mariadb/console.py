@@ -14,6 +14,7 @@ from tasks.remote.host import Host
 
 CLIENT = ("--table", "--force", "--unbuffered")
 LOOK = 0.2  # seconds between two looks whether the client has ended
+SETTLE = 0.05  # seconds without output after which an answer's errors are taken as complete
 ENDS = ("exit", "quit", "\\q")
 # What must not be searched for the end of a statement: quoted texts and names, comments.
 _OPAQUE = re.compile(
@@ -70,27 +71,46 @@ class Console:
         line = b"+" + b"-" * (len(mark) + 2) + b"+\n"
         end = b"".join((line, f"| {mark} |\n".encode(), line, f"| {mark} |\n".encode(), line))
         held = b""
+        errors = _Errors()
         while end not in held:
             pieces = channel.receive(LOOK)
-            held += _printed(pieces)
+            held += errors.printed(pieces)
             shown = held.rfind(b"\n", 0, max(len(held) - len(end), 0)) + 1
             if end not in held and shown:
                 sys.stdout.write(held[:shown].decode(errors="replace"))
                 held = held[shown:]
             if not pieces and channel.ended:
+                errors.close()
                 sys.stdout.write(held.decode(errors="replace"))
                 return False
         sys.stdout.write(held.partition(end)[0].decode(errors="replace"))
-        _printed(channel.receive(0.05))
+        while pieces := channel.receive(SETTLE):
+            errors.printed(pieces)
+        errors.close()
         sys.stdout.flush()
         return True
 
 
-def _printed(pieces: list[tuple[int, bytes]]) -> bytes:
-    """Print the errors among the pieces; return the rest."""
-    for stream, piece in pieces:
-        if stream == STDERR:
-            print(
-                re.sub(r" at line \d+: ", ": ", piece.decode(errors="replace").rstrip("\n"))
-            )  # a line of this session
-    return b"".join(piece for stream, piece in pieces if stream != STDERR)
+class _Errors:
+    """The client's errors, printed by whole lines: it writes one in several pieces."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def printed(self, pieces: list[tuple[int, bytes]]) -> bytes:
+        """Print the whole lines of errors among the pieces; return what is no error."""
+        self._held += b"".join(piece for stream, piece in pieces if stream == STDERR)
+        whole, newline, self._held = self._held.rpartition(b"\n")
+        if newline:
+            self._print(whole)
+        return b"".join(piece for stream, piece in pieces if stream != STDERR)
+
+    def close(self) -> None:
+        """Print what is left of a line that did not end."""
+        if self._held:
+            self._print(self._held)
+        self._held = b""
+
+    @staticmethod
+    def _print(lines: bytes) -> None:
+        print(re.sub(r" at line \d+: ", ": ", lines.decode(errors="replace")))  # a line of this session
