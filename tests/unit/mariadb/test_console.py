@@ -1,12 +1,15 @@
 """What a session prints of the client's two streams, however they arrive."""
 
 import re
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from tasks.mariadb.console import Console
 from tasks.remote.channel import STDERR, STDOUT
-from tasks.remote.host import Host
+
+if TYPE_CHECKING:
+    from tasks.remote.host import Host
 
 ERROR = [b"ERROR", b" 1054", b" (42S22)", b" at li", b"ne 3", b": ", b"Unknown column 'nope'\n"]
 
@@ -26,7 +29,7 @@ class Client:
         first, *rest = [(STDERR, piece) for piece in ERROR]
         self.pieces = [first, (STDOUT, table), *rest]
 
-    def receive(self, timeout: float) -> list[tuple[int, bytes]]:
+    def receive(self, _timeout: float) -> list[tuple[int, bytes]]:
         return [self.pieces.pop(0)] if self.pieces else []
 
     def close(self) -> None:
@@ -34,7 +37,7 @@ class Client:
 
 
 class OneHost:
-    def channel(self, words: tuple[str, ...]) -> Client:
+    def channel(self, _words: tuple[str, ...]) -> Client:
         return Client()
 
 
@@ -42,7 +45,6 @@ def test_an_error_that_arrives_in_pieces_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = iter(["SELECT nope;", "exit"])
-    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
-    host: Host = OneHost()  # type: ignore[assignment]
-    Console(host, "/run/options", "shop").run()
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    Console(cast("Host", OneHost()), "/run/options", "shop").run()
     assert "ERROR 1054 (42S22): Unknown column 'nope'" in capsys.readouterr().out.splitlines()
