@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from tasks.errors import CloudbackupError
 from tasks.inventory.notifications import Notification
 from tasks.notify import send
+from tasks.notify.outbox import Outbox
 from tasks.remote.secret import resolve
 from tasks.terminal import one_line, printable
 
@@ -38,10 +40,11 @@ class News:
 
 @dataclass(frozen=True)
 class Circle:
-    """The recipients for `what` (an app, or everything)."""
+    """The recipients for `what` (an app, or everything); what they get goes through `outbox`."""
 
     what: str
     notifications: Sequence[Notification]
+    outbox: Outbox = field(default_factory=Outbox, compare=False)
 
     def began(self, action: str) -> None:
         """Notify services that measure durations that a task begins."""
@@ -65,12 +68,19 @@ class Circle:
 
     def _sent(self, notification: Notification, number: int, state: str, news: News) -> None:
         purpose = f"notification {number} of {self.what}"
+        self.outbox.put(lambda: self._delivered(notification, purpose, state, news))
+
+    def _delivered(self, notification: Notification, purpose: str, state: str, news: News) -> None:
         try:
             if notification.ping:
-                send.ping(resolve(notification.ping, purpose), state, printable(_text(news)))
-            elif notification.url:
+                address = resolve(notification.ping, purpose)
+                sending = partial(send.ping, address, state, printable(_text(news)))
+            else:
+                assert notification.url is not None
                 address = resolve(notification.url, purpose)
-                send.message(address, one_line(news.title), printable(shortened(news.body)), failed=news.failed)
+                title, body = one_line(news.title), printable(shortened(news.body))
+                sending = partial(send.message, address, title, body, failed=news.failed)
+            self.outbox.ask(send.service(address), sending, start=state == "start")
         except CloudbackupError as error:
             _say(f"{error.what.removeprefix(f'{purpose}: ')}", purpose)
         except Exception as error:  # one of Apprise's hundred service plugins failed

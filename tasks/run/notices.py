@@ -10,6 +10,7 @@ from tasks.errors import CloudbackupError
 from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
 from tasks.notify.messages import Circle, News
+from tasks.notify.outbox import Outbox
 from tasks.run.outcome import WORST_FIRST, Outcome, faulted
 from tasks.run.parallel import contained
 from tasks.run.view import summed
@@ -40,17 +41,20 @@ class Gathered:
 
     def __init__(self, inventory: Inventory, *, every: bool) -> None:
         self.every = every
-        self._all = Circle("all apps", inventory.notify)
-        self._apps = {app.name: Circle(app.name, app.notify) for app in inventory.apps.values()}
+        self.outbox = Outbox()
+        self._all = Circle("all apps", inventory.notify, self.outbox)
+        self._apps = {app.name: Circle(app.name, app.notify, self.outbox) for app in inventory.apps.values()}
         self._news: dict[str, list[News]] = {}  # by app, and of all apps below an empty name
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Gathered":
+        self.outbox.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for name, news in self._news.items():
             (self._apps[name] if name else self._all).ended_together(news)
+        self.outbox.close()
 
     def add(self, name: str, news: News) -> None:
         """Keep the news of an app, or of all apps if `name` is empty. Safe for many threads."""
@@ -69,10 +73,11 @@ class Notices:
         self, inventory: Inventory, action: str, verb: str, scope: Scope, gathered: Gathered | None = None
     ) -> None:
         self._gathered = gathered
-        self._all = Circle("all apps", inventory.notify)
+        self._outbox = gathered.outbox if gathered else Outbox()
+        self._all = Circle("all apps", inventory.notify, self._outbox)
         self._left = Counter(app.name for app in scope.apps)  # copies that have not ended
         self._had: dict[str, list[Outcome]] = {app.name: [] for app in scope.apps}
-        self._apps = {app.name: Circle(app.name, app.notify) for app in scope.apps}
+        self._apps = {app.name: Circle(app.name, app.notify, self._outbox) for app in scope.apps}
         self._whole = {app.name: scope.whole(app) for app in scope.apps}
         every = scope.every or (gathered is not None and gathered.every)
         self._every = every and all(self._whole.values())
@@ -80,6 +85,8 @@ class Notices:
         self._verb = verb
 
     def __enter__(self) -> "Notices":
+        if self._gathered is None:
+            self._outbox.open()
         if self._every:
             self._all.began(self._action)
         return self
@@ -88,6 +95,8 @@ class Notices:
         if error is not None:
             title = f"{self._action} did not come to its end"
             self._ended("", News(self._action, title, str(error), failed=True))
+        if self._gathered is None:
+            self._outbox.close()
 
     def each(self, work: Work, sources: Callable[[App], Sequence[str]], done: Callable[[Outcome], None]) -> Each:
         """Return `work` with the app's notifications around it, and the handler of unforeseen errors for `over_apps`.
