@@ -80,7 +80,8 @@ class Circle:
                 address = resolve(notification.url, purpose)
                 title, body = one_line(news.title), printable(shortened(news.body))
                 sending = partial(send.message, address, title, body, failed=news.failed)
-            self.outbox.ask(send.service(address), sending, start=state == "start")
+            again = partial(self._delivered, notification, purpose, state, news)
+            self.outbox.ask(send.service(address), sending, start=state == "start", again=again)
         except CloudbackupError as error:
             _say(f"{error.what.removeprefix(f'{purpose}: ')}", purpose)
         except Exception as error:  # one of Apprise's hundred service plugins failed

@@ -1,7 +1,7 @@
 """Messages on their way: sent beside the work, so that no app waits for a service that hangs.
 
 One after another, in the order in which they were given: a service gets the start before the end. A service that hung
-is not asked again by this run: each app's messages would wait for it as long.
+is asked once more when the work has ended, and gets then what it missed: each app's messages would wait for it as long.
 """
 
 import queue
@@ -28,6 +28,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._open = False
         self._hung: set[tuple[str, bool]] = set()
+        self._keeps = False  # whether what a service misses is kept for the end
+        self._kept: list[Sending] = []
 
     def open(self) -> None:
         """Begin to send beside the work."""
@@ -55,22 +57,33 @@ class Outbox:
                 return
         sending()
 
-    def ask(self, service: str, sending: Sending, *, start: bool) -> None:
+    def ask(self, service: str, sending: Sending, *, start: bool, again: Sending) -> None:
         """Call a function that sends to a service, unless that hung before. Raises what it raises, NoticeError.
 
-        A `start` that hung keeps only other starts from being sent, and they are left out without a word: it is tried
-        once and briefly, so the service may be there at the end.
+        What a service that hangs misses is kept, and `again` is called for it when the work has ended. A `start` is
+        tried once and briefly: that it hung keeps only other starts from being sent, which are left out without a word.
         """
         if (service, False) in self._hung or (start and (service, True) in self._hung):
-            if start:
+            if start or self._later(again):
                 return
             raise NoticeError("not sent: the service did not answer before in this run, and was not asked again")
         try:
             sending()
         except HungError:
             self._hung.add((service, start))
-            raise
+            if start or not self._later(again):
+                raise
+
+    def _later(self, again: Sending) -> bool:
+        if self._keeps:
+            self._kept.append(again)
+        return self._keeps
 
     def _sent(self) -> None:
+        self._keeps = True
         while (sending := self._waiting.get()) is not None:
             sending()
+        self._keeps = False
+        self._hung.clear()
+        for again in self._kept:
+            again()

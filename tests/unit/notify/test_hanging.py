@@ -15,6 +15,7 @@ from tasks.inventory.notifications import Notification
 from tasks.notify import outbox, send
 from tasks.notify.messages import Circle, News
 from tasks.notify.outbox import Outbox
+from tasks.remote.secret import Secret
 from tests.unit.notify.support import Web, listening
 
 GOOD = News("backup", "backup: 2 of 2 saved", "ok: shop", failed=False)
@@ -93,7 +94,9 @@ def test_no_work_waits_for_it_and_the_others_hear_of_all(
 
     heard = list(dict.fromkeys(web.paths))  # a machine under load may need a second try
     assert heard == [path for app in "abcd" for path in (f"/{app}/start", f"/{app}")]
-    assert len(silent.came) == 1 + send.TRIES_HUNG  # the first start, and the first end
+    assert (
+        len(silent.came) == 1 + 2 * send.TRIES_HUNG
+    )  # the first start, the first end, and that again at the end of all
     lines = capfd.readouterr().err.splitlines()
     assert [line.partition(": ")[2] for line in lines] == [
         "notification 1 of a: the ping did not get through: 127.0.0.1: timed out",
@@ -106,7 +109,7 @@ def test_no_work_waits_for_it_and_the_others_hear_of_all(
 
 
 @pytest.mark.parametrize("scheme", ["mailto://127.0.0.1:{}?from=a@example.org&to=b@example.org", "json://127.0.0.1:{}"])
-def test_a_message_is_tried_once(
+def test_a_message_is_tried_again_at_the_end_alone(
     silent: Silent, scheme: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     short = "&rto=0.8&cto=0.8" if "?" in scheme else "/?rto=0.8&cto=0.8"  # Apprise's own patience
@@ -120,7 +123,7 @@ def test_a_message_is_tried_once(
         posted.close()
     finally:
         socket.setdefaulttimeout(None)
-    assert len(silent.came) == 1
+    assert len(silent.came) == 2  # one by one while the work went on, and once more at its end
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 4
     assert all("was not asked again" in line for line in lines[1:])
@@ -150,8 +153,34 @@ def test_a_service_that_answers_in_the_end_gets_the_end(silent: Silent, web: Web
 
     heard: list[str] = []
     with pytest.raises(send.HungError):
-        posted.ask("one", hangs, start=True)
-    posted.ask("one", lambda: heard.append("start"), start=True)
-    posted.ask("one", lambda: heard.append("end"), start=False)
-    posted.ask("two", lambda: heard.append("other"), start=True)
+        posted.ask("one", hangs, start=True, again=hangs)
+    posted.ask("one", lambda: heard.append("start"), start=True, again=hangs)
+    posted.ask("one", lambda: heard.append("end"), start=False, again=hangs)
+    posted.ask("two", lambda: heard.append("other"), start=True, again=hangs)
     assert heard == ["end", "other"]
+
+
+def test_what_a_service_missed_while_it_hung_reaches_it_at_the_end(
+    web: Web, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hangs = True
+    ping = send.ping
+
+    def asked(address: Secret, state: str, body: str) -> None:
+        if hangs:
+            raise send.HungError("timed out")
+        ping(address, state, body)
+
+    monkeypatch.setattr(send, "ping", asked)
+    posted = Outbox()
+    apps = circles(monkeypatch, posted, {"ping": web.address})
+    posted.open()
+    for app in apps:
+        app.ended(GOOD)
+    came = threading.Event()
+    posted.put(came.set)
+    assert came.wait(60)
+    hangs = False
+    posted.close()
+    assert list(dict.fromkeys(web.paths)) == ["/a", "/b", "/c", "/d"]
+    assert capfd.readouterr().err == ""
