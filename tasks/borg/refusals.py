@@ -159,7 +159,7 @@ def _accepted_since(found: Evidence, drill: Record) -> frozenset[str]:
 
 def _verdicts(found: Evidence, left: Collection[str]) -> Iterable[Doubt]:
     for source in found.app.sources:
-        own = (archive for archive in found.of(source) if archive.id in left)
+        own = (each for each in found.of(source) if each.id in left and each.name not in found.known.begun)
         newest = max(own, key=lambda archive: archive.start, default=None)
         if newest and newest.id in found.known.not_good:
             what = f"{newest.name}, the newest of {source}, is incomplete or suspect, and nobody accepted it"

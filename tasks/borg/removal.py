@@ -295,15 +295,20 @@ def seen(found: Evidence) -> dict[str, Any]:
 
 
 def vouched(found: Evidence, without: Collection[str] = ()) -> dict[str, Any]:
-    """Return what makes a record a milestone: all archives that should exist, and what is known of each."""
+    """Return what makes a record a milestone: all archives that should exist, and what is known of each.
+
+    An archive whose backup wrote no record by its id, as its operator was killed before that, is not good: nobody knows
+    what was left out. If no archive has a record, they are all that is known.
+    """
     every, known = [archive for archive in found.listing.archives if archive.id not in without], found.known
     ids = [archive.id for archive in every]
+    untold = {each for each in ids if each not in known.made} if known.ours else set()
     return {
         "known_ids": ids,
         NAMES: [known.names.get(each.id, each.name) for each in every],
         STARTS: [known.starts.get(each.id, each.start.timestamp()) for each in every],
         "proven_ids": [each for each in ids if each in known.proven],
-        NOT_GOOD: [each for each in ids if each in known.not_good],
+        NOT_GOOD: [each for each in ids if each in known.not_good or each in untold],
         FAILED_DRILL: [each for each in ids if each in known.failed_drill],
         **({ADOPTED: [each for each in ids if each in known.adopted]} if known.adopted else {}),
         **({UNFINISHED_YET: carrying(known.unfinished)} if known.unfinished else {}),

@@ -113,6 +113,7 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
     leaving = {each for record in unfinished for each in texts(record.details.get("removing_ids"))}
     failed = _failed_drills(lasting)
     carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
+    carried -= {record.archive_id for record in every if record.action in SAVING and record.outcome != "failed"}
     counts, former = _counts(every)
     listed, starts = _listed(every)
     return Ledger(

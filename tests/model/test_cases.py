@@ -2,6 +2,9 @@
 
 import pytest
 
+from tasks.fleet.recorder import recorded
+from tasks.records.ledger import ledger
+from tasks.run.outcome import Outcome
 from tests.model import box, machine, world
 from tests.model.play import Play
 from tests.model.truth import Step
@@ -352,3 +355,23 @@ def test_an_undoing_that_could_not_list_what_was_there_promises_nothing() -> Non
     )
     assert play.done
     assert len(play.place.listed()) == 2
+
+
+def test_an_archive_whose_operator_died_before_its_record_displaces_no_good_one() -> None:
+    """It was incomplete, which nobody knows; a milestone vouched for it, and prune let the good one go."""
+    play = played(BACKUP, ("backup", "bob", "files", False, 4), ("check", "ann"), ("prune", "ann"))
+    assert play.done
+    assert play.good("files") <= play.place.listed()
+
+
+def test_a_check_beside_a_backup_leaves_its_archive_good_once_the_record_is_there() -> None:
+    play = played(BACKUP, ("backup", "bob", "files", True, 4), ("check", "ann"))
+    ours = play.place.listed() - set(play.made)
+    opened = play.opened()
+    (late,) = ours
+    name = next(name for name in play.place.names() if play.place.id_of(name) == late)
+    outcome = Outcome("shop", "files", "ok", play.world.clock, 0, 9, 9, name, late)
+    recorded(opened.session, play.app, [outcome])
+    known = ledger(opened.session.storage_of(play.app).read_history(play.app), play.world.now)
+    assert late in known.made
+    assert late not in known.not_good
