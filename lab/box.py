@@ -24,6 +24,7 @@ import asyncssh
 
 from lab import api, commands, settings
 from lab.accounts import SFTP_PORT, SHELL_PORT, Account
+from lab.borg_child import BorgParents
 from lab.estate import Estate
 from lab.faults import FaultState
 from lab.jail import Jail
@@ -45,6 +46,7 @@ class Box:
         self.network = Network(self.faults, self.settings.connections, self.early)
         self.logged_in: Counter[str] = Counter()
         self.children: set[int] = set()
+        self.borgs = BorgParents(commands.plain_environment())
         self.estate = Estate(self.paths.pool, self.paths.snapshots, self.accounts, lambda: self.quota, self.changed)
 
     @property
@@ -85,6 +87,7 @@ class Box:
             self.settings.borg,
             lambda: self.quota,
             self.children,
+            self.borgs,
             self.faults.deviations,
         )
 

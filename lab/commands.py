@@ -1,10 +1,8 @@
 """What a box does for one command of its restricted shell: answer by itself, or run a real program in the home."""
 
 import asyncio
-import ctypes
 import os
 import shutil
-import signal
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import asyncssh
 
 from lab import accounts, copying, deviations, disk, rsync, shell
 from lab.accounts import Account
+from lab.borg_child import BorgChild, BorgParents, die_with_the_box
 from lab.jail import SNAPSHOTS, VISIBLE_HOME, Jail
 from lab.quota.storage_pool import DiscQuotaExceededError, Pool
 from lab.settings import BoxPaths
@@ -32,8 +31,7 @@ PROGRAMS = {
     "sha512": ("sha512sum", "--tag"),
 }
 _PIECE = 1 << 18
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-_libc = ctypes.CDLL(None)
+_Child = asyncio.subprocess.Process | BorgChild
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class Seat:
     borg: Mapping[str, str]
     quota: Callable[[], int]
     children: set[int]
+    borgs: BorgParents
     deviations: Collection[str] = ()
 
 
@@ -89,7 +88,7 @@ async def _run(call: shell.Call, original: str, seat: Seat, client: "SSHServerPr
     if special is not None:
         await special(call, seat, client)
         return 0
-    return await _run_program(_file_words(call, seat), _plain_environment(), seat, client)
+    return await _run_program(_file_words(call, seat), plain_environment(), seat, client)
 
 
 async def _run_borg(call: shell.Call, original: str, seat: Seat, client: "SSHServerProcess[bytes]") -> int:
@@ -99,7 +98,7 @@ async def _run_borg(call: shell.Call, original: str, seat: Seat, client: "SSHSer
         return shell.REFUSED_STATUS
     home = str(seat.jail.home)
     environment = {
-        **_plain_environment(),
+        **plain_environment(),
         "HOME": home,
         "TMPDIR": str(seat.paths.temporary),
         "SSH_ORIGINAL_COMMAND": original,
@@ -111,7 +110,11 @@ async def _run_borg(call: shell.Call, original: str, seat: Seat, client: "SSHSer
         "CLOUDBACKUP_BOX_LIMITS": str(seat.paths.limits),
         "CLOUDBACKUP_BOX_READONLY": "1" if seat.account.readonly else "0",
     }
-    return await _run_program((program, *_inside_jail(call.arguments, seat.jail)), environment, seat, client)
+    words = (program, *_inside_jail(call.arguments, seat.jail))
+    child = await seat.borgs.fork(words, environment, seat.jail.home, _PIECE)
+    if child is None:
+        return await _run_program(words, environment, seat, client)
+    return await _attend(child, seat, client)
 
 
 async def _run_rsync(call: shell.Call, seat: Seat, client: "SSHServerProcess[bytes]") -> int:
@@ -120,11 +123,11 @@ async def _run_rsync(call: shell.Call, seat: Seat, client: "SSHServerProcess[byt
     if isinstance(job, str):
         raise Complaint(job)
     if job.sends:
-        return await _run_program(job.words, _plain_environment(), seat, client)
+        return await _run_program(job.words, plain_environment(), seat, client)
     if seat.account.readonly:
         raise Complaint("rsync: [Receiver] Read-only file system (30)\n")
     seat.pool.claim(0)
-    return await _run_program(job.words, _plain_environment(), seat, client, claiming=True)
+    return await _run_program(job.words, plain_environment(), seat, client, claiming=True)
 
 
 def _inside_jail(arguments: Sequence[str], jail: Jail) -> list[str]:
@@ -138,7 +141,8 @@ def _inside_jail(arguments: Sequence[str], jail: Jail) -> list[str]:
     return mapped
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
+    """Return the environment that every program of a box gets."""
     names = ("PATH", "CLOUDBACKUP_LAB", "BORG_SELFTEST", "BORG_FUSE_IMPL")
     return {name: os.environ[name] for name in names if name in os.environ} | {"LC_ALL": "C.UTF-8"}
 
@@ -202,8 +206,13 @@ async def _run_program(
         env=dict(environment),
         limit=_PIECE,
         start_new_session=True,
-        preexec_fn=_die_with_the_box,
+        preexec_fn=die_with_the_box,
     )
+    return await _attend(child, seat, client, claiming=claiming)
+
+
+async def _attend(child: _Child, seat: Seat, client: "SSHServerProcess[bytes]", *, claiming: bool = False) -> int:
+    """Carry what a child reads and writes from and to the client; return its exit status."""
     seat.children.add(child.pid)
     feeding = asyncio.create_task(_feed(client, child, seat.pool if claiming else None))
     try:
@@ -214,11 +223,7 @@ async def _run_program(
         seat.children.discard(child.pid)
 
 
-def _die_with_the_box() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-async def _feed(client: "SSHServerProcess[bytes]", child: asyncio.subprocess.Process, pool: Pool | None) -> None:
+async def _feed(client: "SSHServerProcess[bytes]", child: _Child, pool: Pool | None) -> None:
     """Carry the client's input to the child; end it when the client ends or is lost, as sshd does.
 
     What does not fit into `pool` is told, and the child ended.

@@ -11,7 +11,7 @@ from lab.plan import AppPlan, BoxPlan
 from tests.contract.bench import Bench, Sides
 from tests.contract.kinds import KINDS
 from tests.contract.place import Site
-from tests.contract.support import QUICK_START, borg_on_a_disk, quick_borg
+from tests.contract.support import borg_on_a_disk
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +21,13 @@ def site() -> Iterator[Site]:
     flag = beside / "full"
     borg = borg_on_a_disk(beside / "borg", flag)
     apps = [AppPlan(name, mariadb=False, files_megabytes=1, borg=borg) for name in ("shop", "blog")]
-    box = BoxPlan(operator_key=False, borg={"borg-1.4": quick_borg(beside / "borg-1.4")})
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in QUICK_START.items():
-            patch.setenv(name, value)
-        lab = Lab.start(folder, apps, box)
-        try:
-            yield Site(lab, flag)
-        finally:
-            lab.remove()
-            shutil.rmtree(folder)
-            shutil.rmtree(beside)
+    lab = Lab.start(folder, apps, BoxPlan(operator_key=False))
+    try:
+        yield Site(lab, flag)
+    finally:
+        lab.remove()
+        shutil.rmtree(folder)
+        shutil.rmtree(beside)
 
 
 class Benches:

@@ -5,7 +5,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,30 +17,19 @@ FULL_DISK = Path(__file__).parent / "full_disk"
 QUICK = How(lock_wait=20, timeout=120)
 
 
-# borg tests itself at each start, which is a third of what a quick command takes, and not what is tested here.
-QUICK_START = {"BORG_SELFTEST": "disabled", "BORG_FUSE_IMPL": "none"}
-
-
-def quick_borg(program: Path) -> str:
-    """Write a `borg` that is the machine's own, without its self-test; return its path."""
-    _write_borg(program, QUICK_START)
-    return str(program)
-
-
 def borg_on_a_disk(program: Path, flag: Path) -> str:
-    """As `quick_borg`, on a disk that is nearly full below the folder that the file `flag` names."""
-    on_disk = {"PYTHONPATH": str(FULL_DISK), "PYTHONDONTWRITEBYTECODE": "1", "CONTRACT_FULL_FLAG": str(flag)}
-    _write_borg(program, {**QUICK_START, **on_disk})
-    return str(program)
+    """Write a `borg` that is the machine's own on a disk that is nearly full below the folder that `flag` names.
 
-
-def _write_borg(program: Path, values: Mapping[str, str]) -> None:
+    Returns its path.
+    """
     real = shutil.which("borg")
     assert real is not None
+    values = {"PYTHONPATH": str(FULL_DISK), "PYTHONDONTWRITEBYTECODE": "1", "CONTRACT_FULL_FLAG": str(flag)}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f'#!/bin/sh\n{exports}exec {shlex.quote(real)} "$@"\n')
     program.chmod(0o755)
+    return str(program)
 
 
 def user_name() -> str:

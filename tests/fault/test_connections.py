@@ -14,7 +14,6 @@ from tasks.run.parallel import BOX_PLACES
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
-from tests.contract.support import QUICK_START, quick_borg
 from tests.integration.fleet.support import Operator
 
 APPS = [f"app{number:02}" for number in range(12)]
@@ -24,15 +23,11 @@ ROOM = 64  # that the lab's box takes: one too many is counted, not refused
 
 
 @pytest.fixture
-def crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lab, Operator]]:
+def crowd() -> Iterator[tuple[Lab, Operator]]:
     """Twelve apps with repositories, four on each host."""
     folder = scratch_folder()
-    beside = folder.with_name(folder.name + "-beside")
-    borg = quick_borg(beside / "borg")
-    for name, value in QUICK_START.items():
-        monkeypatch.setenv(name, value)
-    hosts = [AppPlan(name, mariadb=False, files_megabytes=1, borg=borg) for name in APPS[:HOSTS]]
-    lab = Lab.start(folder, hosts, BoxPlan(connections=ROOM, borg={"borg-1.4": borg}))
+    hosts = [AppPlan(name, mariadb=False, files_megabytes=1) for name in APPS[:HOSTS]]
+    lab = Lab.start(folder, hosts, BoxPlan(connections=ROOM))
     try:
         for number, name in enumerate(APPS[HOSTS:]):
             shutil.copy(lab.inventory / f"apps/{APPS[number % HOSTS]}.yml", lab.inventory / f"apps/{name}.yml")
@@ -44,7 +39,6 @@ def crowd(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Lab, Operator]]:
     finally:
         lab.remove()
         shutil.rmtree(folder)
-        shutil.rmtree(beside)
 
 
 def _init(session: Session, name: str) -> None:

@@ -10,40 +10,33 @@ import pytest
 import tasks.fleet.backup as fleet_backup
 import tasks.storagebox.setup as storagebox_setup
 from lab.lab import Lab, scratch_folder
-from lab.plan import AppPlan, BoxPlan
+from lab.plan import AppPlan
 from tasks.borg import guard, removal, verbs
 from tasks.borg.guard import Patience
 from tasks.run.session import Session
 from tasks.storage.registry import load
-from tests.contract.support import quick_borg
 from tests.integration.attack.support import Scene
 
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Scene]:
     folder = scratch_folder()
-    beside = folder.with_name(folder.name + "-beside")
-    borg = quick_borg(beside / "borg")
-    box = BoxPlan(borg={"borg-1.4": borg})
-    lab = Lab.start(folder, [AppPlan("shop", mariadb=False, files_megabytes=1, borg=borg)], box)
+    lab = Lab.start(folder, [AppPlan("shop", mariadb=False, files_megabytes=1)])
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("BORG_SELFTEST", "disabled")
-            storagebox_setup.run(str(lab.inventory), [], lambda *_: True, lambda _: None)
-            with Session(load(lab.inventory)) as session:
-                scene = Scene(lab, session, {}, 0)
-                list(verbs.initialise(scene.opened))
-                for number in range(3):
-                    Path(scene.new).write_bytes(os.urandom(50_000 + number))
-                    scene.content = scene.content or Path(scene.new).read_bytes()
-                    assert fleet_backup.run(str(lab.inventory), fleet_backup.Options()) == 0
-                    scene.before = scene.listed()
-                scene.transaction = session.storage_of(scene.opened.app).state(scene.opened.app).transaction or 0
-                yield scene
+        storagebox_setup.run(str(lab.inventory), [], lambda *_: True, lambda _: None)
+        with Session(load(lab.inventory)) as session:
+            scene = Scene(lab, session, {}, 0)
+            list(verbs.initialise(scene.opened))
+            for number in range(3):
+                Path(scene.new).write_bytes(os.urandom(50_000 + number))
+                scene.content = scene.content or Path(scene.new).read_bytes()
+                assert fleet_backup.run(str(lab.inventory), fleet_backup.Options()) == 0
+                scene.before = scene.listed()
+            scene.transaction = session.storage_of(scene.opened.app).state(scene.opened.app).transaction or 0
+            yield scene
     finally:
         lab.remove()
         shutil.rmtree(folder)
-        shutil.rmtree(beside)
 
 
 @pytest.fixture
