@@ -138,16 +138,10 @@ def find_containers(c: Context, options: FindOptions) -> None:
 
 @task(name="kubernetes")
 def print_manifests(c: Context, options: KubernetesOptions) -> None:
-    """Print an app of the inventory as manifests for Kubernetes: nightly backups and weekly drills."""
-    from tasks.app import manifests
+    """Write apps as manifests for Kubernetes: backups, drills, checks, prunes, restores, and the metrics of all."""
+    from tasks.app import manifest_command
 
-    print(
-        manifests.stream(
-            c.config.inventory,
-            manifests.Options(options.app, options.image, options.schedule, options.volume, options.user),
-        ),
-        end="",
-    )
+    manifest_command.run(c.config.inventory, options, print)
 
 
 def _trusts(options: AddOptions | MoveOptions, where: str, shown: str) -> bool:

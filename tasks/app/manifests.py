@@ -1,52 +1,72 @@
 """`app.kubernetes`: an app of the inventory as manifests for Kubernetes."""
 
-import posixpath
 import re
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
+from tasks.app import app_jobs, claims
+from tasks.app.app_jobs import USER
 from tasks.app.pod_inventory import Moved, moved, object_name
-from tasks.app.pods import Mount, Plan, Values, cron_job
+from tasks.app.pod_rights import database_pods, rights
+from tasks.app.pods import Plan, Values
 from tasks.errors import UsageError
+from tasks.inventory.inventory import Inventory
 from tasks.inventory.models import App
-from tasks.storage.registry import load
 
-USER = 10001  # the image's user id
-SCRATCH = "/scratch"
-VALUED = ("-n", "--namespace", "-c", "--container", "--context", "--kubeconfig", "-s", "--server")  # kubectl's options
+ROOM = 10  # GiB for a drill's copy
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 
 
 @dataclass(frozen=True)
 class Options:
-    """`volumes` are "CLAIM:PATH"; `user` is the numeric user id of the pods; `schedule` empty: a minute of its own."""
+    """`volumes` are "CLAIM:PATH"; `user` is the numeric user id of the pods; `schedule` empty: a minute of its own.
 
-    app: str
+    `beside` are labels, "NAME=VALUE", of the app's pods, on whose node its volumes are; `room` is in GiB, for drills.
+    """
+
     image: str = "cloudbackup"
     schedule: str = ""
     volumes: Sequence[str] = ()
     user: int = USER
+    namespace: str = ""
+    beside: Sequence[str] = ()
+    room: int = ROOM
 
 
-def stream(folder: str, options: Options) -> str:
+def stream(inventory: Inventory, name: str, options: Options, made_by: str = "inv app.kubernetes") -> str:
     """Return a YAML stream: a header that lists the Secrets to create, then all objects. Raises UsageError."""
-    inventory = load(Path(folder))
-    app = inventory.app(options.app)
-    pod = database_pod(app)
+    app = inventory.app(name)
+    pods = database_pods(app)
+    directories = [inventory.storages[copy.storage].mounted for copy in app.copies]
+    directory = next((each for each in directories if each is not None), None)
     plan = Plan(
         name=object_name(app.name),
         app=app.name,
         image=options.image,
         user=options.user,
-        mounts=_mounts(app, inventory.storages[app.storage].mounted, options.volumes, options.user),
-        account=pod is not None,
+        mounts=claims.mounts(app, directory, options.volumes, options.user),
+        account=bool(pods),
         labels={"app.kubernetes.io/name": "cloudbackup", "app.kubernetes.io/instance": object_name(app.name)},
+        namespace=options.namespace,
+        beside=_labels(options.beside),
     )
-    files = moved(inventory, app)
-    objects = [*_inventory(plan, files), _account(plan), *_rights(plan, pod), *_jobs(plan, app, options)]
-    return _header(plan, files, options) + "".join(f"---\n{_yaml(each)}" for each in objects)
+    files = moved(inventory, [app.name])
+    binlog = inventory.schedule.binlog
+    objects = [
+        *inventory_maps(plan, files),
+        account(plan),
+        *rights(plan, pods),
+        closed(plan),
+        *app_jobs.jobs(plan, app, options.schedule, binlog, options.room),
+    ]
+    return written(_header(plan, app, files, made_by), objects)
+
+
+def written(header: Sequence[str], objects: Sequence[Values]) -> str:
+    """Return a header as comments, and objects as a YAML stream."""
+    comments = "".join(f"# {line}".rstrip() + "\n" for line in "\n".join(header).splitlines())
+    return comments + "".join(f"---\n{_yaml(each)}" for each in objects)
 
 
 def _yaml(values: Mapping[str, Any]) -> str:
@@ -62,143 +82,89 @@ def _yaml(values: Mapping[str, Any]) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
+    Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]  # each object is read by itself
     return yaml.dump(dict(values), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def database_pod(app: App) -> str | None:
-    """Return the pod that `exec` enters with kubectl, None without kubectl. Raises UsageError if it names no pod."""
-    if not app.is_local or not app.mariadb or app.mariadb.exec[:1] != ("kubectl",):
-        return None
-    words = iter(app.mariadb.exec[1:])
-    plain = []
-    for word in words:
-        if word in VALUED:
-            next(words, None)
-        elif not word.startswith("-"):
-            plain.append(word)
-    if plain[:1] == ["exec"] and plain[1:] and "/" not in plain[1]:
-        return plain[1]
-    raise UsageError(
-        f"{app.name}: `exec` must name a pod, such as mariadb-0 of a StatefulSet", "rights go by that name"
-    )
-
-
-def _mounts(app: App, directory: str | None, given: Sequence[str], user: int) -> list[Mount]:
-    """Return the claims to mount; `directory` is the storage's directory, if it has one.
-
-    Raises UsageError if a local path of the inventory is in none of them.
-    """
-    mounts = []
+def _labels(given: Sequence[str]) -> dict[str, str]:
+    """Return "NAME=VALUE" texts as labels. Raises UsageError."""
     for text in given:
-        claim, _, path = text.partition(":")
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", claim) or not path.startswith("/"):
-            raise UsageError(f"--volume {text} is not CLAIM:PATH", "such as --volume shop-files:/srv/shop")
-        path = posixpath.normpath(path)
-        mounts.append(Mount(claim, path, writable=directory is not None and _inside(directory, path)))
-    if not app.is_local:
-        if mounts:
-            raise UsageError(f"{app.name} is on {app.host}: its pods mount no volume of it", "leave --volume out")
-        return []
-    if directory is not None and user == 0:
-        raise UsageError(
-            f"{app.name}: its storage is a directory, in which root would write what nobody else may read",
-            "give --user the number of whom the directory belongs to",
-        )
-    lacking = [path for path in _needed(app, directory) if not any(_inside(path, mount.path) for mount in mounts)]
-    if lacking:
-        raise UsageError(
-            f"{app.name} is `local`, to a pod as well, and no volume holds {', '.join(lacking)}",
-            "; ".join(f"give --volume CLAIM:{path}" for path in lacking),
-        )
-    return mounts
+        if not re.fullmatch(rf"({LABEL}/)?{LABEL}={LABEL}", text):
+            raise UsageError(f"--beside {text[:80]} is not a label NAME=VALUE", "such as --beside app=shop")
+    return dict(text.split("=", 1) for text in given)
 
 
-def _needed(app: App, directory: str | None) -> list[str]:
-    needed = list(app.files.paths) if app.files else []
-    if app.mariadb and not app.mariadb.exec:
-        needed.append(app.mariadb.datadir or "/var/lib/mysql")
-    return [*needed, *([directory] if directory else [])]
+def inventory_maps(plan: Plan, files: Moved) -> list[Values]:
+    """Return the ConfigMaps with the inventory."""
 
-
-def _inside(path: str, folder: str) -> bool:
-    return posixpath.commonpath((path, folder)) == folder
-
-
-def _inventory(plan: Plan, files: Moved) -> list[Values]:
-    def config_map(name: str, file: str, values: Mapping[str, Any]) -> Values:
+    def config_map(name: str, data: Mapping[str, Mapping[str, Any]]) -> Values:
+        texts = {file: _yaml(values) for file, values in data.items()}
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": f"{plan.name}-{name}", "labels": dict(plan.labels)},
-            "data": {file: _yaml(values)},
+            "metadata": plan.metadata(f"{plan.name}-{name}"),
+            "data": texts,
         }
 
     return [
-        config_map("storages", "cloudbackup.yml", files.storages),
-        config_map("apps", f"{plan.app}.yml", files.app),
+        config_map("storages", {"cloudbackup.yml": files.storages}),
+        config_map("apps", {f"{app}.yml": values for app, values in files.apps.items()}),
     ]
 
 
-def _account(plan: Plan) -> Values:
+def account(plan: Plan) -> Values:
+    """Return the service account; pods that need its token ask for it."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": {"name": plan.name, "labels": dict(plan.labels)},
+        "metadata": plan.metadata(plan.name),
         "automountServiceAccountToken": False,
     }
 
 
-def _rights(plan: Plan, pod: str | None) -> list[Values]:
-    """Return the permission to exec into one pod, if it is needed."""
-    if pod is None:
-        return []
-    group, metadata = "rbac.authorization.k8s.io", {"name": plan.name, "labels": dict(plan.labels)}
-    rules = [
-        {"apiGroups": [""], "resources": ["pods"], "resourceNames": [pod], "verbs": ["get"]},
-        # kubectl 1.30 and later uses WebSocket, a GET; before that, and from Kubernetes 1.35 on, it is create.
-        {"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": [pod], "verbs": ["create", "get"]},
-    ]
-    return [
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": plan.name},
-            "subjects": [{"kind": "ServiceAccount", "name": plan.name}],
-        },
-    ]
+def closed(plan: Plan, ingress: Sequence[Values] = ()) -> Values:
+    """Return the policy that lets nothing connect to the pods but `ingress`."""
+    spec: Values = {"podSelector": {"matchLabels": dict(plan.labels)}, "policyTypes": ["Ingress"]}
+    if ingress:
+        spec["ingress"] = list(ingress)
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": plan.metadata(plan.name),
+        "spec": spec,
+    }
 
 
-def _jobs(plan: Plan, app: App, options: Options) -> list[Values]:
-    scratch = SCRATCH if app.is_local and app.mariadb else ""
-    # The pod's inventory has this app alone. Named by --app, it would fail while it is paused.
-    # A pod may not create namespaces: a restored server is confined by Landlock and seccomp, or, if the node has
-    # neither, by its container alone.
-    drill = ["verify", *(["--scratch", scratch, "--trust-archive"] if scratch else [])]
-    # A drill only reads the storage. It never runs as root, which would have to switch users for the private server.
-    driller = replace(plan, user=plan.user or USER, mounts=[mount for mount in plan.mounts if mount.writable])
-    return [
-        cron_job(plan, plan.name, options.schedule or f"{_minute(app)} 3 * * *", ["backup"]),
-        cron_job(driller, f"{plan.name}-drill", f"{_minute(app)} 5 * * 0", drill, scratch),
-    ]
+def secrets(plan: Plan, files: Moved) -> list[str]:
+    """Return the commands that make the Secrets, as lines for bash."""
+    lines = []
+    where = f" --namespace {plan.namespace}" if plan.namespace else ""
+    for name, values in (("ssh", files.ssh), ("secrets", files.secrets)):
+        parts = [f"kubectl create secret generic {plan.name}-{name}{where}", *values.values()]
+        lines += [f"    {part}{' ' + chr(92) if part is not parts[-1] else ''}" for part in parts]
+    return lines
 
 
-def _minute(app: App) -> int:
-    """Return a minute that goes by the app's name, so that many apps do not begin at once: a box takes ten logins."""
-    return zlib.crc32(app.name.encode()) % 60
-
-
-def _header(plan: Plan, files: Moved, options: Options) -> str:
+def _header(plan: Plan, app: App, files: Moved, made_by: str) -> list[str]:
     lines = [
-        f"The app {plan.app} in Kubernetes, from the inventory by `inv app.kubernetes`. Before `kubectl apply`:",
+        f"The app {plan.app} in Kubernetes, from the inventory by `{made_by}`. Before `kubectl apply`:",
         f"- make its repository (`inv storagebox.setup`, `inv borg.init --app {plan.app}`) on your own machine;",
-        f"- push the image {options.image} (Dockerfile) to where the cluster finds it;",
+        f"- push the image {plan.image} (Dockerfile) to where the cluster finds it;",
+        *([f"- `kubectl create namespace {plan.namespace}`, if it is not there;"] if plan.namespace else []),
         "- make the Secrets in the same namespace, with bash; they are not in this stream, which may be kept in git:",
         "",
+        *secrets(plan, files),
     ]
-    for name, values in (("ssh", files.ssh), ("secrets", files.secrets)):
-        parts = [f"kubectl create secret generic {plan.name}-{name}", *values.values()]
-        lines += [f"    {part}{' ' + chr(92) if part is not parts[-1] else ''}" for part in parts]
-    lines += ["", "`~` in the inventory is the pod's /home/cloudbackup. docs/containers.md tells the rest."]
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    if plan.mounts and not plan.beside:
+        lines += [
+            "",
+            "A ReadWriteOnce volume can only be mounted on the node of the pod that has it. Give a label of the app's",
+            "pods, `--beside NAME=VALUE`, and these pods run there; without it they may wait for the volume in vain.",
+        ]
+    if app.is_local:
+        lines += [
+            "",
+            f"To restore, make a claim {plan.name}-restored with room for all of it, then",
+            f"`kubectl create job --from=cronjob/{plan.name}-restore {plan.name}-restore-1`.",
+        ]
+    return [*lines, "", "`~` in the inventory is the pod's /home/cloudbackup. docs/containers.md tells the rest."]

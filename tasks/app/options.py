@@ -114,9 +114,12 @@ class RenameOptions(OneApp):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KubernetesOptions(OneApp):
+class KubernetesOptions:
     """Options of `app.kubernetes`."""
 
+    app: str = option("name of the app in the inventory", "")
+    all_: bool = flag("all apps, and one page with the metrics of all; with --output")
+    output: str = option("folder for `kubectl apply --kustomize`: a file for each app, in place of printing", "")
     image: str = option(
         "the image, as the cluster finds it; one with kubectl for a database behind `kubectl exec`", "cloudbackup"
     )
@@ -126,6 +129,16 @@ class KubernetesOptions(OneApp):
     volume: tuple[str, ...] = option(
         "CLAIM:PATH: a volume claim that holds the app's data, and where; repeat it for several", ()
     )
+    beside: tuple[str, ...] = option(
+        "NAME=VALUE: a label of the app's pods, on whose node its ReadWriteOnce volumes are; repeat it for several", ()
+    )
     user: int = option(
         "number of the user that the pods run as: who owns the app's files; 0 is root, for reading alone", 10001
     )
+    namespace: str = option(
+        "namespace of all objects; with --all each app's own: that of its `exec`, its name, or `cloudbackup` for an app"
+        " on a host",
+        "",
+    )
+    scratch: int = option("GiB that a drill's copy of a database may take in the pod", 10)
+    monitoring: str = option("with --all: the namespace that may ask for the metrics, Prometheus' own", "monitoring")

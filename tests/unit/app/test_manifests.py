@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.app.manifests import Options, database_pod, stream
+from tasks.app.manifests import Options
+from tasks.app.manifests import stream as printed
 from tasks.app.pod_inventory import moved, object_name
+from tasks.app.pod_rights import database_pods
 from tasks.errors import UsageError
 from tasks.storage.registry import load
 from tests.unit.examples.objects import check_job, check_pod, check_schema, objects, pods
@@ -25,6 +27,11 @@ REMOTE = {
 }
 LOCAL = {"host": "local", "passphrase": {"file": "~/secrets/shop"}, "files": {"paths": ["/srv/shop", "/etc/shop"]}}
 Write = Callable[..., str]
+
+
+def stream(folder: str, app: str = "shop", **options: Any) -> str:
+    """Return the manifests of one app of the inventory in a folder."""
+    return printed(load(Path(folder)), app, Options(**options))
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ def test_the_stream_keeps_to_the_schemas_and_to_few_rights(
     write: Write, app: dict[str, Any], options: dict[str, Any]
 ) -> None:
     folder = write({key: value for key, value in app.items() if value is not None})
-    text = stream(folder, Options("shop", **options))
+    text = stream(folder, **options)
     assert text.startswith("# ")
     rendered = objects(text)
     for each in rendered:
@@ -75,17 +82,16 @@ def test_the_stream_keeps_to_the_schemas_and_to_few_rights(
         for pod, container in pods(each):
             check_pod(pod, container, writable="/backup")
             check_job(each)
-    assert [each["metadata"]["name"] for each in rendered if each["kind"] == "CronJob"] == [
-        "cloudbackup-shop",
-        "cloudbackup-shop-drill",
-    ]
+    names = {each["metadata"]["name"] for each in rendered if each["kind"] == "CronJob"}
+    restore = {"cloudbackup-shop-restore"} if app["host"] == "local" else set()
+    assert names == {"cloudbackup-shop", "cloudbackup-shop-drill", "cloudbackup-shop-upkeep", *restore}
 
 
 def test_secrets_are_moved_to_files_and_never_printed(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP_PASSWORD", "hunter2")
-    text = stream(write(REMOTE), Options("shop"))
+    text = stream(write(REMOTE))
     assert "hunter2" not in text
     assert "Secret" not in by_kind(text)
     for line in (
@@ -142,18 +148,18 @@ def test_what_a_pod_could_not_do_is_refused(
         del values["storages"]["box"]["host_key"]
         main.write_text(yaml.safe_dump(values))
     with pytest.raises(UsageError) as error:
-        stream(folder, Options(**{"app": "shop", **options}))
+        stream(folder, **options)
     assert said in str(error.value)
 
 
 def test_the_pod_is_found_behind_options(write: Write) -> None:
     words = ["kubectl", "exec", "-i", "--namespace", "x", "db-0", "-c", "mariadb", "--"]
-    assert database_pod(load(Path(write({**LOCAL, "mariadb": {"exec": words}}))).app("shop")) == "db-0"
+    assert database_pods(load(Path(write({**LOCAL, "mariadb": {"exec": words}}))).app("shop")) == ("db-0",)
 
 
 @pytest.mark.parametrize("name", ["shop", "a.b", "a-b", "a_b", "x" * 64, "0.-"])
 def test_a_name_of_kubernetes_is_short_plain_and_of_one_app(name: str) -> None:
-    found = object_name(name) + "-drill"
+    found = object_name(name) + "-restore"
     assert len(found) <= 52
     assert found.replace("-", "").isalnum()
     assert not found.startswith("-")
@@ -171,9 +177,9 @@ def test_those_who_are_told_are_told_by_pods_as_well(write: Write, tmp_path: Pat
     (tmp_path / "cloudbackup.yml").write_text(yaml.safe_dump(main))
     inventory = load(Path(folder))
 
-    files = moved(inventory, inventory.app("shop"))
+    files = moved(inventory, ["shop"])
 
-    assert files.app["notify"] == [{"ping": {"file": "~/cloudbackup/secrets/shop-notify-1-ping"}}]
+    assert files.apps["shop"]["notify"] == [{"ping": {"file": "~/cloudbackup/secrets/shop-notify-1-ping"}}]
     assert files.storages["notify"] == [{"url": {"file": "~/cloudbackup/secrets/ALL-notify-1-url"}, "on": "always"}]
     assert files.secrets["shop-notify-1-ping"] == '--from-literal=shop-notify-1-ping="$PING"'
     assert files.secrets["ALL-notify-1-url"] == '--from-file=ALL-notify-1-url="$HOME"/secrets/mail'

@@ -12,7 +12,11 @@ from tests.unit.examples import operator_schema
 
 CHECKOUT = Path(__file__).parents[3]
 KUBERNETES = CHECKOUT / "examples/kubernetes"
-VERSIONS = ("1.33", "1.37")  # the oldest and the newest that there are schemas for and that somebody maintains
+VERSIONS = ("1.33", "1.35", "1.37")  # from the oldest that somebody maintains to the newest that there are schemas for
+
+READS = {"DAC_READ_SEARCH", "SETGID"}
+RESTORES = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+ENGINES = RESTORES | {"AUDIT_WRITE", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETPCAP", "SYS_CHROOT"}
 
 Object = dict[str, Any]
 
@@ -54,11 +58,16 @@ def check_pod(pod: Object, container: Object, writable: str = "") -> None:
     assert who["runAsGroup"] == 0  # the home's group
     assert "fsGroup" not in who  # would change the owners of the app's files
     if who["runAsUser"] == 0:
-        assert set(own["capabilities"]["add"]) <= {"DAC_READ_SEARCH", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER"}
+        assert set(own["capabilities"]["add"]) in (READS, RESTORES)
     else:
         assert who["runAsNonRoot"] is True
         assert "add" not in own["capabilities"]
-    assert container["resources"]["limits"]["memory"]
+    resources = container["resources"]
+    assert resources["limits"]["memory"]
+    assert resources["requests"]["ephemeral-storage"]
+    # What fills a node's disk is ended: each folder by its own limit, and all of them by the container's.
+    room = sum(_gibibytes(each["emptyDir"]["sizeLimit"]) for each in pod["volumes"] if "emptyDir" in each)
+    assert room <= _gibibytes(resources["limits"]["ephemeral-storage"])
     assert pod["terminationGracePeriodSeconds"] >= 60
     mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
     assert mounts["home"]["mountPath"] == "/home/cloudbackup"
@@ -68,9 +77,33 @@ def check_pod(pod: Object, container: Object, writable: str = "") -> None:
             # ssh refuses a key that its own user owns and others may read; who runs as another user must read root's.
             assert volume["secret"]["defaultMode"] == (0o400 if who["runAsUser"] == 0 else 0o444)
             assert mounts[volume["name"]]["readOnly"] is True
-        if volume["name"].startswith("data") and mounts[volume["name"]]["mountPath"] != writable:
+        if volume["name"].startswith("data") and mounts[volume["name"]]["mountPath"] not in (writable, "/restored"):
             assert volume["persistentVolumeClaim"]["readOnly"] is True
             assert mounts[volume["name"]]["readOnly"] is True
+
+
+def _gibibytes(size: str) -> int:
+    return int(size.removesuffix("Gi"))
+
+
+def pod_security(pod: Object, container: Object) -> str:
+    """Return the level of the Pod Security Standards that a pod keeps to, for what our pods use of it.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/: `baseline` allows the capabilities that
+    container engines give by themselves, `restricted` none but NET_BIND_SERVICE, and no root.
+    """
+    added = set(container["securityContext"]["capabilities"].get("add", ()))
+    if not added <= ENGINES:
+        return "privileged"
+    return "restricted" if not added and pod["securityContext"].get("runAsNonRoot") else "baseline"
+
+
+def beside(pod: Object) -> list[Object]:
+    """Return the labels of the pods on whose node this one must run."""
+    affinity = pod.get("affinity", {}).get("podAffinity", {})
+    rules = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", ())
+    assert all(rule["topologyKey"] == "kubernetes.io/hostname" for rule in rules)
+    return [rule["labelSelector"]["matchLabels"] for rule in rules]
 
 
 def check_job(each: Object) -> None:

@@ -14,10 +14,12 @@ from tests.unit.examples.objects import (
     CHECKOUT,
     KUBERNETES,
     Object,
+    beside,
     check_job,
     check_pod,
     check_schema,
     objects,
+    pod_security,
     pods,
 )
 
@@ -77,6 +79,62 @@ def test_a_rendering_is_whole(place: str) -> None:
             maps = {volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume}
             assert len(maps) == 2
             assert {("ConfigMap", name) for name in maps} <= names
+
+
+@pytest.mark.parametrize("place", ["shop", "blog"])
+def test_pods_that_mount_an_apps_volume_run_beside_the_pod_that_has_it(place: str) -> None:
+    """A ReadWriteOnce claim is mounted on one node: elsewhere a pod would wait until the job's deadline, every night."""
+    for each in objects(rendering.kept(place)):
+        for pod, _ in pods(each):
+            data = [volume for volume in pod["volumes"] if volume["name"].startswith("data")]
+            assert len(beside(pod)) == len(data), each["metadata"]["name"]
+
+
+@pytest.mark.parametrize("place", rendering.PLACES)
+def test_nothing_connects_to_the_pods_but_prometheus_to_the_metrics(place: str) -> None:
+    rendered = objects(rendering.kept(place))
+    policies = {each["metadata"]["name"]: each["spec"] for each in rendered if each["kind"] == "NetworkPolicy"}
+    assert policies["cloudbackup"]["policyTypes"] == ["Ingress"]
+    assert "ingress" not in policies["cloudbackup"]
+    chosen = policies["cloudbackup"]["podSelector"]["matchLabels"].items()
+    served = policies["cloudbackup-metrics"]["podSelector"]["matchLabels"].items()
+    for each in rendered:
+        if each["kind"] in ("CronJob", "Deployment"):
+            labels = each["spec"].get("jobTemplate", each)["spec"]["template"]["metadata"]["labels"].items()
+            assert chosen <= labels
+            assert (served <= labels) == (each["kind"] == "Deployment")
+
+
+def test_apps_begin_at_minutes_of_their_own() -> None:
+    """Of a box that takes ten connections, and of the node's disk."""
+    times = [
+        each["spec"]["schedule"]
+        for place in ("shop", "blog", "fleet")
+        for each in objects(rendering.kept(place))
+        if each["kind"] == "CronJob" and not each["spec"].get("suspend")
+    ]
+    minutes = [time.split()[0] for time in times]
+    assert len(times) == 9
+    assert len(set(minutes)) == len(minutes)
+    assert "0" not in minutes
+
+
+def test_the_readme_says_which_pods_keep_to_which_level_of_pod_security() -> None:
+    levels = {
+        (place, each["metadata"]["name"]): pod_security(pod, container)
+        for place in rendering.PLACES
+        for each in objects(rendering.kept(place))
+        for pod, container in pods(each)
+    }
+    assert {name: level for name, level in levels.items() if level != "restricted"} == {
+        ("shop", "cloudbackup-restore"): "baseline",
+        ("blog", "cloudbackup-restore"): "baseline",
+        ("blog", "cloudbackup-files"): "privileged",
+    }
+    text = (KUBERNETES / "README.md").read_text()
+    assert "`restricted`" in text
+    assert "`baseline`" in text
+    assert "`privileged`" in text
 
 
 @pytest.mark.parametrize("app", ["shop", "blog"])
@@ -151,11 +209,13 @@ def test_whoever_looks_for_the_metrics_finds_where_they_are_served(place: str) -
     (container,) = template["spec"]["containers"]
     arguments = container["args"]
     served = arguments[arguments.index("--port") + 1]
-    assert template["metadata"]["annotations"] == {
+    annotations = {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": served,
         "prometheus.io/path": "/metrics",
     }
+    # A Prometheus that goes by both would scrape it twice.
+    assert template["metadata"].get("annotations") == (annotations if place == "fleet" else None)
     assert arguments[arguments.index("--host") + 1] == "0.0.0.0"  # noqa: S104  # others than the pod ask
     found = [each for (kind, _), each in rendered.items() if kind in ("ServiceMonitor", "PrometheusRule")]
     assert len(found) == (2 if place == "fleet-operator" else 0)
