@@ -26,7 +26,8 @@ if TYPE_CHECKING:
             """Return at most `size` bytes; empty at the end."""
 
 
-FORMAT = "{type}{mode} {num_chunks} {size} {bpath}{NUL}{source}{NUL}"
+HEAD = "{type}{mode} {uid} {gid} {num_chunks} {size} {bpath}{NUL}"
+FORMAT = f"{HEAD}{{source}}{{NUL}}"
 PIECE = 1 << 20
 LONGEST = 64 << 20  # bytes of one entry: with more it is not a listing
 MOST_LINKS = 5_000_000  # symbolic links of an archive; each takes about 100 bytes of memory
@@ -39,7 +40,10 @@ class Malformed(Exception):  # noqa: N818
 
 
 class Entry(NamedTuple):
-    """One entry; `kind` is the letter of `ls -l`, `source` the target of a link, `linked` whether it is a hard link."""
+    """One entry; `kind` is the letter of `ls -l`, `source` the target of a link, `linked` whether it is a hard link.
+
+    `owner` is the number of its user and that of its group, None if the archive has none.
+    """
 
     kind: int
     setid: bool
@@ -48,10 +52,11 @@ class Entry(NamedTuple):
     size: int
     path: bytes
     source: bytes
+    owner: tuple[int, int] | None
 
 
 def entries(stream: Source) -> Iterator[Entry]:
-    """Yield the entries of a listing made with FORMAT. Raises Malformed."""
+    """Yield the entries of a listing made with FORMAT, or HEAD and another field. Raises Malformed."""
     head = None
     for part in _parts(stream):
         if head is None:
@@ -79,10 +84,11 @@ def _parts(stream: Source) -> Iterator[bytes]:
 
 def _entry(head: bytes, source: bytes) -> Entry:
     try:
-        mode, chunks, size, path = head.split(b" ", 3)
+        mode, user, group, chunks, size, path = head.split(b" ", 5)
         kind, letters = mode[0], mode[1:]
         setid = letters[3:4] in (b"s", b"S") or letters[6:7] in (b"s", b"S")
-        return Entry(kind, setid, letters[:1] == b"h", int(chunks), int(size), path, source)
+        owner = (int(user), int(group)) if user.isdigit() and group.isdigit() else None
+        return Entry(kind, setid, letters[:1] == b"h", int(chunks), int(size), path, source, owner)
     except (ValueError, IndexError):
         raise Malformed(f"an entry {shown(head[:200])}") from None
 

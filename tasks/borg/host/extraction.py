@@ -129,7 +129,7 @@ class Extraction:
 
 
 class Comparison:
-    """`expected` entries were listed; `lacking` of them are missing or wrong."""
+    """`expected` entries were listed; `lacking` of them are missing or wrong, `unowned` have another user or group."""
 
     def __init__(self, top: bytes, strip: int, *, harmless: bool) -> None:
         self.top, self.strip, self.harmless = top, strip, harmless
@@ -137,6 +137,7 @@ class Comparison:
         self.uncounted = 0
         self.lacking: dict[bytes, str] = {}
         self.disarmed = Named()
+        self.unowned = Named()
         self._found = Found(top)
         self._taken: set[bytes] = set()  # files matched to a listed name that is not UTF-8
 
@@ -186,6 +187,8 @@ class Comparison:
             return str(error.strerror)
         if stat.S_IFMT(status.st_mode) != FORMATS[entry.kind]:
             return "something else of that name came"
+        if entry.owner not in (None, (status.st_uid, status.st_gid)):
+            self.unowned.add(f"{shown(entry.path)} ({':'.join(map(str, entry.owner or ()))})")
         if entry.kind != ord("-"):
             return ""
         if not entry.linked and status.st_size != entry.size:

@@ -180,6 +180,9 @@ class Restore:
             raise Lost(f"borg warned of {counted(extraction.warned, 'fault', 'faults')}")
         if extraction.remarks.count:
             self.remarks.append(f"not all attributes could be set: {counted(extraction.remarks, 'entry', 'entries')}")
+        if compared.unowned.count:  # borg says nothing of it
+            why = "not all owners could be set" if os.geteuid() == 0 else "owners were not set, which root alone may do"
+            self.remarks.append(f"{why}: {counted(compared.unowned, 'entry', 'entries')}")
         if compared.disarmed.count:
             self.disarmed.append(counted(compared.disarmed, "file", "files"))
 

@@ -30,12 +30,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tasks.borg.host.entries import Entry, entries
+from tasks.borg.host.entries import HEAD, Entry, entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT = "--format={type}{mode} {num_chunks} {size} {bpath}{NUL}{isoctime} {isomtime}{NUL}"
+FORMAT = f"--format={HEAD}{{isoctime}} {{isomtime}}{{NUL}}"
 SPACE = 1 << 60
 LONGEST = 1 << 20  # bytes of the names in one command; Linux allows 2 MiB with the environment
 WARNED = (0, 1, *range(100, 127))  # exit codes of a borg that finished

@@ -17,7 +17,7 @@ def chosen(
     names: set[bytes], sample: int | None, cursor: int, changed: frozenset[bytes] = frozenset()
 ) -> tuple[set[bytes], int]:
     listing = b"".join(
-        b"--rw-r--r-- 1 10 %s\0%s %s\0" % (name, (NEW if name in changed else OLD).encode(), OLD.encode())
+        b"--rw-r--r-- 0 0 1 10 %s\0%s %s\0" % (name, (NEW if name in changed else OLD).encode(), OLD.encode())
         for name in sorted(names)
     )
     choice = Choice(sample, "2026-11-20T00:00:00", cursor)
