@@ -205,8 +205,10 @@ def _fault(repository: Repository, archive: str, answer: _End, where: str) -> Cl
             return RefusedError(f"{repository.app}: {archive} was not restored: {reason}", UNWALLED)
         case "hostile":
             return HostileError(f"{repository.app}: {archive} was not restored: {reason}", DISTRUSTED)
-        case "lost":
+        case "lost" | "full":
             kept = f"what came is{where}; it is not whole" if where else "what was there is as it was"
+            if answer.kind == "full":
+                kept = "make room there, or raise the quota; what was there is as it was"
             return AppError(f"{repository.app}: {archive} was not restored: {reason}", kept)
         case "stuck":
             return AppError(f"{repository.app}: the restore stopped half-way: {reason}")

@@ -61,7 +61,11 @@ class Lost(Refused):
     """Not everything in the archive was extracted."""
 
 
-KINDS = {Unusable: "unusable", Unwalled: "unwalled", Hostile: "hostile", Lost: "lost", Stuck: "stuck"}
+class Full(Lost):
+    """The file system, or its quota, is full; nothing that was extracted is kept."""
+
+
+KINDS = {Unusable: "unusable", Unwalled: "unwalled", Hostile: "hostile", Lost: "lost", Full: "full", Stuck: "stuck"}
 
 
 class Restore:
@@ -165,13 +169,13 @@ class Restore:
         return extraction
 
     def extracted(self, extraction: Extraction) -> None:
-        """Extract and compare. Raises Lost, BorgFailed."""
+        """Extract and compare. Raises Lost, Full, BorgFailed."""
         trusted = bool(self.plan["trusted"])
         try:
             extraction.extract(writable(), [] if trusted else DISTRUSTED)
         except NoSpace as full:
             remove(Path(extraction.top))
-            raise Lost(f"the file system is full: {full}") from None
+            raise Full(f"the file system or its quota is full: {full}") from None
         compared = extraction.compare(harmless=not trusted)
         if compared.lost:
             first = "; ".join(extraction.warned.first or compared.first)
@@ -222,7 +226,7 @@ def main() -> None:
     except BorgFailed as failure:
         told, code = {}, failure.args[0]
     except NoSpace as full:
-        told = {"kind": "refused", "reason": f"the file system is full: {full}"}
+        told = {"kind": "full", "reason": f"the file system or its quota is full: {full}"}
     except OSError as error:
         told = {"kind": "refused", "reason": explained(error)}
     finally:

@@ -68,7 +68,7 @@ def test_a_disk_that_fills_meanwhile_ends_the_restore_at_once(
         (small / "shop").mkdir()
         (small / "shop/file-1").write_text("newer")
         wrapped(tmp_path, borg, f"({fill}) 2>/dev/null")
-        with pytest.raises(AppError, match="was not restored: the file system is full") as caught:
+        with pytest.raises(AppError, match="was not restored: the file system or its quota is full") as caught:
             restore_in_place(repository, "one", (str(small / "shop"),), NOW)
         assert "what was there is as it was" in caught.value.remedy
         assert [path.name for path in small.rglob("*")] == ["shop", "file-1"]
