@@ -95,9 +95,10 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
     whole = in_order(records, now or datetime.now(UTC))
     since = since or start(whole)
     every = [each.record for each in whole if since is None or each.time >= since]
-    lasting = [
-        each.record for each in whole if since is None or each.time >= since or each.record.action in ("verify", ACCEPT)
+    counted = [
+        each for each in whole if since is None or each.time >= since or each.record.action in ("verify", ACCEPT)
     ]
+    lasting = [each.record for each in counted]
     accepted = {record.archive_id for record in lasting if _accepts(record) and record.archive_id}
     made = {record.archive_id: "" for record in every if _accepts(record) and record.archive_id}
     for record in every:
@@ -111,7 +112,7 @@ def ledger(records: Records, now: datetime | None = None, since: datetime | None
     gone = _removed(every)
     unfinished = _unfinished([*_carried(every), *every])
     leaving = {each for record in unfinished for each in texts(record.details.get("removing_ids"))}
-    failed = _failed_drills(lasting)
+    failed = _failed_drills([each.record for each in sorted(counted, key=lambda each: each.sure)])
     carried = {each for record in every for each in texts(record.details.get(NOT_GOOD))}
     carried -= {record.archive_id for record in every if record.action in SAVING and record.outcome != "failed"}
     counts, former = _counts(every)
@@ -219,7 +220,10 @@ def _accepts(record: Record) -> bool:
 
 
 def _failed_drills(records: Sequence[Record]) -> frozenset[str]:
-    """Return the archives whose newest drill failed, and that no person accepted in spite of it."""
+    """Return the archives whose newest drill failed, and that no person accepted in spite of it.
+
+    Drills of the future come first: nobody knows when they were, so one that succeeded hides none that failed.
+    """
     acceptances = [record for record in records if _accepts(record)]
     failed: dict[str, bool] = {}  # by id: whether the drill's own record is there, and not a milestone's word alone
     for record in records:

@@ -375,3 +375,15 @@ def test_a_check_beside_a_backup_leaves_its_archive_good_once_the_record_is_ther
     known = ledger(opened.session.storage_of(play.app).read_history(play.app), play.world.now)
     assert late in known.made
     assert late not in known.not_good
+
+
+def test_a_drill_by_a_clock_that_is_days_ahead_hides_no_drill_that_fails_after_it() -> None:
+    """Of an archive that a person had accepted, so that the ledger's word alone counts."""
+    now = world.begin()
+    play = Play(now, machine.inventory(database=False), box.Box(now, tells_time=False))
+    steps: list[Step] = [BACKUP, ("forge", "files"), ("accept", "ann"), ("clock", "bob", 4320)]
+    for name, *arguments in (*steps, ("drill", "bob", "files"), ("overwrite", 1, True), ("drill", "ann", "files")):
+        play.wait(60)
+        getattr(play, name)(*arguments)
+    play.prune("ann")
+    assert "the restore drill of" in play.said
