@@ -82,7 +82,10 @@ class LocalFiles:
         fresh = Path(path + ".new")
         with self._explained("write", path):
             fresh.touch(mode)
-            fresh.write_bytes(data)
+            with fresh.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             fresh.replace(path)
 
     def names(self, path: str) -> list[str]:

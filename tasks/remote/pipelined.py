@@ -18,11 +18,14 @@ MOST = 64 << 20  # bytes of one file: the largest is `hints.N` of a repository
 LARGEST = 1 << 20  # bytes of one reply: OpenSSH's are 256 KiB at most
 NAMES = 1_000_000  # names in one folder
 
-OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE = 3, 4, 5, 6, 8, 10, 11, 12, 13
+OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE, EXTEND = 3, 4, 5, 6, 8, 10, 11, 12, 13, 200
 STATUS, HANDLE, DATA, NAME, ATTRS = 101, 102, 103, 104, 105
-WELL, END_OF_FILE, NO_SUCH_FILE, PERMISSION_DENIED = 0, 1, 2, 3
+WELL, END_OF_FILE, NO_SUCH_FILE, PERMISSION_DENIED, BAD_MESSAGE, UNSUPPORTED = 0, 1, 2, 3, 5, 8
+NOT_OFFERED = (UNSUPPORTED, BAD_MESSAGE, PERMISSION_DENIED)  # how servers answer a request that they do not serve
 FOR_READING = 1
 FOR_WRITING_ANEW = 2 | 8 | 32  # write, create, fail if it exists
+FOR_WRITING_OVER = 2 | 8 | 16  # write, create, empty it first
+FSYNC = b"fsync@openssh.com"  # OpenSSH's PROTOCOL, 4.2: takes a handle
 SIZE, OWNERS, MODE, TIMES, EXTENDED = 1, 2, 4, 8, 0x80000000  # flags: the attributes that a reply contains
 
 Request = tuple[int, bytes]
@@ -85,14 +88,21 @@ def listing(path: str) -> Steps[list[str]]:
             raise OSError(errno.EFBIG, f"more than {NAMES} names")
 
 
-def writing(path: str, data: bytes, mode: int) -> Steps[None]:
-    """Write a new file. It is whole, with its mode, when all has been answered; an error may leave a part of it."""
+def writing(path: str, data: bytes, mode: int, how: int = FOR_WRITING_ANEW) -> Steps[None]:
+    """Write a file. It is whole, with its mode, and on the disk if the server can do that, when all has been answered.
+
+    An error may leave a part of it.
+    """
     attributes = struct.pack(">II", MODE, mode)
-    handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">I", FOR_WRITING_ANEW) + attributes)]))
+    handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">I", how) + attributes)]))
     pieces = range(0, len(data), PIECE)
     requests = [(WRITE, handle + struct.pack(">Q", at) + _bytes(data[at : at + PIECE])) for at in pieces]
-    for answer in (yield [*requests, (FSETSTAT, handle + attributes), (CLOSE, handle)]):
+    last = [(FSETSTAT, handle + attributes), (EXTEND, _bytes(FSYNC) + handle), (CLOSE, handle)]
+    *written, synced, closed = yield [*requests, *last]
+    for answer in (*written, closed):
         _done(*answer)
+    if not (synced[0] == STATUS and _code(synced[1]) in NOT_OFFERED):
+        _done(*synced)
     return None, None
 
 

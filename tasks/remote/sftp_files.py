@@ -91,10 +91,8 @@ class SftpFiles:
     def replace(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a file completely or not at all, replacing an older one of that name."""
         fresh = path + ".new"
+        self._one("write", path, pipelined.writing(fresh, data, mode, pipelined.FOR_WRITING_OVER))
         with self._explained("write", path):
-            with self._sftp.open(fresh, "wb") as file:
-                file.write(data)
-            self._sftp.chmod(fresh, mode)
             self._sftp.posix_rename(fresh, path)
 
     def names(self, path: str) -> list[str]:

@@ -56,6 +56,14 @@ class Place:
         done = subprocess.run(words, capture_output=True, check=False, timeout=PATIENCE, stdin=subprocess.DEVNULL)
         return Output(done.returncode, done.stdout, done.stderr, 0)
 
+    def lost(self) -> str:
+        """Return why the box cannot be reached any more; empty while it can."""
+        try:
+            self.server.server.files().names(self.folder)
+        except AppError as error:
+            return error.what
+        return ""
+
     def path(self, name: str) -> str:
         """Return the path of something in the scratch folder."""
         return f"{self.folder}/{name}"
@@ -246,16 +254,28 @@ NOT_TRIED: tuple[tuple[str, str], ...] = (
 
 
 def asked(place: Place) -> list[Finding]:
-    """Ask all questions; a fault of one is its finding. Raises what an interruption raises."""
-    found = []
+    """Ask all questions; a fault of one is its finding. Once the box cannot be reached, the rest is not tried.
+
+    Raises what an interruption raises.
+    """
+    found: list[Finding] = []
+    lost = ""
     for what, question in TRIED:
-        try:
-            found.append(Finding(what, "ok", question(place)))
-        except DifferentError as error:
-            found.append(Finding(what, "different", _nameless(str(error), place)))
-        except subprocess.TimeoutExpired:
-            found.append(Finding(what, "different", f"no end after {PATIENCE} seconds"))
-        except (AppError, OSError) as error:
-            said = error.what if isinstance(error, AppError) else str(error)
-            found.append(Finding(what, "different", _nameless(said, place)))
+        seen = Finding(what, "not tried", lost) if lost else _asked(place, what, question)
+        if seen.state == "different" and (why := place.lost()):
+            lost = f"the connection was lost: {_nameless(why, place)}"
+            seen = Finding(what, "not tried", lost)
+        found.append(seen)
     return [*found, *(Finding(what, "not tried", why) for what, why in NOT_TRIED)]
+
+
+def _asked(place: Place, what: str, question: Question) -> Finding:
+    try:
+        return Finding(what, "ok", question(place))
+    except DifferentError as error:
+        said = str(error)
+    except subprocess.TimeoutExpired:
+        said = f"no end after {PATIENCE} seconds"
+    except (AppError, OSError) as error:
+        said = error.what if isinstance(error, AppError) else str(error)
+    return Finding(what, "different", _nameless(said, place))

@@ -7,7 +7,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from tasks.run.parallel import terminable
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tasks.storage.ssh import SshServer
-from tasks.storagebox.assumptions import Finding, Place, asked
+from tasks.storagebox.assumptions import NOT_TRIED, Finding, Place, asked
 from tasks.storagebox.choose import one
 from tasks.terminal import one_line
 from tasks.version import VERSION
@@ -29,8 +29,10 @@ DEEPEST = 8  # levels below the scratch folder
 
 
 def run(folder: str, storage: str, *, as_json: bool = False) -> int:
-    """Ask, print a line for each assumption and a text for a report; return 3 if one is different. Raises UsageError,
-    AppError, HostError, InterruptedRunError.
+    """Ask, print a line for each assumption and a text for a report.
+
+    Return 3 if one is different, or if the connection was lost. Raises UsageError, AppError, HostError,
+    InterruptedRunError.
     """
     with terminable(), Session(load(Path(folder))) as session:
         name = one(session.inventory, storage)
@@ -42,15 +44,16 @@ def run(folder: str, storage: str, *, as_json: bool = False) -> int:
         key = str(server.config.key) if server.config.key else None
         ssh = server.ssh_words(key, session.operator.facts().ssh)
         login = [*ssh, "-p", str(server.config.port), f"{server.config.user}@{server.config.host}"]
-        with scratch(server.server.files()) as place:
+        with scratch(server.server.files) as place:
             found = asked(Place(server, place, login, lambda path: ([borg], _environment(server, ssh, path))))
-    wrong = [each for each in found if each.state == "different"]
+    states = [each.state for each in found]
+    well = "different" not in states and states.count("not tried") == len(NOT_TRIED)
     if as_json:
         print(written({"storage": name, "assumptions": [asdict(each) for each in found]}))
     else:
         for line in lines(found):
             print(line)
-    return 3 if wrong else 0
+    return 0 if well else 3
 
 
 def lines(found: Sequence[Finding]) -> Iterator[str]:
@@ -71,20 +74,21 @@ def lines(found: Sequence[Finding]) -> Iterator[str]:
 
 
 @contextmanager
-def scratch(files: Files) -> Iterator[str]:
+def scratch(files: Callable[[], Files]) -> Iterator[str]:
     """Yield a new folder in the account's home; it is removed whatever happens, with all that is in it.
 
-    Raises AppError if it cannot be made, and prints its name if it cannot be removed.
+    `files` returns the account's files, over a new session where the last one was lost. Raises AppError if the folder
+    cannot be made, and prints its name if it cannot be removed.
     """
     folder = f"{PREFIX}{secrets.token_hex(6)}"
-    if files.exists(folder):
+    if files().exists(folder):
         raise AppError(f"{folder} is there already", "run the probe again")
-    files.make_directory(folder)
+    files().make_directory(folder)
     try:
         yield folder
     finally:
         try:
-            _remove(files, folder, DEEPEST)
+            _remove(files(), folder, DEEPEST)
         except AppError as error:
             print(f"{folder} is still on the box: {error.what}", file=sys.stderr)
 

@@ -27,17 +27,29 @@ KINDS = ("bucket", "files")  # the names of the storages, of the kinds s3 and sf
 
 # Stands in for rclone where RECORD names a folder: sends one object at a time, and copies the storage after each, which
 # is what an interruption there would leave. Servers and rclone put files in place by renaming, so hard links keep what
-# was. After so many objects as FAIL says, nothing works any more. LOG gets all command lines.
+# was. After so many objects as FAIL says, nothing works any more. LOG gets all command lines. Where KILL names a moment,
+# the program that publishes is killed then: moment 0 is before its first request, 1 just after that, and so on; each
+# object that is sent is a request. MOMENTS gets them as they come.
 RECORDER = """#!/bin/bash
 set -o pipefail
+moment() {{ echo >>"$MOMENTS"; [ "$(wc -l <"$MOMENTS")" -le "$KILL" ] || {{ kill -KILL $PPID; exit 1; }}; }}
+if [ -n "$KILL" ] && [ -n "$CLOUDBACKUP_PLAN" ]; then
+    moment
+    if [[ " $* " == *" copy "*" --files-from-raw=- "* ]]; then
+        while IFS= read -r name || [ -n "$name" ]; do printf '%s\\n' "$name" | {real} "$@" || exit; moment; done
+    else
+        {real} "$@" || exit; moment
+    fi
+    exit
+fi
 [ -z "$LOG" ] || printf '%s\\n' "$*" >>"$LOG"
 [ -n "$RECORD" ] || exec {real} "$@"
 [ -z "$FAIL" ] || [ "$(ls "$RECORD" | wc -l)" -lt "$FAIL" ] || exit 1
-moment() {{ cp -al "$SERVED" "$RECORD/$(printf %04d "$(ls "$RECORD" | wc -l)")"; }}
+keep() {{ cp -al "$SERVED" "$RECORD/$(printf %04d "$(ls "$RECORD" | wc -l)")"; }}
 case " $* " in
 *" copy "*" --files-from-raw=- "*) [[ ${{@: -1}} == published:* ]] || exec {real} "$@"
-    while [ -z "$FAIL" ] || [ "$(ls "$RECORD" | wc -l)" -lt "$FAIL" ] || exit 1; IFS= read -r name || [ -n "$name" ]; do printf '%s\\n' "$name" | {real} "$@" || exit; moment; done ;;
-*" copyto "*|*" deletefile "*|*" rcat "*) {real} "$@" && moment ;;
+    while [ -z "$FAIL" ] || [ "$(ls "$RECORD" | wc -l)" -lt "$FAIL" ] || exit 1; IFS= read -r name || [ -n "$name" ]; do printf '%s\\n' "$name" | {real} "$@" || exit; keep; done ;;
+*" copyto "*|*" deletefile "*|*" rcat "*) {real} "$@" && keep ;;
 *) exec {real} "$@" ;;
 esac
 """
@@ -98,9 +110,9 @@ class Site:
         self.borg = borg
         self.store = store or secrets.token_hex(4)
         self.files = folder / "srv"
-        self.files.mkdir(parents=True)
+        self.files.mkdir(parents=True, exist_ok=True)
         inventory = folder / "inventory"
-        (inventory / "apps").mkdir(parents=True)
+        (inventory / "apps").mkdir(parents=True, exist_ok=True)
         place = {"escrow": str(folder / "escrow"), "cache": str(folder / "cache")}
         values = {
             "storages": servers.storages(folder / "staging", self.store),

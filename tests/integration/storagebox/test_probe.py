@@ -98,3 +98,18 @@ def test_ended_in_the_middle_it_leaves_nothing(lab: Lab, operator: Operator, num
     assert eventually(lambda: any("cloudbackup-probe-" in name for name in there(lab)))
     running.send_signal(number)
     assert running.wait(60) == 130
+
+
+def test_a_connection_that_is_lost_in_the_middle_makes_nothing_different(lab: Lab, operator: Operator) -> None:
+    running = operator.start("storagebox.probe")
+    assert eventually(lambda: any("cloudbackup-probe-" in name for name in there(lab)))
+    lab.box.faults.refuse_logins()
+    lab.box.faults.drop_connections()
+    said, errors = running.communicate(timeout=180)
+    lines = said.splitlines()
+    wrong = [line for line in lines if line.startswith("different") and OTHER_BORG not in line]
+    assert (running.returncode, wrong) == (3, []), said
+    assert any(line.startswith("not tried") and "the connection was lost" in line for line in lines), said
+    assert "is still on the box" in errors
+    for path in lab.box.home().glob("cloudbackup-probe-*"):
+        shutil.rmtree(path)
