@@ -12,7 +12,7 @@ in a record does not make an archive known: otherwise the next backup would legi
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -317,11 +317,12 @@ def _counts(records: list[Record]) -> tuple[dict[int, int], dict[str, _Counts]]:
     undoing returns to those of the moment when it was announced, which are also returned, by what it set aside.
     Announced actions that have ended count by their own record, whose time is its start.
     """
-    now, former = _Counts(), dict[str, _Counts]()
+    now, former, begun = _Counts(), dict[str, _Counts](), set[str]()  # `begun`: rollbacks that have not ended so far
     named = _ended_tokens(records)
     for record in records:
         if isinstance(aside := record.details.get("aside"), str):  # of a rollback's announcement and record: the first
-            former.setdefault(aside, _Counts(dict(now.live), now.begin))
+            former.setdefault(aside, _set_aside(record, now, begun))
+            (begun.discard if _recounts(record) else begun.add)(aside)
         if record.action == INTENT and record.details.get(TOKEN) in named:
             continue
         if _recounts(record):
@@ -329,6 +330,21 @@ def _counts(records: list[Record]) -> tuple[dict[int, int], dict[str, _Counts]]:
         if record.transaction is not None and record.objects is not None and record.transaction >= now.begin:
             now.live[record.transaction] = record.objects
     return now.live, former
+
+
+def _set_aside(record: Record, now: _Counts, begun: Collection[str]) -> _Counts:
+    """Return the counts of what a rollback sets aside.
+
+    One that undoes another which has not ended sets aside what that would have left.
+    """
+    to = record.details.get("to")
+    if record.details.get("undid") in begun and type(to) is int:
+        return _up_to(now, to)
+    return _Counts(dict(now.live), now.begin)
+
+
+def _up_to(counts: _Counts, to: int) -> _Counts:
+    return _Counts({number: count for number, count in counts.live.items() if number <= to}, min(counts.begin, to))
 
 
 def _recounted(record: Record, now: _Counts, former: Mapping[str, _Counts]) -> _Counts:
@@ -341,7 +357,7 @@ def _recounted(record: Record, now: _Counts, former: Mapping[str, _Counts]) -> _
     to = record.details.get("to")
     if type(to) is not int:  # written by an earlier version
         return _Counts({}, own)
-    return _Counts({number: count for number, count in now.live.items() if number <= to}, min(now.begin, to))
+    return _up_to(now, to)
 
 
 def _recounts(record: Record) -> bool:
