@@ -392,6 +392,6 @@ def test_a_drill_by_a_clock_that_is_days_ahead_hides_no_drill_that_fails_after_i
 @pytest.mark.parametrize("kill", range(6, 12))
 def test_the_undoing_of_an_undone_half_of_a_rollback_accuses_nobody(kill: int) -> None:
     """It is as if the rollback had ended, and the counts of what that took away hold no more."""
-    play = played(BACKUP, ("rollback", "ann", 30, [], kill), ("undo", "bob"), ("undo", "ann"))
+    play = played(BACKUP, ("rollback", "ann", 90, [], kill), ("undo", "bob"), ("undo", "ann"))
     play.check("ann")
     assert play.said == ""
