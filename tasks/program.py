@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import runpy
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -193,11 +194,16 @@ class Inv(Program):
 
 
 def print_completion_script(shell: str, names: list[str]) -> None:  # noqa: ARG001  # Invoke's own signature
-    """Print the script that teaches a shell the Tab key. Raises ParseError for a shell that has none."""
+    """Print the script that teaches a shell the Tab key. Raises ParseError for a shell that has none.
+
+    It names this checkout's `inv`: in another folder the Tab key would run whatever program is named so there.
+    """
     scripts = {file.suffix[1:]: file for file in Path(__file__).with_name("shells").glob("inv.*")}
     if shell not in scripts:
         raise ParseError(f"there is a completion script for {', '.join(sorted(scripts))}, not for `{shortened(shell)}`")
-    print(scripts[shell].read_text(encoding="utf-8"), end="")
+    own = str(Path(__file__).absolute().parents[1] / "inv")
+    quoted = "'" + re.sub(r"[\\']", r"\\\g<0>", own) + "'" if shell == "fish" else shlex.quote(own)
+    print(scripts[shell].read_text(encoding="utf-8").replace("@INV@", quoted), end="")
 
 
 invoke.program.print_completion_script = print_completion_script  # type: ignore[attr-defined]

@@ -3,7 +3,11 @@
 _cloudbackup() {
     local -a found
     local program=${~words[1]}
-    found=(${(f)"$("$program" --complete -- "${(@)words[1,CURRENT]}" 2>/dev/null)"})
+    [[ $program == */* ]] || program=$commands[$program]
+    # The Tab key runs the program that printed this, and not another folder's ./inv, which may be anybody's.
+    if [[ $program -ef @INV@ ]]; then
+        found=(${(f)"$("$program" --complete -- "${(@)words[1,CURRENT]}" 2>/dev/null)"})
+    fi
     if (( $#found )); then
         compadd -a found
     else
