@@ -15,7 +15,7 @@ from tasks.borg.client.extract import COMMAND
 from tasks.borg.client.runner import UNLIMITED, How, Result, borg_words, environment, run_script
 from tasks.borg.host import entries, extraction, free_space, places
 from tasks.borg.host import restore as program
-from tasks.containers.host import standstill
+from tasks.containers.host import standstill, unit
 from tasks.errors import AppError, CloudbackupError, RefusedError, UsageError
 from tasks.remote import landlock
 from tasks.remote.host import Host
@@ -23,7 +23,7 @@ from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 from tasks.storage.repository import Repository
 
-PROGRAM = Program(program, (landlock, entries, extraction, places, free_space, standstill))
+PROGRAM = Program(program, (landlock, entries, extraction, places, free_space, unit, standstill))
 DISTRUSTED = (
     "somebody with the host's key may have made it: look into it with `inv borg.list --archive NAME`; a device is "
     "restored with --trust-archive only, what writes outside of its folder never"

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.containers.host import containers
+from tasks.containers.host import unit as systemd
 from tasks.errors import AppError
 from tasks.inventory.errors import nearest
 from tasks.inventory.values import CONTAINER, read_host_path
@@ -20,13 +21,12 @@ from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, quote
 
-PROGRAM = Program(containers)
+PROGRAM = Program(containers, (systemd,))
 ABSENT = "is not installed"  # in place of a fault
 # In what docker and nerdctl say where no daemon runs.
 STOPPED = "daemon (is )?running|not running|connection refused|no such file or directory"
 ASK_AS_ROOT = "`--become sudo` asks as root; or let the login use it (for docker: the group docker)"
 PATIENCE = 600  # seconds for all engines together
-UNIT = r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}\.service"  # never an option of systemctl
 DATA = ("volume", "bind")  # types of mounts whose data stays; others are tmpfs, npipe, an image, devices
 # What programs of the system lie in, and what no file of an app is: containers that watch a host mount these.
 OWN = "/usr/local"  # the one folder below /usr that is not the system's
@@ -120,7 +120,8 @@ class Mount:
 class Container:
     """A container. `beside` are the files by which compose made it; `said` is what a probe printed in it.
 
-    `removed`: it is gone once it stops. `unit` is the systemd unit that runs it, if Podman's Quadlet made it.
+    `removed`: it is gone once it stops. `unit` is the systemd unit that runs it, as systemd says too, if
+    Podman's Quadlet made it.
     """
 
     name: str
@@ -249,7 +250,7 @@ def _faults(engines: Sequence[_Engine]) -> str:
 
 def _container(said: _Container) -> Container:
     """Return a container. Raises ValueError for what no engine would say."""
-    for value, pattern in ((said.name, CONTAINER), (said.engine, "[a-z]{1,20}"), (said.unit or "a.service", UNIT)):
+    for value, pattern in ((said.name, CONTAINER), (said.engine, "[a-z]{1,20}"), (said.unit or "a.service", systemd.NAME)):
         if not re.fullmatch(pattern, value, re.ASCII):
             raise ValueError("the name of a container cannot be one")
     return Container(

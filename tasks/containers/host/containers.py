@@ -7,7 +7,7 @@ that is named and runs. Changes nothing.
 
 Standard output is JSON: `engines`, each with `name` and `fault`, and `containers`. Of the environment of a container
 only the names of the variables are printed: among the values are passwords. Standard library only, Python 3.8 and
-later.
+later, except `unit`, which is sent along.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import re
 import stat
 import subprocess
 import sys
-from typing import Any, Dict
+
+from tasks.containers.host.unit import Values, part, unit
 
 ENGINES = ("docker", "podman", "nerdctl")
-Values = Dict[str, Any]  # noqa: UP006 (Python 3.8 evaluates it)
 PATIENCE = 60  # seconds for one answer
 AT_ONCE = 50  # containers in one question
 MOST = 5000  # containers of one host
@@ -31,8 +31,7 @@ LABELS = {
     "service": ("com.docker.compose.service", "io.podman.compose.service"),
     "folder": ("com.docker.compose.project.working_dir",),
     "made_by": ("com.docker.compose.project.config_files",),
-    "unit": ("PODMAN_SYSTEMD_UNIT",),
-}  # what `compose` and Podman's Quadlet write: docs.docker.com/compose, podman-systemd.unit(5)
+}  # what `compose` writes: docs.docker.com/compose
 
 
 class EngineError(Exception):
@@ -77,12 +76,6 @@ def listed(text: str) -> list[Values]:
     return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
 
 
-def part(values: object, name: str) -> Values:
-    """Return an object within an object; empty if it is not there."""
-    found = values.get(name) if isinstance(values, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
 def text(values: Values, name: str) -> str:
     """Return a text within an object; empty if it is not there."""
     found = values.get(name)
@@ -105,6 +98,7 @@ def described(engine: str, said: Values) -> Values:
         "variables": [str(each).partition("=")[0] for each in variables] if isinstance(variables, list) else [],
         "project": first(labels, PROJECT),
         **{name: first(labels, names) for name, names in LABELS.items()},
+        "unit": unit(said),
         "mounts": [mounted(each) for each in mounts if isinstance(each, dict)] if isinstance(mounts, list) else [],
         "said": "",
     }

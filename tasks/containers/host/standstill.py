@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import Any, Dict
 
-Values = Dict[str, Any]  # noqa: UP006 (Python 3.8 evaluates it)
+from tasks.containers.host.unit import Values, part, unit
+
 ENGINES = ("docker", "podman", "nerdctl")
 UNKNOWN = "no such (container|object)"
 # What docker and nerdctl say where no daemon runs, and so none of its containers.
 IDLE = "daemon (is )?running|not running|connection refused|no such file or directory"
 PATIENCE = 300  # seconds for a container to stop or start
-UNIT = "PODMAN_SYSTEMD_UNIT"  # label: the systemd unit that runs it
-UNIT_NAME = r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}\.service"  # never an option of systemctl
 
 
 class Stands(Exception):  # noqa: N818  # an answer rather than an error
@@ -31,26 +29,26 @@ class Standstill:
     def __init__(self, names: list[str], paths: list[str]) -> None:
         self.names = names
         self.paths = paths
-        self.stopped: list[tuple[str, Values]] = []
+        self.starts: list[list[str]] = []  # commands that start what is stopped
         self.remarks: list[str] = []
 
     def begin(self) -> None:
         """Stop those that run and have one of the paths, or a folder in one, mounted. Raises Stands."""
         for engine, container in (found for name in self.names for found in self.running(name)):
-            if part(container, "HostConfig").get("AutoRemove") is True and not unit(container):
+            own = unit(container)  # asked while it runs: of one that is stopped, systemd knows nothing
+            if part(container, "HostConfig").get("AutoRemove") is True and not own:
                 self.remarks.append(f"restart the container {named(container)}: it would be gone once stopped")
                 continue
-            self.stopped.append((engine, container))
-            fault = done(command(engine, "stop", container))
+            self.starts.append(command(engine, "start", container, own))
+            fault = done(command(engine, "stop", container, own))
             if fault:
                 self.end()
                 raise Stands(f"the container {named(container)} could not be stopped: {fault}")
 
     def end(self) -> None:
         """Start again what was stopped."""
-        while self.stopped:
-            engine, container = self.stopped.pop()
-            words = command(engine, "start", container)
+        while self.starts:
+            words = self.starts.pop()
             fault = done(words)
             if fault:
                 self.remarks.append(f"`{' '.join(words)}` failed: {fault}")
@@ -101,26 +99,13 @@ def inspected(engine: str, name: str) -> tuple[list[Values], str]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else [], ""
 
 
-def part(values: Values, name: str) -> Values:
-    """Return an object within an object; empty if it is not there."""
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def unit(container: Values) -> str:
-    """Return the systemd unit that runs a container; empty if none does."""
-    said = str(part(part(container, "Config"), "Labels").get(UNIT, ""))
-    return said if re.fullmatch(UNIT_NAME, said, re.ASCII) else ""
-
-
 def named(container: Values) -> str:
     """Return a container's name."""
     return str(container.get("Name", "")).lstrip("/")
 
 
-def command(engine: str, verb: str, container: Values) -> list[str]:
-    """Return the words that stop or start a container."""
-    own = unit(container)
+def command(engine: str, verb: str, container: Values, own: str) -> list[str]:
+    """Return the words that stop or start a container, which the unit `own` runs, or none."""
     return ["systemctl", verb, own] if own else [engine, verb, named(container)]
 
 

@@ -1,11 +1,13 @@
 """What an engine does not say is not taken for nothing, and what an image says of itself is no option of a command."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tasks.containers.container import Container, Mount, look, survey
-from tasks.containers.host.standstill import Standstill, command
+from tasks.containers.host.standstill import Standstill
 from tasks.containers.volumes import uncovered
 from tasks.errors import AppError, UsageError
 from tasks.remote.host import LocalHost
@@ -61,12 +63,55 @@ def test_volumes_without_a_folder_and_data_below_usr_local_are_uncovered() -> No
     assert [each.shown for each in found] == ["remote", "/usr/local/shop"]
 
 
-@pytest.mark.parametrize("unit", ["--host=evil.service", "-Hevil.service", "a b.service", "ssh.socket"])
-def test_a_label_that_is_no_unit_stops_the_container_itself(unit: str) -> None:
-    made = {"Name": "/web", "Config": {"Labels": {"PODMAN_SYSTEMD_UNIT": unit}}}
-    assert command("docker", "stop", made) == ["docker", "stop", "web"]
-    made["Config"] = {"Labels": {"PODMAN_SYSTEMD_UNIT": "shop@1.service"}}
-    assert command("podman", "stop", made) == ["systemctl", "stop", "shop@1.service"]
+# A label, the container's watcher, and what systemd says of the unit of that name: whether the unit is believed.
+LABELS = [
+    ("shop@1.service", 4711, "MainPID=4711", True),
+    ("shop@1.service", 4711, "MainPID=4712", False),  # a unit that runs something else
+    ("ssh.service", 4711, "MainPID=0", False),  # or nothing
+    ("shop.service", 4711, "", False),
+    ("shop.service", 4711, "MainPID=4711\nMainPID=4711", False),
+    ("shop.service", None, "MainPID=0", False),  # docker, or a container that does not run
+    ("shop.service", 0, "MainPID=0", False),
+    ("shop.service", 1, "MainPID=1", False),
+    ("shop.service", "4711", "MainPID=4711", False),
+    ("shop.service", True, "MainPID=1", False),
+    ("--host=evil.service", 4711, "MainPID=4711", False),
+    ("-Hevil.service", 4711, "MainPID=4711", False),
+    ("a b.service", 4711, "MainPID=4711", False),
+    (" shop.service", 4711, "MainPID=4711", False),
+    ("../shop.service", 4711, "MainPID=4711", False),
+    ("ssh.socket", 4711, "MainPID=4711", False),
+    (["shop.service"], 4711, "MainPID=4711", False),
+]
+
+
+@pytest.mark.parametrize(("label", "watcher", "answer", "believed"), LABELS)
+def test_an_image_names_no_unit_that_another_program_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: object, watcher: object, answer: str, believed: bool
+) -> None:
+    """The label comes with the image: a restore would stop whatever unit stands there, and app.add write it down."""
+    made = {
+        "Id": "ab" * 32,
+        "Name": "web",
+        "Config": {"Image": "x", "Labels": {"PODMAN_SYSTEMD_UNIT": label}},
+        "State": {"Running": True, "ConmonPid": watcher},
+        "Mounts": [{"Type": "bind", "Source": "/srv/shop", "Destination": "/data"}],
+    }
+    engines(tmp_path, monkeypatch, STOPPED, json.dumps([made]))
+    (tmp_path / "systemctl").write_text(
+        f"#!/bin/sh\necho systemctl $* >>{tmp_path}/ran\n[ $1 != show ] || printf '%s\\n' {shlex.quote(answer)}\n"
+    )
+    (tmp_path / "systemctl").chmod(0o755)
+    expected = {verb: f"systemctl {verb} {label}" if believed else f"podman {verb} web" for verb in ("stop", "start")}
+    found = survey(HOST)[0]
+    assert {verb: " ".join(found[0].command(verb)) for verb in expected} == expected
+    still = Standstill(["web"], ["/srv/shop"])
+    (tmp_path / "podman").write_text((tmp_path / "podman").read_text() + f"\necho podman $* >>{tmp_path}/ran\n")
+    still.begin()
+    still.end()
+    assert still.remarks == []
+    ran = (tmp_path / "ran").read_text().splitlines()
+    assert [line for line in ran if line.split()[1] in expected] == [*expected.values()]
 
 
 @pytest.mark.parametrize(
