@@ -250,7 +250,11 @@ def _faults(engines: Sequence[_Engine]) -> str:
 
 def _container(said: _Container) -> Container:
     """Return a container. Raises ValueError for what no engine would say."""
-    for value, pattern in ((said.name, CONTAINER), (said.engine, "[a-z]{1,20}"), (said.unit or "a.service", systemd.NAME)):
+    for value, pattern in (
+        (said.name, CONTAINER),
+        (said.engine, "[a-z]{1,20}"),
+        (said.unit or "a.service", systemd.NAME),
+    ):
         if not re.fullmatch(pattern, value, re.ASCII):
             raise ValueError("the name of a container cannot be one")
     return Container(

@@ -85,11 +85,12 @@ LABELS = [
 ]
 
 
-@pytest.mark.parametrize(("label", "watcher", "answer", "believed"), LABELS)
+@pytest.mark.parametrize("case", LABELS)
 def test_an_image_names_no_unit_that_another_program_runs_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: object, watcher: object, answer: str, believed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[object, object, str, bool]
 ) -> None:
     """The label comes with the image: a restore would stop whatever unit stands there, and app.add write it down."""
+    label, watcher, answer, believed = case
     made = {
         "Id": "ab" * 32,
         "Name": "web",
