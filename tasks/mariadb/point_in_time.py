@@ -18,6 +18,7 @@ from tasks.mariadb.binlogs import Saved
 from tasks.mariadb.host import (
     binlog_format,
     check_table,
+    data_files,
     data_options,
     examine,
     ordinary_user,
@@ -44,6 +45,7 @@ PROGRAM = Program(
     (
         binlog_format,
         ordinary_user,
+        data_files,
         data_options,
         private_server,
         roles,

@@ -31,6 +31,7 @@ from typing import IO
 
 from tasks.mariadb.host.binlog_format import NAME, text
 from tasks.mariadb.host.check_table import last
+from tasks.mariadb.host.data_files import names, require_known
 from tasks.mariadb.host.examine import SIGNALS, made_by, ready, require, same_series, terminate
 from tasks.mariadb.host.ordinary_user import DrillFault, clean_environment, give_away, ordinary, program
 from tasks.mariadb.host.private_server import Private
@@ -102,16 +103,18 @@ def replay(plan: dict[str, object]) -> dict[str, object]:
     server = Private(scratch, float(str(plan["patience"])), data=data, more=[*GENEROUS, pool(), *words])
     missing = furnish(server, plan)
     same_series(server.program, made_by(data))
+    before = names(data)
     tell(f"starts a server, to replay up to {shown(int(str(plan['at'])))}")
     try:
         said = begin(server)
         with understood(missing):
             feed(server, todo, scratch / "load", str(plan.get("older") or ""))
-        before = server.ask(SLAVE_POSITION).stdout.strip()
-        place = replicated(before, todo)
-        close(server, todo, goes_on=bool(name), place=place if place != before else "")
+        stood = server.ask(SLAVE_POSITION).stdout.strip()
+        place = replicated(stood, todo)
+        close(server, todo, goes_on=bool(name), place=place if place != stood else "")
     finally:
         server.end()
+    require_known(data, before, str(name or ""))
     for path in (data, *data.rglob("*")):
         os.chown(str(path), owner.st_uid, owner.st_gid, follow_symlinks=False)
     return {**outcome(todo, int(str(plan["at"]))), "said": said, "replicated": place}
