@@ -18,7 +18,10 @@ from pydantic_core.core_schema import no_info_wrap_validator_function
 from tasks.encodable import encodable
 
 MOST = 64 << 20  # bytes of one answer
-PARTS = 2_000_000  # values in one answer: an empty list takes 64 bytes of memory for its two characters
+EACH = (
+    64  # bytes of an answer's limit for each of its values: an object of one key takes 370 bytes for its ten characters
+)
+LAST = 16 << 20  # bytes of the last line of a program's output
 DEEPEST = 32  # nesting of lists and objects
 LARGEST = 2**63 - 1
 LONGEST = 1 << 16  # characters of one text
@@ -119,13 +122,14 @@ def typed(form: type[Form], values: object) -> Form:
 def parse(text: str | bytes, most: int = MOST) -> Any:
     """Return the value of a JSON text, with numbers in range and encodable texts.
 
-    Raises AnswerError for anything else, and for more than `most` bytes.
+    Raises AnswerError for anything else, and for more than `most` bytes, or values than EACH lets it have.
     """
+    parts = most // EACH
     if len(text) > most:
         raise AnswerError(f"longer than {most} bytes")
     marks = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
-    if sum(map(text.count, marks)) > PARTS:  # type: ignore[arg-type]
-        raise AnswerError(f"more than {PARTS} values")
+    if sum(map(text.count, marks)) > parts:  # type: ignore[arg-type]
+        raise AnswerError(f"more than {parts} values")
     try:
         return _clean(json.loads(text, parse_constant=_refuse), 0)
     except AnswerError:
@@ -139,19 +143,29 @@ def _refuse(word: str) -> NoReturn:
 
 
 def _clean(value: Any, depth: int) -> Any:
+    """Return a value that is sound; lists and objects are changed in place, as a copy would take their memory again."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, dict | list):
         if depth >= DEEPEST:
             raise AnswerError(f"nested deeper than {DEEPEST}")
-        if isinstance(value, list):
-            return [_clean(each, depth + 1) for each in value]
-        return {encodable(key): _clean(each, depth + 1) for key, each in value.items()}
-    if isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:
+        _clean_parts(value, depth + 1)
+    elif isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:
         raise AnswerError("a number out of range")
-    if isinstance(value, float) and not math.isfinite(value):
+    elif isinstance(value, float) and not math.isfinite(value):
         raise AnswerError("a number out of range")
     return value
+
+
+def _clean_parts(value: dict[str, Any] | list[Any], depth: int) -> None:
+    if isinstance(value, list):
+        for place, each in enumerate(value):
+            value[place] = _clean(each, depth)
+        return
+    for key, each in value.items():
+        value[key] = _clean(each, depth)  # of a key that is there: the object keeps its size
+    for key in [key for key in value if encodable(key) != key]:
+        value[encodable(key)] = value.pop(key)
 
 
 def whole(text: str) -> int | None:
@@ -168,7 +182,7 @@ def whole_number(value: object) -> int | None:
 
 def last_line(form: type[Form], text: str) -> Form:
     """Return the answer in the last line of a program's output. Raises AnswerError."""
-    return read(form, text.rstrip().rpartition("\n")[2])
+    return read(form, text.rstrip().rpartition("\n")[2], LAST)
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.answers import LONGEST, AnswerError, parse
 from tasks.errors import RefusedError
 from tasks.remote import confinement, key_files, landlock, own_root, walls
 from tasks.remote.output import Output
@@ -62,7 +63,7 @@ def require(output: Output, context: str) -> None:
 def names(text: str) -> tuple[str, ...]:
     """Return the walls that a command reported."""
     try:
-        values = json.loads(text)
-    except ValueError:
+        values = parse(text, LONGEST)
+    except AnswerError:
         return ()
     return tuple(str(each) for each in values) if isinstance(values, list) else ()

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 DISCARDED = "its tablespace was discarded on the server, so it has no data"
 SOUND = ("ok", "table is already up to date")  # last message of CHECK TABLE for an intact table
 UNCHECKABLE = "doesn't support check"
+# Engines whose tables are files or other servers that the definition names, none of which mariadb-backup copies.
+ELSEWHERE = ("CONNECT", "FEDERATED", "S3", "SPHINX", "SPIDER")
 TABLES = (
-    "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
+    "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME), HEX(IFNULL(ENGINE, '')) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
     " ('VIEW', 'SYSTEM VIEW') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
 )
 # InnoDB's own list, by file name: a table without any of its files is in no other list.
@@ -58,12 +60,13 @@ def decoded(name: str) -> str:
 def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[str]]:
     """Check every table; return their number, and the server's remarks on some. Raises DrillFault.
 
-    `known` maps tables that are expected to be damaged to the reason.
+    Tables whose data is elsewhere are not opened: whoever made the archive has named the place. `known` maps tables that are expected to be damaged to the reason.
     """
     listed = server.ask(TABLES)
     if listed.returncode != 0:
         raise DrillFault(f"the tables cannot be listed: {last(listed.stderr)}")
-    names = [tuple(text(cell) for cell in line.split("\t")) for line in listed.stdout.splitlines()]
+    rows = [tuple(text(cell) for cell in line.split("\t")) for line in listed.stdout.splitlines()]
+    names = [row[:2] for row in rows if row[2].upper() not in ELSEWHERE]
     checks = server.run / "checks"
     checks.write_text(
         "".join(
@@ -95,7 +98,21 @@ def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[s
             raise DrillFault(
                 f"the check ended after {len(said)} of {len(names)} tables: {complaint}; {server.complaint()}"
             )
-    return len(names), judged(said, len(names), known)
+    return len(names), [*unproven(rows), *judged(said, len(names), known)]
+
+
+def unproven(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return a remark for each engine whose tables have no data in the backup, from rows of database, table, engine."""
+    remarks = []
+    for engine in ELSEWHERE:
+        found = [".".join(map(printable, row[:2])) for row in rows if row[2].upper() == engine]
+        more = f" and {len(found) - NAMED_FAULTS} more" if len(found) > NAMED_FAULTS else ""
+        if found:
+            first = f"{', '.join(found[:NAMED_FAULTS])}{more}"
+            remarks.append(
+                f"{first}: of the engine {engine}, whose data is not in the backup: only definitions come back"
+            )
+    return remarks
 
 
 def find_lost(server: Private, discarded: Sequence[str] = ()) -> None:
