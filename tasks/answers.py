@@ -6,7 +6,6 @@ Fields that a form does not name are ignored: a later version may send more.
 """
 
 import json
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -150,9 +149,7 @@ def _clean(value: Any, depth: int) -> Any:
         if depth >= DEEPEST:
             raise AnswerError(f"nested deeper than {DEEPEST}")
         _clean_parts(value, depth + 1)
-    elif isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:
-        raise AnswerError("a number out of range")
-    elif isinstance(value, float) and not math.isfinite(value):
+    elif isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:  # so is NaN
         raise AnswerError("a number out of range")
     return value
 

@@ -27,8 +27,9 @@ UNCHECKABLE = "doesn't support check"
 # Engines whose tables are files or other servers that the definition names, none of which mariadb-backup copies.
 ELSEWHERE = ("CONNECT", "FEDERATED", "S3", "SPHINX", "SPIDER")
 TABLES = (
-    "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME), HEX(IFNULL(ENGINE, '')) FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN"
-    " ('VIEW', 'SYSTEM VIEW') AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
+    "SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME), HEX(IFNULL(ENGINE, '')) FROM information_schema.TABLES"
+    " WHERE TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW')"
+    " AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
 )
 # InnoDB's own list, by file name: a table without any of its files is in no other list.
 INNODB = "SELECT HEX(NAME), SPACE FROM information_schema.INNODB_SYS_TABLES WHERE NAME LIKE '%/%' ORDER BY NAME"
@@ -60,7 +61,8 @@ def decoded(name: str) -> str:
 def check_tables(server: Private, known: Mapping[str, str]) -> tuple[int, list[str]]:
     """Check every table; return their number, and the server's remarks on some. Raises DrillFault.
 
-    Tables whose data is elsewhere are not opened: whoever made the archive has named the place. `known` maps tables that are expected to be damaged to the reason.
+    Tables whose data is elsewhere are not opened: whoever made the archive has named the place. `known` maps tables
+    that are expected to be damaged to the reason.
     """
     listed = server.ask(TABLES)
     if listed.returncode != 0:
