@@ -9,7 +9,7 @@ adds. Whatever happened before counts as usual: a log rotated each week, an impo
 """
 
 from collections.abc import Callable, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from tasks import units
@@ -30,6 +30,7 @@ HALF = 0.5
 WINDOWS = (1, 7)  # backups over which replaced data is summed: at once, or little by little
 # More than a half: where data grows, the median lags behind.
 SHRUNK = 0.6  # after two weeks
+LONG = 20  # suspect backups in a row, after which hardly any good one is known
 SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # below these, a loss of half counts only if the number was steady
 NEARLY_ALL, STABLE = 0.1, 0.85
 TIMES = 10  # this many times more than usual was replaced
@@ -67,23 +68,38 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
     now = _numbers(made)
     if now is None or is_log(made.source):
         return ()
-    past, accepted = _predecessors(made, records)
-    since = past[accepted:]
-    known = max(len(since), TWO_WEEKS if accepted and since else 0)
+    history = _history(made, records)
+    since, open_ = history.good[history.accepted :], history.open
+    known = max(len(since), TWO_WEEKS if history.accepted and since else 0) + (len(open_) if since else 0)
     ways = _TABLES if gone.comes_and_goes(made, records) else _WAYS
-    odd = _shrunk(now, since, past, ways, half=known >= TWO_WEEKS) if known >= FEW else []
+    odd = _shrunk(now, since, history.good, ways, half=known >= TWO_WEEKS) if known >= FEW else []
     if not odd:
         odd += filter(None, [gone.lost(made, records)])
-    if known >= ENOUGH:
-        odd += filter(None, [_replaced(now, since) or _all_encrypted(now, since), _encrypted(now, since)])
+    if len(since) >= ENOUGH:
+        whole = _with_what_came(now, since, open_)
+        odd += filter(None, [_replaced(whole, since) or _all_encrypted(whole, since)])
+        odd += filter(None, [_encrypted(now, since, len(open_))])
+    if not odd and len(since) < ENOUGH and history.suspects >= LONG:
+        odd.append(f"none of the {len(open_)} backups before it was good, and nobody has accepted one")
     return tuple(odd)
 
 
-def _predecessors(made: Record, records: Records) -> tuple[list[_Backup], int]:
-    """Return the good backups before this one, oldest first, and the index of the newest accepted one among them."""
+@dataclass
+class _History:
+    """The backups before one, oldest first: the good ones, and those after them that are not good and `open`.
+
+    `accepted` is the index of the newest good one that a person accepted, `suspects` how many open ones are suspect.
+    """
+
+    good: list[_Backup]
+    open: list[_Backup]
+    accepted: int = 0
+    suspects: int = 0
+
+
+def _history(made: Record, records: Records) -> _History:
     known = verdicts(records)
-    past: list[_Backup] = []
-    accepted = 0
+    found = _History([], [])
     for record in records.all:
         if record.action not in SAVING or record.source != made.source or record.time >= made.time:
             continue
@@ -91,10 +107,25 @@ def _predecessors(made: Record, records: Records) -> tuple[list[_Backup], int]:
             continue
         verdict = known.get(record.archive_id or "", verdict_of(record))
         if verdict.accepted:
-            accepted = len(past)
+            found.accepted = len(found.good)
         if verdict.good:
-            past.append(numbers)
-    return past, accepted
+            found.good.append(numbers)
+            found.open, found.suspects = [], 0
+        else:
+            found.open.append(numbers)
+            found.suspects += bool(verdict.suspect)
+    return found
+
+
+def _with_what_came(now: _Backup, since: Sequence[_Backup], open_: Sequence[_Backup]) -> _Backup:
+    """Return a backup as if those before it that are not good had not been made: it would have added what they added.
+
+    So what was replaced stays suspect until a person accepts it, or the content is as it was. Of each, what a backup
+    adds as a rule is left out.
+    """
+    usual = median([backup.stored or 0 for backup in since[-LAST:]])
+    more = sum(max(0, (backup.stored or 0) - int(usual)) for backup in open_)
+    return now if now.stored is None else replace(now, stored=now.stored + more)
 
 
 def _numbers(record: Record) -> _Backup | None:
@@ -206,13 +237,14 @@ def _all_encrypted(now: _Backup, since: Sequence[_Backup]) -> str | None:
     return f"{text.replace('%', ' %')}: encrypted by an intruder?"
 
 
-def _encrypted(now: _Backup, since: Sequence[_Backup]) -> str | None:
+def _encrypted(now: _Backup, since: Sequence[_Backup], more: int) -> str | None:
     """Return a sentence if compressible data no longer compresses, beyond the growth, however slowly it changed.
 
-    Compared with each backup of the older half: any state that one of them had is usual.
+    Compared with each backup of the older half: any state that one of them had is usual. `more` backups after them are
+    not good, and have pushed as many good ones out of sight.
     """
     known = [(backup, backup.compressed) for backup in since if backup.compressed is not None and backup.size]
-    if now.compressed is None or len(known) < THREE_WEEKS:
+    if now.compressed is None or len(known) + more < THREE_WEEKS:
         return None
     older = known[: (len(known) + 1) // 2]
     beyond = min(now.compressed - compressed - max(0, now.size - backup.size) for backup, compressed in older)
