@@ -34,6 +34,12 @@ PLAN = "CLOUDBACKUP_FILES"
 MSGID = "cloudbackup.paths"
 PATTERNS = ("--exclude=", "--pattern=", "--patterns-from=")
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
+SPECIAL = {
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFBLK: "block device",
+    stat.S_IFCHR: "character device",
+}
 
 
 def main() -> None:
@@ -205,8 +211,8 @@ class Look:
         mode = os.lstat(root).st_mode
         if self.unwanted(root) or (self.rules.match(root) and not (stat.S_ISDIR(mode) and self.rules.takes_back(root))):
             return "is excluded"
-        if stat.S_ISSOCK(mode):
-            return "is a socket, which borg does not save"
+        if (what := SPECIAL.get(stat.S_IFMT(mode))) is not None:
+            return f"is a {what}: borg saves no data of it"
         if not stat.S_ISDIR(mode) or self.something(root):
             return ""
         return "has nothing in it that is saved: it is empty, or all of it is excluded"

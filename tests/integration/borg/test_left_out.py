@@ -4,6 +4,7 @@ import json
 import os
 import random
 import socket
+import stat
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -185,6 +186,21 @@ def test_a_path_with_nothing_in_it_is_left_out(repository: Repository, shop: Pat
         made = saved(repository, shop / "index", disk, tagged, plug)
     assert [each.partition(": ")[0] for each in made.verdict.first] == [str(disk), str(tagged), str(plug)]
     assert "socket" in made.verdict.first[2]
+
+
+def test_a_device_or_a_fifo_as_a_path_holds_no_data(repository: Repository, shop: Path) -> None:
+    """Borg saves their names; also through a link, as LVM's names are."""
+    disk, terminal, pipe, volume = (shop.parent / name for name in ("disk", "terminal", "pipe", "volume"))
+    os.mknod(disk, 0o600 | stat.S_IFBLK, os.makedev(7, 99))
+    os.mknod(terminal, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    os.mkfifo(pipe)
+    volume.symlink_to(disk)
+    made = saved(repository, shop / "index", terminal, pipe, volume)
+    assert made.verdict.first == (
+        f"{terminal}: is a character device: borg saves no data of it",
+        f"{pipe}: is a FIFO: borg saves no data of it",
+        f"{volume}: is a block device: borg saves no data of it",
+    )
 
 
 def test_an_empty_file_is_a_path_like_others(repository: Repository, shop: Path) -> None:
