@@ -1,6 +1,8 @@
 """A repository on the lab's box with three archives, from all sides."""
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,17 @@ setup_logging()
 with RemoteRepository(Location(os.environ["BORG_REPO"]), args=args, exclusive=True) as repository:
     exec(os.environ["ATTACK"])
 """
+
+
+@contextmanager
+def put_back(places: Sequence[Path], folder: Path) -> Iterator[None]:
+    """Keep copies of some directories in `folder`, and put them back at the end."""
+    for number, place in enumerate(places):
+        shutil.copytree(place, folder / f"before-{number}")
+    yield
+    for number, place in enumerate(places):
+        shutil.rmtree(place)
+        shutil.copytree(folder / f"before-{number}", place)
 
 
 @dataclass

@@ -12,12 +12,9 @@ from tasks.borg.client.runner import BorgError
 from tasks.errors import AppError, RefusedError
 from tasks.remote.secret import Secret
 from tests.integration.attack.support import QUICK, Scene
+from tests.killed import Killed, dies
 
 NEW = Secret("quite another")
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +36,6 @@ def change(scene: Scene, new: Secret = NEW) -> list[str]:
 def opened(scene: Scene) -> Opened:
     before = scene.opened
     return Opened(before.session, before.app, borg_change_passphrase.with_passphrase(before.repository, NEW))
-
-
-def dies(*_: object, **__: object) -> None:
-    raise Killed
 
 
 @pytest.mark.parametrize("step", ["before", "after", "export", "record"])

@@ -16,20 +16,13 @@ from tasks.report.gather import gather
 from tasks.report.rows import Row
 from tasks.run.session import Session
 from tasks.storage.registry import load
-from tests.integration.attack.support import Scene
+from tests.integration.attack.support import Scene, put_back
 from tests.integration.fleet.support import CHECKOUT, Operator
+from tests.killed import Killed, dies
 
 BLOCK = re.compile(r"<!-- a test runs these lines: ([\w-]+) -->\n```bash\n(.*?)```", re.DOTALL)
 RUNBOOK = dict(BLOCK.findall((CHECKOUT / "docs/runbook.md").read_text()))
 UNFINISHED = "a renaming of the app by"
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-def dies(*_: object, **__: object) -> None:
-    raise Killed
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +31,8 @@ def as_before(scene: Scene, tmp_path: Path) -> Iterator[None]:
     operator = scene.lab.folder / "operator"
     box = scene.lab.box.home() / ".ssh"
     places = [scene.lab.inventory, operator / "escrow", scene.lab.apps["shop"].home / ".ssh", box]
-    for number, place in enumerate(places):
-        shutil.copytree(place, tmp_path / f"before-{number}")
-    yield
-    for number, place in enumerate(places):
-        shutil.rmtree(place)
-        shutil.copytree(tmp_path / f"before-{number}", place)
+    with put_back(places, tmp_path):
+        yield
 
 
 def renamed(scene: Scene, old: str = "shop", new: str = "store") -> list[str]:

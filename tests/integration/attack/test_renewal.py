@@ -22,17 +22,10 @@ from tasks.run.session import Session
 from tasks.storage import set_aside
 from tasks.storage.registry import load
 from tasks.storage.repository import Side
-from tests.integration.attack.support import QUICK, Scene
+from tests.integration.attack.support import QUICK, Scene, put_back
+from tests.killed import Killed, dies
 
 UNFINISHED = "a renewal by"
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-def dies(*_: object, **__: object) -> None:
-    raise Killed
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +33,8 @@ def as_before(scene: Scene, tmp_path: Path) -> Iterator[None]:
     """Put back what the operator and the host have: passphrases, escrow, access keys."""
     operator = scene.lab.folder / "operator"
     places = [operator / "secrets", operator / "escrow", scene.lab.apps["shop"].home / ".ssh", box_keys(scene).parent]
-    for number, place in enumerate(places):
-        shutil.copytree(place, tmp_path / f"before-{number}")
-    yield
-    for number, place in enumerate(places):
-        shutil.rmtree(place)
-        shutil.copytree(tmp_path / f"before-{number}", place)
+    with put_back(places, tmp_path):
+        yield
 
 
 def box_keys(scene: Scene) -> Path:

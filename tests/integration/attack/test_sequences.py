@@ -11,12 +11,12 @@ import tasks.fleet.check as fleet_check
 import tasks.fleet.prune as fleet_prune
 import tasks.fleet.verify as fleet_verify
 from tasks.borg import removal, verbs
-from tasks.borg.client.compact import Compacted
 from tasks.borg.client.delete import delete
 from tasks.borg.client.runner import How
 from tasks.errors import RefusedError
 from tasks.storage.repository import Repository
 from tests.integration.attack.support import QUICK, Scene
+from tests.killed import Killed, dies
 from tests.segments import entries
 
 
@@ -141,16 +141,9 @@ def test_the_last_good_archive_never_goes(scene: Scene) -> None:
     assert scene.listed() == scene.before
 
 
-class Killed(BaseException):
-    """The process is gone: nothing that should happen at its end does."""
-
-
 def test_a_prune_that_died_before_the_space_was_freed_is_told_and_ended(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def dies(repository: Repository, how: How) -> Compacted:
-        raise Killed
-
     with monkeypatch.context() as patch:
         patch.setattr(removal, "compact", dies)
         with pytest.raises(Killed):

@@ -18,16 +18,9 @@ from tasks.report.gather import gather
 from tasks.run.session import Session
 from tasks.storage.registry import load
 from tests.integration.fleet.support import Operator
+from tests.killed import Killed, dies
 
 UNFINISHED = "a move to another host by"
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-def dies(*_: object, **__: object) -> None:
-    raise Killed
 
 
 @pytest.fixture
