@@ -177,7 +177,7 @@ def _storage(session: Session, app: App) -> Iterator[Check]:
         yield Check(app.name, "storage", "ok", text)
 
 
-def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator[Check]:
+def _repository(session: Session, app: App, side: Side, from_where: str) -> Iterator[Check]:
     try:
         listing = archives(session.repository(app, side), how=QUICK)
     except BorgError as error:
@@ -191,7 +191,7 @@ def _repository(session: Session, app: App, side: Side, whence: str) -> Iterator
         what = encryption.fault(app.name, listing.encryption).removeprefix(f"{app.name}: ")
         yield Check(app.name, "repository", "error", what, encryption.remedy(app.name))
         return
-    yield Check(app.name, "repository", "ok", f"opens {whence}, {len(listing.archives)} archives")
+    yield Check(app.name, "repository", "ok", f"opens {from_where}, {len(listing.archives)} archives")
 
 
 def _recorded(session: Session, app: App) -> Iterator[Check]:

@@ -234,7 +234,7 @@ def publish_repository(c: Context, options: PublishOptions) -> None:
 
 @task(name="change-passphrase")
 def change_passphrase(c: Context, options: ChangePassphraseOptions) -> None:
-    """Give the key of an app's repository another passphrase, and export it to the escrow folder anew."""
+    """Give the key of an app's repository another passphrase, and export it to the escrow folder again."""
     from tasks.borg import apps, arguments, verbs
 
     secret = arguments.new_passphrase(options.new, options.app)

@@ -97,7 +97,7 @@ def judge(repository: Repository, archive: str, asked: VerifyFiles, place: Place
     try:
         said = read(_Judgement, second)
     except AnswerError as error:
-        raise BorgError(f"{repository.app}: the drill told no outcome: {error}", "", result) from error
+        raise BorgError(f"{repository.app}: the drill reported no outcome: {error}", "", result) from error
     if said.unwalled:
         raise RefusedError(f"{repository.host.name}: {said.unwalled.removeprefix('cloudbackup: ')}", walled.REMEDY)
     if said.wrong:

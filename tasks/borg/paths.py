@@ -107,7 +107,7 @@ def _answer(form: type[Form], text: str) -> Form:
     try:
         return read(form, text)
     except AnswerError as error:
-        raise AppError(f"the host told nonsense of its paths: {error}", "look at its python3") from None
+        raise AppError(f"the host's answer about its paths cannot be read: {error}", "look at its python3") from None
 
 
 def some(values: Sequence[str]) -> str:

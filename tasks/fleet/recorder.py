@@ -58,7 +58,7 @@ def likened(outcome: Outcome, records: Records) -> Outcome:
 def _counted(session: Session, app: App, outcome: Outcome, found: Anew) -> Outcome:
     """Return the outcome with the number of files that are gone, if it has noticeably fewer than the backup before.
 
-    If the archives' lists cannot be had, a person has to look: the outcome becomes suspect.
+    If the archives' lists cannot be read, a person has to look: the outcome becomes suspect.
     """
     made = record_of(outcome, "backup")
     before = None if outcome.failed or is_log(outcome.source) else predecessor(made, found.records)

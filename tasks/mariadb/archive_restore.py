@@ -92,7 +92,7 @@ def _placed(restore: Chosen, request: RestoreRequest, to: Destination) -> tuple[
         said = f"in {to.target}, ready for a MariaDB {unpacked.version} to start on"
         return (said, *_reached(restore, recovered), *unpacked.standing(), *_moved_links(unpacked.links)), unpacked
     placed = server.in_place(host, mariadb_source.access(app), request, listen)
-    remedy = f"make a backup now: `inv backup --app {app.name}` (the server's binary logs begin anew)"
+    remedy = f"make a backup now: `inv backup --app {app.name}` (the server's binary logs start over)"
     said = f"the server runs on it; what was there is in {placed.old}"
     said_of = (said, *_reached(restore, placed.recovered), *placed.unpacked.standing(), *placed.remarks, remedy)
     return said_of, placed.unpacked

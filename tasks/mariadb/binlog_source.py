@@ -68,7 +68,7 @@ def _learnt(session: Session, app: App, before: _Before, created: Created) -> Le
     told = binlogs.told(created.said)
     if told is None or not told[1]:
         return Learnt(
-            warnings=(f"nothing was told of the binary logs in {created.archive}; the next archive has them too",)
+            warnings=(f"the host did not describe the binary logs in {created.archive}; the next archive has them too",)
         )
     until, files = told
     now, breaks = binlogs.joined(saved, until, files)

@@ -289,7 +289,7 @@ def broken(last: Identity, state: str, following: Identity, start: str) -> str:
     if following.server != last.server:
         return f"{following.name} is of another server than {last.name}"
     if following.name.rpartition(".")[0] != last.name.rpartition(".")[0] or following.number <= last.number:
-        return f"the binary logs begin anew with {following.name}: the server was restored, or RESET MASTER was run"
+        return f"the binary logs start over with {following.name}: the server was restored, or RESET MASTER was run"
     if following.number > last.number + 1:
         purged = binlog_format.successor(last.name)
         return f"{purged} was purged before it was saved: {following.name} came after {last.name}"

@@ -169,7 +169,7 @@ def run(host: Host, content: Stream, options: DrillOptions, on_stderr: OnLine | 
         or told.remarks is None
         or told.walls is None
     ):
-        raise DrillError(f"{host.name}: the drill told no outcome")
+        raise DrillError(f"{host.name}: the drill reported no outcome")
     if unpacked.replica:
         unpacked = replace(unpacked, replica=corrected(unpacked.replica, told.position))
     return Drilled(

@@ -110,7 +110,7 @@ def _outgrown(asked: Server, chunk_size: int, memory_available: int | None) -> t
         return ()
     needed, kib = size(chunk_sizes.memory(asked.size, chunk_size)), chunk_size // chunk_sizes.KIB
     what = f"in chunks of {kib} KiB borg needs {needed} of memory for this database, more than twice"
-    remedy = "set mariadb.chunk_size to a larger one (the next backup then stores everything anew)"
+    remedy = "set mariadb.chunk_size to a larger one (the next backup then stores everything again)"
     return (f"{what} what is meant for it: {remedy}",)
 
 

@@ -258,7 +258,7 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
     try:
         end = last_line(_Reached, output.text)
     except AnswerError as error:
-        raise RecoverError(f"{host.name}: the replay told no outcome") from error
+        raise RecoverError(f"{host.name}: the replay reported no outcome") from error
     return _moved(unpacked, end), Recovered(
         transactions=end.transactions,
         file=end.file,

@@ -154,7 +154,7 @@ def _why(moments: Moments) -> str:
         return ""
     other = bool(logs) and all(log.server != newest.first.server for log in logs)
     changed = f", of another server_id ({newest.first.server})" if other else ""
-    return f"no whole backup since the binary logs begin anew with {newest.first.name}{changed}: make one"
+    return f"no whole backup since the binary logs start over with {newest.first.name}{changed}: make one"
 
 
 def _row(record: Record) -> _Row | None:

@@ -97,7 +97,7 @@ def answered(host: Host, access: Access, unpacked: Unpacked, server: Mapping[str
     output = host.run(Script(access.command(CLIENT, words), access.environment), timeout=120)
     position = output.text.strip()
     if not output.ok or not PLACE.fullmatch(position):
-        return _unasked(unpacked, output.error_text.strip().rpartition("\n")[2] or "the server told no position")
+        return _unasked(unpacked, output.error_text.strip().rpartition("\n")[2] or "the server reported no position")
     return replace(unpacked, replica=corrected(unpacked.replica, position))
 
 

@@ -77,7 +77,9 @@ def recorded(app: App, records: Sequence[Record]) -> Iterator[Finding]:
         text = f"the database is saved in chunks of {used // chunk_sizes.KIB} KiB"
         wanted = app.mariadb.chunk_size if app.mariadb else None
         if wanted not in (None, used):
-            text = f"{text}, the inventory says {wanted // chunk_sizes.KIB} KiB: the next backup stores everything anew"
+            text = (
+                f"{text}, the inventory says {wanted // chunk_sizes.KIB} KiB: the next backup stores everything again"
+            )
             yield "warning", text, "take `chunk_size` out unless that is meant"
         else:
             memory = size(chunk_sizes.memory(record.size or 0, used))

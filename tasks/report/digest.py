@@ -11,7 +11,7 @@ from tasks.report.rows import WORST_FIRST, Report, Row, StorageRow
 from tasks.sources.kinds import is_log
 
 BACKUP, DRILL = "backup", "verify"
-ACTIONS = (BACKUP, DRILL, "check", "prune", "restore")  # in the order in which they are told
+ACTIONS = (BACKUP, DRILL, "check", "prune", "restore")  # in the order in which they are shown
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ class ShowOptions(Apps):
 
     format: str = option("table, json, csv, markdown, html or prometheus", "table")
     output: str = option("write to this file, whole or not at all, in place of the terminal", "")
-    fresh: bool = flag("list every repository anew, also those that did not change since an earlier report")
+    fresh: bool = flag("list every repository again, also those that did not change since an earlier report")
     unproven: str = option(
         "only what no restore drill has proven within this time, such as 30d; with --strict exit 3", ""
     )

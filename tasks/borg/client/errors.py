@@ -325,7 +325,7 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"line \d+: +\d+ Killed +(?:borg|python3 -I -S -c 'import os)",
     ),
     # Consequences of the above
-    Failure("borg was told to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
+    Failure("borg was asked to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),
 )
 
 LOST = Explanation(

@@ -110,7 +110,7 @@ def test_a_moment_comes_back_in_a_folder_and_in_place(clock: Lab, operator: Oper
 
     fourth = tick(clock)
     printed = operator.done("mariadb.binlog")
-    assert "begin anew with" in printed
+    assert "start over with" in printed
     row = operator.report()["clock", "binlog"]
     assert row["recoverable_until"] == until
     assert "make one" in row["error"]

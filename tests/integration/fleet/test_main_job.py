@@ -144,7 +144,7 @@ def test_another_chunk_size_is_what_the_inventory_says_and_the_check_tells_what_
     assert re.search(r"(?s)python3 -I -S -c .*?\W65536\W", script)
     assert "chunks=65536" in script
     printed = other.done("app.check", "--app", "shop")
-    assert "saved in chunks of 16 KiB, the inventory says 64 KiB: the next backup stores everything anew" in printed
+    assert "saved in chunks of 16 KiB, the inventory says 64 KiB: the next backup stores everything again" in printed
 
 
 def test_a_moment_of_an_app_without_saved_binary_logs_is_refused_with_the_reason(

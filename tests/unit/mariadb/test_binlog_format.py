@@ -148,8 +148,8 @@ def test_gaps_and_new_timelines_begin_a_row_and_say_why() -> None:
     saved, _ = joined(None, UNTIL, [Row(4, "", "0-7-9").archived()])
     for row, why in (
         (Row(6, "0-7-9", "0-7-9"), "binlog.000005 was purged before it was saved"),
-        (Row(1, "0-7-9", "0-7-9", CREATED + 5), "begin anew with binlog.000001: the server was restored"),
-        (Row(4, "", "0-7-9", CREATED + 5), "begin anew with binlog.000004"),
+        (Row(1, "0-7-9", "0-7-9", CREATED + 5), "start over with binlog.000001: the server was restored"),
+        (Row(4, "", "0-7-9", CREATED + 5), "start over with binlog.000004"),
         (Row(5, "0-7-8", "0-7-9"), "does not go on where binlog.000004 ends"),
         (Row(5, "0-7-9", "0-7-9", server=8), "of another server"),
     ):

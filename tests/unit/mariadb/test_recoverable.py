@@ -49,7 +49,7 @@ def test_logs_without_a_backup_that_they_continue_promise_nothing() -> None:
     old, new = base(ago(hours=5), log(3)), logs(ago(hours=1), log(5), log(9))
     assert until(old, new) == (
         ago(hours=5) + timedelta(seconds=60),
-        "no whole backup since the binary logs begin anew with binlog.000005: make one",
+        "no whole backup since the binary logs start over with binlog.000005: make one",
     )
     assert until(new) == (None, "")
     assert until(base(ago(hours=5), None), new)[0] == ago(hours=5) + timedelta(seconds=60)
@@ -60,7 +60,7 @@ def test_names_that_came_again_after_a_restore_are_other_logs() -> None:
     again = logs(ago(hours=1), log(1, created=900), log(4, created=900))
     reached, why = until(*old, again)
     assert reached == ago(hours=4)
-    assert "begin anew with binlog.000001" in why
+    assert "start over with binlog.000001" in why
     assert (
         until(*old, again, base(ago(minutes=30), log(4, created=900), "new"), listed=("base", "logs", "new"))[1] == ""
     )

@@ -57,7 +57,7 @@ def refill(plan: Plan) -> dict[str, Any]:
         fetched(plan, listing, chosen, folder)
         look = Look(folder)
         if look.head < max(last, 0):
-            raise Stopped(f"{plan.remote.address} was never published whole", "move it away, and begin anew")
+            raise Stopped(f"{plan.remote.address} was never published whole", "move it away, and start again")
         for name in look.sizes:
             if number(name) > look.head:
                 (folder / name).unlink()
