@@ -1,5 +1,6 @@
 """Measurements of the tool beside other ways, on a lab: each task runs one program of `tests/bench`."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
+from lab.borgs import ensure_second
 from tasks.cli import task
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -82,6 +84,13 @@ def alarms(_c: Any, days: int = 365, apps: int = 20) -> None:
 def find(_c: Any, archives: int = 100, files: int = 20_000, sample: int = 10) -> None:
     """Measure a search for a file in many archives beside `borg list` of each."""
     _run("find", f"--archives={archives}", f"--files={files}", f"--sample={sample}")
+
+
+@task(help={"megabytes": "size of each dump, about"})
+def dumps(_c: Any, megabytes: int = 300) -> None:
+    """Measure what dumps of text add after 1 % of their rows changed: plain and packed, by both borgs."""
+    os.environ.setdefault("CLOUDBACKUP_BORGS", str(ensure_second(CHECKOUT)))
+    _run("dumps", f"--megabytes={megabytes}")
 
 
 @task(help={"pairs": "how many times each is installed"})

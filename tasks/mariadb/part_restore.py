@@ -24,7 +24,7 @@ from tasks.mariadb.archive_server import ArchiveServer, Job, Served
 from tasks.mariadb.host import digest, vetted_dump
 from tasks.mariadb.sql_dump import parsed, plain
 from tasks.mariadb.table_diff import TableDiff
-from tasks.mariadb.table_swap import TableSwap
+from tasks.mariadb.table_swap import REMAINS, TableSwap, remains
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Environment, Script, quote
@@ -252,8 +252,9 @@ def _replaced(names: Names, live: Live) -> tuple[Status, list[str]]:
         done = swap.run()
     finally:
         live.host.run(Script(live.undo(), live.access.environment))
-    lines = [f"{names.shown} is as in the backup, compared with it", *unlike, *done.said, *done.remarks]
-    return "warning" if done.remarks else "ok", lines
+    left = [f"{what}; {remedy}" for what, remedy in remains(live.ask(REMAINS))]
+    lines = [f"{names.shown} is as in the backup, compared with it", *unlike, *done.said, *done.remarks, *left]
+    return "warning" if done.remarks or left else "ok", lines
 
 
 def loading(names: Names, live: Live) -> tuple[str, Environment]:

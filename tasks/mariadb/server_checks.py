@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from tasks.errors import RefusedError
 from tasks.inventory.models import App
 from tasks.mariadb import chunk_sizes, mariadb_source, option_files, restore, server
+from tasks.mariadb.part_restore import Live
+from tasks.mariadb.table_swap import REMAINS, remains
 from tasks.records.record import Record
 from tasks.run.session import Session
 from tasks.sources.base import Finding
@@ -27,6 +29,8 @@ def findings(session: Session, app: App) -> Iterator[Finding]:
     yield from _options(app, asked)
     if not asked.tools.mbstream:
         yield "warning", "mbstream is missing", "a restore needs it: it is in mariadb-backup"
+    for what, remedy in remains(Live(session.host(app), mariadb_source.access(app), "").ask(REMAINS)):
+        yield "warning", what, remedy
     yield from _in_place(session, app, asked)
 
 

@@ -21,6 +21,13 @@ from tasks.mariadb.live_table import Ask, ForeignKey, LiveTable, Trigger, look, 
 from tasks.units import many
 
 LONGEST = 64  # characters of a name
+# Tables of the form of `TableSwap.new`, beside a table of the rest of their name.
+REMAINS = r"""
+SELECT HEX(TABLE_SCHEMA), HEX(TABLE_NAME) FROM information_schema.TABLES AS t WHERE TABLE_TYPE = 'BASE TABLE'
+AND TABLE_NAME REGEXP '_new_[0-9a-f]{8}$' AND EXISTS (SELECT 1 FROM information_schema.TABLES AS live
+WHERE live.TABLE_SCHEMA = t.TABLE_SCHEMA AND live.TABLE_TYPE = 'BASE TABLE'
+AND LEFT(live.TABLE_NAME, 51) = LEFT(t.TABLE_NAME, CHAR_LENGTH(t.TABLE_NAME) - 13));
+"""
 WAIT = "SET lock_wait_timeout = 60;\n"  # seconds: whoever waits for the table waits behind us
 
 
@@ -31,6 +38,18 @@ class Swapped:
     kept: str
     said: tuple[str, ...]
     remarks: tuple[str, ...]  # what a person has to look at
+
+
+def remains(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what swaps that were cut off left, by the answer to REMAINS: what it is, and what to do."""
+    found = [[bytes.fromhex(cell).decode() for cell in line.split("\t")] for line in lines]
+    return [
+        (
+            f"{database}.{table} looks like what a `restore --table --replace` left that was cut off",
+            f"look at it, and if nobody needs it: DROP TABLE {name(database, table)};",
+        )
+        for database, table in found
+    ]
 
 
 class TableSwap:

@@ -210,8 +210,9 @@ FAILURES: tuple[Failure, ...] = (
     # The repository
     Failure(
         "the passphrase is wrong",
-        "`passphrase` of the app must give the one that the repository was made with; if it does, somebody may have "
-        "changed the repository's key: compare with the escrow copy",
+        "`passphrase` of the app must give the one that the repository was made with; one made without any, by another "
+        "tool, needs one first: `borg key change-passphrase`. If it is the right one, somebody may have changed the "
+        "repository's key: compare with the escrow copy",
         pattern=r"(?i)passphrase supplied in .* is incorrect",
     ),
     Failure("no passphrase reached borg", "give the app a `passphrase`", msgid="NoPassphraseFailure"),

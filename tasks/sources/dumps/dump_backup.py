@@ -19,7 +19,7 @@ from tasks.remote.secret import Secret, resolve
 from tasks.run.session import Session
 from tasks.sources.base import Learnt, Ready
 from tasks.sources.dumps.host import dump_guard
-from tasks.sources.dumps.product import Product, running
+from tasks.sources.dumps.product import NOTE, Product, running
 
 GUARD = Program(dump_guard)
 OURS = "cloudbackup: "  # prefix of messages of the guard
@@ -99,14 +99,17 @@ def passed(said: Sequence[str]) -> _Passed | None:
 def explained(app: App, name: str, error: ContentError) -> CloudbackupError:
     """Return why a dump failed: what its program said last, or what the guard found."""
     product = product_of(app, name)
-    lines = [line for line in error.result.other_lines if line.strip() and not line.startswith(dump_guard.TOLD)]
-    theirs = [line for line in lines if not line.startswith(OURS)]
+    notes = (dump_guard.TOLD, NOTE)
+    lines = [line for line in error.result.other_lines if line.strip() and not line.startswith(notes)]
+    said = [line for line in lines if not line.startswith(OURS)]
+    theirs = [line for line in said if not (product.asides and re.match(product.asides, line))] or said
     ours = [line.removeprefix(OURS) for line in lines if line.startswith(OURS)]
     why = next(iter(theirs[-1:] or ours[-1:]), "its command failed and said nothing")
     if theirs and ours and "wrote nothing" not in ours[-1]:
         why = f"{ours[-1]}; {why}"
+    by_hand = f"run it by hand on {app.host}: {product.by_hand()}"
     return AppError(
         f"{app.name}: no dump of {name} was saved: {why}",
-        f"run it by hand on {app.host}: {product.by_hand()}",
+        next((remedy for fault, remedy in product.remedies.items() if re.search(fault, why)), by_hand),
         transient=bool(product.passing and re.search(product.passing, why)),
     )

@@ -35,7 +35,8 @@ def findings(session: Session, app: App, name: str) -> Iterator[Finding]:
         stream = running(product.exec, remains, secrets_of(app, name))
         left = host.run(Script(stream.body, stream.environment), timeout=PATIENCE)
         for line in left.text.splitlines() if left.ok else ():
-            yield "warning", f"{name}: {line}", "the next restore removes it"
+            what, remedy = product.remaining(line)
+            yield "warning", f"{name}: {what}", remedy
     if not product.load():
         yield "ok", f"{name}: no `restore` command: it can be restored to a folder", ""
 
@@ -53,14 +54,15 @@ def _first(session: Session, app: App, name: str) -> Iterator[Finding]:
             "it may be slow to begin: the first backup will tell",
         )
         return
-    first = done.text.strip()
+    first, product = done.text.strip(), product_of(app, name)
     if not first:
         lines = [line for line in done.error_text.splitlines() if line.strip()]
         why = lines[-1].strip() if lines else "its command wrote nothing"
-        product = product_of(app, name)
         yield "error", f"{name}: {why}", f"run it by hand on {app.host}: {product.by_hand()}"
         return
-    yield "ok", f"{name}: {product_of(app, name).title} begins to write", ""
+    yield "ok", f"{name}: {product.title} begins to write", ""
+    for lacks in product.left_out(done.error_text.splitlines()):
+        yield "error", f"{name}: a dump leaves out {lacks}", "until then each backup is incomplete"
     packed = next((kind for start, kind in PACKED.items() if first.startswith(start)), "")
     if packed:
         yield "warning", f"{name}: what it writes is compressed by {packed} already", _REMEDY

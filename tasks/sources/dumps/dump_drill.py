@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.answers import Answer, AnswerError, Text, last_line
 from tasks.borg.client.extract import content, size
-from tasks.errors import AppError
+from tasks.errors import AppError, RefusedError
 from tasks.inventory.models import App
 from tasks.remote import walled
 from tasks.remote.host import Host
@@ -37,10 +37,11 @@ LONGEST = 2000  # characters of a fault
 
 
 class _Judgement(Answer):
-    """The answer of the program that judged: `fault`, or `said` and `details`."""
+    """The answer of the program that judged: `fault`, or `said`. `unable`: the fault is the machine's."""
 
     fault: Text = ""
     remedy: Text = ""
+    unable: bool = False
     said: list[Text] | None = None
     walls: list[Text] | None = None
 
@@ -148,6 +149,8 @@ def _read(host: Host, output: Output, todo: _Todo, folder: str) -> _Judgement:
     except AnswerError:
         lines = [line for line in output.error_text.splitlines() if line.strip()]
         raise DrillError(f"{context}: {lines[-1][:LONGEST] if lines else 'it gives no outcome'}") from None
+    if found.unable:
+        raise RefusedError(f"{todo.app.name}: {todo.name} was not proven: {found.fault[:LONGEST]}", found.remedy)
     if found.fault or found.said is None:
         raise DrillError(
             f"{todo.app.name}: the dump is not sound: {found.fault[:LONGEST] or 'no outcome'}", found.remedy

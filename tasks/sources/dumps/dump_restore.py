@@ -6,6 +6,7 @@ The command starts only once the whole dump lies on the host: one that read a st
 import posixpath
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from tasks.borg.choice import Choice, Choices
@@ -39,7 +40,7 @@ class Named(Protocol):
 def restored(choices: Choices, choice: Choice, source: Named, to: Destination) -> Restored:
     """Restore an archive of a dump to its destination. Raises CloudbackupError."""
     if to.target is None:
-        return loaded(choices, choice, source.name, product_of(choices.app, source.name).load(), to)
+        return loaded(choices, choice, source.name, Load(product_of(choices.app, source.name).load()), to)
     repository = choices.repository
     own = repository.side is Side.HOST and choice.known
     private = repository.side is Side.OPERATOR
@@ -50,14 +51,23 @@ def restored(choices: Choices, choice: Choice, source: Named, to: Destination) -
     return Restored(done.size, said, "warning" if done.doubts else "ok", walls)
 
 
-def loaded(choices: Choices, choice: Choice, name: str, words: Words, to: Destination) -> Restored:
-    """Have the dump read by a command that puts it back, or a part of it. Raises CloudbackupError."""
+@dataclass(frozen=True)
+class Load:
+    """A command that reads a dump and puts it back, or a part of it; `twice` as `running` has it."""
+
+    words: Words
+    twice: bool = False
+
+
+def loaded(choices: Choices, choice: Choice, name: str, load: Load, to: Destination) -> Restored:
+    """Have the dump read by a command. Raises CloudbackupError."""
     app, repository = choices.app, choices.repository
     product, archive = product_of(app, name), choice.archive.name
     total, _ = size(repository, archive)
     folder = posixpath.join(FOLDER, NAME + secrets.token_hex(8))
     spooled = spool(content(repository, archive, file_of(name)), folder, {"bytes": total})
-    loading = running(product.load_exec, words, secrets_of(app, name), posixpath.join(folder, FILE))
+    file = posixpath.join(folder, FILE)
+    loading = running(product.load_exec, load.words, secrets_of(app, name), file, twice=load.twice)
     body = f"{spooled.body}\n{loading.body} >&2\n"
     to.step(f"has {archive} put back")
     output = repository.host.run(Script(body, {**spooled.environment, **loading.environment}, grace=GRACE), UNLIMITED)

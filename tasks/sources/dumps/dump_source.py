@@ -48,13 +48,15 @@ class Dumps(Restorable):
         return dump_backup.explained(app, self.name, error)
 
     def judge(self, app: App, created: Created) -> Verdict:
-        """Return borg's verdict, and whether the dump is smaller than `expect` asks for."""
-        least = app.dumps[self.name].expect.min_size
-        found = dump_backup.passed(created.said)
+        """Return borg's verdict, what the dump lacks, and whether it is smaller than `expect` asks for."""
+        dump, verdict = app.dumps[self.name], created.verdict
+        if lacks := dump.product.left_out(created.said):
+            verdict = replace(verdict, left_out=verdict.left_out + len(lacks), first=(*verdict.first, *lacks))
+        least, found = dump.expect.min_size, dump_backup.passed(created.said)
         if least is None or found is None or found.bytes >= least:
-            return created.verdict
+            return verdict
         less = f"{size(found.bytes)}, less than the {size(least)} of `expect`"
-        return replace(created.verdict, suspect=(*created.verdict.suspect, less))
+        return replace(verdict, suspect=(*verdict.suspect, less))
 
     def require_in_place(self, app: App) -> None:
         """Raise UsageError if there is no command that puts a dump back."""

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, WithJsonSchema, model_validator
 
 from tasks.inventory.secrets import SecretReference
 from tasks.inventory.values import HostName, HostPath, Line, Port, User, Words, matching
 from tasks.mariadb.host import data_options, ordinary_user, private_server
+from tasks.mariadb.table_swap import REMAINS, remains
 from tasks.remote.program import Program
+from tasks.sources.dumps import mysql_rights
 from tasks.sources.dumps.host import mysql_judge
 from tasks.sources.dumps.product import Judge, Product
 
@@ -29,6 +31,12 @@ class MySQL(Product):
     tells = True
     # A table that is created, altered or dropped while the dump runs: error 1412, or 1146 when it is its turn.
     passing = r"Table definition has changed|doesn't exist \(1146\)"
+
+    remedies: ClassVar[Mapping[str, str]] = {
+        "SHOW CREATE (FUNCTION|PROCEDURE)": "GRANT SELECT ON mysql.proc (MySQL 8: SHOW_ROUTINE ON *.*) to the account",
+        "'show events'": "GRANT EVENT on the database to the account",
+        "SHOW VIEW command denied": "GRANT SHOW VIEW on the database to the account",
+    }
 
     databases: tuple[DatabaseName, ...] = Field((), description="which; all but the server's own unless given")
     defaults_file: HostPath | None = Field(None, description="option file, where the tools run, with user and password")
@@ -73,13 +81,29 @@ class MySQL(Product):
         """Return the script that restores all databases of a dump that are not there."""
         return self._script("mysql_load.sh", *self._connection())
 
+    def left_out(self, said: Sequence[str]) -> Sequence[str]:
+        """Return what the account may not see, so that the tools leave it out."""
+        return tuple(mysql_rights.left_out(said, named=bool(self.databases)))
+
+    def remains(self) -> Words:
+        """Return the query for tables that a swap which was cut off has left."""
+        client = 'exec "$(command -v mariadb || command -v mysql)" "$@"'
+        options = ("--batch", "--raw", "--skip-column-names", f"--execute={REMAINS}")
+        return (*self._hide(), "sh", "-c", client, "sh", *self._connection(), *options)
+
+    def remaining(self, line: str) -> tuple[str, str]:
+        """Return a table that is left, and the statement that drops it."""
+        return remains([line])[0]
+
     def judge(self) -> Judge:
         """Return the program that restores a dump into a private server."""
         return Judge(JUDGE, {"verify": list(self.verify)})
 
     def _script(self, name: str, *words: str) -> Words:
-        hide = ("env", "HOME=/nonexistent") if self.defaults_file or self.user or self.password else ()
-        return (*hide, "sh", "-c", (HOST / name).read_text("utf-8"), "sh", *words)
+        return (*self._hide(), "sh", "-c", (HOST / name).read_text("utf-8"), "sh", *words)
+
+    def _hide(self) -> Words:
+        return ("env", "HOME=/nonexistent") if self.defaults_file or self.user or self.password else ()
 
     def _connection(self) -> Words:
         given = {name: getattr(self, name) for name in ("socket", "host", "port", "user")}

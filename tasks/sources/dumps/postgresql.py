@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, WithJsonSchema, model_validator
 
@@ -15,6 +15,7 @@ from tasks.sources.dumps.product import Judge, Product
 JUDGE = Program(postgresql_judge, (judgement,))
 LOAD = Path(__file__).parent / "host" / "postgresql_load.sh"
 PART = Path(__file__).parent / "host" / "postgresql_part.sh"
+TABLE = Path(__file__).parent / "host" / "postgresql_table.awk"
 REMAINS = (
     "SELECT 'the database ' || datname || ' was left by a restore that was cut off' FROM pg_database"
     " WHERE shobj_description(oid, 'pg_database') = 'cloudbackup: a restore fills it'"
@@ -33,6 +34,13 @@ class PostgreSQL(Product):
 
     title = "PostgreSQL"
     tells = True
+    asides = r"(?:\w+: )?(?:detail|hint|DETAIL|HINT|CONTEXT|LINE \d+):|pg_dumpall: error: pg_dump failed"
+    # pg_dump never leaves out what its role may not read: it fails (tried, PostgreSQL 15).
+    remedies: ClassVar[Mapping[str, str]] = {
+        "row-level security": "rows are hidden from the role: ALTER ROLE ... BYPASSRLS, or let a superuser dump",
+        "permission denied for large object": "let a superuser dump: large objects have rights of their own",
+        "permission denied": "GRANT pg_read_all_data TO the role (PostgreSQL 14 and later), or let a superuser dump",
+    }
 
     database: DatabaseName | None = Field(None, description="the database; all of them, with roles, unless given")
     user: Line | None = Field(None, description="the role that reads it; that of the login unless given")
@@ -78,9 +86,24 @@ class PostgreSQL(Product):
         return ("sh", "-c", LOAD.read_text("utf-8"), "sh", self.database, *self._connection())
 
     def beside(self, into: str, schema: str, table: str) -> Words:
-        """Return the script that restores into the new database `into`: all, or one table if it is not empty."""
+        """Return the script that restores into the new database `into`: all, or one table if it is not empty.
+
+        For a table it reads the dump twice.
+        """
         assert self.database is not None
-        return ("sh", "-c", PART.read_text("utf-8"), "sh", self.database, into, schema, table, *self._connection())
+        finds = TABLE.read_text("utf-8") if table else ""
+        return (
+            "sh",
+            "-c",
+            PART.read_text("utf-8"),
+            "sh",
+            self.database,
+            into,
+            schema,
+            table,
+            finds,
+            *self._connection(),
+        )
 
     def remains(self) -> Words:
         """Return the query for databases that a restore which was cut off has left."""

@@ -7,7 +7,7 @@ from functools import partial
 from tasks.borg.choice import Choices
 from tasks.errors import UsageError
 from tasks.sources.base import Part, Planned
-from tasks.sources.dumps.dump_restore import loaded
+from tasks.sources.dumps.dump_restore import Load, loaded
 from tasks.sources.dumps.postgresql import DATABASE, PostgreSQL
 
 PUBLIC = "public"
@@ -34,7 +34,8 @@ def plan(choices: Choices, name: str, archive: str, at: datetime | None, part: P
     schema, table = _table(part.table)
     what = f"{schema}.{table} of {database}" if table else database
     choice = choices.choose(name, archive, at)
-    work = partial(loaded, choices, choice, name, product.beside(into, schema, table))
+    load = Load(product.beside(into, schema, table), twice=bool(table))
+    work = partial(loaded, choices, choice, name, load)
     return Planned(choice.archive, work, choice, beside=f"{what} into the database {into}")
 
 

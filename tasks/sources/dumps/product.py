@@ -18,6 +18,8 @@ from tasks.remote.script import Stream, quote
 from tasks.remote.secret import Secret
 
 SECRET = "DUMP_SECRET_"  # noqa: S105 (prefix of variables)
+NOTE = "cloudbackup account: "  # before what a product's script writes to standard error for its `left_out`
+BLOCK = 65_536  # bytes
 NO_SECRET_CAME = "cloudbackup: a password did not come through standard input"  # noqa: S105 (a message)
 
 
@@ -44,6 +46,8 @@ class Product(Strict):
     title: ClassVar[str]
     tells: ClassVar[bool] = False
     passing: ClassVar[str] = ""  # a regular expression of faults after which another try may succeed
+    asides: ClassVar[str] = ""  # and of lines on standard error that do not say why a dump failed
+    remedies: ClassVar[Mapping[str, str]] = {}  # what to do, by a regular expression of the fault
     exec: Words = Field((), description="what runs the tools where they live: docker exec -i shop-db")
 
     @property
@@ -89,21 +93,40 @@ class Product(Strict):
         """Return a command that prints a line for each thing a restore that was cut off has left; empty if none."""
         return ()
 
+    def remaining(self, line: str) -> tuple[str, str]:
+        """Return what a line of that command is about, and what to do."""
+        return line, "the next restore removes it"
+
+    def left_out(self, said: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        """Return what a dump that ended with 0 lacks, by the lines that its command wrote to standard error."""
+        return ()
+
     @abstractmethod
     def judge(self) -> Judge:
         """Return how a drill judges a restored dump."""
 
 
-def running(exec_: Words, words: Words, secrets: Mapping[str, Secret], source: str = "/dev/null") -> Stream:
+def running(
+    exec_: Words, words: Words, secrets: Mapping[str, Secret], source: str = "/dev/null", *, twice: bool = False
+) -> Stream:
     """Return bash that runs a command where `exec_` leads, with the file `source` as its standard input.
 
-    `secrets` are by the name of the variable in which the command expects them.
+    `secrets` are by the name of the variable in which the command expects them. `twice`: its standard input is a number
+    on a line, the file in so many blocks of BLOCK bytes, which are zeros after its end, and the file again.
     """
-    feed = quote((source,))
+    if not secrets and not twice:
+        return Stream(f"{quote((*exec_, *words))} <{quote((source,))}")
+    feeding = _twice(quote((source,))) if twice else f"cat <{quote((source,))}"
     if not secrets:
-        return Stream(f"{quote((*exec_, *words))} <{feed}")
+        return Stream(f"{{ {feeding}; }} | {quote((*exec_, *words))}")
     reading = [f"IFS= read -r {name} || {{ echo '{NO_SECRET_CAME}' >&2; exit 1; }}; export {name}" for name in secrets]
     inner = quote((*exec_, "sh", "-c", "\n".join([*reading, 'exec "$@"']), "sh", *words))
     variables = {f"{SECRET}{number}": value for number, value in enumerate(secrets.values())}
     printed = " ".join(f'"${name}"' for name in variables)
-    return Stream(f"{{ printf '%s\\n' {printed} && cat <{feed}; }} | {inner}", variables)
+    return Stream(f"{{ printf '%s\\n' {printed} && {feeding}; }} | {inner}", variables)
+
+
+def _twice(file: str) -> str:
+    size, blocks = f"size=$(stat -Lc %s -- {file})", f"blocks=$(((size + {BLOCK - 1}) / {BLOCK}))"
+    zeros = f'head -c "$((blocks * {BLOCK} - size))" /dev/zero'
+    return f"{size} && {blocks} && printf '%s\\n' \"$blocks\" && cat <{file} && {zeros} && cat <{file}"

@@ -133,6 +133,32 @@ def test_a_database_or_table_comes_back_beside_the_live_one(shop: Operator, serv
     assert server.sql("SHOW DATABASES LIKE 'none'") == ""
 
 
+def test_what_the_account_may_not_see_makes_a_dump_incomplete(shop: Operator, server: Server) -> None:
+    """mariadb-dump leaves it out and ends with 0."""
+    server.sql("CREATE USER reader@localhost; GRANT SELECT, SHOW VIEW, EVENT ON shop.* TO reader@localhost")
+
+    def reads(app: dict[str, Any]) -> None:
+        way = {"socket": str(server.socket), "user": "reader"}
+        app["dumps"] = {"orders": {"mysql": {**way, "databases": ["shop"]}}, "server": {"mysql": way}}
+
+    shop.change("apps/shop.yml", reads)
+    try:
+        triggers = "GRANT TRIGGER ON `shop`.* TO `reader`@`localhost`"
+        checked = shop.inv("app.check", "--app", "shop")
+        assert (checked.returncode, triggers in checked.stdout) == (4, True), checked.stdout
+        end = shop.inv("backup", "--app", "shop")
+        assert (end.returncode, triggers in end.stdout, "GRANT SHOW DATABASES" in end.stdout) == (4, True, True), (
+            end.stdout
+        )
+        row = shop.report()["shop", "orders"]
+        assert (row["status"], row["incomplete"]["count"]) == ("incomplete", 2)
+        server.sql("GRANT TRIGGER ON shop.* TO reader@localhost; GRANT SELECT ON mysql.proc TO reader@localhost")
+        shop.done("backup", "--app", "shop", "--source", "orders")
+        assert shop.report()["shop", "orders"]["status"] == "ok"
+    finally:
+        server.sql("DROP USER reader@localhost")
+
+
 def test_a_hostile_dump_reaches_nothing_beyond_the_drill(shop: Operator, server: Server, tmp_path: Path) -> None:
     """Commands of the client, files, other accounts' rights: none of them work, in a drill and in a restore."""
     outside = tmp_path / "outside"

@@ -4,6 +4,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,15 @@ from tests.integration.fleet.support import Operator
 
 SHOP = """
 CREATE SCHEMA "Odd schema";
-CREATE TABLE orders (id int PRIMARY KEY, debit bigint, credit bigint, note text);
-INSERT INTO orders SELECT n, 0, 0, repeat('x', 200) FROM generate_series(1, 2000) n;
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE customers (id int PRIMARY KEY);
+CREATE TABLE orders (id serial PRIMARY KEY, debit bigint, credit bigint, note text CHECK (note <> ''), mood mood,
+    customer int REFERENCES customers, number int GENERATED ALWAYS AS IDENTITY UNIQUE);
+INSERT INTO orders (debit, credit, note) SELECT 0, 0, repeat('x', 200) FROM generate_series(1, 2000) n;
+CREATE INDEX "by note" ON orders (note, mood);
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note = NEW.note || ''!''; RETURN NEW; END';
+CREATE TRIGGER noted BEFORE UPDATE ON orders FOR EACH ROW WHEN (NEW.mood = 'bad') EXECUTE FUNCTION noted();
+SELECT lo_from_bytea(4242, 'a large object');
 CREATE TABLE "Odd schema"."a table" (id serial, at timestamptz DEFAULT now());
 INSERT INTO "Odd schema"."a table" DEFAULT VALUES;
 CREATE VIEW totals AS SELECT sum(debit) AS debit, sum(credit) AS credit FROM orders;
@@ -31,7 +39,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def database(server: Server) -> Iterator[str]:
-    server.sql("CREATE DATABASE shop OWNER clerk")
+    server.sql("CREATE DATABASE shop OWNER clerk TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv-SE'")
     server.sql(SHOP, "shop")
     yield "shop"
     for name in server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop%'").splitlines():
@@ -68,7 +76,7 @@ def test_a_database_under_load_is_saved_and_proven(shop: Operator, server: Serve
         ended.set()
         writer.join()
     said = shop.done("verify", "--app", "shop", "--scratch", str(tmp_path))
-    assert "restored 2 tables, 1 query answered" in said
+    assert "restored 3 tables, 1 query answered" in said
     assert shop.report()["shop", "orders"]["proven"]
     assert shop.report()["shop", "server"]["proven"]
     server.sql("UPDATE orders SET debit = debit + 1 WHERE id = 1", "shop")
@@ -102,6 +110,8 @@ def test_it_is_exchanged_for_the_live_one_or_nothing_changes(shop: Operator, ser
         server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shop'")
     said = shop.done(*words)
     assert "the database shop is back; what was there is the database shop_before_" in said
+    assert server.sql("SELECT lo_get(4242)", "shop") == r"\x61206c61726765206f626a656374"
+    assert server.sql("SELECT 'å' > 'z' COLLATE \"default\"", "shop") == "t"  # Swedish
     server.sql("REVOKE CONNECT ON DATABASE shop FROM PUBLIC; ALTER DATABASE shop SET work_mem = '5MB'")
     end = shop.inv(*words)  # neither is in the dump
     assert (end.returncode, "lacks: rights {" in end.stdout, "work_mem=5MB" in end.stdout) == (3, True, True), (
@@ -158,8 +168,56 @@ def test_what_cannot_be_dumped_or_restored_changes_nothing(shop: Operator, serve
     end = shop.inv("backup", "--app", "shop", "--source", "orders")
     assert (end.returncode, 'database "shop" does not exist' in end.stdout) == (4, True), end.stdout
     assert len(shop.archives("shop")) == 1
-    shop.done("restore", "--app", "shop", "--source", "orders", "--yes")  # also where it is gone
+    end = shop.inv("restore", "--app", "shop", "--source", "orders", "--yes")  # also where it is gone
+    assert (end.returncode, "encoding, locale and owner are the server's" in end.stdout) == (3, True), end.stdout
     assert server.sql("SELECT count(*) FROM orders", "shop") == "2000"
+
+
+def test_what_a_role_may_not_read_fails_the_dump_and_what_a_machine_lacks_does_not(
+    shop: Operator, server: Server, tmp_path: Path
+) -> None:
+    def reads(app: dict[str, Any]) -> None:
+        app["dumps"]["orders"]["postgresql"]["user"] = "reader"
+
+    shop.change("apps/shop.yml", reads)
+    rows = "row-level security policy for table"
+    faults = {
+        rows: "ALTER TABLE orders DISABLE ROW LEVEL SECURITY",
+        "permission denied for large object": "SELECT lo_unlink(4242); REVOKE pg_read_all_data FROM reader",
+        "permission denied for": "GRANT pg_read_all_data TO reader",
+    }
+    server.sql("CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader")
+    server.sql("ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE EXTENSION pg_trgm", "shop")
+    try:
+        for fault, mended in faults.items():
+            end = shop.inv("backup", "--app", "shop", "--source", "orders")
+            assert (end.returncode, fault in end.stdout) == (4, True), end.stdout
+            assert ("BYPASSRLS" if fault == rows else "superuser") in end.stdout
+            server.sql(mended, "shop")
+        assert not shop.archives("shop")
+        shop.done("backup", "--app", "shop", "--source", "orders")
+    finally:
+        server.sql("DROP ROLE reader")
+    shop.done("restore", "--app", "shop", "--source", "orders", "--target", str(tmp_path / "out"), "--yes")
+    dump = (tmp_path / "out" / "orders.dump").read_bytes().replace(b"pg_trgm", b"nowhere")
+    archive = "shop-orders-2026-01-01T00-00-00"
+    subprocess.run(
+        ["borg", "create", "--stdin-name", "orders.dump", f"::{archive}", "-"],
+        input=dump, env=stock(shop, tmp_path), check=True, capture_output=True,
+    )  # fmt: skip
+    end = shop.inv("verify", "--app", "shop", "--archive", archive, "--scratch", str(tmp_path))
+    assert (end.returncode, "the extension nowhere is not there" in end.stdout) == (5, True), end.stdout
+    assert "is not sound" not in end.stdout
+
+
+def stock(shop: Operator, tmp_path: Path, **more: str) -> dict[str, str]:
+    """Return the environment in which borg alone reads the repository."""
+    own = {
+        "BORG_REPO": str(tmp_path / "storage" / "shop"),
+        "BORG_PASSPHRASE": "a passphrase",
+        "BORG_BASE_DIR": str(tmp_path / "stock"),
+    }
+    return {**shop.environment(), **own, **more}
 
 
 def test_a_hostile_dump_reaches_nothing_beyond_the_drill(shop: Operator, server: Server, tmp_path: Path) -> None:
@@ -196,8 +254,17 @@ def test_a_database_or_table_comes_back_beside_the_live_one(shop: Operator, serv
     shop.done("backup", "--app", "shop", "--source", "orders")
     server.sql("DELETE FROM orders WHERE id > 10", "shop")
     back = ("restore", "--app", "shop", "--source", "orders")
-    assert "orders is in the database shop_restored: 2000 rows" in shop.done(*back, "--table", "orders")
+    said = shop.done(*back, "--table", "orders")
+    assert "orders is in the database shop_restored: 2000 rows" in said
+    assert "left out, as they need other tables: FK CONSTRAINT public orders orders_customer_fkey" in said
     assert server.sql("SELECT count(*), min(length(note)) FROM orders", "shop_restored") == "2000|200"
+    server.sql(
+        "INSERT INTO orders (note) VALUES ('next'); UPDATE orders SET mood = 'bad' WHERE id = 2001", "shop_restored"
+    )
+    assert server.sql("SELECT id, number, note FROM orders WHERE id > 2000", "shop_restored") == "2001|2001|next!"
+    whole = "SELECT indexdef FROM pg_indexes WHERE tablename = 'orders' ORDER BY 1"
+    assert server.sql(whole, "shop_restored") == server.sql(whole, "shop")
+    assert server.sql("SELECT 'å' > 'z' COLLATE \"default\"", "shop_restored") == "t"
     shop.done(*back, "--table", "Odd schema.a table", "--into", "shop_table")
     assert server.sql('SELECT count(*) FROM "Odd schema"."a table"', "shop_table") == "1"
     shop.done(*back, "--database", "shop", "--into", "shop_all")

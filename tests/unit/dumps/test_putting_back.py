@@ -171,8 +171,10 @@ case $text in
 *'count(*)'*) echo 0 ;;
 *'DROP DATABASE'*) echo dropped >>{tmp_path}/dropped ;;
 esac"""
-    tools = programs(tmp_path, psql=psql, pg_restore="cat >/dev/null")
-    done = shell("postgresql_part.sh", ["shop", "shop_restored", "public", "orders"], tools, "a dump")
+    tools = programs(tmp_path, psql=psql, pg_restore="cat >/dev/null; echo '1; 1259 2 TABLE public orders owner'")
+    finds = (HOST / "postgresql_table.awk").read_text()
+    dump = "1\n" + "a dump".ljust(65_536, "\0") + "a dump"
+    done = shell("postgresql_part.sh", ["shop", "shop_restored", "public", "orders", finds], tools, dump)
     assert (done.returncode, (tmp_path / "dropped").exists()) == (code, code == 1)
     assert ("public.orders is partitioned" in done.stderr) == (code == 1)
 

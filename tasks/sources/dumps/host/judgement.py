@@ -17,22 +17,26 @@ WALLS = "CLOUDBACKUP_WALLS"  # environment variable with the names of the walls
 
 
 class FaultError(Exception):
-    """The dump is not good, or cannot be judged; `remedy` is what to do."""
+    """The dump is not good, or cannot be judged; `remedy` is what to do.
 
-    def __init__(self, fault: str, remedy: str = "") -> None:
+    `unable`: this machine lacks what the dump needs, which says nothing about the dump.
+    """
+
+    def __init__(self, fault: str, remedy: str = "", *, unable: bool = False) -> None:
         super().__init__(fault)
         self.remedy = remedy
+        self.unable = unable
 
 
 def answer(judge: Callable[[dict[str, object]], str]) -> None:
     """Judge the dump of the plan in the first argument, JSON; print one line of JSON.
 
-    `judge` gets the plan and returns what was found in a good dump, or raises FaultError. The line holds `fault` and
-    `remedy`, or `said`; and `walls`, those behind which it ran.
+    `judge` gets the plan and returns what was found in a good dump, or raises FaultError. The line holds `fault`,
+    `remedy` and `unable`, or `said`; and `walls`, those behind which it ran.
     """
     plan = json.loads(sys.argv[1])
     try:
         found: dict[str, object] = {"said": [judge(plan)]}
     except FaultError as error:
-        found = {"fault": str(error)[:1500], "remedy": error.remedy}
+        found = {"fault": str(error)[:1500], "remedy": error.remedy, "unable": error.unable}
     print(json.dumps({**found, "walls": json.loads(os.environ.get(WALLS) or "[]")}))

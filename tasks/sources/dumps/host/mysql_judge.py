@@ -8,8 +8,9 @@ the load may take.
 The dump is loaded by an account that has rights in the dump's own databases alone, by a client that runs no commands of
 its own and sends no files.
 
-Standard output is one line of JSON: `fault` and `remedy`, or `said`; `walls`, those behind which it ran. Standard
-library only, Python 3.8 and later, except `private_server` and its imports, which are sent along.
+Standard output is one line of JSON: `fault`, `remedy` and `unable`, whether it is this machine that lacks something; or
+`said`; `walls`, those behind which it ran. Standard library only, Python 3.8 and later, except `private_server` and its
+imports, which are sent along.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ IN_A_DATABASE = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES, LOCK TABLES,"
     " EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER, DELETE HISTORY"
 )
+# What MySQL's or a later server's dump needs and a MariaDB server may lack: that says nothing about the dump.
+LACKING = re.compile(r"Unknown (collation|character set|storage engine)|Plugin '[^']*' is not loaded")
 NAMED = 5  # names in a message
 LARGE = ("--max-allowed-packet=1G", "--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4")
 # A view or routine works only if the account that defined it is there.
@@ -54,7 +57,7 @@ def main() -> None:
     try:
         found: dict[str, object] = {"said": [judge(plan)]}
     except DrillFault as fault:
-        found = {"fault": str(fault)[:1500], "remedy": fault.remedy}
+        found = {"fault": str(fault)[:1500], "remedy": fault.remedy, "unable": bool(LACKING.search(str(fault)))}
     except OSError as error:
         found = {"fault": f"the drill cannot work in {plan['scratch']}: {error}", "remedy": ""}
     print(json.dumps({**found, "walls": json.loads(os.environ.get(WALLS) or "[]")}))

@@ -35,6 +35,21 @@ SERVER = {
     "autovacuum": "off",
 }
 STARTING = 60  # seconds
+# What a machine may lack that a dump needs, by how PostgreSQL 12 to 17 say so, and what to do.
+LACKING = {
+    r'extension "([^"]+)" is not available|control file "[^"]*/([^"/]+)\.control"': (
+        "the extension {} is not there",
+        "install its package, such as postgresql-15-{}",
+    ),
+    r'could not access file "([^"]+)": No such file': ("the library {} is not there", "install its package"),
+    r"(\S+) must be (?:pre)?loaded via shared_preload_libraries": (
+        "{} must be preloaded, which a private server does not do",
+        "let another command judge it",
+    ),
+    r"invalid (?:LC_\w+ )?locale name: \"([^\"]+)\"": ("the locale {} is not there", "make it by locale-gen"),
+    r"unsupported version \(([\d.]+)\)": ("a dump in format {} is of a later series", "install a later postgresql"),
+}
+ENCODING = re.compile(r"^CREATE DATABASE .* ENCODING = '(\w+)'", re.MULTILINE)
 # Schemas of PostgreSQL's own are in every database.
 OF_THE_DUMP = "FROM pg_tables WHERE schemaname <> 'information_schema' AND schemaname NOT LIKE 'pg\\_%' ORDER BY 1"
 TABLES = f"SELECT format('%s %s', schemaname, tablename) {OF_THE_DUMP}"
@@ -79,8 +94,9 @@ class Server:
             "PGCONNECT_TIMEOUT": "10",
             "HOME": scratch,
         }
+        self.version = "of an unknown version"
         version = self.run(["postgres", "--version"], scratch)
-        self.version = (re.findall(r"\d+(?:\.\d+)?", version) or ["of an unknown version"])[0]
+        self.version = (re.findall(r"\d+(?:\.\d+)?", version) or [self.version])[0]
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self, words: list[str], folder: str, text: str = "") -> str:
@@ -100,7 +116,8 @@ class Server:
         except OSError as error:
             raise FaultError(f"{words[0]} cannot be run: {error.strerror}") from error
         if done.returncode:
-            raise FaultError(f"{words[0]}: {last_error(done.stderr)}")
+            said = done.stderr.decode("utf-8", "replace")
+            raise lacking(said, self.version) or FaultError(f"{words[0]}: {last_error(done.stderr)}")
         return done.stdout.decode("utf-8", "replace")
 
     def start(self) -> None:
@@ -137,7 +154,11 @@ class Server:
         """Restore a dump of pg_dump; return the database. Raises FaultError, also if a table of the dump is missing."""
         listed = self.run(["pg_restore", "--list", file], self.data)
         expected = len(ENTRY.findall(listed))
-        self.sql("postgres", "CREATE DATABASE restored TEMPLATE template0")
+        # Text of no encoding, or of another one, need not be text of UTF-8.
+        made = self.run(["pg_restore", "--create", "--schema-only", "--file=-", file], self.data)
+        encoding = next(iter(ENCODING.findall(made)), "UTF8")
+        own = "" if encoding == "UTF8" else f" ENCODING '{encoding}' LOCALE 'C'"
+        self.sql("postgres", f"CREATE DATABASE restored TEMPLATE template0{own}")
         words = ["pg_restore", "--exit-on-error", "--no-owner", "--no-acl", "--dbname=restored", file]
         self.run(words, self.data)
         if (count := len(self.tables("restored"))) < expected:
@@ -178,6 +199,17 @@ def found_programs() -> str:
         "there is no PostgreSQL server to restore it into",
         "install the package postgresql, or drill elsewhere with --to",
     )
+
+
+def lacking(said: str, version: str) -> FaultError | None:
+    """Return what a machine lacks, from what a program wrote; None if it says nothing of that kind."""
+    for pattern, (fault, remedy) in LACKING.items():
+        if found := re.search(pattern, said):
+            name = next(each for each in found.groups() if each)
+            where = "on the machine that drills, or drill elsewhere with --to"
+            text = f"a private PostgreSQL {version} cannot restore it: {fault.format(name)}"
+            return FaultError(text, f"{remedy.format(name)} {where}", unable=True)
+    return None
 
 
 def last_error(said: bytes) -> str:

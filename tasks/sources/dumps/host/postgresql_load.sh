@@ -51,7 +51,11 @@ SQL
 made=$(sql postgres "$@" 2>&1 <<'SQL'
 SELECT coalesce(
   (SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I', :'new',
-    pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)) FROM pg_database WHERE datname = :'db'),
+    pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)) || CASE more->>'datlocprovider'
+    WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', coalesce(more->>'datlocale', more->>'daticulocale'))
+    WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', more->>'datlocale') ELSE '' END
+    || CASE WHEN more->>'daticurules' IS NULL THEN '' ELSE format(' ICU_RULES %L', more->>'daticurules') END
+    FROM (SELECT *, to_jsonb(d) AS more FROM pg_database d) AS live WHERE datname = :'db'),
   format('CREATE DATABASE %I TEMPLATE template0', :'new')) \gexec
 SQL
 ) || fail "the database $new cannot be made: $(printf '%s\n' "$made" | tail -n 1)" "$@"
@@ -77,6 +81,7 @@ if [ "$there" = 0 ]; then
 ALTER DATABASE :"new" RENAME TO :"db"
 SQL
 ) || fail "$renamed" "$@"
+    echo "warning: there was no database $database, so encoding, locale and owner are the server's and this role's own" >&2
     echo "the database $database is back$dropped" >&2
     exit 0
 fi

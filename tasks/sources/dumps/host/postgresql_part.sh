@@ -1,7 +1,10 @@
 #!/bin/sh
 # Restores a dump of pg_dump (custom format) from standard input, or one table of it, into a new database beside the live
-# one. Arguments: the live database; the new one; schema and table, or two empty ones for all; options that psql and
-# pg_restore both take.
+# one. Arguments: the live database; the new one; schema and table, or two empty ones for all; the program
+# `postgresql_table.awk`; options that psql and pg_restore both take.
+#
+# For a table, standard input is a number on a line, then the dump in so many blocks of 64 KiB, which are zeros after its
+# end, and then the dump again: the table's entries are looked for in the first copy.
 #
 # The last line of standard error says what was done, or why nothing was changed.
 set -u
@@ -9,8 +12,10 @@ database=$1
 new=$2
 schema=$3
 table=$4
-shift 4
+finds=$5
+shift 5
 made=
+exec 4<&0
 
 sql() { # DATABASE OPTIONS: runs the statements on standard input; a result that is a statement runs too, with \gexec
     on=$1
@@ -33,18 +38,29 @@ trap 'fail "it was interrupted" "$@"' HUP INT TERM
 said=$(sql postgres "$@" 2>&1 <<'SQL'
 SELECT coalesce(
   (SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I', :'new',
-    pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)) FROM pg_database WHERE datname = :'db'),
+    pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba)) || CASE more->>'datlocprovider'
+    WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', coalesce(more->>'datlocale', more->>'daticulocale'))
+    WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', more->>'datlocale') ELSE '' END
+    || CASE WHEN more->>'daticurules' IS NULL THEN '' ELSE format(' ICU_RULES %L', more->>'daticurules') END
+    FROM (SELECT *, to_jsonb(d) AS more FROM pg_database d) AS live WHERE datname = :'db'),
   format('CREATE DATABASE %I TEMPLATE template0', :'new')) \gexec
 SQL
 ) || fail "the database $new cannot be made: $(printf '%s\n' "$said" | tail -n 1)" "$@"
 made=1
 if [ -n "$table" ]; then
-    said=$(sql "$new" "$@" 2>&1 <<'SQL'
-CREATE SCHEMA IF NOT EXISTS :"schema"
-SQL
-    ) || fail "$said" "$@"
-    said=$(pg_restore --exit-on-error --no-owner --no-acl "--schema=$schema" "--table=$table" "--dbname=$new" "$@" 2>&1) ||
-        fail "pg_restore: $(printf '%s\n' "$said" | grep -v '^Command was' | tail -n 1); a table that needs a type or a function comes back with its whole database alone" "$@"
+    IFS= read -r blocks
+    entries=$(dd bs=65536 iflag=fullblock "count=$blocks" 2>/dev/null | { pg_restore --list --verbose && cat >/dev/null; }) ||
+        fail "pg_restore cannot list the dump" "$@"
+    entries=$(printf '%s\n' "$entries" | awk -v "entry=TABLE $schema $table " "$finds")
+    case $? in
+    0) ;;
+    2) fail "the dump has another table whose name begins with $schema.$table and a blank: restore the whole database" "$@" ;;
+    *) fail "the dump has no table $schema.$table" "$@" ;;
+    esac
+    said=$(printf '%s\n' "$entries" | grep '^[0-9]' | {
+        exec 3<&0 <&4
+        pg_restore --exit-on-error --no-owner --no-acl --use-list=/dev/fd/3 "--dbname=$new" "$@" 2>&1
+    }) || fail "pg_restore: $(printf '%s\n' "$said" | grep -v '^Command was' | tail -n 1); its whole database can come back beside the live one" "$@"
     kind=$(sql "$new" "$@" 2>&1 <<'SQL'
 SELECT relkind FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = :'schema' AND relname = :'table'
 SQL
@@ -53,8 +69,11 @@ SQL
     rows=$(sql "$new" "$@" 2>&1 <<'SQL'
 SELECT count(*) FROM :"schema".:"table"
 SQL
-    ) || fail "the dump has no table $schema.$table: $(printf '%s\n' "$rows" | head -n 1)" "$@"
-    echo "$schema.$table is in the database $new: $rows rows, without its indexes, constraints and defaults" >&2
+    ) || fail "$(printf '%s\n' "$rows" | head -n 1)" "$@"
+    cat <&4 >/dev/null # whoever writes the rest of the dump must not fail
+    without=$(printf '%s\n' "$entries" | sed -n 's/^left out: //p' | paste -sd , - | sed 's/,/, /g')
+    [ -z "$without" ] || without="; left out, as they need other tables: $without"
+    echo "$schema.$table is in the database $new: $rows rows, with its indexes, constraints and sequences$without" >&2
     exit 0
 fi
 said=$(pg_restore --exit-on-error "--dbname=$new" "$@" 2>&1) ||

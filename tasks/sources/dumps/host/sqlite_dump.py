@@ -27,7 +27,7 @@ def main() -> None:
     folder = tempfile.mkdtemp(prefix="cloudbackup-sqlite-", dir=FOLDER)
     try:
         copy = os.path.join(folder, "copy")
-        copied(sys.argv[1], copy)
+        copied(readable(sys.argv[1], folder), copy)
         with open(copy, "rb") as content:
             shutil.copyfileobj(content, sys.stdout.buffer, 1 << 20)
         sys.stdout.buffer.flush()
@@ -37,9 +37,24 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def readable(file: str, folder: str) -> str:
+    """Return a database that SQLite can open: the file, or its copy in a folder. Raises OSError.
+
+    SQLite makes a file `-shm` beside a database in WAL mode, which it cannot on a read-only file system. As long as
+    there is none, nobody has the database open, and the file and its `-wal` do not change.
+    """
+    Path(file).open("rb").close()  # an error of the system says more than SQLite's
+    if not os.statvfs(file).f_flag & os.ST_RDONLY or os.path.exists(f"{file}-shm"):
+        return file
+    still = os.path.join(folder, "still")
+    shutil.copyfile(file, still)
+    if os.path.exists(f"{file}-wal"):
+        shutil.copyfile(f"{file}-wal", f"{still}-wal")
+    return still
+
+
 def copied(file: str, copy: str) -> None:
     """Copy a database. Raises sqlite3.Error, OSError."""
-    Path(file).open("rb").close()  # an error of the system says more than SQLite's
     address = f"file:{quote(os.path.abspath(file))}?mode=ro"
     with contextlib.ExitStack() as opened:
         live = opened.enter_context(contextlib.closing(sqlite3.connect(address, timeout=PATIENCE, uri=True)))
