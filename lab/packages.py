@@ -48,6 +48,7 @@ PACKAGE_OF = {
     "ldapsearch": "ldap-utils",
     "crun": "crun",
     "busybox": "busybox",
+    "ssh1": "openssh-client-ssh1",  # OpenSSH 7.5, an older client
 }
 TESTS = (
     "fusermount3",
@@ -70,6 +71,7 @@ TESTS = (
     "ldapsearch",
     "crun",
     "busybox",
+    "ssh1",
 )
 """The commands that the tests want beside the lab's."""
 LAB = tuple(command for command in PACKAGE_OF if command not in TESTS)

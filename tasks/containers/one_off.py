@@ -10,7 +10,7 @@ import posixpath
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import Field
 
@@ -48,6 +48,10 @@ class OneOff:
     folders: tuple[str, ...]
     python: tuple[str, ...]
     name: str = field(default_factory=lambda: NAME + secrets.token_hex(8))
+
+    def another(self) -> "OneOff":
+        """Return a further one."""
+        return replace(self, name=NAME + secrets.token_hex(8))
 
     def begin(self, places: Sequence[str]) -> str:
         """Return bash that starts it, with these folders of the host under their own paths."""

@@ -86,11 +86,16 @@ class Access:
         """Return bash that prints the names of the options that option files give mariadb-backup, one per line.
 
         Values are not printed, as there are passwords among them. mariadb-backup itself is not used: its own
-        --print-defaults and --help leave out the groups of its name (tried, MariaDB 10.11.19).
+        --print-defaults and --help leave out the groups of its name (tried, MariaDB 10.11.19). `user` of [mysqld] is
+        the server's own, and not who mariadb-backup logs in as (tried, 10.5.23).
         """
         first = [word for word in self.options() if word.startswith("--defaults-extra-file=")]
-        words = self._words(PRINT, [*first, "--mysqld", *GROUPS], [_HIDE_HOME] if self.named else [])
-        return f"{quote(words)} </dev/null | sed -n 's/^--\\([A-Za-z_-]*\\).*/\\1/p'"
+        hidden = [_HIDE_HOME] if self.named else []
+        every, own = (
+            quote(self._words(PRINT, [*first, *groups], hidden)) for groups in (("--mysqld", *GROUPS), GROUPS)
+        )
+        names = "sed -n 's/^--\\([A-Za-z_-]*\\).*/\\1/p'"
+        return f"{every} </dev/null | {names} | sed '/^user$/d'; {own} </dev/null | {names} | sed -n '/^user$/p'"
 
     def beside(self, text: str, *arguments: str) -> Words:
         """Return the command that runs `text`, as POSIX shell, where the database tools are."""

@@ -1,7 +1,7 @@
 """Restores a server's archive: into a folder or in place, as it was saved or as of a moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -9,6 +9,7 @@ from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.extract import content, size
 from tasks.borg.client.list import Archive
 from tasks.containers.one_off import one_off
+from tasks.inventory.models import MariaDB
 from tasks.mariadb import mariadb_source, recovery_plan, unpack
 from tasks.mariadb import restore as server
 from tasks.mariadb.host import tables
@@ -32,15 +33,21 @@ class Chosen:
     moment: Moment | None = None
     choice: Choice | None = None
 
-    def request(self, *, trust: bool) -> RestoreRequest:
-        """Return what to restore. `trust` is as in RestoreRequest. Raises BorgError."""
+    def request(self, *, trust: bool, beside: MariaDB | None = None) -> RestoreRequest:
+        """Return what to restore. `trust` is as in RestoreRequest.
+
+        Where the server runs in a container, it is restored in one of the same image. The server is `beside`, on the
+        host where it is restored, or the app's own. Raises BorgError, HostError.
+        """
         session, app, repository = self.choices.session, self.choices.app, self.choices.repository
+        database = beside or app.mariadb
+        inside = one_off(repository.host, database.exec) if database else None
         stream = content(repository, self.archive.name, mariadb_source.STREAM)
         total, _ = size(repository, self.archive.name)
         version = mariadb_source.version(repository, self.archive)
         remembered = mariadb_source.remembered(session, app, self.archive)
         known = tables.parse(remembered.get(mariadb_source.TABLES))
-        return RestoreRequest(stream, total, self.moment, version, known, trust, remembered)
+        return RestoreRequest(stream, total, self.moment, version, known, trust, remembered, inside)
 
 
 def chosen(choices: Choices, archive: str, at: datetime | None) -> Chosen:
@@ -64,9 +71,7 @@ def plan(choices: Choices, archive: str, at: datetime | None) -> Planned:
 
 
 def _carry_out(restore: Chosen, to: Destination) -> Restored:
-    database, host = restore.choices.app.mariadb, restore.choices.repository.host
-    inside = one_off(host, database.exec) if database else None
-    request = replace(restore.request(trust=to.trusted), inside=inside)
+    request = restore.request(trust=to.trusted)
     total = request.size or 0
     try:
         said, unpacked = _placed(restore, request, to)

@@ -20,6 +20,7 @@ from pydantic import Field
 from tasks.answers import Answer, AnswerError, Text, read
 from tasks.errors import InterruptedRunError
 from tasks.mariadb import damage, errors, point_in_time, unpack
+from tasks.mariadb.enclosure import Enclosure
 from tasks.mariadb.host import (
     check_table,
     data_options,
@@ -42,9 +43,8 @@ from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
 from tasks.remote.running import OnBytes
-from tasks.remote.script import Environment, Script, Stream, quote, without
+from tasks.remote.script import Environment, Script, Stream, Words, quote, without
 from tasks.remote.secret import Secret
-from tasks.remote.walled import Walled
 from tasks.run.parallel import terminable
 
 PROGRAM = Program(
@@ -140,6 +140,16 @@ class ArchiveServer:
         self.scratch = posixpath.join(job.folder, NAME + secrets.token_hex(8))
         self.own = f"{self.scratch}.own"
         self.data = posixpath.join(self.scratch, "data")
+        self.socket = posixpath.join(self.scratch, "run", "s")
+        keep = (*PROGRAM.environment, *((serve.PASSWORD,) if job.password else ()))
+        # Another container than that in which it is unpacked, which gives its data to whoever restores, and ends.
+        inside = request.inside and request.inside.another()
+        self._around = Enclosure(self.scratch, keep, inside, request.trust)
+
+    @property
+    def client(self) -> Words:
+        """Return the words that run a person's own client on the host."""
+        return self._around.client(self.options, self.socket, private_server.ASKER)
 
     @property
     def options(self) -> str:
@@ -148,19 +158,17 @@ class ArchiveServer:
 
     def script(self) -> Script:
         """Return the one script that restores, serves, does the job and removes everything."""
-        job, trust, restoring = self.job, self.request.trust, self._restoring()
-        keep = (*PROGRAM.environment, serve.PASSWORD)
+        job, restoring, around = self.job, self._restoring(), self._around
         plan = json.dumps(self._plan())
-        ready = Walled(self.scratch, keep=keep, trust=trust).words((*PROGRAM.words, "ready", plan))
-        work = Walled(self.scratch, keep=keep, trust=trust, keys="data/backup-my.cnf").words(
-            (*PROGRAM.words, job.name, plan)
-        )
+        ready = around.words((*PROGRAM.words, "ready", plan))
+        work = around.words((*PROGRAM.words, job.name, plan), keys="data/backup-my.cnf")
         said = posixpath.join(self.own, "said")
         serving = f"( {self._without_secrets()}\n{quote(work)} )"
         body = f"""\
 cleanup() {{
   code=$?
   trap '' TERM INT HUP
+  {around.end}
   {quote(("rm", "-rf", "--", self.scratch, self.own))}
   [ "$code" = 0 ] || {{ {job.undo}
   }} >/dev/null
@@ -168,6 +176,7 @@ cleanup() {{
 }}
 trap cleanup EXIT
 {quote(("mkdir", "-m", "700", "--", self.scratch, self.own))}
+{around.begin(self._secrets())}
 ( {self._without_secrets()}
 {quote(ready)} ) </dev/null
 ( {restoring.body}
@@ -185,8 +194,8 @@ while IFS= read -r line; do printf '%s%s\\n' {quote((RESTORED,))} "$line" >&2; d
         needed = replace(request, size=None if request.size is None else request.size + MARGIN)
         unpacking = needed.unpacking(self.data)
         if request.moment is None:
-            return unpacking
-        moment = replace(request.moment, trust=request.trust)
+            return unpack.contained(unpacking, self.data, request.inside) if request.inside else unpacking
+        moment = replace(request.moment, trust=request.trust, inside=request.inside)
         return point_in_time.script(unpacking, moment, self.data, expected=request.tables)
 
     def _plan(self) -> dict[str, Any]:
@@ -196,15 +205,17 @@ while IFS= read -r line; do printf '%s%s\\n' {quote((RESTORED,))} "$line" >&2; d
 
     def _without_secrets(self) -> str:
         """Return bash that removes the variables which only borg, or what reads the output, may know."""
+        return without(self._secrets())
+
+    def _secrets(self) -> Stream:
         streams = [self.request.content, *(self.request.moment.logs if self.request.moment else ())]
         names = {name for stream in streams for name in stream.environment}
-        return without(Stream("", dict.fromkeys(sorted({*names, *self.job.environment}), "")))
+        return Stream("", dict.fromkeys(sorted({*names, *self.job.environment}), ""))
 
     def _option_file(self) -> str:
         if self.job.password is None:
             return ":"
-        socket = posixpath.join(self.scratch, "run", "s")
-        text = OPTIONS.format(socket=socket, user=private_server.ASKER, password="%s")  # noqa: S106 (for printf)
+        text = OPTIONS.format(socket=self.socket, user=private_server.ASKER, password="%s")  # noqa: S106 (for printf)
         return f'( umask 077; printf {quote((text,))} "${serve.PASSWORD}" >{quote((self.options,))} )'
 
     def run(

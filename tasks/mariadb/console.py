@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from tasks.remote.channel import STDERR, Channel
 from tasks.remote.host import Host
+from tasks.remote.script import Words
 
 CLIENT = ("--table", "--force", "--unbuffered")
 LOOK = 0.2  # seconds between two looks whether the client has ended
@@ -29,18 +30,18 @@ def complete(text: str) -> bool:
 
 
 class Console:
-    """The session. `options` is the path of the client's option file on `host`; `name` is shown in the prompt."""
+    """The session. `client` are the words that run the client on `host`; `name` is shown in the prompt."""
 
-    def __init__(self, host: Host, options: str, name: str) -> None:
+    def __init__(self, host: Host, client: Words, name: str) -> None:
         self._host = host
-        self._options = options
+        self._client = client
         self._prompt = f"{name}> "
 
     def run(self) -> None:
         """Read and run statements until a person ends the session, or the client ends. Raises HostError."""
         with suppress(ImportError):
             import readline  # noqa: F401 (gives `input` its history)
-        channel = self._host.channel(("mariadb", f"--defaults-file={self._options}", *CLIENT))
+        channel = self._host.channel((*self._client, *CLIENT))
         print("a statement ends with `;` or `\\G`; `exit` or Ctrl-D ends the server")
         try:
             while (statement := self._read()) and self._answered(channel, statement):

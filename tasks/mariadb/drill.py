@@ -14,6 +14,7 @@ from typing import Any
 from tasks.answers import Answer, AnswerError, Count, Seconds, Text, last_line
 from tasks.containers.one_off import OneOff
 from tasks.mariadb import damage, errors, unpack
+from tasks.mariadb.enclosure import Enclosure
 from tasks.mariadb.host import check_table, data_options, examine, ordinary_user, private_server, settings, tables
 from tasks.mariadb.host.tables import Known
 from tasks.mariadb.replica_position import corrected
@@ -24,8 +25,7 @@ from tasks.remote import walled
 from tasks.remote.host import Host
 from tasks.remote.output import Output
 from tasks.remote.program import Program
-from tasks.remote.script import Script, Stream, Words, quote, without
-from tasks.remote.walled import Walled
+from tasks.remote.script import Script, Stream, quote, without
 
 PROGRAM = Program(examine, (ordinary_user, data_options, private_server, settings, damage, tables, check_table))
 NAME = "cloudbackup-drill-"  # prefix of the directories' names
@@ -113,29 +113,24 @@ def drill_script(content: Stream, options: DrillOptions, name: str) -> Script:
         **{name: options.server.get(name) for name in settings.DETAILS},
     }
     data = posixpath.join(scratch, "data")
-    inside, keep = options.inside, tuple(PROGRAM.environment)
-    prefix = inside.exec() if inside else ()
+    prefix = options.inside.exec() if options.inside else ()
     how = unpack.How(options.size + MARGIN, options.version, prefix, options.trust)
     unpacking = unpack.script(content, data, how)
-    ready: Words = (*PROGRAM.words, "ready", json.dumps(plan))
-    prove: Words = (*PROGRAM.words, "prove")
-    if inside:
-        ready, prove = inside.program(ready, keep, scratch), inside.program(prove, keep, scratch)
-    else:
-        ready = Walled(scratch, keep=keep, trust=options.trust).words(ready)
-        prove = Walled(scratch, keep=keep, trust=options.trust, keys="data/backup-my.cnf").words(prove)
+    around = Enclosure(scratch, tuple(PROGRAM.environment), options.inside, options.trust)
+    ready = around.words((*PROGRAM.words, "ready", json.dumps(plan)))
+    prove = around.words((*PROGRAM.words, "prove"), keys="data/backup-my.cnf")
     body = f"""\
 began=$(date +%s)
 cleanup() {{
   code=$?
   trap '' TERM INT HUP
-  {inside.end if inside else ":"}
+  {around.end}
   {quote(("rm", "-rf", "--", scratch))}
   exit "$code"
 }}
 trap cleanup EXIT
 {quote(("mkdir", "-m", "700", "--", scratch))}
-{f"( {without(content)}; {inside.begin((scratch,))} )" if inside else ":"}
+{around.begin(content)}
 ( {without(content)}
 {quote(ready)} ) </dev/null
 (

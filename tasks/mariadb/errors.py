@@ -103,6 +103,11 @@ _KNOWN = (
         f"run on the server: GRANT {{0}} ON *.* TO the account of the inventory ({DOCUMENTS}#grants)",
     ),
     Failure(
+        r"Access denied for user ''@'([^' ]*)'",
+        "the server refuses a login from {0} that names no account",
+        "name it as `user` under `mariadb` of the app, or in the option file that `defaults_file` names",
+    ),
+    Failure(
         r"Access denied for user '?([^ ]+@'?[^ ']*'?)(?: to database [^ ]+)?(?: \(using password: (\w+)\))?",
         "the server refuses the account '{0}'",
         "check user, password and defaults_file of the app; SHOW GRANTS tells from where the account may come",

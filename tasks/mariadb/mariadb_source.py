@@ -72,7 +72,8 @@ def ready(session: Session, app: App, archive: str) -> Ready:
 
 
 def _how(asked: Server, chunk_size: int) -> DumpOptions:
-    return DumpOptions(chunk_size, replica=bool(asked.replica), galera=asked.galera, datadir=asked.datadir)
+    replica, galera = bool(asked.replica), asked.galera
+    return DumpOptions(chunk_size, replica=replica, galera=galera, datadir=asked.datadir, login=asked.login)
 
 
 def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -19,8 +19,6 @@ from tasks.run import raw_output
 from tasks.run.session import Session
 from tasks.storage.registry import load
 
-CLIENT = "mariadb"
-
 
 def run(folder: str, options: Open) -> int:
     """Serve a backup, for one query or until it is ended; return the exit code, as `private_copy.remarks` does.
@@ -66,9 +64,9 @@ def _open(copy: Copy, options: Open, seconds: float) -> int:
 def _opened(copy: Copy, server: ArchiveServer, options: Open) -> bool:
     """Open a client on the terminal, and return False once it has ended; print how to connect otherwise."""
     if sys.stdin.isatty() and sys.stdout.isatty():
-        Console(copy.host, server.options, copy.chosen.archive.name).run()
+        Console(copy.host, server.client, copy.chosen.archive.name).run()
         return False
-    print(f"socket: {server.scratch}/run/s")
-    print(f"connect on {copy.host.name}: {quote((CLIENT, f'--defaults-file={server.options}'))}")
+    print(f"socket: {server.socket}")
+    print(f"connect on {copy.host.name}: {quote(server.client)}")
     print(f"until Ctrl-C, the end of this program, or {options.for_} have passed", flush=True)
     return True

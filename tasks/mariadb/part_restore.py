@@ -185,7 +185,7 @@ def _grants(refusal: str, databases: Iterable[str]) -> str:
 
 
 def _carry_out(chosen: Chosen, names: Names, live: Live, to: Destination) -> Restored:
-    request = chosen.request(trust=to.trusted)
+    request = chosen.request(trust=to.trusted, beside=live.access.database)
     live.require_new()
     live.make()
     server = ArchiveServer(live.host, request, _job(names, live))

@@ -51,6 +51,7 @@ _SECTION = "cloudbackup section"
 _NAMES = ", ".join(f"'{name}'" for name in VARIABLES)
 _STATEMENTS = {
     "account": "SELECT CURRENT_USER()",
+    "login": "SELECT USER()",
     "variables": f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({_NAMES})",
     "plugins": "SELECT PLUGIN_NAME, PLUGIN_TYPE, PLUGIN_LIBRARY FROM information_schema.PLUGINS"
     " WHERE PLUGIN_STATUS = 'ACTIVE' AND PLUGIN_LIBRARY IS NOT NULL ORDER BY 1",
@@ -126,6 +127,7 @@ class Server:
     replica: bool | None = False
     complaints: tuple[str, ...] = field(default=())
     unopened: tuple[str, ...] = ()  # InnoDB tables without an open tablespace, as on disk: shop/orders
+    login: str = ""  # the name by which the client was let in; that of the account unless a proxy
 
     @property
     def version(self) -> str:
@@ -281,6 +283,7 @@ def parse(text: str, errors: str = "") -> Server:
         replica=None if "SLAVE MONITOR" in errors or "REPLICA MONITOR" in errors else bool(sections.get("replica")),
         unopened=tuple(row[0] for row in sections.get("unopened", [])),
         complaints=tuple(line for line in errors.splitlines() if line.startswith("ERROR")),
+        login="".join(cell for row in sections.get("login", []) for cell in row).rpartition("@")[0],
     )
 
 

@@ -1,5 +1,6 @@
 """A running script or command: feeding it, keeping it alive, reading its output, ending it."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ MOST = 64 << 20  # bytes kept of a program's two streams together
 LINES = 2_000_000  # lines of standard error, kept or not: each costs this machine some microseconds
 LINGER = 15.0  # seconds beyond a script's own grace within which a host must confirm that it has ended
 HELD = 1 << 14  # bytes of standard output kept back from its receiver: the mark of the end may be among them
+NOT_FOUND = 127  # exit code of a shell that did not find a program
+SHOWN = 200  # characters of a line in a message
 LOOK = 0.2  # seconds between two checks of the deadline and for Ctrl-C
 
 
@@ -265,10 +268,26 @@ class Running:
             text.clear()
             return Output(status, stdout, self._after_begin(STDERR).removesuffix(mark[:-1] + b"\n"), seconds)
         stdout, stderr = self._after_begin(STDOUT), self._after_begin(STDERR)
-        said = bytes(self._streams[STDERR]).decode(errors="replace").strip()
         if rendered.begin not in self._streams[STDOUT]:
-            last = said.splitlines()[-1] if said else f"exit code {code}"
-            raise HostError(f"{self._host}: cannot run a script there: {last}", "bash must be installed on the host")
+            raise _not_begun(self._host, bytes(self._streams[STDOUT]), bytes(self._streams[STDERR]), code)
         if code in (0, 2):
             raise HostError(f"{self._host}: the script arrived there in part only and did nothing", transient=True)
         return Output(code if code > 128 else 137, stdout, stderr, seconds)
+
+
+def _not_begun(host: str, stdout: bytes, stderr: bytes, code: int) -> HostError:
+    """Return the error for a script of which not one line ran, by what was said in its place."""
+    said = [line for line in map(_printable, (*stdout.splitlines(), *stderr.splitlines())) if line]
+    without_bash = [line for line in said if re.search(r"bash\W.*(not found|No such file)|nknown command.*bash", line)]
+    what = f"{host}: cannot run a script there: {(without_bash or said or [f'exit code {code}'])[-1][:SHOWN]}"
+    if without_bash or code == NOT_FOUND:
+        return HostError(what, "bash must be installed on the host")
+    remedy = (
+        "the login must run the command that it is given: look at its shell (`getent passwd`), its start files (`exit`,"
+        " `exec`), ForceCommand in sshd_config and command= in authorized_keys"
+    )
+    return HostError(what, remedy)
+
+
+def _printable(line: bytes) -> str:
+    return "".join(sign for sign in line.decode(errors="replace") if sign.isprintable()).strip()

@@ -21,6 +21,7 @@ from tasks.remote.running import HostError
 from tasks.remote.script import Environment, Script, Words, quote
 from tasks.remote.ssh_target import SshTarget
 from tasks.storage.base import Client, Means, Storage, Usage
+from tasks.storage.host import kept_in_memory
 from tasks.storage.repository import Repository, Side
 from tasks.storage.space import parse_df
 
@@ -31,12 +32,17 @@ AGENT = "agent"
 CONNECT_TIMEOUT = 20  # seconds
 ALIVE_INTERVAL = 10  # seconds between two keepalives
 ALIVE_COUNT = 30  # unanswered keepalives until the connection is closed (borg's documentation of `serve`)
-# For ssh before 8.5, which reads a pinned key only from a file: $1 is its line. The file is unlinked before ssh starts
-# and exists only as long as this shell, through which ssh reads it (proc(5), /proc/pid/fd): nothing is left behind.
-_WITH_KNOWN_HOSTS = (
-    'umask 077; file=$(mktemp) && printf "%s\\n" "$1" >"$file" && exec 3<"$file" && rm -f "$file" || exit 255; '
-    'shift; program=$1; shift; "$program" -o UserKnownHostsFile=/proc/$$/fd/3 "$@"; exit $?'
-)
+# For ssh before 8.5, which reads a pinned key only from a file: $1 is its line, $2 the program that keeps it in memory
+# and becomes the rest, a shell through which ssh reads it (proc(5), /proc/pid/fd): nothing is left behind. Where borg
+# brings its own python3, and there is no other, the file is unlinked before ssh starts.
+_KEEPING = """\
+line=$1 program=$2 run=$3; shift 3
+if command -v python3 >/dev/null; then exec python3 -I -S -c "$program" "$line" /bin/sh -c "$run" sh "$@"; fi
+umask 077; file=$(mktemp) && printf '%s\\n' "$line" >"$file" && exec 3<"$file" && rm -f "$file" || exit 255
+eval "$run"
+"""
+_KEPT = Path(kept_in_memory.__file__).read_text(encoding="utf-8")
+_RUN = 'program=$1; shift; "$program" -o UserKnownHostsFile=/proc/$$/fd/3 "$@"; exit $?'
 
 _UNREACHABLE = re.compile(
     r"(?<=: )(?:Connection (?:refused|timed out)|No route to host|Network is unreachable|Name or service not known|"
@@ -142,7 +148,7 @@ class SshServer(Storage):
         if ssh.known_hosts_command:
             options += [f"KnownHostsCommand=/bin/echo {known}", "UserKnownHostsFile=/dev/null"]
             return words + _as_words(options)
-        return ["/bin/sh", "-c", _WITH_KNOWN_HOSTS, "sh", known, *words, *_as_words(options)]
+        return ["/bin/sh", "-c", _KEEPING, "sh", known, _KEPT, _RUN, *words, *_as_words(options)]
 
     def refuse_unreachable(self, host: Host) -> None:
         """Raise HostError if a host's ssh cannot reach an SSH server at the storage's address; no key is tried."""

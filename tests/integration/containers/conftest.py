@@ -30,19 +30,24 @@ def podman() -> Iterator[Podman]:
 @pytest.fixture
 def operator(podman: Podman, tmp_path: Path) -> Operator:
     """Return an operator with a storage on the host, and no app."""
-    inventory = tmp_path / "inventory"
+    return new_operator(tmp_path)
+
+
+def new_operator(folder: Path) -> Operator:
+    """Return an operator whose inventory is in a folder of its own."""
+    inventory = folder / "inventory"
     (inventory / "apps").mkdir(parents=True)
     values = {
-        "storages": {"disk": {"kind": "local", "directory": f"/srv/disk/{tmp_path.name}"}},
-        "escrow": str(tmp_path / "keys"),
-        "cache": str(tmp_path / "cache"),
-        "secrets": {"directory": str(tmp_path / "secrets")},
+        "storages": {"disk": {"kind": "local", "directory": f"/srv/disk/{folder.name}"}},
+        "escrow": str(folder / "keys"),
+        "cache": str(folder / "cache"),
+        "secrets": {"directory": str(folder / "secrets")},
     }
     (inventory / "cloudbackup.yml").write_text(yaml.safe_dump(values))
     return Operator(inventory)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def way(podman: Podman) -> list[str]:
     """Return the options that lead to the host."""
     host = podman.host

@@ -58,6 +58,7 @@ exec mariadbd --no-defaults --user=mysql --datadir="$DATA" --socket=/run/mysqld/
 _LINKS = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
 _PROGRAMS = (
     *("mariadbd", "mariadb", "mariadb-backup", "mbstream", "mariadb-binlog", "mariadb-install-db", "my_print_defaults"),
+    "mariadb-dump",
     *("sh", "cat", "ls", "stat", "find", "grep", "sed", "head", "tail", "tr", "rm", "mkdir", "chmod", "chown", "sleep"),
     *("id", "cp", "mv", "touch", "du", "env", "basename", "dirname", "hostname", "uname", "getent", "resolveip", "awk"),
 )

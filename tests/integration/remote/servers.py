@@ -110,11 +110,12 @@ class Ssh:
         self.known_hosts.touch()
         self.wrap("")
 
-    def wrap(self, first: str) -> None:
-        """Let the shell lines `first` stand before the real ssh."""
+    def wrap(self, first: str, program: str = "ssh") -> None:
+        """Let the shell lines `first` stand before the real ssh, or before an older one of another name."""
         file = self.folder / "bin" / "ssh"
         file.parent.mkdir(exist_ok=True)
-        real = shutil.which("ssh", path="/usr/bin:/usr/local/bin:/bin")
+        real = shutil.which(program, path="/usr/bin:/usr/local/bin:/bin")
+        assert real is not None, program
         file.write_text(f'#!/bin/sh\n{first}\nexec {real} -F {self.config} "$@"\n')
         file.chmod(0o755)
 

@@ -27,6 +27,8 @@ for word in "$@"; do
   esac
 done
 """
+AGES = ("now", "7.5", "7.4")
+OLDER = "ssh1"  # Debian's openssh-client-ssh1: OpenSSH 7.5, which speaks today's protocol as well
 OF_LATER = (
     "RemoteCommand false",
     "StdinNull yes",
@@ -77,16 +79,20 @@ def say(text: str, told: list[str]) -> Output:
     return LocalHost().run(Script(quote([*told, f"cat >/dev/null; echo {text}"])), timeout=60)
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_host_star_of_every_kind_changes_nothing(box: Server, ssh: Ssh, old: bool) -> None:
+def use(ssh: Ssh, age: str) -> None:
+    """Let ssh be the machine's own, one that knows as little as 7.4, or a real 7.5."""
+    ssh.wrap(OLD if age == "7.4" else "", OLDER if age == "7.5" else "ssh")
+
+
+@pytest.mark.parametrize("age", AGES)
+def test_host_star_of_every_kind_changes_nothing(box: Server, ssh: Ssh, age: str) -> None:
     own = [
         *HOST_STAR,
-        *(() if old else OF_LATER),
+        *(OF_LATER if age == "now" else ()),
         f"LocalCommand touch {ssh.folder}/was-run",
         f"LocalForward {free_port()} 127.0.0.1:1",
     ]
-    if old:
-        ssh.wrap(OLD)
+    use(ssh, age)
     ssh.config.write_text("Host *\n " + "\n ".join(own) + "\n")
     output = say("reached", words(box, box.host_key))
     assert (output.code, output.text, output.error_text) == (0, "reached\n", "")
@@ -97,21 +103,22 @@ def test_what_ssh_knows_is_asked_of_ssh_itself(ssh: Ssh) -> None:
     assert LocalHost().facts().ssh.knows == frozenset(ASKED)
     ssh.wrap(OLD)
     assert LocalHost().facts().ssh == OpenSsh("7.4p1", frozenset())
+    use(ssh, "7.5")
+    assert LocalHost().facts().ssh == OpenSsh("7.5p1", frozenset())
     ssh.wrap(OLD.replace("KnownHostsCommand=*|", "").replace("|RemoteCommand=*", ""))
     known = LocalHost().facts().ssh
     assert known.known_hosts_command
     assert known.options()[-1] == LATER[0]
 
 
-@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("age", AGES)
 def test_the_pinned_key_alone_is_right_and_no_file_is_left(
-    box: Server, ssh: Ssh, old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    box: Server, ssh: Ssh, age: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
-    if old:
-        ssh.wrap(OLD)
+    use(ssh, age)
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text().split()
     ssh.config.write_text(f"Host *\n StrictHostKeyChecking no\n UserKnownHostsFile {ssh.known_hosts}\n")
     ssh.trust(box)

@@ -46,5 +46,5 @@ def test_an_error_that_arrives_in_pieces_is_one_line(
 ) -> None:
     lines = iter(["SELECT nope;", "exit"])
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    Console(cast("Host", OneHost()), "/run/options", "shop").run()
+    Console(cast("Host", OneHost()), ("mariadb",), "shop").run()
     assert "ERROR 1054 (42S22): Unknown column 'nope'" in capsys.readouterr().out.splitlines()

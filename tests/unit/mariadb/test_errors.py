@@ -14,6 +14,8 @@ CASES = [
     (("[00] 2026-11-23 00:26:18 Failed to connect to MariaDB server: Access denied for user 'backup'@'localhost' "
      "(using password: YES)."),
      "refuses the account 'backup'@'localhost'", "password"),
+    ("[00] 2026-11-28 14:13:26 Failed to connect to server: Access denied for user ''@'localhost'.",
+     "refuses a login from localhost that names no account", "`user` under `mariadb`"),
     ("ERROR 1045 (28000): Access denied for user 'backup'@'10.0.0.7' (using password: NO)",
      "refuses the account 'backup'@'10.0.0.7'", "password"),
     (("Failed to connect to MariaDB server: Can't connect to local server through socket '/run/mysqld/mysqld.sock' "

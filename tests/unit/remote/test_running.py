@@ -1,12 +1,14 @@
 """A program's output, read by one thread and looked at by another."""
 
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from tasks.remote.channel import STDOUT
-from tasks.remote.running import Running
+from tasks.remote.running import HostError, Running
+from tasks.remote.script import Script, render
 
 LINE = b"ready\n"
 
@@ -54,3 +56,24 @@ def test_output_may_come_while_a_line_is_awaited() -> None:
         assert running._ended.wait(60)
         assert running._fault is None
         assert bytes(running._streams[STDOUT]) == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "remedy"),
+    [
+        (b"This account is currently not available.\n", "This account is currently not available.", "ForceCommand"),
+        (b"", "exit code 0", "start files"),
+        (b"Welcome\x1b[2J\nfish: Unknown command: bash\n", "fish: Unknown command: bash", "bash must be installed"),
+        (b"sh: 1: bash: not found\nwelcome\n", "sh: 1: bash: not found", "bash must be installed"),
+        (b"rbash: only sftp\x1b[31m here\n", "only sftp[31m here", "ForceCommand"),
+    ],
+)
+def test_a_script_that_did_not_begin_is_explained_by_what_came_in_its_place(
+    said: bytes, told: str, remedy: str
+) -> None:
+    running = Running(Scripted(iter((said,) if said else ())), "crm", render(Script("true")))
+    with pytest.raises(HostError) as caught:
+        running.wait(None, 0, threading.Event())
+    assert caught.value.what.startswith("crm: cannot run a script there: ")
+    assert caught.value.what.endswith(told)
+    assert remedy in caught.value.remedy
