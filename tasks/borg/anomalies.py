@@ -110,9 +110,8 @@ def _objects(state: State, known: Ledger) -> Iterable[Doubt]:
         return
     lost = max(count - (alive[transaction] or 0) for transaction, count in known.counts.items())
     if lost > 0:
-        yield Doubt(
-            f"{_count(lost, 'object')} of recorded archives {_were(lost)} overwritten or deleted", kind="objects"
-        )
+        what = f"{_count(lost, 'object')} of recorded archives {_were(lost)} overwritten or deleted"
+        yield Doubt(f"{what}, or a borg other than ours freed space (`borg compact`)", kind="objects")
 
 
 def _gone(archives: Sequence[Archive], known: Ledger) -> Iterable[Doubt]:

@@ -22,6 +22,7 @@ from tasks.storage.state import State
 
 FORCE, ACCEPT = "--force", "report.accept"
 LOOK = "`inv report --app {app}` and `inv borg.list --app {app}` show more; `inv borg.rollback --app {app}` undoes it"
+COUNT = f"`inv borg.check --app {{app}} --verify-data` reads all of it, and counts anew where it is whole; {LOOK}"
 BACKUP = "make a good backup first: `inv backup --app {app}`"
 DRILL = "prove one by a restore drill: `inv verify --app {app}`"
 
@@ -43,7 +44,7 @@ REFUSALS: Mapping[str, Refusal] = {
     ),
     "dated": Refusal("an archive is dated in the future, or otherwise than its name says", LOOK, (FORCE, ACCEPT)),
     "key": Refusal("the repository's key is not the recorded one", LOOK, (FORCE,)),
-    "objects": Refusal("objects of recorded archives were overwritten or deleted", LOOK, (FORCE,)),
+    "objects": Refusal("objects of recorded archives were overwritten or deleted", COUNT, (FORCE,)),
     "records": Refusal("a record cannot be read", LOOK, (FORCE,)),
     "check": Refusal("the newest check failed", "mend it, then `inv check --app {app}`", (FORCE,)),
     "drill": Refusal("the newest restore drill of a source failed", DRILL, (FORCE, ACCEPT)),

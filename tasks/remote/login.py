@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shlex
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -211,6 +212,9 @@ def refuse_open_key(file: Path, whose: str) -> None:
     """Raise HostError for a private key that ssh would refuse for its mode, or that cannot be read."""
     if too_open(file):
         what = f"{whose}: the private key {file} may be read by others (mode {mode(file)}), so ssh refuses it"
-        raise HostError(what, f"`chmod 600 {file}`")
+        raise HostError(what, f"`chmod 600 {shlex.quote(str(file))}`")
     if file.exists() and not os.access(file, os.R_OK):
-        raise HostError(f"{whose}: the private key {file} may not be read by you", f"`ls -l {file}` shows whose it is")
+        raise HostError(
+            f"{whose}: the private key {file} may not be read by you",
+            f"`ls -l {shlex.quote(str(file))}` shows whose it is",
+        )

@@ -8,6 +8,7 @@ another call makes it up. The tasks' notices are joined into one.
 import fcntl
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -205,7 +206,7 @@ def _refuse_hanging(file: Path) -> None:
     if datetime.now(UTC) - since > HANGING:
         raise AppError(
             f"another `nightly` of this inventory runs on this machine since {shown_time(since)}: nothing is saved",
-            f"look what it waits for, or end it (`fuser {file}` names its process)",
+            f"look what it waits for, or end it (`fuser {shlex.quote(str(file))}` names its process)",
         )
 
 

@@ -35,7 +35,8 @@ def install_operator_key(files: Files, key: Path, *, both_ports: bool, home: str
         parsed = PublicKey.parse(public.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"cannot read the public key {public}: {error}", f"make it: `ssh-keygen -y -f {key}`"
+            f"cannot read the public key {public}: {error}",
+            f"make it: `ssh-keygen -y -f {quote((str(key),))} > {quote((str(public),))}`",
         ) from error
     return rewrite_keys(
         files, lambda text: with_full_access(text, parsed, both_ports=both_ports), posixpath.join(home, KEYS)

@@ -40,7 +40,9 @@ def run(folder: str, storage: str, *, as_json: bool = False) -> int:
         assert server is not None
         borg = shutil.which("borg")
         if borg is None:
-            raise UsageError("this machine has no borg, which a part of the probe needs", "apt-get install borgbackup")
+            raise UsageError(
+                "this machine has no borg, which a part of the probe needs", "install it: `apt install borgbackup`"
+            )
         key = str(server.config.key) if server.config.key else None
         ssh = server.ssh_words(key, session.operator.facts().ssh)
         login = [*ssh, "-p", str(server.config.port), f"{server.config.user}@{server.config.host}"]

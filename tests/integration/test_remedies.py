@@ -36,6 +36,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "backup --app X": (0, "1 of 1 saved"),
     "borg.break-lock --app X": (0, "lock removed"),
     "borg.check --app X": (0, "whole"),
+    "borg.check --app X --verify-data": (0, "whole"),
     "borg.compact --app X": (0, "freed"),
     "borg.confirm-address --app X": (0, "confirmed on this machine"),
     "borg.extract --app X --archive NAME --target FOLDER": (0, "in 2 files and folders"),

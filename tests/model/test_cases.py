@@ -395,3 +395,27 @@ def test_the_undoing_of_an_undone_half_of_a_rollback_accuses_nobody(kill: int) -
     play = played(BACKUP, ("rollback", "ann", 90, [], kill), ("undo", "bob"), ("undo", "ann"))
     play.check("ann")
     assert play.said == ""
+
+
+def test_space_that_a_colleagues_borg_freed_is_told_and_a_check_of_all_data_settles_it() -> None:
+    """What was moved and what was overwritten look the same until all of it is read."""
+    play = played(BACKUP, BACKUP, ("delete", "ann", 0))
+    play.honest = False  # for the model it is somebody else's work
+    play.place.repository.compact()
+    play.prune("ann")
+    assert "or a borg other than ours freed space" in play.said
+    assert "`inv borg.check --app shop --verify-data`" in play.said
+    play.check("ann", deep=True)
+    play.prune("ann")
+    assert play.done
+    assert len(play.place.listed()) == 1
+
+
+def test_an_undoing_is_refused_once_a_colleagues_borg_freed_what_it_continues_from() -> None:
+    play = played(BACKUP, BACKUP, ("delete", "ann", 0), BACKUP, ("rollback_to", "ann", 1))
+    play.honest = False
+    play.place.repository.compact()
+    before = play.place.listed()
+    play.undo("ann")
+    assert "there is no rollback that can be undone" in play.said
+    assert play.place.listed() == before

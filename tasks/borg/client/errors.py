@@ -288,7 +288,8 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the key inside the repository is missing or damaged",
-        "bring it back from the escrow folder: `borg key import`; then look who wrote there",
+        "bring it back from the escrow folder: `borg key import`, as `Restore in an emergency` in the README shows; "
+        "then look who wrote there",
         pattern=r"No key entry found|Invalid key data|in (?:decrypt_key_file|_load)\n",
     ),
     Failure(

@@ -98,5 +98,5 @@ def _differs(repository: Repository, path: Path) -> RefusedError:
         f"{repository.app}: the repository's key is not the one in {path}",
         f"if you changed the passphrase, `inv borg.key-export --app {repository.app} --replace` keeps both; if not, "
         "somebody replaced the key in the repository, and the escrow copy is the good one: "
-        "`borg key import` brings it back",
+        "`borg key import` brings it back, as `Restore in an emergency` in the README shows",
     )

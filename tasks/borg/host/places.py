@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -66,7 +67,9 @@ class Place:
         above = nearest_folder(self.above)
         for folder in (above, self.path):
             if flags(folder) & FIXED:
-                raise Refused(f"{folder} is immutable (chattr +i or +a): `chattr -i -a {folder}` first")
+                raise Refused(
+                    f"{folder} is immutable (chattr +i or +a): `chattr -i -a {shlex.quote(str(folder))}` first"
+                )
         if not os.access(above, os.W_OK | os.X_OK):
             raise Refused(f"no right to write in {above}")
 

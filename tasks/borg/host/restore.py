@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -245,7 +246,7 @@ def explained(error: OSError) -> str:
     """Describe an error, with a remedy if an immutable file caused it."""
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
     if error.errno == errno.EPERM and flags(Path(name)) & FIXED:
-        return f"{name} is immutable (chattr +i or +a): `chattr -i -a {name}` first"
+        return f"{name} is immutable (chattr +i or +a): `chattr -i -a {shlex.quote(name)}` first"
     return f"{name}: {error.strerror}"
 
 

