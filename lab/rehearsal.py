@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab import packages, python_packages
 from lab.lab import Lab
+from lab.plan import BoxPlan
 from tasks.errors import CloudbackupError
 
 CHECKOUT = Path(__file__).parents[1]
@@ -24,7 +25,9 @@ def up(folder: str) -> None:
     python_packages.ensure("lab", why="the lab")
     lab = Lab.start(folder_of(folder), progress=show)
     make_ready(lab)
+    password = BoxPlan().accounts[0].password
     print(f"The lab runs. Every task works on it with:\n  export INVOKE_INVENTORY={lab.inventory}")
+    print(f"Where a task asks for its box's password, as `app.add` of a host of yours does, that is: {password}")
 
 
 def show(text: str) -> None:

@@ -27,6 +27,11 @@ def many(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
+def entries(count: int) -> str:
+    """Return a count of what stands in folders: `1 file or folder`, `20,000 files and folders`."""
+    return "1 file or folder" if count == 1 else f"{count:,} files and folders"
+
+
 def clock(seconds: float) -> str:
     """Return a duration as `0:41`, `12:05` or `1:02:03`."""
     whole = round(seconds)

@@ -40,7 +40,10 @@ def _show_all(apps: Sequence[App], found: Sequence[Sequence[Check]], bad: int) -
         for check in each:
             _show(app.label, check)
     warnings = sum(check.level == "warning" for each in found for check in each)
-    print(f"{len(found) - bad} of {len(found)} apps ready" + (f", {many(warnings, 'warning')}" if warnings else ""))
+    print(
+        f"{len(found) - bad} of {many(len(found), 'app')} ready"
+        + (f", {many(warnings, 'warning')}" if warnings else "")
+    )
 
 
 def _unforeseen(app: App, error: CloudbackupError) -> list[Check]:

@@ -24,7 +24,7 @@ from tasks.sources.kinds import kind_of
 from tasks.sources.registry import named
 from tasks.storage.published.host.rclone import NEWER
 from tasks.storage.repository import Side
-from tasks.units import size
+from tasks.units import many, size
 
 SPARE = 0.1  # free share of a storage below which it gets a warning
 QUICK = How(lock_wait=10, timeout=60)
@@ -192,7 +192,7 @@ def _repository(session: Session, app: App, side: Side, from_where: str) -> Iter
         what = encryption.fault(app.name, listing.encryption).removeprefix(f"{app.name}: ")
         yield Check(app.name, "repository", "error", what, encryption.remedy(app.name))
         return
-    yield Check(app.name, "repository", "ok", f"opens {from_where}, {len(listing.archives)} archives")
+    yield Check(app.name, "repository", "ok", f"opens {from_where}, {many(len(listing.archives), 'archive')}")
 
 
 def _recorded(session: Session, app: App) -> Iterator[Check]:
@@ -203,7 +203,7 @@ def _recorded(session: Session, app: App) -> Iterator[Check]:
             remedy = f"`inv borg.rollback --app {app.name}` undoes what was done to the repository"
             yield Check(app.name, "records", "error", doubt.text, remedy)
     if not found.doubts:
-        yield Check(app.name, "records", "ok", f"{len(found.listing.archives)} archives, all of them recorded")
+        yield Check(app.name, "records", "ok", f"{many(len(found.listing.archives), 'archive')}, all recorded")
     for name in app.sources:
         yield from (Check(app.name, name, *each) for each in named(name).recorded(app, found.records.all))
 

@@ -50,7 +50,7 @@ def _asked(new: NewApp, apps: Collection[str], storages: Collection[str], defaul
         files = tuple(_several("A path to back up (empty: no more): "))
         exclude = tuple(_several("A pattern to leave out, such as */cache/* (empty: no more): ")) if files else ()
         new = replace(new, files=files, exclude=new.exclude or exclude)
-        new = replace(new, mariadb=confirm("Has it a MariaDB server to back up?", yes=False))
+        new = replace(new, mariadb=confirm("Back up a MariaDB server there?", yes=False))
     if not _named(new):
         raise UsageError("nothing to back up was named", OPTIONS)
     if not new.storage and default_storage is None and len(storages) > 1:

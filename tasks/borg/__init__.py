@@ -38,7 +38,7 @@ def init_repository(c: Context, options: Apps) -> None:
     """Make each app's encrypted repository, and export its key to the escrow folder. May be run again."""
     from tasks.borg import apps, verbs
 
-    apps.each(c.config.inventory, options.chosen, verbs.initialise)
+    apps.several(c.config.inventory, options.chosen, verbs.initialise)
 
 
 @task(name="create")

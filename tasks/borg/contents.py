@@ -1,6 +1,7 @@
 """Reading a repository: what the tasks `borg.list`, `info`, `diff`, `extract` and `mount` do, as lines for people.
 
-Times are UTC, and say so. An archive is given by its name, as `latest`, or as a moment (tasks/borg/choice.py).
+Times are of this machine's zone, and say so. An archive is given by its name, as `latest`, or as a moment
+(tasks/borg/choice.py).
 """
 
 import sys
@@ -19,7 +20,8 @@ from tasks.borg.client.mount import mount, umount
 from tasks.borg.restore import Trust, restore_to
 from tasks.borg.verbs import Lines
 from tasks.terminal import whole_line
-from tasks.units import many, size
+from tasks.times import shown
+from tasks.units import entries, many, size
 
 
 def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:
@@ -111,7 +113,7 @@ def extract_to(opened: Opened, archive: str, target: str, paths: Sequence[str] =
     chosen = _chosen(opened, archive)
     name, trust = chosen.archive.name, Trust(trusted=trusted, private=True, known=chosen.known)
     done = restore_to(opened.repository, name, target, paths, trust)
-    yield f"{name}: {size(done.size)} in {done.files} files and folders, to {target} in {done.seconds:.0f} s"
+    yield f"{name}: {size(done.size)} in {entries(done.files)}, to {target} in {done.seconds:.0f} s"
     yield from done.remarks
     yield from (f"warning: {doubt}" for doubt in (*chosen.said, *done.doubts))
 
@@ -154,7 +156,7 @@ def _choices(opened: Opened) -> Choices:
 
 
 def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+    return shown(time)
 
 
 def _entry(entry: Entry) -> str:

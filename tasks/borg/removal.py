@@ -40,6 +40,7 @@ from tasks.records.record import Record, operator_name
 from tasks.run.session import Session
 from tasks.sources.kinds import is_of, kind_of
 from tasks.storage.repository import Repository
+from tasks.units import many
 
 OLD_CHECKPOINT = timedelta(days=1)
 Step = Callable[[str], None]
@@ -246,7 +247,7 @@ def carry_out(intention: Intention, *, compacting: bool, step: Step = lambda _: 
     choice = renewed(intention, after)
     _announce(intention, after, choice)
     if choice.removed:
-        step(f"removes {len(choice.removed)} archives")
+        step(f"removes {many(len(choice.removed), 'archive')}")
         delete(target.repository, [archive.name for archive in choice.removed], target.how)
         after = look(target, guard.PATIENT)
         _as_intended(intention, choice, after)
@@ -265,7 +266,7 @@ def told(intention: Intention, *, quiet: bool = False) -> Iterator[str]:
     name = intention.target.app.label
     if not quiet:
         for source, each in intention.choice.plans.items():
-            yield f"{name} {source}: {len(each.kept)} stay, {len(each.removed)} go"
+            yield f"{name} {source}: {many(len(each.kept), 'archive')} kept, {len(each.removed)} to remove"
         yield from (f"  {archive.name}" for archive in intention.removed)
     for intent in intention.unfinished:
         of, who = intent.details.get("of"), intent.operator or "somebody"

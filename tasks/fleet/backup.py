@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from tasks.borg.paths import some
 from tasks.errors import UsageError
 from tasks.fleet.app_backup import AppBackup
 from tasks.inventory.models import App
@@ -20,6 +21,7 @@ from tasks.sources.kinds import logs_alone
 from tasks.sources.registry import chosen as chosen_sources
 from tasks.sources.registry import require_known
 from tasks.storage.registry import load
+from tasks.terminal import whole_line
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,29 @@ def run(folder: str, options: Options, gathered: Gathered | None = None) -> int:
 
 
 def show(folder: str, options: Options) -> None:
-    """Print what a backup would run, secrets hidden. Queries the hosts, changes nothing. Raises CloudbackupError."""
+    """Print what a backup would save; with `verbose` also what would run, secrets hidden.
+
+    Queries the hosts, changes nothing. Raises CloudbackupError.
+    """
     with Session(load(Path(folder))) as session:
         for app in _selected(session, options):
-            alone = logs_alone(_sources(app, options))
-            for words, when in () if alone else ((app.before, "before"), (app.after, "after")):
+            sources = _sources(app, options)
+            hooks = () if logs_alone(sources) else ((app.before, "before"), (app.after, "after"))
+            for words, when in hooks:
                 for command in words:
-                    print(f"# {app.name} on {app.host}, {when} the backup\n{' '.join(command)}\n")
-            for source in _sources(app, options):
-                script = save.script(session, app, source, datetime.now(UTC))
-                print(f"# {app.name} {source} on {app.host}\n{script.shown() if script else '# nothing new'}\n")
+                    print(whole_line(f"{app.label}: {when} the backup, on {app.host}: {' '.join(command)}"))
+            for source in sources:
+                planned = save.plan(session, app, source, datetime.now(UTC))
+                print(whole_line(f"{app.label} {source}: {_told(app, planned)}"))
+                if planned is not None and options.telling.verbose:
+                    print(f"{planned.script.shown()}\n")
+
+
+def _told(app: App, planned: save.Planned | None) -> str:
+    if planned is None:
+        return "nothing new to save"
+    what = f"{some(planned.paths)} of {app.host}" if planned.paths else f"it is read on {app.host}"
+    return f"would save {planned.archive} to {app.storage}: {what}"
 
 
 def _selected(session: Session, options: Options) -> tuple[App, ...]:

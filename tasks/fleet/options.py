@@ -13,7 +13,9 @@ WALLS_HELP = "drill or restore a database also where no walls can be built: with
 class SourceBackup(Fleet, Shown):
     """A backup of one source of the apps."""
 
-    dry_run: bool = flag("print what would run, secrets hidden, and change nothing")
+    dry_run: bool = flag(
+        "show what would be saved and change nothing; with --verbose what would run too, secrets hidden"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from tasks.storage.registry import load
 from tasks.storage.repository import Repository, Side
 from tasks.terminal import whole_line
 from tasks.times import shown
-from tasks.units import size
+from tasks.units import entries, size
 
 Ask = Callable[[str], bool]
 
@@ -283,14 +283,13 @@ def _intended(job: _Job) -> str:
     repository, planned = job.choices.repository, job.planned
     if job.target is not None:
         require_empty(repository.host, job.app.name, job.target)
-    bytes_, entries = measured(repository, job.archive, planned.paths)
+    bytes_, number = measured(repository, job.archive, planned.paths)
     what = f"{some(planned.paths)} of {job.archive}" if planned.paths else job.archive
     when = f", brought to {shown(planned.at)}," if planned.at else ""
     in_place = planned.beside or f"in place on {job.where}, what is there now moved aside"
     where = f"to {job.target}" if job.target else in_place
     said = "".join(f"\n  {whole_line(line)}" for line in (planned.choice.said if planned.choice else ()))
-    count = "1 file or folder" if entries == 1 else f"{entries:,} files and folders"
-    intended = f"{job.app.name} {job.source}: would restore {what}{when} {where}: {count}, {size(bytes_)}"
+    intended = f"{job.app.name} {job.source}: would restore {what}{when} {where}: {entries(number)}, {size(bytes_)}"
     return whole_line(intended) + said
 
 

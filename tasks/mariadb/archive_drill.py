@@ -12,7 +12,7 @@ from tasks.remote.relay import relayed
 from tasks.remote.script import Stream
 from tasks.run.outcome import Outcome
 from tasks.sources.base import Drill
-from tasks.units import clock
+from tasks.units import clock, many
 
 PROGRESS = "drill: "  # prefix of lines about the progress of a drill
 
@@ -88,5 +88,5 @@ def _told(done: Drilled, queries: int, where: str) -> str:
     position = f", binary log at {done.position.file}:{done.position.offset}" if done.position else ""
     return (
         f"a MariaDB {done.version} served it on {where} after {clock(done.restore_seconds)}:"
-        f" {done.tables} tables sound, {answers}{position}, {walls}"
+        f" {many(done.tables, 'table')} sound, {answers}{position}, {walls}"
     )

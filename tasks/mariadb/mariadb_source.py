@@ -23,7 +23,7 @@ from tasks.remote.secret import resolve
 from tasks.run.session import Session
 from tasks.sources.base import Learnt, Ready
 from tasks.storage.repository import Repository, Side
-from tasks.units import size
+from tasks.units import many, size
 
 SOURCE = "mariadb"
 STREAM = "mariadb.mbstream"  # the only file in an archive of a server
@@ -88,7 +88,8 @@ def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[s
     verdict = Verdict(len(harm) + (found.missing if found else 0), (*told, *gone))
     if found and found.missing:
         named = ", ".join(map(tables.readable, found.first[:NAMED]))
-        told.append(f"{found.missing} tables of the server are not in the archive: {named}")
+        verb = "is" if found.missing == 1 else "are"
+        told.append(f"{many(found.missing, 'table')} of the server {verb} not in the archive: {named}")
     if found is None:
         why = "the tables of the server could not be listed, so nobody knows whether all of them are in the archive"
         verdict = replace(verdict, suspect=(why,))

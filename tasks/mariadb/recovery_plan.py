@@ -18,6 +18,7 @@ from tasks.records.record import Record
 from tasks.run.session import Session
 from tasks.storage.repository import Repository
 from tasks.times import moment_example, parse_moment, shown
+from tasks.units import many
 
 SOURCE = "mariadb"
 ALL = 1_000_000  # records: the position of an old backup matters as much as that of the newest
@@ -89,14 +90,14 @@ def told(recovered: Recovered, base: str, at: datetime) -> list[str]:
     """Describe what was reached."""
     newest = f", the newest of {shown(recovered.newest)}" if recovered.newest else ""
     lines = [
-        f"as it was at {shown(at)}: {base} and {recovered.transactions} transactions after it{newest}",
+        f"as it was at {shown(at)}: {base} and {many(recovered.transactions, 'transaction')} after it{newest}",
         f"up to {recovered.file}:{recovered.offset}, GTID state {recovered.state or 'empty'}",
     ]
     if recovered.odd:
         lines.append(f"{recovered.odd} of them carry a date of their own (SET timestamp); they are in")
     if recovered.after:
         lines.append(
-            f"{recovered.after} transactions that began before that moment were written after it; they are not in"
+            f"not in: {many(recovered.after, 'transaction')} that began before that moment and were written after it"
         )
     return lines
 

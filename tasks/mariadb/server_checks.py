@@ -57,10 +57,8 @@ def _options(app: App, asked: server.Server) -> Iterator[Finding]:
         text = f"an option file has mariadb-backup {', '.join(given)}: backups override that"
         yield "warning", text, option_files.REMEDY
     if app.mariadb.checkpoint and not asked.checkpoints:
-        remedy = (
-            "GRANT SUPER ON *.* makes backups smaller, and is optional; `checkpoint: false` says so (docs/mariadb.md)"
-        )
-        text = "the account may not have changed pages written before the copy"
+        remedy = "optional: GRANT SUPER ON *.* to it, or `checkpoint: false` in the app's file (docs/mariadb.md)"
+        text = "the account lacks SUPER: backups are a little larger, as changed pages are not written to disk first"
         yield "warning", text, remedy
     if asked.replica is None and asked.variables.get("gtid_slave_pos"):
         remedy = "GRANT SLAVE MONITOR ON *.* saves the position in the master's binary log with each backup"

@@ -1,6 +1,6 @@
 """The report for Prometheus, in its text format; docs/report.md explains each metric.
 
-An unknown value has no sample, so that no rule takes it for a zero.
+Unknown values are left out, so that no alert rule reads them as 0.
 """
 
 from collections.abc import Callable, Iterable, Iterator

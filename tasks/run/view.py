@@ -14,7 +14,7 @@ from tasks.inventory.models import App
 from tasks.json_output import written
 from tasks.run.outcome import Outcome, Status
 from tasks.terminal import one_line, own, printable
-from tasks.units import clock, size
+from tasks.units import clock, many, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -166,7 +166,8 @@ class View:
             ]
             apps = len({app for app, _ in self._running})
             well, failed = self._ended
-        lines.append(f"{clock(now - self._began)}  {apps} of {self._expected} apps under way, {well} sources done")
+        done = f"{apps} of {many(self._expected, 'app')} under way, {many(well, 'source')} done"
+        lines.append(f"{clock(now - self._began)}  {done}")
         lines[-1] += f", {failed} failed" if failed else ""
         return Group(*(Text(printable(each.replace("\n", " ")), no_wrap=True, overflow="ellipsis") for each in lines))
 

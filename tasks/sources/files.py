@@ -18,7 +18,7 @@ from tasks.sources import base, files_check, files_drill
 from tasks.sources.base import Destination, Drill, Finding, Planned, Ready, Restorable
 from tasks.sources.kinds import FILES
 from tasks.storage.repository import Side
-from tasks.units import size
+from tasks.units import entries, size
 
 
 class Files(Restorable):
@@ -79,8 +79,7 @@ def _some_restored(choices: Choices, choice: Choice, chosen: Selected, to: Desti
     else:
         done = restore_in_place(repository, archive, Mounted(chosen.paths, choices.app.container), to.began, trust)
     told = _told(done, to)
-    count = "1 file or folder" if done.files == 1 else f"{done.files:,} files and folders"
-    return replace(told, said=(f"{count}, {size(done.size)}", *chosen.said, *told.said))
+    return replace(told, said=(f"{entries(done.files)}, {size(done.size)}", *chosen.said, *told.said))
 
 
 def _trust(choices: Choices, choice: Choice, to: Destination) -> Trust:

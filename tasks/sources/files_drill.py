@@ -14,6 +14,7 @@ from tasks.run.outcome import Outcome
 from tasks.run.session import Session
 from tasks.sources.base import Drill
 from tasks.sources.kinds import FILES
+from tasks.units import many
 
 SHARE_DAYS = 90  # for how many days a file that was read counts as read
 DRILLS = 400  # records of drills to read: more than one a day over SHARE_DAYS
@@ -37,7 +38,7 @@ def drill(asked: Drill) -> Outcome:
     )
     read_share = round(read_back.share([*windows, done.window]), 6)
     where = repository.host.name
-    read = f"{done.read} of {done.files} files read on {where}, their checksums hold"
+    read = f"{done.read:,} of {many(done.files, 'file')} read on {where}, their checksums hold"
     within = f"({units.percent(read_share)} of all files within {SHARE_DAYS} days)"
     return Outcome(
         app=app.name,

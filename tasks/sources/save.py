@@ -1,7 +1,7 @@
 """Saving one source of one app: get the content from the source, pass it to borg, judge the archive."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,12 +24,23 @@ from tasks.storage.repository import Side
 OnProgress = Callable[[Progress], None]
 
 
-def script(session: Session, app: App, source: str, time: datetime) -> Script | None:
-    """Return the script that `save` would run; None if there is nothing new to save. Raises CloudbackupError."""
+@dataclass(frozen=True)
+class Planned:
+    """An archive that `save` would make: its name, the paths that borg would read itself, and what would run."""
+
+    archive: str
+    paths: Sequence[str]
+    script: Script
+
+
+def plan(session: Session, app: App, source: str, time: datetime) -> Planned | None:
+    """Return what `save` would do; None if there is nothing new to save. Raises CloudbackupError."""
     ready = named(source).content(session, app, str(ArchiveName(app.name, source, time)))
     if isinstance(ready, Unchanged):
         return None
-    return create_script(session.repository(app, Side.HOST), ready.options, gently(app))
+    paths = ready.options.paths if isinstance(ready.options, FilesOptions) else ()
+    script = create_script(session.repository(app, Side.HOST), ready.options, gently(app))
+    return Planned(ready.options.archive, paths, script)
 
 
 def save(session: Session, app: App, source: str, time: datetime, on_progress: OnProgress) -> Outcome:

@@ -31,7 +31,7 @@ CHOOSE = (2, "shop: name one of these transactions")
 TYPED: Mapping[str, tuple[int, str]] = {
     "app.add --app X": (0, "1 of 1 proven"),
     "app.add --app X --storage X-X ...": (2, "storage"),
-    "app.check --app X": (0, "1 of 1 apps ready"),
+    "app.check --app X": (0, "1 of 1 app ready"),
     "app.rename --app X --to X": (2, "the name X"),
     "backup --app X": (0, "1 of 1 saved"),
     "borg.break-lock --app X": (0, "lock removed"),
@@ -61,7 +61,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),
     "mariadb.dump --app X": (2, "shop has no `mariadb` in the inventory"),
-    "prune": (0, "0 go"),
+    "prune": (0, "0 to remove"),
     "report": (0, "shop"),
     "report --app X": (0, "shop"),
     "report | head -1": (0, "shop"),

@@ -49,7 +49,7 @@ def test_a_prune_shows_what_goes_asks_and_says_what_it_freed(scene: Scene, capsy
     middle = sorted(scene.before)[1]  # of one day: the newest stays, and the oldest until there are seven days
     assert prune(scene, answer=False) == 0
     assert scene.listed() == scene.before
-    assert f"shop files: 2 stay, 1 go\n  {middle}\n  {old}\n" in capsys.readouterr().out
+    assert f"shop files: 2 archives kept, 1 to remove\n  {middle}\n  {old}\n" in capsys.readouterr().out
     before = size_of(scene.lab.box.home() / "cloudbackup/shop/data")
     assert prune(scene) == 0
     assert set(scene.before) - set(scene.listed()) == {middle}

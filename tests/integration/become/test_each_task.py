@@ -24,7 +24,7 @@ def test_the_login_alone_reads_nothing(lab: Lab, there: Ordinary, operator: Oper
 def test_all_verbs(lab: Lab, there: Ordinary, operator: Operator, tmp_path: Path) -> None:
     shop = lab.apps["shop"]
     checked = operator.done("app.check")
-    assert "1 of 1 apps ready" in checked
+    assert "1 of 1 app ready" in checked
     assert f"{LOGIN}@127.0.0.1 as root" in checked
     assert "at most 50 MB/s at " in checked
     assert "(00:00-24:00)" in checked
@@ -109,7 +109,7 @@ def test_a_directory_of_the_host_is_roots(there: Ordinary, operator: Operator, t
     local.done("verify")
     local.done("prune", "--yes")
     assert local.report()["shop", "files"]["status"] == "ok"
-    assert "1 of 1 apps ready" in local.done("app.check")
+    assert "1 of 1 app ready" in local.done("app.check")
     folder = there.folder / "from-disk"
     local.done("restore", "--app", "shop", "--target", str(folder))
     assert (folder / there.secret.lstrip("/") / "file").read_text() == "only root reads this"

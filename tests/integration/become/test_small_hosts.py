@@ -35,7 +35,7 @@ def test_busybox_is_enough(lab: Lab, operator: Operator, tools: Path, there: Ord
     for name in subprocess.run((box, "--list"), capture_output=True, text=True, check=True).stdout.split():
         (tools / name).symlink_to(box)
     shop = lab.apps["shop"]
-    assert "1 of 1 apps ready" in operator.done("app.check")
+    assert "1 of 1 app ready" in operator.done("app.check")
     operator.done("backup")
     operator.done("verify")
     saved = tree.fingerprint(shop.files, excluding_caches=True)
@@ -74,7 +74,7 @@ def test_copies_are_published_by_root(operator: Operator, tools: Path, there: Or
     published.change("apps/copied.yml", lambda values: values.update(storage="copy", files={"paths": [there.secret]}))
     published.change("apps/copied.yml", lambda values: values.pop("mariadb"))
     published.done("borg.init")
-    assert "1 of 1 apps ready" in published.done("app.check")
+    assert "1 of 1 app ready" in published.done("app.check")
     published.done("backup")
     published.done("verify")
     assert published.report()["copied", "files"]["status"] == "ok"

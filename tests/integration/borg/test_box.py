@@ -138,7 +138,7 @@ def test_without_a_terminal_nothing_waits_for_an_answer(
 
 def test_prune_and_compact_with_yes(lab: Lab) -> None:
     inv(lab, "borg.create", "--app", "shop")
-    assert re.search(r"shop files: 1 stay, \d+ go", inv(lab, "borg.prune", "--app", "shop", "--dry-run"))
+    assert re.search(r"shop files: 1 archive kept, \d+ to remove", inv(lab, "borg.prune", "--app", "shop", "--dry-run"))
     assert "removed;" in inv(lab, "borg.prune", "--app", "shop", "--yes")
     assert "freed" in inv(lab, "borg.compact", "--app", "shop", "--yes")
 

@@ -28,7 +28,7 @@ def test_a_project_is_found_saved_proven_and_restored(podman: Podman, operator: 
     assert values["files"]["paths"] == [*made, "/srv/shop/www", f"{volumes}/uploads/_data"]
     assert values["mariadb"]["datadir"] == f"{volumes}/shop-data/_data"
     assert values["mariadb"]["stop"] == ["podman", "stop", "shop-db"]
-    assert "1 of 1 apps ready" in operator.done("app.check")
+    assert "1 of 1 app ready" in operator.done("app.check")
 
     rows = podman.query("shop-db", COUNT)
     podman.query("shop-db", "DELETE FROM shop.orders WHERE id > 10")

@@ -66,7 +66,7 @@ def test_a_database_under_writes_comes_back_whole(
     request.getfixturevalue("writer")
     shop.done("backup", "--app", "shop")
     printed = shop.done("verify", "--app", "shop", "--scratch", str(tmp_path))
-    assert "finds 1 tables sound, 1 query answered" in printed
+    assert "finds 1 table sound, 1 query answered" in printed
     assert shop.report()["shop", "orders"]["proven"]
     end = shop.inv("restore", "--app", "shop", "--yes")  # the writer has it open
     assert end.returncode == 4

@@ -87,7 +87,7 @@ def test_any_name_that_is_listed_will_do(fleet: Operator, tmp_path: Path, name: 
     assert (tmp_path / "one" / str(tmp_path / "data")[1:] / "file").read_text() == "forged"
     end = fleet.inv("verify", *words)  # also by the name of another app, of one that was renamed
     assert end.returncode == 3, end.stderr
-    assert "1 of 1 files read" in end.stdout
+    assert "1 of 1 file read" in end.stdout
     end = fleet.inv("restore", "--app", "shop", "--archive", name[:-1], "--target", str(tmp_path / "two"))
     assert end.returncode == 2
     assert f"did you mean {name}?" in end.stderr

@@ -139,7 +139,7 @@ def test_another_chunk_size_is_what_the_inventory_says_and_the_check_tells_what_
 ) -> None:
     other = operator.copy(tmp_path / "inventory")
     other.change("apps/shop.yml", lambda app: app["mariadb"].update(chunk_size="64KiB"))
-    script = other.done("mariadb.backup", "--app", "shop", "--dry-run")
+    script = other.done("mariadb.backup", "--app", "shop", "--dry-run", "--verbose")
     assert "--chunker-params=fixed,65536 " in script
     assert re.search(r"(?s)python3 -I -S -c .*?\W65536\W", script)
     assert "chunks=65536" in script

@@ -24,7 +24,7 @@ def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, s
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        ends = [operator.inv("backup"), operator.inv("backup", "--dry-run"), operator.inv("report")]
+        ends = [operator.inv("backup"), operator.inv("backup", "--dry-run", "--verbose"), operator.inv("report")]
         ends.append(operator.inv("restore", "--app", "blog", "--to", "local", "--target", str(tmp_path / "restored")))
     finally:
         over.set()
@@ -45,7 +45,10 @@ def test_no_process_and_no_output_holds_a_secret(lab: Lab, operator: Operator, s
 
 def test_a_dry_run_shows_the_commands_and_changes_nothing(operator: Operator, saved: str) -> None:
     before = operator.archives("shop")
-    printed = operator.done("backup", "--app", "shop", "--dry-run")
+    short = operator.done("backup", "--app", "shop", "--dry-run").splitlines()
+    assert [line.split(": would save ")[0] for line in short] == ["shop files", "shop mariadb"]
+    assert len(short) == 2
+    printed = operator.done("backup", "--app", "shop", "--dry-run", "--verbose")
     assert "borg --log-json" in printed
     assert "mariadb-backup" in printed
     assert "BORG_PASSPHRASE=***" in printed

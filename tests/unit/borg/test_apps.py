@@ -1,5 +1,6 @@
 """A verb over several apps: what is wrong with one is that app's failure alone."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +57,21 @@ def test_the_exit_code_that_all_share(
 def test_one_app_alone_raises_its_own_fault(inventory: Path) -> None:
     with pytest.raises(UsageError, match="the passphrase of b"):
         apps.each(str(inventory), ("b",), names)
+
+
+def test_several_at_once_keep_the_lines_of_each_together(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are at work at one time: each waits for the other between its two lines."""
+    monkeypatch.setenv("GIVEN", "x")
+    together = threading.Barrier(2)
+
+    def slow(opened: Opened) -> Iterator[str]:
+        yield f"{opened.app.name} begins"
+        together.wait(30)
+        yield f"{opened.app.name} ends"
+
+    with pytest.raises(apps.SomeFailedError, match="1 of 3 apps failed"):
+        apps.several(str(inventory), (), slow)
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted([lines[:2], lines[2:]]) == [["a begins", "a ends"], ["c begins", "c ends"]]

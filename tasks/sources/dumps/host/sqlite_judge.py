@@ -46,7 +46,8 @@ def judge(file: str, queries: "list[str]") -> "dict[str, object]":
                     "fault": f"`{query}` answers {str(rows)[:80] if rows else 'nothing'} on the restored data, not 1"
                 }
     asked = f", {len(queries)} quer{'y' if len(queries) == 1 else 'ies'} answered" if queries else ""
-    return {"said": [f"SQLite {sqlite3.sqlite_version} finds {len(names)} tables sound{asked}"]}
+    tables = "1 table" if len(names) == 1 else f"{len(names)} tables"
+    return {"said": [f"SQLite {sqlite3.sqlite_version} finds {tables} sound{asked}"]}
 
 
 if __name__ == "__main__":
