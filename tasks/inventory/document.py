@@ -17,6 +17,8 @@ Data = dict[str, "Data"] | list["Data"] | str | int | float | bool | None
 LARGEST = 1_000_000  # bytes; an inventory is not larger
 MOST_VALUES = 20_000  # aliases of aliases can expand a small file to a huge one
 DEEPEST = 50
+OPEN = 1000  # brackets and braces that may be open at one place, those in texts and comments too
+TOO_DEEP = "is nested too deeply, or holds itself through an alias"
 SURROGATE = re.compile("[\ud800-\udfff]")
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 FLOAT = re.compile(r"[-+]?(?:[0-9]+[.][0-9]*|[.][0-9]+|[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
@@ -56,6 +58,9 @@ def read(file: Path) -> Document:
     if text is None:
         return document
     try:
+        if _too_deep(text):
+            document.add((), TOO_DEEP, 0)
+            return document
         node = _quickly(text) or yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         line, what = _explain(error, text)
@@ -93,6 +98,16 @@ def _text(document: Document) -> str | None:
             line = content[: error.start].count(b"\n") + 1
             document.add((), "is not UTF-8 here: save the file in that encoding", line)
     return None
+
+
+def _too_deep(text: str) -> bool:
+    """Return whether more is open at one place than any inventory has: PyYAML takes minutes for 1 MB of `[`."""
+    depth = 0
+    for found in re.finditer(r"[\[\]{}]", text):
+        depth = max(0, depth + (1 if found[0] in "[{" else -1))
+        if depth > OPEN:
+            return True
+    return False
 
 
 def _quickly(text: str) -> yaml.Node | None:
@@ -140,7 +155,7 @@ def _fill(document: Document, node: yaml.Node) -> None:
     try:
         document.data = reader.value(node, ())
     except (_TooMuchError, RecursionError):
-        document.add((), "is nested too deeply, or holds itself through an alias", 0)
+        document.add((), TOO_DEEP, 0)
     if not isinstance(document.data, dict):
         if not document.problems:
             document.add((), "must hold `key: value` lines", 0)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -43,12 +44,20 @@ from tasks.mariadb.host.tables import parse
 
 BINLOG = ("mariadb-binlog", "mysqlbinlog")
 INFOS = ("xtrabackup_binlog_info", "mariadb_backup_binlog_info")
+HEADERS = 256 << 20  # bytes of memory to unpack archives of binary logs with
 MEMORY = (64 << 20, 4 << 30)  # minimum and maximum of the server's buffer pool
 
 
 def extract(folder: Path) -> None:
-    """Write the members of a tar on standard input into a new folder; its author is not trusted."""
+    """Write the members of a tar on standard input into a new folder; its author is not trusted. Raises DrillFault."""
     folder.mkdir(parents=True)
+    try:
+        _extract(folder)
+    except MemoryError:
+        raise DrillFault("the archive of binary logs has a header larger than any log's") from None
+
+
+def _extract(folder: Path) -> None:
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() and NAME.fullmatch(member.name) else None
@@ -255,6 +264,7 @@ def main() -> int:
         signal.signal(each, terminate)
     try:
         if sys.argv[1] == "extract":
+            resource.setrlimit(resource.RLIMIT_DATA, (HEADERS, HEADERS))  # tarfile reads a header whole, of any size
             extract(Path(sys.argv[2]))
             return 0
         plan = json.loads(sys.argv[2])
