@@ -1,0 +1,135 @@
+"""Tables whose engine reads files or other servers (CONNECT, SPIDER, FEDERATED): in a drill they reach neither."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import mariadb
+from tasks.mariadb import drill, dump, server
+from tasks.mariadb.drill import Drilled, DrillError, DrillOptions
+from tasks.remote.host import LocalHost
+from tasks.remote.script import Script, Stream, quote
+from tests.integration.mariadb.conftest import make
+from tests.integration.mariadb.hostile.walls import WALLS, HostOf, person
+
+# Not installed: they depend on the package that runs a server of the machine's own.
+PACKAGES = ("mariadb-server", "mariadb-plugin-connect", "mariadb-plugin-spider", "libodbc2", "libodbcinst2")
+OVER = 'mount -t overlay plugins -o "lowerdir=$0:/usr/lib" /usr/lib && exec "$@"'
+REMOTE = "mysql://root:x@127.0.0.1:{port}/x/t"
+TABLES = {
+    "file": "(line VARCHAR(200)) ENGINE=CONNECT TABLE_TYPE=DOS FILE_NAME='{home}/.ssh/id_ed25519'",
+    "comma": "(line VARCHAR(200)) ENGINE=CONNECT TABLE_TYPE=CSV FILE_NAME='{home}/.bashrc'",
+    "markup": "(line VARCHAR(200)) ENGINE=CONNECT TABLE_TYPE=XML FILE_NAME='{home}/.bashrc' TABNAME='x'",
+    "inside": "(a INT) ENGINE=CONNECT TABLE_TYPE=CSV",
+    "remote": f"(a INT) ENGINE=CONNECT TABLE_TYPE=MYSQL CONNECTION='{REMOTE}'",
+    "odbc": "(a INT) ENGINE=CONNECT TABLE_TYPE=ODBC CONNECTION='DRIVER=x;SERVER=127.0.0.1'",
+    "spider": '(a INT PRIMARY KEY) ENGINE=SPIDER COMMENT=\'wrapper "mysql", host "127.0.0.1", port "{port}",'
+    ' user "u", password "p", database "d", table "t"\'',
+}
+
+
+ASKED = {
+    "file": "secure-file-priv",
+    "inside": "answers 0",
+    "remote": "FILE privilege",
+    "odbc": "Can't open lib",
+    "spider": "fails on the restored data",
+}
+
+
+@dataclass(frozen=True)
+class Saved:
+    content: Stream
+    details: dict[str, Any]
+    libraries: Path
+    thief: socket.socket
+
+
+def unpacked(folder: Path) -> Path:
+    """Return a folder with the libraries of the packages, as below /usr/lib."""
+    download = ("apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", *PACKAGES)
+    if subprocess.run(download, cwd=folder, capture_output=True, check=False).returncode:
+        subprocess.run(("apt-get", "--quiet", "update"), capture_output=True, check=True)
+        subprocess.run(download, cwd=folder, capture_output=True, check=True)
+    for package in folder.glob("*.deb"):
+        subprocess.run(("dpkg", "-x", package, folder / "files"), check=True)
+    return folder / "files/usr/lib"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
+    folder = Path(tempfile.mkdtemp(prefix="cb-engines-", dir="/tmp"))
+    folder.chmod(0o755)
+    libraries = unpacked(folder)
+    with pytest.MonkeyPatch.context() as patch, closing(socket.create_server(("127.0.0.1", 0))) as thief:
+        patch.setenv("LD_LIBRARY_PATH", str(next(libraries.glob("*-linux-gnu"))))
+        home = Path(tempfile.mkdtemp(prefix="cb-", dir="/tmp"))
+        loads = {"plugin_load_add": "ha_connect;ha_spider", "plugin_dir": str(libraries / "mysql/plugin")}
+        running = make(home, None, 1, plugin_maturity="unknown", **loads)
+        thief.settimeout(0)
+        port = thief.getsockname()[1]
+        (folder / "home/.ssh").mkdir(parents=True)  # a server refuses a folder that is not there
+        try:
+            own = "CREATE TABLE evil.own (a INT); INSERT INTO evil.own VALUES (1)"
+            mariadb.query(running.server, f"CREATE DATABASE evil; {own}")
+            for name, text in TABLES.items():
+                made = text.format(home=folder / "home", port=port)
+                view = f"CREATE VIEW evil.v_{name} AS SELECT COUNT(*) AS n FROM evil.`{name}`"
+                mariadb.query(running.server, f"CREATE TABLE evil.`{name}` {made}; {view}")
+            access, host = running.access(), LocalHost()
+            asked = server.ask(host, access)
+            content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False))
+            done = host.run(Script(f"({content.body}) > {folder}/stream", content.environment))
+            assert done.ok, done.error_text
+        finally:
+            running.remove()
+            shutil.rmtree(folder / "home")
+        while called(thief):
+            pass
+        yield Saved(Stream(quote(("cat", f"{folder}/stream"))), dict(asked.details), libraries, thief)
+        shutil.rmtree(folder)
+
+
+def called(thief: socket.socket) -> bool:
+    try:
+        thief.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+class HostWith(HostOf):
+    """A host of root on which the plugins are installed."""
+
+    def __init__(self, home: Path, libraries: Path) -> None:
+        super().__init__(home)
+        self._prefix = ["unshare", "--mount", "sh", "-c", OVER, str(libraries), *self._prefix]
+
+
+def test_tables_that_are_elsewhere_are_named_and_reach_nothing(saved: Saved, folder: Path) -> None:
+    """A verdict on what was in the backup, and the word that these were not; what asks them gets no answer."""
+    with person(saved.libraries.parents[2], "root") as (_, home):
+        host = HostWith(home, saved.libraries)
+
+        def drilled(query: str) -> Drilled:
+            return drill.run(host, saved.content, DrillOptions(1000, (query,), str(folder), server=saved.details))
+
+        done = drilled("SELECT a = 1 FROM evil.own")
+        assert done.walls == WALLS["root"]
+        absent = "whose data is not in the backup: only definitions come back"
+        assert done.remarks == (
+            f"evil.comma, evil.file, evil.inside and 3 more: of the engine CONNECT, {absent}",
+            f"evil.spider: of the engine SPIDER, {absent}",
+        )
+        for name, refusal in ASKED.items():
+            with pytest.raises(DrillError, match=refusal):
+                drilled(f"SELECT n FROM evil.v_{name}")
+        assert not called(saved.thief)
