@@ -9,10 +9,12 @@ from pydantic import Field, WithJsonSchema, model_validator
 from tasks.inventory.secrets import SecretReference
 from tasks.inventory.values import Line, Words, matching
 from tasks.remote.program import Program
+from tasks.remote.script import quote
 from tasks.sources.dumps.host import judgement, postgresql_judge
-from tasks.sources.dumps.product import Judge, Product
+from tasks.sources.dumps.product import NOTE, Judge, Product
 
 JUDGE = Program(postgresql_judge, (judgement,))
+ALL = Path(__file__).parent / "host" / "postgresql_dump.sh"
 LOAD = Path(__file__).parent / "host" / "postgresql_load.sh"
 PART = Path(__file__).parent / "host" / "postgresql_part.sh"
 TABLE = Path(__file__).parent / "host" / "postgresql_table.awk"
@@ -34,7 +36,7 @@ class PostgreSQL(Product):
 
     title = "PostgreSQL"
     tells = True
-    asides = r"(?:\w+: )?(?:detail|hint|DETAIL|HINT|CONTEXT|LINE \d+):|pg_dumpall: error: pg_dump failed"
+    asides = r"(?:\w+: )?(?:detail|hint|DETAIL|HINT|CONTEXT|LINE \d+):|pg_dumpall: error: pg_dump failed|\s*Is the server running"
     # pg_dump never leaves out what its role may not read: it fails (tried, PostgreSQL 15).
     remedies: ClassVar[Mapping[str, str]] = {
         "row-level security": "rows are hidden from the role: ALTER ROLE ... BYPASSRLS, or let a superuser dump",
@@ -67,13 +69,22 @@ class PostgreSQL(Product):
 
     def tools(self) -> Sequence[str]:
         """Return PostgreSQL's client programs."""
-        return ("pg_dump", "pg_restore", "psql") if self.database else ("pg_dumpall",)
+        return ("pg_dump", "pg_restore", "psql") if self.database else ("pg_dumpall", "psql")
 
     def dump(self) -> Words:
-        """Return pg_dump's or pg_dumpall's command. borg compresses, so pg_dump does not."""
+        """Return pg_dump's command, or a script that runs pg_dumpall. borg compresses, so pg_dump does not."""
         if self.database is None:
-            return ("pg_dumpall", *self._connection())
+            return ("sh", "-c", ALL.read_text("utf-8"), "sh", *self._connection())
         return ("pg_dump", "--format=custom", "--compress=0", *self._connection(), f"--dbname={self.database}")
+
+    def by_hand(self) -> str:
+        """Return PostgreSQL's own command."""
+        return super().by_hand() if self.database else quote((*self.exec, "pg_dumpall", *self._connection()))
+
+    def left_out(self, said: Sequence[str]) -> Sequence[str]:
+        """Return the databases that pg_dumpall left out."""
+        shut = [line.removeprefix(f"{NOTE}shut ") for line in said if line.startswith(f"{NOTE}shut ")]
+        return tuple(f"{each}: takes no connections, so pg_dumpall leaves it out (ALLOW_CONNECTIONS)" for each in shut)
 
     def _connection(self) -> Words:
         given = (("username", self.user), ("host", self.host), ("port", self.port))

@@ -208,6 +208,9 @@ def test_what_a_role_may_not_read_fails_the_dump_and_what_a_machine_lacks_does_n
     end = shop.inv("verify", "--app", "shop", "--archive", archive, "--scratch", str(tmp_path))
     assert (end.returncode, "the extension nowhere is not there" in end.stdout) == (5, True), end.stdout
     assert "is not sound" not in end.stdout
+    server.sql("CREATE DATABASE shop_shut ALLOW_CONNECTIONS false")
+    end = shop.inv("backup", "--app", "shop", "--source", "server")
+    assert (end.returncode, "1 left out: shop_shut: takes no connections" in end.stdout) == (4, True), end.stdout
 
 
 def stock(shop: Operator, tmp_path: Path, **more: str) -> dict[str, str]:
