@@ -36,7 +36,10 @@ class PostgreSQL(Product):
 
     title = "PostgreSQL"
     tells = True
-    asides = r"(?:\w+: )?(?:detail|hint|DETAIL|HINT|CONTEXT|LINE \d+):|pg_dumpall: error: pg_dump failed|\s*Is the server running"
+    asides = (
+        r"(?:\w+: )?(?:detail|hint|DETAIL|HINT|CONTEXT|LINE \d+):"
+        r"|pg_dumpall: error: pg_dump failed|\s*Is the server running"
+    )
     # pg_dump never leaves out what its role may not read: it fails (tried, PostgreSQL 15).
     remedies: ClassVar[Mapping[str, str]] = {
         "row-level security": "rows are hidden from the role: ALTER ROLE ... BYPASSRLS, or let a superuser dump",
