@@ -283,7 +283,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "the repository's key is in a key file, and none for it is in {place}",
         "copy it there, with mode 600, from ~/.config/borg/keys of who made the repository: its first line ends in the "
-        "repository's id; each host that saves needs it in the same place",
+        "repository's id; each host that saves needs it in ~/.config/borg/keys of who runs borg there",
         pattern=r"No key file for repository .* found in (?P<place>[^\n]+?)\.?(?:\n|$)",
     ),
     Failure(

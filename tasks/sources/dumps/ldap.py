@@ -61,7 +61,8 @@ class LDAP(Product):
         return Judge(JUDGE, {"suffix": self.suffix, "verify": list(self.verify)})
 
     def _script(self, name: str) -> Words:
-        return ("sh", "-c", (HOST / name).read_text("utf-8"), "sh", self.suffix, *self._config())
+        text = "".join((HOST / each).read_text("utf-8") for each in ("ldap_config.sh", name))
+        return ("sh", "-c", text, "sh", self.suffix, *self._config())
 
     def _config(self) -> Words:
         if self.config is None:

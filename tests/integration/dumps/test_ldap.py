@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from lab import packages
+from tasks.sources.dumps.ldap import LDAP
 from tests.integration.dumps.conftest import MakeShop
 from tests.integration.fleet.support import Operator
 
 SUFFIX = "dc=example,dc=org"
+TOOLS = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 ADMIN = f"cn=admin,{SUFFIX}"
 CONFIG = """\
 dn: cn=config
@@ -212,3 +214,28 @@ def test_what_is_cut_leaves_no_archive_and_what_is_damaged_is_neither_proven_nor
     shop.change("apps/shop.yml", another)
     end = shop.inv("backup", "--app", "shop")
     assert (end.returncode, 'no backend for "dc=other"' in end.stdout) == (4, True), end.stdout
+
+
+def test_a_slapd_conf_with_two_databases(tmp_path: Path) -> None:
+    """Each dump is of its suffix alone, with operational attributes, and loads where the entries are gone."""
+    text = "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        text += f'database mdb\nsuffix "dc={name}"\ndirectory {tmp_path / name}\n'
+    config = tmp_path / "slapd.conf"
+    config.write_text(text)
+    own = "entryUUID: 11111111-1111-1111-1111-111111111111\ncreateTimestamp: 20200101000000Z\n"
+    for name in ("one", "two"):
+        entry = f"dn: dc={name}\nobjectClass: dcObject\nobjectClass: organization\no: {name}\ndc: {name}\n{own}"
+        words = ["slapadd", "-f", str(config), "-b", f"dc={name}"]
+        subprocess.run(words, input=entry, text=True, check=True, capture_output=True, env=TOOLS)
+    product = LDAP(suffix="dc=two", config=str(config))
+    dumped = subprocess.run(product.dump(), capture_output=True, text=True, check=True, env=TOOLS).stdout
+    assert (dumped.count("\ndn: "), "\ndn: dc=two\n" in dumped, own.splitlines()[0] in dumped) == (1, True, True)
+    assert "# cloudbackup config: cn: {0}core\n" in dumped
+    loaded = subprocess.run(product.load(), input=dumped, capture_output=True, text=True, check=False, env=TOOLS)
+    assert loaded.returncode == 0, loaded.stderr
+    again = subprocess.run(product.dump(), capture_output=True, text=True, check=True, env=TOOLS).stdout
+    entries = [text.partition("\ndn: ")[2] for text in (dumped, again)]
+    assert entries[0] == entries[1] != ""
+    assert not list(Path("/var/tmp").glob("cloudbackup-ldap-*"))

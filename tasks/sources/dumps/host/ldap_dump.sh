@@ -12,7 +12,7 @@ command -v slapcat >/dev/null || {
     echo "slapcat is not installed: it runs where slapd does" >&2
     exit 1
 }
-config=$(slapcat "$@" -n 0 -o ldif-wrap=no -a '(|(objectClass=olcModuleList)(objectClass=olcSchemaConfig))') || exit
+config=$(configuration '(|(objectClass=olcModuleList)(objectClass=olcSchemaConfig))' "$@") || exit
 printf '%s\n' "$config" | sed 's/^/# cloudbackup config: /'
 echo
 slapcat "$@" -b "$suffix" -o ldif-wrap=no || exit

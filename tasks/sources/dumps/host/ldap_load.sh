@@ -14,7 +14,7 @@ fail() { # WHY
 }
 
 command -v slapadd >/dev/null || fail "slapadd is not installed: it runs where slapd does"
-found=$(slapcat "$@" -n 0 -o ldif-wrap=no -a "(olcSuffix=$suffix)" 2>&1) || fail "slapcat: $found"
+found=$(configuration "(olcSuffix=$suffix)" "$@" 2>&1) || fail "slapcat: $found"
 folder=$(printf '%s\n' "$found" | sed -n 's/^olcDbDirectory: //p' | head -n 1)
 [ -n "$folder" ] || fail "slapd's configuration has no database $suffix with a folder of its own"
 case $found in
