@@ -106,7 +106,8 @@ def test_a_key_file_is_needed_by_root_on_the_host_too(lab: Lab, there: Ordinary,
     operators = lab.folder / "operator/cache/borg/box/notes/.config/borg/keys"
     for keys in (operators, there.root / ".config/borg/keys"):
         end = new.inv(*words(there, "notes"))
-        assert (end.returncode, "the repository's key is in a key file" in end.stderr) == (3, True), end.stderr
+        said = end.stdout + end.stderr
+        assert (end.returncode, "key is in a key file, and none for it is in" in said) == (3, True), said
         keys.mkdir(parents=True, mode=0o700, exist_ok=True)
         (keys / "notes").write_bytes(key.read_bytes())
     printed = new.done(*words(there, "notes"))
