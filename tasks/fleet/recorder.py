@@ -11,7 +11,7 @@ from tasks.borg.gone import gone
 from tasks.crash import foreseen
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
-from tasks.records.gone import SETTLED, predecessor
+from tasks.records.gone import SETTLED, has_fewer, predecessor
 from tasks.records.record import UNCHANGED, Record, Records, operator_name
 from tasks.records.suspect import unlike
 from tasks.records.verdict import SUSPECT, UNLISTED
@@ -65,14 +65,15 @@ def _counted(session: Session, app: App, outcome: Outcome, found: Anew) -> Outco
     listed = {(archive.name, archive.id) for archive in found.listing.archives}
     if before is None or (before.archive, before.archive_id) not in listed or not outcome.archive:
         return outcome
+    fewer = has_fewer(made, found.records)
     earlier, files, since = str(before.archive), int(before.details["files"]), before.time - SETTLED
     try:
         repository = session.repository(app, Side.OPERATOR)
         counted = session.patiently(lambda: gone(repository, earlier, str(outcome.archive), files, since))
     except CloudbackupError as error:
-        odd = f"fewer files than in {earlier}, and which are gone could not be looked up: {error.what}"
-        return _odd(outcome, odd)
-    return replace(outcome, details={**outcome.details, **counted.details})
+        what = "fewer files than" if fewer else "much that was not"
+        return _odd(outcome, f"{what} in {earlier}, and which files are gone could not be looked up: {error.what}")
+    return replace(outcome, details={**outcome.details, **replace(counted, new=not fewer).details})
 
 
 def _odd(outcome: Outcome, *odd: str) -> Outcome:

@@ -29,6 +29,8 @@ LEAST = 20  # files that the backup before must have: of fewer, half may be one
 FEWEST = 2  # settled files that it must have: with fewer, there is nothing to compare
 USUAL = 0.75  # a loss of this part of the present one, seen before, makes it usual
 WEEK = 7  # good backups before it, from which on what comes and goes has shown itself
+NEW, TIMES = 0.5, 10  # compared as well if this part of the data is new, and this many times more than as a rule
+ALL, ENOUGH = 0.9, 3  # as many files, of which this part is not of those before; from so many good backups on
 INTACT = 0.1  # fewer settled files than this part of them are gone, or none that matter
 
 
@@ -66,11 +68,12 @@ class Gone:
 
     all: Loss
     settled: Loss = Loss(0, 0)
+    new: bool = False  # as many files as before: compared because half of the data is new
 
     @property
     def details(self) -> dict[str, object]:
         """The numbers for a record's details."""
-        return {GONE: {**self.all.details, "settled": self.settled.details}}
+        return {GONE: {**self.all.details, "settled": self.settled.details, **({"new": True} if self.new else {})}}
 
 
 def gone_of(record: Record) -> Gone | None:
@@ -79,7 +82,7 @@ def gone_of(record: Record) -> Gone | None:
     found = _loss(values)
     if found is None or not isinstance(values, Mapping):
         return None
-    return Gone(found, _loss(values.get("settled")) or Loss(0, 0))
+    return Gone(found, _loss(values.get("settled")) or Loss(0, 0), values.get("new") is True)
 
 
 def _loss(values: object) -> Loss | None:
@@ -99,8 +102,34 @@ def predecessor(made: Record, records: Records) -> Record | None:
     now = _files(made)
     if now is None or not past or _files(past[-1]) is None:
         return None
-    usual = max(files) if max(files) <= SHORT else max(files[-1], median(files))
-    return past[-1] if files[-1] >= FEWEST and now <= FEWER * usual else None
+    fewer = _fewer(now, files)
+    return past[-1] if files[-1] >= FEWEST and (fewer or _half_is_new(made, past, records)) else None
+
+
+def has_fewer(made: Record, records: Records) -> bool:
+    """Return whether a backup has noticeably fewer files than those before it."""
+    files = [count for record in _good_before(made, records)[-LAST:] if (count := _files(record)) is not None]
+    now = _files(made)
+    return now is not None and bool(files) and _fewer(now, files)
+
+
+def _fewer(now: int, files: Sequence[int]) -> bool:
+    return now <= FEWER * (max(files) if max(files) <= SHORT else max(files[-1], median(files)))
+
+
+def _half_is_new(made: Record, past: Sequence[Record], records: Records) -> bool:
+    """Return whether half of the data came since the good backup before, and far more than comes as a rule."""
+    since = [
+        record
+        for record in records.all
+        if record.action in SAVING and record.source == made.source and past[-1].time < record.time < made.time
+    ]
+    usual = [stored for record in past[-LAST:] if (stored := whole_number(record.stored)) is not None]
+    came = sum(whole_number(record.stored) or 0 for record in (*since, made)) - max(
+        0, (made.size or 0) - (past[-1].size or 0)
+    )
+    whole = whole_number(made.details.get("compressed")) or made.size or 0
+    return bool(usual) and came >= NEW * whole > 0 and came >= TIMES * median(usual)
 
 
 def lost(made: Record, records: Records) -> str | None:
@@ -109,13 +138,28 @@ def lost(made: Record, records: Records) -> str | None:
     if gone is None:
         return None
     past = _good_before(made, records)
-    before = list(_compared(past))
+    before = [each for each in _compared(past) if each.new == gone.new]
+    if gone.new:
+        return _all_new(gone, before) if len(past) >= ENOUGH else None
     if half := _half_of_the_settled(gone, before):
         return half
     of_all = gone.all
     if of_all.part < HALF or of_all.of < LEAST or len(past) < WEEK or _usual(of_all, before):
         return None
     return f"{of_all.count:,} of the {many(of_all.of, 'file')} of the backup before are gone"
+
+
+def _all_new(gone: Gone, before: Sequence[Gone]) -> str | None:
+    """Return a sentence if hardly any file of the backup before is there, though there are as many; never seen before.
+
+    Of fewer, a release whose files have a hash of their content in their names would be taken for it.
+    """
+    parts = [gone.all.part, *([gone.settled.part] if gone.settled.of >= FEWEST else [])]
+    if gone.all.of < LEAST or min(parts) < ALL or any(each.all.part >= gone.all.part * USUAL for each in before):
+        return None
+    return (
+        f"{gone.all.count:,} of the {many(gone.all.of, 'file')} of the backup before are gone, and as many others came"
+    )
 
 
 def _half_of_the_settled(gone: Gone, before: Sequence[Gone]) -> str | None:
@@ -137,10 +181,12 @@ def comes_and_goes(made: Record, records: Records) -> bool:
     """
     gone, past = gone_of(made), _good_before(made, records)
     size = past[-1].size if past else None
-    if gone is None or gone.settled.of < FEWEST or made.size is None or size is None:
+    if gone is None or gone.new or gone.settled.of < FEWEST or made.size is None or size is None:
         return False
     settled = gone.settled
-    if max(settled.part, settled.part_of_size) >= INTACT or not _usual(gone.all, list(_compared(past))):
+    if max(settled.part, settled.part_of_size) >= INTACT or not _usual(
+        gone.all, [each for each in _compared(past) if not each.new]
+    ):
         return False
     return size - made.size <= gone.all.size + INTACT * size
 

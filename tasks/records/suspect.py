@@ -31,7 +31,12 @@ WINDOWS = (1, 7)  # backups over which replaced data is summed: at once, or litt
 # More than a half: where data grows, the median lags behind.
 SHRUNK = 0.6  # after two weeks
 LONG = 20  # suspect backups in a row, after which hardly any good one is known
-SMALL = {"size": 1_000_000, FILES: 20, TABLES: 5}  # below these, a loss of half counts only if the number was steady
+SMALL = {
+    "size": 1_000_000,
+    COMPRESSED: 1_000_000,
+    FILES: 20,
+    TABLES: 5,
+}  # below these, a loss of half counts only if the number was steady
 NEARLY_ALL, STABLE = 0.1, 0.85
 TIMES = 10  # this many times more than usual was replaced
 SHARE = 0.1  # and this fraction of the whole
@@ -149,16 +154,17 @@ _WAYS: _Ways = (
     ("size", lambda backup: backup.size, units.size),
     (FILES, lambda backup: backup.files, lambda count: units.many(count, "file")),
     *_TABLES,
+    (COMPRESSED, lambda backup: backup.compressed, lambda count: f"{units.size(count)} compressed"),
 )
 
 
 def _shrunk(now: _Backup, since: Sequence[_Backup], past: Sequence[_Backup], ways: _Ways, *, half: bool) -> list[str]:
     """Return what was lost: nearly all of the bytes, files or tables, or about `half`; never seen before."""
-    found = []
+    found: list[str] = []
     for name, number, words in ways:
         value = number(now)
         usual = [each for backup in since[-LAST:] if (each := number(backup)) is not None]
-        if value is None or not usual:
+        if value is None or not usual or (name == COMPRESSED and found):
             continue
         middle = max(median(usual), min(usual[-STEADY:])) if half else median(usual)
         lowest = min(each for backup in since if (each := number(backup)) is not None)

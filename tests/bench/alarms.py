@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from tasks.records.gone import Gone, Loss, predecessor
+from tasks.records.gone import Gone, Loss, has_fewer, predecessor
 from tasks.records.record import NEWEST, Record, Records
 from tasks.records.suspect import COMPRESSED, TWO_WEEKS, unlike
 from tasks.records.verdict import ACCEPT, SUSPECT
@@ -262,6 +262,29 @@ def half_gone(night: Night, day: int) -> Night:
     )
 
 
+def exchanged(night: Night, day: int) -> Night:
+    """Another folder of that size lies in its place."""
+    all_ = 1.0 if day == 0 else 0
+    return replace(
+        night,
+        added=night.size * night.ratio if day == 0 else night.added,
+        gone=LARGE * all_,
+        settled=night.settled,
+        of_them=LARGE * all_,
+    )
+
+
+def half_exchanged(night: Night, day: int) -> Night:
+    """Half of the files are replaced by as many others that compress as well."""
+    part = HALF if day == 0 else 0
+    return replace(night, added=night.size * night.ratio / 2 if day == 0 else night.added, lost=part)
+
+
+def blanked(night: Night, _: int) -> Night:
+    """Half of the data is replaced by zeros: as many files, as large."""
+    return replace(night, added=night.size * 0.001, ratio=night.ratio / 2)
+
+
 def encrypted(night: Night, day: int) -> Night:
     """All of it is encrypted in one night."""
     return replace(night, added=night.size if day == 0 else night.added, ratio=1)
@@ -273,7 +296,7 @@ def poisoned(night: Night, day: int) -> Night:
     return replace(night, added=night.size / 20 + night.added, ratio=night.ratio + (1 - night.ratio) * done)
 
 
-LOSSES: tuple[Misfortune, ...] = (unmounted, half_gone, encrypted, poisoned)
+LOSSES: tuple[Misfortune, ...] = (unmounted, half_gone, exchanged, half_exchanged, blanked, encrypted, poisoned)
 LONGEST = 25  # nights after which a loss counts as never seen
 
 
@@ -337,7 +360,7 @@ def _gone(made: Record, night: Night, known: Records) -> dict[str, object]:
     of = before.details["files"]
     settled = min(of, int(night.settled))
     every = _loss(of, night.gone, night.lost, before)
-    return Gone(every, _loss(settled, night.of_them, night.lost, before)).details
+    return Gone(every, _loss(settled, night.of_them, night.lost, before), not has_fewer(made, known)).details
 
 
 def _loss(of: int, gone: float, lost: float, before: Record) -> Loss:

@@ -1,5 +1,6 @@
 """How many files of an archive the next one lacks, asked of real borg."""
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,6 +100,34 @@ def test_half_of_the_files_gone_beside_new_ones_is_suspect(tmp_path: Path, capsy
         (data / "back").mkdir(exist_ok=True)
         (data / "back" / file.name).write_text(f"{old[number]} " * 50)
     after_the_newest_archive(tmp_path)
+    assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
+
+
+def test_another_folder_in_its_place_is_suspect_until_it_is_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many files, as large, of the same kind: only their names differ."""
+    place = local_inventory(tmp_path, tmp_path / "no fault")
+    (place / "apps/new.yml").unlink()
+    data, other = tmp_path / "data", tmp_path / "other"
+    other.mkdir()
+    for number in range(40):
+        (data / f"order {number}.txt").write_text(f"{os.urandom(2000).hex()}{' ' * 6000}")
+        (other / f"invoice {number}.txt").write_text(f"{os.urandom(2000).hex()}{' ' * 6000}")
+    borg_apps.each(str(place), (), initialise)
+    for _ in range(4):
+        assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
+        after_the_newest_archive(tmp_path)
+    data.rename(tmp_path / "orders")
+    other.rename(data)
+    for _ in range(2):
+        capsys.readouterr()
+        assert fleet_backup.run(str(place), fleet_backup.Options()) == 3
+        said = "41 of the 41 files of the backup before are gone, and as many others came"
+        assert said in " ".join(capsys.readouterr().out.split())
+        after_the_newest_archive(tmp_path)
+    data.rename(other)
+    (tmp_path / "orders").rename(data)
     assert fleet_backup.run(str(place), fleet_backup.Options()) == 0
 
 

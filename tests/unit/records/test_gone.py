@@ -120,3 +120,35 @@ def test_what_a_person_accepted_is_usual() -> None:
 def test_a_record_of_another_form_says_nothing(value: object) -> None:
     assert gone_of(replace(made(1), details={GONE: value})) is None
     assert Loss(0, 0).part == 0
+
+
+def test_lists_are_compared_when_half_of_the_data_is_new_and_never_else() -> None:
+    before = past()
+    for stored, compared in ((2 * GB, True), (int(1.9 * GB), False)):
+        assert (predecessor(made(10, stored=stored), Records(before)) is not None) == compared
+    grown = made(10, size=12 * GB, stored=2 * GB)  # explained by the growth
+    assert predecessor(grown, Records(before)) is None
+    busy = tuple(made(day, stored=GB) for day in range(10))
+    assert predecessor(made(10, stored=5 * GB), Records(busy)) is None
+
+
+def test_as_many_other_files_are_suspect_night_after_night() -> None:
+    """Such as another folder that was mounted in place."""
+    before, other = past(), gone(980, settled=(790, 800))
+    other[GONE]["new"] = True
+    (said,) = odd(made(10, stored=4 * GB, **other), before)
+    assert said == "980 of the 1,000 files of the backup before are gone, and as many others came"
+    suspect = replace(made(10, stored=4 * GB, **other), outcome="suspect", details={"suspect": [said], "files": 1000})
+    next_night = made(11, stored=0)
+    assert predecessor(next_night, Records((*before, suspect))) == before[-1]
+
+
+@pytest.mark.parametrize(("count", "settled"), [(890, (790, 800)), (950, (700, 800))])
+def test_a_release_whose_files_have_other_names_is_usual(count: int, settled: tuple[int, int]) -> None:
+    """Some files always stay, such as a site's start page, though most have a hash of their content in their names."""
+    other = gone(count, settled=settled)
+    other[GONE]["new"] = True
+    released = made(10, stored=4 * GB, **other)
+    assert odd(released, past()) == ()
+    (half,) = odd(made(11, 1000, **gone(500, settled=(500, 800))), (*past(), released))  # nor does it hide a loss
+    assert "500 of the 800 files" in half

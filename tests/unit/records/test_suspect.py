@@ -51,6 +51,13 @@ def test_half_of_the_bytes_or_of_the_files_or_of_the_tables_gone() -> None:
     assert odd(backup(30, size=0, files=0), past)[0] == "0 B, where 10.0 GB are usual"
 
 
+def test_half_replaced_by_zeros() -> None:
+    (said,) = odd(backup(30, compressed=int(2.1 * GB)), days(30))
+    assert said == "2.1 GB compressed, where 4.0 GB compressed are usual"
+    assert odd(backup(30, compressed=int(2.6 * GB)), days(30)) == ()
+    assert len(odd(backup(30, size=4 * GB, compressed=GB), days(30))) == 1  # said once
+
+
 def test_the_smallest_app_encrypted() -> None:
     past = [backup(day, size=20_000 + 9000 * (day % 5), stored=5000, compressed=12_000) for day in range(9)]
 
