@@ -31,9 +31,7 @@ class Note:
 
     def add(self, details: dict[str, Any]) -> None:
         """Add details, including those that a record has fields for."""
-        for key, value in details.items():
-            known = key in ("archive_ids", "config_sha256", "transaction", "objects")
-            (self.values if known else self.details)[key] = value
+        self.details |= details
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def noted(session: Session, app: App, action: str) -> Iterator[Note]:
 def _write(session: Session, app: App, record: Record, note: Note, *, patient: bool = True) -> None:
     began = note.began or record.time
     seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
-    whole = replace(record, time=began, duration_seconds=seconds, details=note.details, **note.values)
+    whole = replace(record, time=began, duration_seconds=seconds, **note.values).with_details(note.details)
     try:
         with foreseen():
             session.write_record(app, whole, patient=patient)

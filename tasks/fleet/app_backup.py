@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tasks.borg import encryption, lock
 from tasks.borg.catalog import known_listing, last_size, looked_anew
@@ -38,7 +38,7 @@ class AppBackup:
         self.view = view
         self.alone = logs_alone(chosen)
         self.waiting = list(chosen)
-        self.retries = session.inventory.defaults.retries
+        self.pauses = session.pauses()  # before the attempts that are left, in seconds
         self.faults: dict[str, tuple[str, ...]] = {}  # transient faults of earlier attempts, by source
         self.tried: list[Outcome] = []
         self.doubts: set[str] = set()  # repository anomalies already reported
@@ -50,12 +50,9 @@ class AppBackup:
         A source that failed with a transient fault is retried with growing pauses, as often as the inventory says. The
         commands around the backup run again too, because a lost connection has already run the `after` commands.
         """
-        wait = self.session.inventory.defaults.retry_wait
         self._try()
         while self.waiting:
-            self._pause(wait)
-            self.retries -= 1
-            wait *= 2
+            self._pause(self.pauses.pop(0))
             self._try()
         return self.tried
 
@@ -88,7 +85,7 @@ class AppBackup:
     def _note(self, outcome: Outcome) -> None:
         """Keep a transient fault for the next attempt, if there is one; otherwise the outcome is final."""
         before = self.faults.get(outcome.source, ())
-        if outcome.transient and self.retries and not (outcome.once and before):
+        if outcome.transient and self.pauses and not (outcome.once and before):
             self.faults[outcome.source] = (*before, outcome.said[0])
             self.waiting.append(outcome.source)
             return
@@ -113,10 +110,10 @@ class AppBackup:
         except CloudbackupError as error:
             return outcome.no_better_than("warning", *str(error).removeprefix(f"{self.app.name}: ").splitlines())
 
-    def _pause(self, wait: timedelta) -> None:
+    def _pause(self, seconds: float) -> None:
         for source in self.waiting:
-            self.view.step(self.app.name, source, waiting(wait.seconds, self.faults[source][-1]))
-        if self.session.cancelled.wait(wait.total_seconds()):
+            self.view.step(self.app.name, source, waiting(seconds, self.faults[source][-1]))
+        if self.session.cancelled.wait(seconds):
             raise InterruptedRunError(f"{self.app.name}: interrupted")
 
     def _source(self, source: str) -> Outcome:

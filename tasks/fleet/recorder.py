@@ -144,7 +144,6 @@ def _recorded(session: Session, app: App, outcome: Outcome, action: str) -> Outc
 
 def record_of(outcome: Outcome, action: str) -> Record:
     """Convert an outcome to a record."""
-    details = dict(outcome.details)
     return Record(
         app=outcome.app,
         action=action,
@@ -157,10 +156,5 @@ def record_of(outcome: Outcome, action: str) -> Record:
         archive_id=outcome.archive_id,
         size=outcome.size,
         stored=outcome.stored,
-        archive_ids=details.pop("archive_ids", None),
-        config_sha256=details.pop("config_sha256", None),
-        transaction=details.pop("transaction", None),
-        objects=details.pop("objects", None),
         operator=operator_name(),
-        details=details,
-    )
+    ).with_details(outcome.details)

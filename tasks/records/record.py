@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -93,6 +93,9 @@ class _Details(Answer):
     binlog: dict[str, Any] | None = None
 
 
+_REPOSITORY = ("archive_ids", "config_sha256", "transaction", "objects")  # fields that any action may give as details
+
+
 @dataclass(frozen=True)
 class Record:
     """What one action on one app did: start time (UTC), duration, amount of data, outcome.
@@ -123,6 +126,12 @@ class Record:
     operator: str | None = None
     tool: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_details(self, details: Mapping[str, Any]) -> "Record":
+        """Return the record with these details of its action; those that a record has a field for go there."""
+        rest = {name: value for name, value in details.items() if name not in _REPOSITORY}
+        own = {name: details[name] for name in _REPOSITORY if name in details}
+        return replace(self, details=rest, **own)
 
     def to_json(self) -> str:
         """Return the record as the text of a file, with only characters that every encoding can write."""

@@ -92,17 +92,24 @@ class Session:
         The pause before each attempt is twice as long as the one before; `tell` gets the fault and the pause in
         seconds. Raises the last fault.
         """
-        retries, wait = self.inventory.defaults.retries, self.inventory.defaults.retry_wait.total_seconds()
+        pauses = self.pauses()
         while True:
             try:
                 return act()
             except CloudbackupError as error:
-                if not error.transient or not retries:
+                if not error.transient or not pauses:
                     raise
-                tell(error, wait)
-                if self.cancelled.wait(wait):
+                pause = pauses.pop(0)
+                tell(error, pause)
+                if self.cancelled.wait(pause):
                     raise
-                retries, wait = 0 if error.once else retries - 1, wait * 2
+                if error.once:
+                    pauses.clear()
+
+    def pauses(self) -> list[float]:
+        """Return the pauses before further attempts, in seconds: `defaults: retries` of them, each twice the last."""
+        first = self.inventory.defaults.retry_wait.total_seconds()
+        return [first * 2**number for number in range(self.inventory.defaults.retries)]
 
     def passphrase(self, app: App) -> Secret:
         """Return the passphrase of the app's repository. Raises UsageError."""
