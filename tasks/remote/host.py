@@ -94,7 +94,7 @@ class Host(ABC):
         try:
             yield running
         finally:
-            running.end()
+            running.abandon()
 
     def facts(self) -> Facts:
         """Return the host's facts, asked once. Raises HostError."""

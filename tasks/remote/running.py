@@ -68,6 +68,7 @@ class Running:
         self._began = time.monotonic()
         self._changed = threading.Condition()
         self._fault: Exception | None = None
+        self._abandoned = False
         self._ended = threading.Event()  # not Thread.join, which takes a thread for ended after Ctrl-C (Python 3.11)
         threading.Thread(target=self._read, name=f"{host} output", daemon=True).start()
 
@@ -102,6 +103,8 @@ class Running:
             self._fault = error
         finally:
             self._ended.set()
+            if self._abandoned:
+                self._channel.close()
             with self._changed:
                 self._changed.notify_all()
 
@@ -202,6 +205,13 @@ class Running:
         """Close the program's lifeline: a script then cleans up and ends."""
         self._channel.end_input()
 
+    def abandon(self) -> None:
+        """End a program for whose outcome nobody waits any more; its channel is closed once it has ended."""
+        self.end()
+        self._abandoned = True
+        if self._ended.is_set():
+            self._channel.close()
+
     def wait(self, timeout: float | None, grace: float, cancelled: threading.Event) -> Output:
         """Wait for the end and return the output.
 
@@ -219,8 +229,10 @@ class Running:
             if cancelled.is_set():
                 raise InterruptedRunError(f"{self._host}: interrupted")
             raise ScriptTimeoutError(f"{self._host}: no end after {timeout:.0f} seconds, {left or 'ended there'}")
-        output = self._output()
-        self._channel.close()
+        try:
+            output = self._output()
+        finally:
+            self._channel.close()  # also after a fault: a host has few, and whoever finds none free waits
         if self._on_stdout is not None:
             self._on_stdout(output.stdout)
         return output

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import paramiko
 
+from tasks.errors import InterruptedRunError
 from tasks.remote.become import Become, rights, sftp, start
 from tasks.remote.become_fault import Attempt, BecomeError
 from tasks.remote.channel import Channel, SshChannel
@@ -18,7 +19,7 @@ from tasks.remote.host import Host
 from tasks.remote.host_key import UnknownHostKeyError, fingerprint
 from tasks.remote.keepalive import end_when_silent
 from tasks.remote.login import LoginRefusedError
-from tasks.remote.running import HostError
+from tasks.remote.running import LOOK, HostError
 from tasks.remote.script import Words, quote
 from tasks.remote.secret import Secret, resolve
 from tasks.remote.sftp_files import SftpFiles
@@ -87,7 +88,9 @@ class SshHost(Host):
         self._secret: Secret | None = None
 
     def _open(self, words: Words) -> Channel:
-        self._slots.acquire()
+        while not self._slots.acquire(timeout=LOOK):
+            if self.cancelled.is_set():
+                raise InterruptedRunError(f"{self.name}: interrupted")
         try:
             used, channel = self._session()
             try:

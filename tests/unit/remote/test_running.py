@@ -9,6 +9,7 @@ import pytest
 from tasks.remote.channel import STDOUT
 from tasks.remote.running import HostError, Running
 from tasks.remote.script import Script, render
+from tests.integration.remote.support import eventually
 
 LINE = b"ready\n"
 
@@ -19,6 +20,7 @@ class Scripted:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self.ended = False
+        self.closed = False
 
     def receive(self, timeout: float) -> list[tuple[int, bytes]]:  # noqa: ARG002
         piece = next(self._pieces, None)
@@ -35,7 +37,8 @@ class Scripted:
         """Take no more."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Note it."""
+        self.closed = True
 
 
 @pytest.fixture
@@ -77,3 +80,17 @@ def test_a_script_that_did_not_begin_is_explained_by_what_came_in_its_place(
     assert caught.value.what.startswith("crm: cannot run a script there: ")
     assert caught.value.what.endswith(told)
     assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize("pieces", [(), (b"no mark\n",), (b"x" * 200,)])
+def test_a_channel_is_closed_after_a_fault_too(pieces: tuple[bytes, ...]) -> None:
+    channel = Scripted(iter(pieces))
+    with pytest.raises(HostError):
+        Running(channel, "crm", render(Script("true")), most=100).wait(None, 0, threading.Event())
+    assert channel.closed
+
+
+def test_a_channel_is_closed_for_which_nobody_waits() -> None:
+    channel = Scripted(iter((b"line\n",) * 3))
+    Running(channel, "crm", render(Script("true"))).abandon()
+    assert eventually(lambda: channel.closed)
