@@ -2,7 +2,7 @@
 
 How it must run was found by experiment (OpenSSH 9.2, bash 5.2, borg 1.2 and 1.4):
 - a child that inherits the script's standard input swallows the rest of it, and bash still returns 0: so the whole
-  script is one function, called with its input from /dev/null;
+  script is one function, whose body has its input from /dev/null;
 - a truncated script must run nothing: the call is the last line;
 - nothing on the host notices that the operator is gone: so standard input stays open as a lifeline, and a watchdog in
   the script ends the process group at end of file, or when the operator's heartbeat stops;
@@ -108,6 +108,9 @@ class Rendered:
 # The operator may disconnect before the body has started: the body is then ended once it has. Until the frame has
 # reported that the body is over, a group that contains only the frame means that the body is yet to come.
 #
+# The watchdog alone has the script's own input, and no other descriptor is made of it: bash 4.4 frees the buffer of
+# such a copy twice, and aborts (tried, 4.4.19). For the same reason `look` reads by descriptor 8.
+#
 # While the watchdog waits for the operator, SIGUSR1 just ends it. Once it is ending the group, that signal means that
 # the body is over, and its exit code is what it found: 1 nothing is running any more, 2 something is (hung in the
 # kernel), 3 what is running was left on purpose.
@@ -117,10 +120,10 @@ export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/
 look() {{
   local stat line pid name own
   members=()
-  IFS= read -r -d '' line </proc/$BASHPID/stat
+  IFS= read -r -u 8 -d '' line 8</proc/$BASHPID/stat
   line=${{line##*) }} && set -- $line && own=$3
   for stat in /proc/[0-9]*/stat; do
-    line= && IFS= read -r -d '' line <"$stat"
+    line= && IFS= read -r -u 8 -d '' line 8<"$stat"
     pid=${{line%% *}} name=${{line#*(}} && name=${{name%)*}} line=${{line##*) }}
     set -- $line
     [ "$3" = "$own" ] && [ "$1" != Z ] && [ "$2" != "$watchdog" ] || continue
@@ -130,7 +133,7 @@ look() {{
 watchdog() {{
   trap '' TERM INT HUP
   local watchdog=$BASHPID members left
-  while IFS= read -r -t {silence} _; do :; done <&9
+  while IFS= read -r -t {silence} _; do :; done
   local over= told=
   left={ticks}
   trap {over} USR1
@@ -153,9 +156,8 @@ watchdog() {{
   done
   exit 2
 }}
-watchdog >/dev/null 2>&1 &
+watchdog <&0 >/dev/null 2>&1 &
 watchdog=$!
-exec 9<&-
 trap : TERM INT HUP
 printf '%s\\n' {begin}
 printf '%s\\n' {begin} >&2
@@ -164,16 +166,16 @@ trap 'exit 143' TERM INT HUP
 set -e
 {exports}
 {body}
-)
+) </dev/null
 code=$?
 trap '' TERM INT HUP
 {{ kill -USR1 "$watchdog"; wait "$watchdog"; }} 2>/dev/null
 case $? in 1|3) left=ended ;; 2) look; left="left ${{members[*]}}" ;; *) left= ;; esac
 printf '\\n%s %d %s\\n' {end} "$code" "$left"
 printf '\\n%s\\n' {end} >&2
-return "$code"
+exit "$code"
 }}
-main 9<&0 </dev/null; exit $?
+main; exit $?
 """
 
 
