@@ -292,9 +292,7 @@ def main() -> int:
     try:
         walls = Walls(plan, sys.argv[2:])
         folders = (walls.folder, *walls.also)
-        if walls.user is not None:
-            give(folders, walls.user.pw_uid, walls.user.pw_gid)
-        code = behind(walls)
+        code = behind(walls, folders)
         if plan.get("owner"):
             require_plain(walls.folder)
             give(folders, walls.owner.st_uid, walls.owner.st_gid)
@@ -305,8 +303,15 @@ def main() -> int:
     return code
 
 
-def behind(walls: Walls) -> int:
+def behind(walls: Walls, folders: tuple[str, ...]) -> int:
     """Return the command's exit code. Raises NoWallsError if walls are unavailable and may not be given up."""
+    if walls.user is not None:
+        try:
+            give(folders, walls.user.pw_uid, walls.user.pw_gid)
+        except PermissionError as error:  # root in a container without CAP_CHOWN
+            if walls.trust:
+                return walls.trusting()
+            raise NoWallsError(f"{walls.folder} cannot be given to {ORDINARY}") from error
     try:
         return walls.run()
     except NoWallsError as error:

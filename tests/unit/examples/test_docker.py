@@ -28,6 +28,15 @@ def test_the_backups_of_compose_are_locked_in() -> None:
     series = values["services"]["db"]["image"]
     assert (series, values["x-backup"]["build"]["args"]["DEBIAN"]) == ("mariadb:11.8", "13")
     for name in ("nightly", "backup", "restore"):
+        # Of what container engines give by themselves, and nothing with which a container is left.
+        assert set(values["services"][name]["cap_add"]) == {
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "FOWNER",
+            "KILL",
+            "SETGID",
+            "SETUID",
+        }
         service = values["services"][name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]

@@ -64,7 +64,7 @@ def test_it_looks_again_and_keeps_how_it_ended(tmp_path: Path) -> None:
     inv.write_text(INV)
     inv.chmod(0o755)
     (tmp_path / "report").write_text("0")
-    environment = {**os.environ, "INV": str(inv), "STUB": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "INV": str(inv), "STUB": str(tmp_path), "HOME": str(tmp_path)}
     sleeps = tmp_path / "bin"
     sleeps.mkdir()
     # Each pause: keep what stands there now; the third time, the report finds something late; then end.

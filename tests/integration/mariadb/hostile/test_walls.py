@@ -217,21 +217,25 @@ print(json.dumps([found, caps, os.getuid(), os.environ["CLOUDBACKUP_WALLS"]]))
 
 
 class Container(HostOf):
-    """This machine as root in a container has it that may not become another user, and may make no namespaces."""
+    """This machine as root in a container has it that lacks a capability, and may make no namespaces."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, lacks: str) -> None:
         super().__init__(home)
-        self._prefix = ["setpriv", "--bounding-set=-sys_admin,-setuid", *self._prefix]
+        self._prefix = ["setpriv", f"--bounding-set=-sys_admin,-{lacks}", *self._prefix]
 
 
-def test_root_that_may_not_become_another_user_runs_what_is_trusted_alone(folder: Path) -> None:
-    """The kernel's refusal counted as the end of the command, and nothing was restored even if trusted."""
+@pytest.mark.parametrize("lacks", ["setuid", "chown"])
+def test_root_that_may_not_become_another_user_runs_what_is_trusted_alone(folder: Path, lacks: str) -> None:
+    """The kernel's refusal counted as the end of the command, and nothing was restored even if trusted.
+
+    Without `chown`, a folder cannot be given to that user.
+    """
     scratch = folder / "scratch"
     scratch.mkdir()
     program = "print('ran')"
-    code, said, errors = behind(Container(folder), scratch, program)
+    code, said, errors = behind(Container(folder, lacks), scratch, program)
     assert (code, said, "no walls can be built" in errors) == (66, "", True)
-    assert behind(Container(folder), scratch, program, trust=True) == (0, "ran\n", "")
+    assert behind(Container(folder, lacks), scratch, program, trust=True) == (0, "ran\n", "")
 
 
 @pytest.fixture
