@@ -94,7 +94,7 @@ class BorgParents:
                 env=dict(self.environment),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                preexec_fn=die_with_the_box,  # noqa: PLW1509 (the box has no other threads that could hold a lock)
+                preexec_fn=die_with_the_box,  # noqa: PLW1509 (one system call, which needs no lock)
             )
         parent.returncode = 0  # it ends with the box: Popen shall not warn that it still runs
         self._channels[program] = own
