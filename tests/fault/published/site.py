@@ -116,7 +116,7 @@ class Site:
         place = {"escrow": str(folder / "escrow"), "cache": str(folder / "cache")}
         values = {
             "storages": servers.storages(folder / "staging", self.store),
-            "defaults": {"storage": "bucket"},
+            "defaults": {"storage": "bucket", "nice": False},  # or what else runs on the machine comes first
             **place,
         }
         (inventory / "cloudbackup.yml").write_text(yaml.safe_dump(values))
