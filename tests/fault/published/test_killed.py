@@ -28,9 +28,11 @@ from tasks.borg.announcement import ANNOUNCED
 from tasks.borg.client.compact import compact
 from tasks.borg.client.delete import delete
 from tasks.errors import AppError
+from tests.fault.killed import forking
 from tests.fault.published.site import Moment, Site, checksum, restorable
 from tests.fault.published.test_lost_objects import lose, published
 from tests.fault.published.test_published_copy import NEWEST, OLDEST, begin, kind_of, names, row_of, save
+from tests.integration.fleet.support import Operator
 
 LONG = pytest.mark.timeout(1800)  # seconds: each moment is a try of its own, on whatever machine
 EVERY = os.environ.get("CLOUDBACKUP_KILLS") == "every"
@@ -223,3 +225,36 @@ def _told_or_whole(now: Site, kind: str, way: Way) -> None:
     if way.act is _publishes and "missing in" not in wrong:
         assert TOLD in (row.error or ""), row
         assert TOLD in wrong, wrong
+
+
+@LONG
+@OLDEST
+def test_an_operator_killed_before_any_step_of_a_publishing_leaves_it_told_of_and_the_same_again_ends_it(
+    site: Site, tmp_path: Path
+) -> None:
+    scene = Scene(site, tmp_path / "kept")
+    _damaged(scene)
+    scene.keep()
+    told = 0
+    with forking(tmp_path / "printed") as program:
+        for stop in range(1, 100):
+            with scene.again() as now:
+                operator = Operator(now.folder / "inventory")
+                words = ("borg.publish", "--app=shop", "--yes")
+                end = program.run(operator.environment(), words, stop)
+                if not end.killed:
+                    break
+                row = row_of(now, scene.kind)
+                announced = TOLD in (row.error or "")
+                told += announced
+                assert announced or "missing in" in (row.error or ""), (end, row)
+                if announced:
+                    app = now.app.model_copy(update={"storage": scene.kind})
+                    assert any(TOLD in str(each) for each in checks(now.session, app) if each.level == "error"), end
+                again = program.run(operator.environment(), words)
+                assert again.code == 0, (end, again)
+                assert TOLD not in (row_of(now, scene.kind).error or ""), (end, again)
+                assert names(now, scene.kind) == ["one"]
+    assert end.code == 0, end
+    assert told > 0
+    assert stop > 4, end.steps
