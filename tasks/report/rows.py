@@ -174,7 +174,8 @@ def verdict(report: Report) -> str:
     """Summarize the report in one sentence."""
     count, bad = len(report.apps), sum(1 for row in report.apps if not row.well)
     if not count:
-        return "No app is configured"
+        # `report --unproven` leaves out what is proven: the apps are there.
+        return "All that was asked about is proven" if report.wanted else "No app is configured"
     paused = sum(1 for row in report.apps if row.status == "paused")
     if not bad and paused:
         return f"Every backup is there, apart from {paused} that {'is' if paused == 1 else 'are'} paused"
