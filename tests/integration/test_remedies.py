@@ -81,7 +81,8 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "verify --archive NAME": (0, "1 of 1 proven"),
 }
 NAMED = {  # tasks that a text only names: in their help, or in what was written by them
-    "app.import", "check", "restore --app X", "verify", "app.add", "app.add --host HOST --container NAME", "app.check", "app.kubernetes", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
+    "app.import", "check", "restore --app X", "verify", "app.add", "app.add --host HOST --container NAME", "app.check", "app.kubernetes", "app.kubernetes --all",
+    "app.kubernetes --output X --app NAME", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
     "mariadb.dump", "mariadb.open", "report.history", "restore",
     "schedule.install --cron",
 }  # fmt: skip
