@@ -114,7 +114,10 @@ class Rendered:
 # While the watchdog waits for the operator, SIGUSR1 just ends it. Once it is ending the group, that signal means that
 # the body is over, and its exit code is what it found: 1 nothing is running any more, 2 something is (hung in the
 # kernel), 3 what is running was left on purpose.
+#
+# The first line is empty: start files that ask a question (`read`) take it for the answer, not half of the function.
 _FRAME = """\
+
 main() {{
 export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 look() {{

@@ -48,3 +48,16 @@ def test_a_script_cut_anywhere_runs_nothing(tmp_path: object) -> None:
 
 def test_a_script_uses_no_here_document() -> None:
     assert b"<<" not in render(Script("true", {"X": "y"})).text
+
+
+def test_start_files_that_ask_a_question_take_no_line_of_the_script() -> None:
+    asking = ("bash", "-c", "read -r answer; exec bash --noprofile --norc -s")
+    with subprocess.Popen(asking, stdin=-1, stdout=-1, stderr=-1, start_new_session=True) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdin.write(render(Script("echo done")).text)
+        program.stdin.flush()
+        assert b"\ndone\n" in program.stdout.read()
+        assert b"syntax" not in program.stderr.read()
+    assert program.returncode == 0
