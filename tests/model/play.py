@@ -213,9 +213,11 @@ class Play(Truth):
     def _free(  # noqa: PLR0917
         self, who: str, action: str, names: Sequence[str], force: bool, pause: Sequence[Step], kill: int | None
     ) -> None:
-        announced = [self.place.announced()]
+        announced, saved = [self.place.announced()], [self.place.recorded(f"{action}-known")]
 
         def ended() -> None:
+            if self.place.recorded(f"{action}-known") > saved[0]:
+                self._freed_for_good(action)
             if self.place.announced() > announced[0]:
                 self.counted = frozenset() if not self.done else self.counted
                 if self.lines:  # what a person was told and forced
@@ -225,6 +227,7 @@ class Play(Truth):
             lines = self.lines
             self.meanwhile(pause)
             self.lines, announced[0] = lines, self.place.announced()
+            saved[0] = self.place.recorded(f"{action}-known")
 
         self.lines = []
         self.act(who, lambda: self._freed(action, names, force, waits), kill, ended)
@@ -251,7 +254,10 @@ class Play(Truth):
             done = removal.carry_out(intention, compacting=action != "delete")
             note.wanted = True
             note.add({**done.details, "space": done.space} if action != "delete" else dict(done.details))
-        if told:  # what a person forced through is how it should be from now on
+
+    def _freed_for_good(self, action: str) -> None:
+        """Note what holds once its record is there, also where it was killed just after that."""
+        if self.lines:  # what a person forced through is how it should be from now on
             self.consent |= self.stolen - self.place.listed()
             self.stolen &= self.place.listed()
             self.forged &= self.place.listed()

@@ -419,3 +419,10 @@ def test_an_undoing_is_refused_once_a_colleagues_borg_freed_what_it_continues_fr
     play.undo("ann")
     assert "there is no rollback that can be undone" in play.said
     assert play.place.listed() == before
+
+
+@pytest.mark.parametrize("kill", range(8))
+def test_what_was_forced_holds_once_its_record_is_there_wherever_it_was_killed(kill: int) -> None:
+    played(
+        BACKUP, ("backup", "ann", "files", True, 1), ("steal", 0), ("wait", 4000), ("compact", "bob", True, [], kill)
+    )
