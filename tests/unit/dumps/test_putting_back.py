@@ -30,9 +30,16 @@ def programs(folder: Path, **texts: str) -> dict[str, str]:
     return {"PATH": f"{there}:/usr/bin:/bin"}
 
 
-def shell(name: str, words: list[str], environment: dict[str, str], dump: str) -> subprocess.CompletedProcess[str]:
+LDAP = ["ldap_config.sh", "ldap_load.sh"]
+
+
+def shell(
+    names: list[str], words: list[str], environment: dict[str, str], dump: str
+) -> subprocess.CompletedProcess[str]:
+    """Run programs for a host as one, with these words."""
+    text = "".join((HOST / name).read_text() for name in names)
     return subprocess.run(
-        ["sh", str(HOST / name), *words], env=environment, input=dump, capture_output=True, text=True, check=False
+        ["sh", "-c", text, "sh", *words], env=environment, input=dump, capture_output=True, text=True, check=False
     )
 
 
@@ -88,7 +95,7 @@ def ldap(folder: Path, **more: str) -> dict[str, str]:
     "line", ["description:< file:///etc/shadow", "include: file:///etc/x", "Include:file:///etc/x", " on:< file:///x"]
 )
 def test_ldif_has_no_file_of_the_host_read(tmp_path: Path, line: str) -> None:
-    done = shell("ldap_load.sh", ["dc=example"], ldap(tmp_path), f"{line}\n{WHOLE}")
+    done = shell(LDAP, ["dc=example"], ldap(tmp_path), f"{line}\n{WHOLE}")
     assert done.returncode == 0, done.stderr
     first, rest = (tmp_path / "data" / "data.mdb").read_text().split("\n", 1)
     assert (first, rest) == ("cloudbackup refuses a line that slapcat does not write", WHOLE)
@@ -101,7 +108,7 @@ def test_a_slapd_that_may_not_be_looked_at_is_not_taken_for_stopped(tmp_path: Pa
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "comm").write_text("slapd\n")
     grep = f'[ "$1" = -lsx ] || exec /bin/grep "$@"\necho {tmp_path}/7/comm'
-    done = shell("ldap_load.sh", ["dc=example"], ldap(tmp_path, grep=grep), WHOLE)
+    done = shell(LDAP, ["dc=example"], ldap(tmp_path, grep=grep), WHOLE)
     assert done.returncode == 1
     assert "a slapd runs" in done.stderr
     assert done.stderr.endswith("or restore as root; nothing was changed\n")
@@ -117,7 +124,7 @@ case $text in
 *'DROP DATABASE :"old"'*) echo "$@" >>{tmp_path}/dropped ;;
 esac"""
     tools = programs(tmp_path, psql=psql, pg_restore="cat >/dev/null")
-    done = shell("postgresql_load.sh", ["shop", "--username=backup"], tools, "a dump")
+    done = shell(["postgresql_load.sh"], ["shop", "--username=backup"], tools, "a dump")
     assert done.returncode == 0, done.stderr
     dropped = (tmp_path / "dropped").read_text().splitlines()
     assert [each.rpartition(" ")[2] for each in dropped] == ["--set=old=shop_new_20260101_000000"]
@@ -174,7 +181,7 @@ esac"""
     tools = programs(tmp_path, psql=psql, pg_restore="cat >/dev/null; echo '1; 1259 2 TABLE public orders owner'")
     finds = (HOST / "postgresql_table.awk").read_text()
     dump = "1\n" + "a dump".ljust(65_536, "\0") + "a dump"
-    done = shell("postgresql_part.sh", ["shop", "shop_restored", "public", "orders", finds], tools, dump)
+    done = shell(["postgresql_part.sh"], ["shop", "shop_restored", "public", "orders", finds], tools, dump)
     assert (done.returncode, (tmp_path / "dropped").exists()) == (code, code == 1)
     assert ("public.orders is partitioned" in done.stderr) == (code == 1)
 
@@ -183,7 +190,7 @@ def test_an_option_force_does_not_have_errors_passed_over(tmp_path: Path) -> Non
     client = f"""\
 echo "$@" >>{tmp_path}/asked
 cat >/dev/null"""
-    done = shell("mysql_load.sh", [], programs(tmp_path, mariadb=client), "-- cloudbackup databases: 73686f70\n")
+    done = shell(["mysql_load.sh"], [], programs(tmp_path, mariadb=client), "-- cloudbackup databases: 73686f70\n")
     assert done.returncode == 0, done.stderr
     assert "--skip-force" in (tmp_path / "asked").read_text().splitlines()[1].split()
     assert "--skip-force" in OPTIONS
