@@ -136,10 +136,20 @@ def test_the_manifests_of_an_app_run_as_they_are_printed(lab: Lab, saved: str, o
     for each in objects:
         if each["kind"] == "CronJob":
             (container,) = each["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-            done = run(str(CHECKOUT / "inv"), *container["args"], environment=environment)
+            done = run(*started(container), environment=environment)
             assert done.returncode == 0, done.stdout + done.stderr
     assert len(set(operator.archives("blog")) - before) == 2
     assert operator.report()["blog", "mariadb"]["proven"]
+
+
+def started(container: dict[str, Any]) -> list[str]:
+    """Return what a container of a pod runs, here: arguments for the image's entry point, or a line for a shell."""
+    inv = str(CHECKOUT / "inv")
+    if "command" not in container:
+        return [inv, *container["args"]]
+    init, command = container["command"][:3], container["command"][3:]
+    assert init == ["/usr/bin/tini", "-g", "--"]
+    return [word.replace("/opt/cloudbackup/inv", inv) for word in (*command, *container["args"])]
 
 
 def pipeline(name: str) -> dict[str, Any]:
