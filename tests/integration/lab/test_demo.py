@@ -66,7 +66,7 @@ def test_the_demo_tells_what_the_readme_shows_and_leaves_nothing(temporary: Path
 def test_a_lab_stays_until_it_is_told_to_go(temporary: Path) -> None:
     up = inv("lab.up")
     assert up.returncode == 0, up.stdout + up.stderr
-    (inventory,) = re.findall(r"export INVOKE_INVENTORY=(\S+)$", up.stdout)
+    (inventory,) = re.findall(r"(?m)export INVOKE_INVENTORY=(\S+)$", up.stdout)
     operator = Operator(Path(inventory))
     assert operator.done("app.list").count("127.0.0.1") == 2
     assert len(operator.done("backup", "--source", "files").splitlines()) == 3
