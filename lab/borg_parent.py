@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def become(words: list[str], environment: dict[str, str], directory: str, descri
         setattr(sys, f"__{name}__", file)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # the parent's, if it has asked
     os.chdir(directory)
     _name([sys.executable, *words])
     sys.argv = list(words)
