@@ -1,6 +1,7 @@
 """The loop over apps: several at a time, each independent of the others' faults, with Ctrl-C handled."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tasks.run.session import Session
 PARALLEL = 8  # default number of apps at a time
 MOST = 64
 LOOK = 0.2  # seconds between two checks for Ctrl-C
+LEFT_ALONE = (signal.SIG_IGN, None)  # handlers that stay: a script's background job leaves Ctrl-C to others
 
 # A Storage Box allows 10 connections. One app uses one at a time (its host's borg, later the operator's listing); the
 # operator's files take another, and one is left for a person's login. A second command in parallel counts only its own;
@@ -85,19 +87,21 @@ def spread(
     waiting = list(range(len(items)))
     results: dict[int, Result] = {}
     running: dict[Future[Result], int] = {}
-    with terminable(), ThreadPoolExecutor(parallel) as pool:
+    with _interruption() as asked, ThreadPoolExecutor(parallel) as pool:
         try:
-            while waiting or running:
+            while (waiting or running) and not asked.is_set():
                 for index in tuple(waiting):
                     if len(running) < parallel and free(items[index], [items[other] for other in running.values()]):
                         waiting.remove(index)
                         running[pool.submit(work, items[index])] = index
                 for done in wait(running, LOOK, FIRST_COMPLETED).done:
                     results[running.pop(done)] = done.result()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # of an app's work
+            asked.set()
+        if asked.is_set():
             session.cancelled.set()
             pool.shutdown(cancel_futures=True)
-            raise _interrupted(list(running)) from None
+            raise _interrupted(list(running))
     return [results[index] for index in range(len(items))]
 
 
@@ -118,6 +122,25 @@ def _interrupted(ended: Sequence[Future[Result]]) -> InterruptedRunError:
 def _shared(session: Session, app: App) -> str | None:
     """Return the account whose limited connections an app's storage uses; None if there is no limit."""
     return session.inventory.storages[app.storage].connections_of
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """Have Ctrl-C and SIGTERM set an event, which the loop looks at, in place of an exception at any point.
+
+    Raised while `concurrent.futures.wait` takes a future's lock, an exception keeps that lock for ever: the future's
+    work could never end. Raises InterruptedRunError at the end if nobody has looked.
+    """
+    asked = threading.Event()
+    ours = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) not in LEFT_ALONE]
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in ours}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked.is_set():
+        raise InterruptedRunError("interrupted: everything that ran was ended")
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """The loop over apps: how many at a time, on which storage, and what waits for what."""
 
+import signal
 import threading
+from concurrent.futures import _base
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tasks.errors import UsageError
+from tasks.errors import InterruptedRunError, UsageError
 from tasks.run.parallel import BOX_PLACES, MOST, over_apps
 from tasks.storage.local import LocalStorage
 from tasks.storage.storagebox import StorageBox
@@ -121,3 +123,39 @@ def test_copies_of_one_app_come_one_after_another() -> None:
 
     run([Named(name, storage) for name in ("shop", "blog") for storage in ("box", "disk", "other")], 6, work)
     assert count.most == {"shop": 1, "blog": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_futures_are_locked_keeps_no_lock(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception at that point would leave a future locked: its work could not end, and nobody would ever return."""
+    lock = _base._AcquireFutures.__enter__
+
+    def interrupted(self: Any) -> None:
+        lock(self)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(_base._AcquireFutures, "__enter__", interrupted)
+    before = signal.getsignal(number)
+    session = FakeSession()
+
+    def work(_: Any) -> None:
+        assert session.cancelled.wait(30)
+
+    with pytest.raises(InterruptedRunError, match="everything that ran was ended"):
+        over_apps(cast("Session", session), cast("list[App]", [Named("a", "disk")]), 1, work, lambda _, error: error)
+    assert signal.getsignal(number) is before
+
+
+def test_an_interruption_after_the_last_app_is_not_lost() -> None:
+    with pytest.raises(InterruptedRunError):
+        run([Named("a", "disk")], 1, lambda _: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT))
+
+
+def test_a_background_job_leaves_ctrl_c_to_others() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run([Named("a", "disk")], 1, lambda _: signal.raise_signal(signal.SIGINT)) == [None]
+    finally:
+        signal.signal(signal.SIGINT, before)
