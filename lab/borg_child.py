@@ -64,7 +64,7 @@ class BorgParents:
     async def fork(
         self, words: Sequence[str], environment: Mapping[str, str], directory: Path, limit: int
     ) -> BorgChild | None:
-        """Return a new borg, or None when the program cannot be loaded once for many: it is no script of Python's.
+        """Return a new borg, or None when the program is not a Python script, which cannot be loaded once for many.
 
         `words` begin with the program's path; `limit` bytes of output are read ahead.
         """

@@ -31,7 +31,7 @@ Request = tuple[dict[str, Any], list[int]]
 
 
 class Forks:
-    """The children that run, and whom their ends are told."""
+    """The children that run, and who hears that they have ended."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel

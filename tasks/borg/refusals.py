@@ -22,7 +22,7 @@ from tasks.storage.state import State
 
 FORCE, ACCEPT = "--force", "report.accept"
 LOOK = "`inv report --app {app}` and `inv borg.list --app {app}` show more; `inv borg.rollback --app {app}` undoes it"
-COUNT = f"`inv borg.check --app {{app}} --verify-data` reads all of it, and counts anew where it is whole; {LOOK}"
+COUNT = f"`inv borg.check --app {{app}} --verify-data` reads all of it, and counts again where it is whole; {LOOK}"
 BACKUP = "make a good backup first: `inv backup --app {app}`"
 DRILL = "prove one by a restore drill: `inv verify --app {app}`"
 

@@ -82,11 +82,11 @@ NAMES
 }
 
 # For whoever judges the dump: an account that may not see something leaves it out, and the tools end with 0.
-told() {
+remarks() {
     echo "databases$hexadecimal"
     echo 'SHOW GRANTS;' | ask "$@" 2>/dev/null | sed 's/ IDENTIFIED .*//'
 }
-told "$@" | sed 's/^/cloudbackup account: /' >&2
+remarks "$@" | sed 's/^/cloudbackup account: /' >&2
 
 before=$(tables "$@") || exit
 printf -- '-- cloudbackup databases:%s\n' "$hexadecimal"
