@@ -295,7 +295,7 @@ class Play(Truth):
                 self.killed = None
             elif asked and "rollback" in self.half and not self.killed and not asked[0].startswith("Undo"):
                 self._stopped(asked[0], timelines[0], before[0])
-            elif asked and asked[0].startswith("Undo"):
+            elif asked and asked[0].startswith("Undo") and self.place.announced() > announced[-1]:
                 self._undoing_stopped(asked[0], (timelines[0], before[0]))
 
         self.act(who, lambda: lines.extend(run(ask)), kill, ended)
