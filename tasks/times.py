@@ -56,7 +56,7 @@ def moment(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:
         local, today = when.astimezone(zone), now.astimezone(zone)
     except (OverflowError, ValueError):  # a date at the limit of the range, which only a forged archive has
         local, today = when, now
-    return f"{day(local, today)} {local:%H:%M} {local.tzname()}"
+    return f"{day(local, today)} {local:%H:%M} {zone_name(local)}"
 
 
 def utc(when: datetime) -> str:
@@ -66,7 +66,15 @@ def utc(when: datetime) -> str:
 
 def shown(when: datetime) -> str:
     """Return a time as a person types it, in this machine's zone and with its name: `2026-11-22 14:03:00 CET`."""
-    return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    local = when.astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S} {zone_name(local)}"
+
+
+def zone_name(when: datetime) -> str:
+    """Return the name of a time's zone, by which it can be typed again; its offset if it is named UTC and is not."""
+    name = when.tzname() or ""
+    misnamed = name.upper() in ("UTC", "GMT", "Z") and when.utcoffset()
+    return f"{when:%z}" if misnamed else name
 
 
 def moment_example(option: str) -> str:

@@ -24,6 +24,7 @@ from tasks.sources.kinds import kind_of
 from tasks.sources.registry import named
 from tasks.storage.published.host.rclone import NEWER
 from tasks.storage.repository import Side
+from tasks.times import zone_name
 from tasks.units import many, size
 
 SPARE = 0.1  # free share of a storage below which it gets a warning
@@ -114,7 +115,9 @@ def _gently(app: App, *, directory: bool) -> Iterator[Check]:
         now = datetime.now().astimezone()
         rate, hours = app.upload.at(now.time()), app.upload.part(now.time())
         limit = "no limit" if rate is None else f"at most {size(rate)}/s"
-        yield Check(app.name, "upload", "ok", f"{limit} at {now:%H:%M %Z}{f' ({hours})' if hours else ''}")
+        yield Check(
+            app.name, "upload", "ok", f"{limit} at {now:%H:%M} {zone_name(now)}{f' ({hours})' if hours else ''}"
+        )
     if app.nice:
         yield Check(app.name, "nice", "ok", "borg and the dump run at low CPU and I/O priority")
 

@@ -11,6 +11,7 @@ from tasks.errors import RefusedError, UsageError
 from tasks.records.ledger import ledger
 from tasks.records.record import Records
 from tasks.records.verdict import ACCEPT
+from tasks.times import shown
 
 LATEST = "latest"
 UNKNOWN = "no record knows it: somebody with the host's key may have made it, so it proves nothing"
@@ -46,7 +47,7 @@ def latest(
     every = [archive for archive in every if before is None or archive.start <= before]
     app = names[0]
     if not every:
-        at = f" at {before.astimezone():%Y-%m-%d %H:%M:%S %Z}" if before else ""
+        at = f" at {shown(before)}" if before else ""
         raise UsageError(f"{app} has no archive of {source} yet{at}", f"`inv borg.list --app {app}` shows them")
     mine = [archive for archive in every if archive.id in known]
     if not mine:

@@ -293,18 +293,20 @@ class Play(Truth):
                 if not self._promised_nothing(asked[0], lines):
                     self._is_back(asked[0], timelines[0], before[0], self.killed)
                 self.killed = None
-            elif asked and "rollback" in self.half and not self.killed and not asked[0].startswith("Undo"):
-                self._stopped(asked[0], timelines[0], before[0])
+            elif asked and "rollback" in self.half and not asked[0].startswith("Undo"):
+                self._stopped(asked[0], (timelines[0], before[0]))
             elif asked and asked[0].startswith("Undo") and self.place.announced() > announced[-1]:
                 self._undoing_stopped(asked[0], (timelines[0], before[0]))
 
         self.act(who, lambda: lines.extend(run(ask)), kill, ended)
 
-    def _stopped(self, question: str, timeline: Timeline, before: frozenset[str]) -> None:
+    def _stopped(self, question: str, asked: Half) -> None:
         """Note a rollback that was killed, or found damage: in the middle, or once all was moved."""
-        if self.place.locked():
-            self.killed = (timeline, before)
+        half = self.killed or asked  # one that was killed before is gone on with
+        self.killed = half if self.place.locked() else None
+        if self.killed:
             return
+        timeline, before = half
         to, there = _to(question), self.place.listed()
         again = self.moved and before == there  # it went on with the one that was stopped before
         self.moved = there == timeline.get(to)

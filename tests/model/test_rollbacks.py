@@ -198,3 +198,11 @@ def test_an_undoing_that_was_refused_for_a_theft_during_its_question_continues_n
         *(("rollback_to", "ann", 1), ("undo", "bob")),
     )
     assert (play.done, play.stolen, len(play.place.listed())) == (True, set(), 0)
+
+
+def test_what_is_stolen_after_a_rollback_that_was_killed_twice_is_what_its_undoing_sets_aside() -> None:
+    """The first stopped in the middle, the second, which went on with it, once all was moved and the lock was free."""
+    play = played(("rollback_to", "bob", 0, [], 10), ("rollback_to", "bob", 0, [], 8), ("steal", 0), ("undo", "ann"))
+    assert (play.done, len(play.place.listed())) == (True, 1)
+    play.undo("ann")
+    assert (play.done, len(play.place.listed())) == (True, 0)

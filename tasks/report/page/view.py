@@ -12,7 +12,7 @@ from tasks.report.page.apps import App, apps
 from tasks.report.page.problems import Problem, problems
 from tasks.report.page.signs import SIGNS
 from tasks.report.rows import WORST_FIRST, Report, Row, StorageRow, verdict
-from tasks.times import MONTHS, utc
+from tasks.times import MONTHS, utc, zone_name
 
 DAYS = (  # kinds of days in a calendar, with their meaning
     ("saved", "every source saved"),
@@ -101,7 +101,7 @@ def _dated(when: datetime, zone: tzinfo | None) -> str:
     """Return a moment with weekday and year: a page may be looked at long after it was made."""
     local = when.astimezone(zone)
     day = f"{WEEKDAYS[local.weekday()]} {local.day} {MONTHS[local.month - 1]} {local.year}"
-    return f"{day} {local:%H:%M} {local.tzname()}"
+    return f"{day} {local:%H:%M} {zone_name(local)}"
 
 
 def _lifetime(report: Report) -> timedelta:

@@ -96,8 +96,13 @@ def test_a_milestone_of_the_future_blinds_nobody(scene: Scene, ahead: timedelta)
     assert fleet_check.run(folder, fleet_check.Options()) == 4
 
 
-def test_a_machine_in_another_zone_writes_the_same_times(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+@pytest.mark.parametrize(
+    "zone", ["Asia/Kathmandu", "UTC-5"]
+)  # the second one names itself UTC, and is five hours ahead
+def test_a_machine_in_another_zone_writes_the_same_times(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
     run = Operator(scene.lab.inventory).start("backup")
     said = run.communicate(timeout=200)[0]
     assert run.returncode == 0, said
