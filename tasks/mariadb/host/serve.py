@@ -66,6 +66,7 @@ SMALL = (
 )
 ALONE = (
     "--compact",
+    "--skip-no-autocommit",  # on since MariaDB 11.8; it sets variables around the rows
     "--skip-lock-tables",
     "--skip-triggers",
     "--quick",
