@@ -27,6 +27,7 @@ from tasks.storage.repository import Side
 from tasks.times import zone_name
 from tasks.units import many, size
 
+MEMORY = 128 * 1000**2  # bytes that should be free on a host; a small app takes 100 MB (docs/hosts.md)
 SPARE = 0.1  # free share of a storage below which it gets a warning
 QUICK = How(lock_wait=10, timeout=60)
 
@@ -94,6 +95,7 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
     """Yield the checks of an app's host and of the data to save. Raises HostError, InterruptedRunError."""
     facts = session.host(app).facts()
     yield Check(app.name, "host", "ok", f"{app.host} as {facts.user}, bash {facts.bash}")
+    yield from _memory(app, facts.memory_available)
     tools = session.host(app).tools()
     storage = session.storage_of(app)
     yield from programs(app, facts, tools, over_ssh=storage.account is not None)
@@ -104,6 +106,18 @@ def host_checks(session: Session, app: App) -> Iterator[Check]:
         yield _own_key(session, app, *own_key)
     yield from _sources(session, app)
     yield from _gently(app, directory=storage.account is None and storage.rclone is None)
+
+
+def _memory(app: App, free: int | None) -> Iterator[Check]:
+    if free is None:
+        return
+    text = f"{size(free)} free on {app.host}"
+    if free < MEMORY:
+        what = f"only {text}: a backup takes some 100 MB, a drill of a database 200 MB"
+        remedy = "stop what else takes memory there, or add some or swap; `inv verify --to local` drills here"
+        yield Check(app.name, "memory", "warning", what, remedy)
+    else:
+        yield Check(app.name, "memory", "ok", text)
 
 
 def _gently(app: App, *, directory: bool) -> Iterator[Check]:

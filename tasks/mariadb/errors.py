@@ -239,6 +239,12 @@ _KNOWN = (
         "the host may have run out of memory: `journalctl -k` there tells; run it again",
     ),
     Failure(
+        r"(?m)Out of memory; restart server|std::bad_alloc|Cannot allocate memory|^MemoryError",
+        "a program of the backup did not get the memory that it needs on the host",
+        "stop what else takes memory there, add some or swap, or raise the login's limit (`ulimit -v`); docs/hosts.md"
+        " says how much is needed",
+    ),
+    Failure(
         r"align: ([^\n]+)",
         "mariadb-backup's stream is no whole backup: {0}",
         "run the backup again; mariadb-backup's own messages above may say more",

@@ -20,6 +20,16 @@ say machine "$(cat /etc/machine-id /var/lib/dbus/machine-id 2>/dev/null | head -
 say boot "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.bootsessionuuid 2>/dev/null || true)"
 say processes "$(readlink /proc/self/ns/pid 2>/dev/null || true)"
 say memory "$(awk '/^MemAvailable:/ { print $2 * 1024 }' /proc/meminfo 2>/dev/null || true)"
+{
+  group=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+  while [ "$group" != /sys/fs ] && [ "$group" != "" ]; do
+    read -r limit <"$group/memory.max" && say "memory_of_${#group}" "$limit"
+    group=${group%/*}
+  done
+  for group in "" "$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)"; do
+    read -r limit <"/sys/fs/cgroup/memory$group/memory.limit_in_bytes" && say "memory_of_v1_${#group}" "$limit"
+  done
+} 2>/dev/null || true
 say bash "$BASH_VERSION"
 say now "$(date +%s)"
 """
@@ -35,7 +45,8 @@ TOOLS_SCRIPT = Script(_ASK_TOOLS)  # separate: borg takes as long to print its v
 
 @dataclass(frozen=True)
 class Facts:
-    """What a host reports. Memory is in bytes, None if not reported.
+    """What a host reports. Memory is in bytes, None if not reported: what is free there, or less if a
+    control group limits the login (cgroups(7): in version 1 its own, and the top one, which a container sees).
 
     `now` is the host's clock, in seconds since the epoch; `ahead` is how many seconds it is ahead of this machine's.
     """
@@ -70,7 +81,7 @@ def parse_facts(text: str) -> Facts:
         home=home if home.startswith("/") and home.isprintable() else "/root",
         user=said.get("user", ""),
         machine=_machine(said),
-        memory_available=_bytes(said.get("memory", "")),
+        memory_available=_memory(said),
         bash=_version(said, "bash"),
         home_closed=said.get("home_closed") == "yes",
         ssh=answered(said),
@@ -105,6 +116,12 @@ def apart(clock: float, before: float, after: float) -> float:
 
 def _said(text: str) -> dict[str, str]:
     return {key: value[:LONGEST] for key, _, value in (line.partition("=") for line in text.splitlines()) if value}
+
+
+def _memory(said: dict[str, str]) -> int | None:
+    """Return the free memory of the host, or the limit of a control group around the login if that is less."""
+    every = (_bytes(value) for name, value in said.items() if name == "memory" or name.startswith("memory_of_"))
+    return min((each for each in every if each is not None), default=None)
 
 
 def _bytes(text: str) -> int | None:

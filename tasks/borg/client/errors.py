@@ -44,6 +44,13 @@ RUNS_ELSEWHERE = (
     "another borg may be at work there: wait, or see `inv borg.break-lock --app {app}`, which says who holds the lock"
 )
 
+NO_MEMORY = "the host may have run out of memory: `journalctl -k` there tells; run it again"
+MORE_MEMORY = (
+    "stop what else takes memory there, add some or swap, or raise the login's limit (`ulimit -v`); docs/hosts.md says"
+    " how much is needed"
+)
+KILLED = (137, 247)  # exit codes after SIGKILL: a shell's, and the -9 of Python's subprocess as an exit code
+
 FAILURES: tuple[Failure, ...] = (
     # Programs that run beside borg
     Failure(
@@ -322,8 +329,13 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"no FUSE support|FUSE support.*not (?:available|installed)|fusermount3?: (?:command )?not found",
     ),
     Failure(
+        "borg did not get the memory that it needs where it runs",
+        MORE_MEMORY,
+        pattern=r"\bMemoryError\b|Cannot allocate memory",
+    ),
+    Failure(
         "borg was killed on the host",
-        "the host may have run out of memory: `journalctl -k` there tells; run it again",
+        NO_MEMORY,
         pattern=r"line \d+: +\d+ Killed +(?:borg|python3 -I -S -c 'import os)",
     ),
     # Consequences of the above
@@ -356,6 +368,11 @@ def explain(messages: Sequence[Message]) -> Explanation | None:
             if found := re.search(failure.pattern, message.text):
                 return Explanation(failure.what.format(**_groups(found)), failure.remedy, failure.transient)
     return None
+
+
+def explain_code(code: int) -> Explanation | None:
+    """Return what an exit code alone says about a failed run that printed nothing; None if that is nothing."""
+    return Explanation("borg was killed on the host", NO_MEMORY) if code in KILLED else None
 
 
 def _groups(found: re.Match[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tasks.answers import AnswerError, read
-from tasks.borg.client.errors import explain, explain_lost
+from tasks.borg.client.errors import explain, explain_code, explain_lost
 from tasks.borg.client.messages import Level, Message, Progress, read_line, read_messages, texts
 from tasks.borg.client.ssh_probe import probe
 from tasks.borg.client.versions import ENVIRONMENT, HARMLESS, Outcome, outcome
@@ -266,11 +266,12 @@ def _listener(on_progress: OnProgress | None) -> Callable[[str], bool] | None:
 def _error(repository: Repository, result: Result) -> BorgError:
     kind = ContentError if _content_failed(result) else BorgError
     where = f"{repository.app}: "
+    said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
     explanation = explain(result.messages) or explain_lost(result.messages, lambda: probe(repository))
+    explanation = explanation or (None if said else explain_code(result.code))
     if explanation is not None:
         remedy = explanation.remedy.replace("{app}", repository.app)
         return kind(where + explanation.what, remedy, result, transient=explanation.transient)
-    said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
     first = said[0].splitlines()[0] if said else f"exit code {result.code}"
     return BorgError(f"{where}borg failed: {first}", "", result)
 

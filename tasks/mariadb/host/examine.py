@@ -100,6 +100,10 @@ def prove(plan: dict[str, object]) -> dict[str, object]:
             remarks += [*rolled_back, *without(missing)]
             verify(server, [str(query) for query in queries])
         refuse_outside(server)
+    except DrillFault:
+        if server.ended():  # what its clients say then is "lost connection"
+            server.refuse_killed()
+        raise
     finally:
         server.end()
     walls = json.loads(os.environ.get(WALLS) or "[]")

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import secrets
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -99,6 +100,7 @@ class Private:
             os.close(file)
         deadline = time.monotonic() + self.patience
         while not self.answers():
+            self.refuse_killed()
             if self.process.poll() is not None:
                 raise DrillFault(f"a server does not start on the restored data: {self.complaint()}")
             if time.monotonic() > deadline:
@@ -186,6 +188,21 @@ class Private:
         errors = [line for line in lines if "[ERROR]" in line] or lines or ["it says nothing"]
         telling = [line for line in errors if "Aborting" not in line and "init function returned" not in line]
         return re.sub(r"^[\d-]+ +[\d:]+ \d+ ", "", (telling or errors)[0])
+
+    def refuse_killed(self) -> None:
+        """Raise DrillFault if the server was killed, which says nothing about the data."""
+        if self.process is not None and self.process.poll() == -signal.SIGKILL:
+            raise DrillFault(
+                "the server on the restored data was killed",
+                "the host may have run out of memory: `journalctl -k` there tells; use a machine with more, e.g."
+                " `--to local`",
+            )
+
+    def ended(self) -> bool:
+        """Wait a moment for the end of a server whose client failed; return whether it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process is not None and self.process.wait(1) is not None
+        return False
 
     def opened_outside(self) -> list[str]:
         """Return files outside of the drill's directory that the server holds open; there must be none."""

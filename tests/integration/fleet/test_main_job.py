@@ -130,7 +130,19 @@ def test_all_that_is_needed_is_checked(operator: Operator, saved: str) -> None:
     printed = operator.done("app.check")
     assert "2 of 2 apps ready" in printed
     names = {line.split()[2] for line in printed.splitlines() if line.startswith("shop")}
-    assert names == {"host", "borg", "files", "python3", "ssh", "mariadb", "storage", "repository", "records", "key"}
+    assert names == {
+        "host",
+        "memory",
+        "borg",
+        "files",
+        "python3",
+        "ssh",
+        "mariadb",
+        "storage",
+        "repository",
+        "records",
+        "key",
+    }
     assert re.search(r"the database is saved in chunks of 16 KiB, for which borg takes \d+ [kM]B of memory", printed)
 
 
