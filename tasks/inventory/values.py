@@ -216,12 +216,28 @@ def read_operator_path(value: object) -> Path:
 def read_host(value: object) -> str:
     """Return `local` or `[user@]host` as ssh takes it."""
     text = _text(value)
+    _refuse_port(text, "write [user@]host here, and `ssh: {port: 22}` below")
     if not re.fullmatch(HOST, text):
         raise ValueError("must be `local` or [user@]host as in ssh, without spaces and quotes")
-    name = text.rpartition("@")[2]
-    if re.fullmatch(r"[^:\[\]]+:[0-9]+", name):
-        raise ValueError("has no place for a port: write it below as `ssh: {port: 22}`")
     return text
+
+
+def read_host_name(value: object) -> str:
+    """Return the name or address of a storage's server."""
+    text = _text(value)
+    _refuse_port(text, "write the name alone here, and `port: 22` below")
+    if not re.fullmatch(HOST_NAME, text):
+        raise ValueError("must be a host's name or address")
+    return text
+
+
+def _refuse_port(text: str, instead: str) -> None:
+    """Raise ValueError for a host with a port, or with brackets that are not around all of an IPv6 address."""
+    name = text.rpartition("@")[2]
+    if text.startswith(("ssh://", "sftp://")) or re.fullmatch(r"(?:\[[^\[\]]*\]|[^:\[\]]+):[0-9]+", name):
+        raise ValueError(f"has no place for a port: {instead}")
+    if re.search(r"[\[\]]", name) and not re.fullmatch(r"\[[^\[\]]+\]", name):
+        raise ValueError("has brackets that are not around all of an IPv6 address, as in [2001:db8::1]")
 
 
 def read_host_key(value: object) -> str:
@@ -309,7 +325,7 @@ Directory = Annotated[
 ]
 OperatorPath = Annotated[Path, PlainValidator(read_operator_path), _schema(r"^(?:~$|~/|/)[^\n\x00]*$")]
 Target = Annotated[str, PlainValidator(read_host), _schema(HOST)]
-HostName = Annotated[str, matching(HOST_NAME, "a host's name or address"), _schema(HOST_NAME)]
+HostName = Annotated[str, PlainValidator(read_host_name), _schema(HOST_NAME)]
 User = Annotated[str, matching(USER, "an account's name"), _schema(USER)]
 Program = Annotated[str, matching(PROGRAM, "a program's name or path"), _schema(PROGRAM)]
 HostKey = Annotated[str, PlainValidator(read_host_key), _schema(HOST_KEY)]

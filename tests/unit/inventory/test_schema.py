@@ -24,6 +24,7 @@ LOADER_ALONE = (
     "runs without a shell",
     "must name a command",
     "has no place for a port",
+    "has brackets that are not around",
     "is for a host behind SSH",
     "does not reach the key",
     "has two limits for one time",

@@ -16,6 +16,7 @@ APP_KEYS = ", ".join(AppFile.model_fields)
 QUOTE = "a text that begins with * & ! % @ ` { [ or holds `: ` or ` #` stands in quotes"
 
 # an app's file -> each fault as `line: key: text`
+PORT_BELOW = "write [user@]host here, and `ssh: {port: 22}` below"
 APP_CASES = {
     # keys
     APP + "hots: shop\n": ["3: hots: is unknown here; did you mean host?"],
@@ -54,7 +55,12 @@ APP_CASES = {
     APP + "host: two words\n": ["3: host: must be `local` or [user@]host as in ssh, without spaces and quotes"],
     APP + 'host: "a\\nb"\n': ["3: host: must be `local` or [user@]host as in ssh, without spaces and quotes"],
     APP + "host: $(id)\n": ["3: host: must be `local` or [user@]host as in ssh, without spaces and quotes"],
-    APP + "host: root@shop:2222\n": ["3: host: has no place for a port: write it below as `ssh: {port: 22}`"],
+    APP + "host: root@shop:2222\n": [f"3: host: has no place for a port: {PORT_BELOW}"],
+    APP + "host: root@[::1]:2222\n": [f"3: host: has no place for a port: {PORT_BELOW}"],
+    APP + "host: ssh://root@shop\n": [f"3: host: has no place for a port: {PORT_BELOW}"],
+    APP + "host: root@[::1]x\n": [
+        "3: host: has brackets that are not around all of an IPv6 address, as in [2001:db8::1]"
+    ],
     # as whom, and how fast
     APP + "host: deploy@a\nbecome: su\n": [
         "4: become: is written as sudo, doas, or {sudo: {user: root, password: {command: ...}}}"
