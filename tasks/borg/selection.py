@@ -27,10 +27,14 @@ NEAR = 4  # names that an error offers
 
 @dataclass(frozen=True)
 class Selected:
-    """The paths to restore, absolute and none below another, and remarks for people."""
+    """The paths to restore, absolute and none below another, and remarks for people.
+
+    `asked` is what a person named: paths, and the folders at the beginning of patterns.
+    """
 
     paths: tuple[str, ...]
     said: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 def selected(repository: Repository, archive: str, wanted: Sequence[str]) -> Selected:
@@ -55,7 +59,7 @@ def selected(repository: Repository, archive: str, wanted: Sequence[str]) -> Sel
     chosen = outermost(found)
     if len(chosen) > MOST or sum(len(path.encode()) for path in chosen) > LONGEST:
         raise UsageError(f"--path matches {len(chosen):,} files and folders", "name the folder that they are in")
-    return Selected(chosen, tuple(said))
+    return Selected(chosen, tuple(said), tuple(fixed[path] if globs.special(path) else path for path in paths))
 
 
 def _clean(path: str) -> str:

@@ -106,4 +106,6 @@ def csv_plan(options: Dump) -> Mapping[str, Any]:
     if any((*flags, options.triggers, options.routines, options.events, options.grants)):
         raise UsageError("--format csv has rows alone", "leave out the options of SQL")
     where = f" WHERE {options.where}" if options.where else ""
-    return {"query": f"SELECT * FROM {quoted(*parsed(options.table[0]))}{where}"}  # noqa: S608 (names quoted, the condition a person's own)
+    database, table = parsed(options.table[0])
+    query = f"SELECT * FROM {quoted(database, table)}{where}"  # noqa: S608 (names quoted, the condition a person's own)
+    return {"query": query, "database": database, "table": table}

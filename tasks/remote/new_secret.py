@@ -55,8 +55,9 @@ def refuse_version_control(path: Path) -> None:
     if above is None:
         return
     try:
+        # The work tree may be somebody else's copy: `core.fsmonitor` of its .git/config would be run as a command.
         ignored = subprocess.run(
-            ("git", "-C", str(above), "check-ignore", "-q", "--", str(path.absolute())),
+            ("git", "-c", "core.fsmonitor=false", "-C", str(above), "check-ignore", "-q", "--", str(path.absolute())),
             capture_output=True,
             check=False,
         )

@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import PurePosixPath
 
 from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.create import Created, files_of
+from tasks.borg.known import UNKNOWN
+from tasks.borg.paths import some
 from tasks.borg.restore import Mounted, Restored, Trust, restore_in_place, restore_to
 from tasks.borg.roots import roots
 from tasks.borg.selection import Selected, selected
+from tasks.errors import RefusedError
 from tasks.inventory.models import App
 from tasks.records.verdict import Verdict
 from tasks.run.outcome import Outcome, Status
@@ -18,6 +22,7 @@ from tasks.sources import base, files_check, files_drill
 from tasks.sources.base import Destination, Drill, Finding, Planned, Ready, Restorable
 from tasks.sources.kinds import FILES
 from tasks.storage.repository import Side
+from tasks.terminal import printable, whole_line
 from tasks.units import entries, size
 
 
@@ -68,6 +73,7 @@ def _restored(choices: Choices, choice: Choice, to: Destination) -> base.Restore
     files = choices.app.files
     assert files is not None
     paths = roots(repository, archive, files.paths, files.optional)
+    _require_own(choices, choice, to, paths)
     mounted = Mounted(paths, choices.app.container)
     return _told(restore_in_place(repository, archive, mounted, to.began, _trust(choices, choice, to)), to)
 
@@ -77,9 +83,31 @@ def _some_restored(choices: Choices, choice: Choice, chosen: Selected, to: Desti
     if to.target is not None:
         done = restore_to(repository, archive, to.target, chosen.paths, trust)
     else:
+        _require_own(choices, choice, to, chosen.paths, chosen.asked)
         done = restore_in_place(repository, archive, Mounted(chosen.paths, choices.app.container), to.began, trust)
     told = _told(done, to)
     return replace(told, said=(f"{entries(done.files)}, {size(done.size)}", *chosen.said, *told.said))
+
+
+def _require_own(
+    choices: Choices, choice: Choice, to: Destination, paths: Sequence[str], asked: Sequence[str] = ()
+) -> None:
+    """Raise RefusedError if links of an archive without a record lead to what neither inventory nor person names.
+
+    Who made it would choose what is replaced: a link to /root/.ssh brings another /root/.ssh.
+    """
+    files = choices.app.files
+    assert files is not None
+    if choice.known or to.trusted:
+        return
+    own = [PurePosixPath(path) for path in (*files.paths, *files.optional, *asked)]
+    away = [path for path in paths if not any(PurePosixPath(path).is_relative_to(each) for each in own)]
+    if away:
+        raise RefusedError(
+            f"{choices.app.name}: nothing was restored: {choice.archive.name}: {UNKNOWN}, and links in it lead to"
+            f" {whole_line(printable(some(away)))}, which the inventory does not name",
+            "restore it to a folder (--target) and look; --trust-archive follows its links",
+        )
 
 
 def _trust(choices: Choices, choice: Choice, to: Destination) -> Trust:

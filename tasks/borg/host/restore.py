@@ -155,7 +155,7 @@ class Restore:
         look = extraction.look()
         self.looks.append(look)
         if look.hostile.count:
-            raise Hostile(f"it holds {counted(look.hostile, 'entry', 'entries')} that no backup makes: ")
+            raise Hostile(f"it holds {counted(look.hostile, 'entry', 'entries')}; no backup makes such")
         if look.devices.count and not self.plan["trusted"]:
             raise Hostile(f"it holds {counted(look.devices, 'device', 'devices')}")
         extraction.paths = [path for path in paths if os.fsencode(path.strip("/")) in look.found]

@@ -5,7 +5,7 @@
     python3 -c "$SERVE" query JSON      ask `query`, as JSON lines: the columns, and each row
     python3 -c "$SERVE" dump JSON       run mariadb-dump with each list of words in `dumps`
     python3 -c "$SERVE" tables JSON     dump the table `table`, or all, of `database` alone, and tell their `digests`
-    python3 -c "$SERVE" csv JSON        the rows of `query` as CSV
+    python3 -c "$SERVE" csv JSON        the rows of `query`, which is of `table` in `database`, as CSV
 
 JSON: `scratch`, a directory of our own, whose `data` is the data directory; `patience`, seconds for the server to
 answer; `version` of the saved server, if known; `settings`, `zone` and `plugins` (see `settings`); `events`, whether
@@ -28,8 +28,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.mariadb.host.check_table import last
+from tasks.mariadb.host.check_table import last, unproven
 from tasks.mariadb.host.digest import columns_query, digest_query, relations
+from tasks.mariadb.host.elsewhere import elsewhere, options, require_here
 from tasks.mariadb.host.examine import (
     SIGNALS,
     WALLS,
@@ -97,7 +98,12 @@ def started(plan: Mapping[str, object]) -> tuple[Private, list[str]]:
     except BaseException:
         server.end()
         raise
-    return server, [*said, *without(missing)]
+    return server, [*said, *without(missing), *unproven(asked_for(plan, elsewhere(server)))]
+
+
+def asked_for(plan: Mapping[str, object], rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows of what a job concerns."""
+    return [row for row in rows if plan.get("database") in (None, row[0]) and plan.get("table") in (None, row[1])]
 
 
 def serve(server: Private, plan: Mapping[str, object]) -> None:
@@ -132,6 +138,7 @@ def query(server: Private, plan: Mapping[str, object]) -> None:
 
 def write_csv(server: Private, plan: Mapping[str, object]) -> None:
     """Write the rows of a query as CSV (RFC 4180, but for its line ends), names first. Raises DrillFault."""
+    require_here(elsewhere(server), str(plan["database"]), [str(plan["table"])])
     with io.TextIOWrapper(os.fdopen(os.dup(1), "wb", 1 << 20), "utf-8", newline="") as stream:
         for columns, rows in _asked(server, str(plan["query"])):
             stream.write(csv_line([column.name for column in columns]))
@@ -169,13 +176,13 @@ def dump(server: Private, plan: Mapping[str, object]) -> None:
         raise DrillFault(f"the account that dumps cannot be made: {last(done.stderr)}")
     tool = program(DUMP, "mariadb-client")
     own = ["--no-defaults", "--protocol=socket", "--socket=s", f"--user={ASKER}", "--max-allowed-packet=1G"]
-    dumps = plan["dumps"]
+    dumps, others = plan["dumps"], elsewhere(server)
     assert isinstance(dumps, list)
     for planned in dumps:
-        words = [*planned, *(databases(server) if planned[-1] == "--databases" else ())]
+        words = [*options(server, others), *chosen(server, list(map(str, planned)), others)]
         with (server.run / "dump-errors").open("w+b") as errors:
             code = subprocess.run(
-                [tool, *own, *map(str, words)], cwd=server.run, env=server.client_environment(),
+                [tool, *own, *words], cwd=server.run, env=server.client_environment(),
                 preexec_fn=ordinary(), stdin=subprocess.DEVNULL, stderr=errors, check=False,
             ).returncode  # fmt: skip
             errors.seek(0)
@@ -188,11 +195,24 @@ def dump(server: Private, plan: Mapping[str, object]) -> None:
         sys.stdout.flush()
 
 
+def chosen(server: Private, planned: list[str], others: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the planned words of mariadb-dump, with all databases if none is named. Raises DrillFault."""
+    if planned[-1] == "--databases":
+        return [*planned, *databases(server)]
+    if "--no-data" not in planned:
+        database, *tables = planned[planned.index("--") + 1 :]
+        require_here(others, database, tables)
+    return planned
+
+
 def dump_tables(server: Private, plan: Mapping[str, object]) -> Mapping[str, object]:
     """Dump tables with their rows; return their digests, and what else is in the database. Raises DrillFault."""
     database, wanted = str(plan["database"]), plan.get("table")
     said = server.ask(relations(database))
     kinds = {name: kind for kind, name in (bytes.fromhex(line).decode().split("\n") for line in said.stdout.split())}
+    others = elsewhere(server)
+    require_here(others, database, [str(wanted)])
+    kinds = {name: kind for name, kind in kinds.items() if (database, name) not in {row[:2] for row in others}}
     tables = [name for name, kind in kinds.items() if kind in KINDS and wanted in (None, name)]
     if not tables:
         what = f"{database} has no table {wanted}" if wanted else f"there is no table in {database}"

@@ -12,8 +12,10 @@ from typing import Protocol
 from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.extract import content, size
 from tasks.borg.client.runner import UNLIMITED
+from tasks.borg.known import UNKNOWN
 from tasks.borg.restore import Trust, restore_to
-from tasks.errors import AppError
+from tasks.errors import AppError, RefusedError
+from tasks.inventory.models import App
 from tasks.inventory.values import Words
 from tasks.options import FOLDER
 from tasks.remote.script import Script, Stream, quote, without
@@ -60,8 +62,9 @@ class Load:
 
 
 def loaded(choices: Choices, choice: Choice, name: str, load: Load, to: Destination) -> Restored:
-    """Have the dump read by a command. Raises CloudbackupError."""
+    """Have the dump read by a command. Raises RefusedError if no record knows the archive, CloudbackupError."""
     app, repository = choices.app, choices.repository
+    _require_known(app, choice, name, to)
     product, archive = product_of(app, name), choice.archive.name
     total, _ = size(repository, archive)
     folder = posixpath.join(FOLDER, NAME + secrets.token_hex(8))
@@ -85,6 +88,18 @@ def loaded(choices: Choices, choice: Choice, name: str, load: Load, to: Destinat
         return Restored(total, (f"`{product.loads()}` read all of it",), "ok", ())
     warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
     return Restored(total, (lines[-1], *warnings), "warning" if warnings else "ok", ())
+
+
+def _require_known(app: App, choice: Choice, name: str, to: Destination) -> None:
+    """Raise RefusedError for an archive without a record: the server would do what is in it, with no wall around it."""
+    if choice.known or to.trusted:
+        return
+    where = f"inv restore --app {app.name} --source {name} --archive {choice.archive.name} --target FOLDER"
+    raise RefusedError(
+        f"{app.name}: nothing was restored of {name}: {choice.archive.name}: {UNKNOWN}, and what it holds would run on"
+        " the live server",
+        f"look into it: `{where}`; `inv report.accept` makes it known, --trust-archive takes it as it is",
+    )
 
 
 def spool(stream: Stream, folder: str, expected: Mapping[str, object], undo: str = ":") -> Stream:

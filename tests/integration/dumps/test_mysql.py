@@ -212,7 +212,14 @@ def test_a_hostile_dump_reaches_nothing_beyond_the_drill(shop: Operator, server:
         )  # fmt: skip
         done = shop.inv("verify", "--app", "shop", "--archive", archive, "--scratch", str(tmp_path))
         assert (name, said in done.stdout) == (name, True), done.stdout
-    shop.inv("restore", "--app", "shop", "--archive", "shop-server-2026-01-01T00-00-00", "--yes")
+    for number in range(2):
+        words = ("restore", "--app", "shop", "--archive", f"shop-server-2026-01-01T00-00-{number:02}", "--yes")
+        refused = shop.inv(*words)
+        assert (refused.returncode, "would run on the live server" in refused.stdout) == (5, True), refused.stdout
+        assert server.sql("SHOW DATABASES LIKE 'shop'") == ""
+        tried = shop.inv(*words, "--trust-archive")
+        assert tried.returncode == 4, tried.stdout
+        server.sql("DROP DATABASE IF EXISTS shop")
     assert sorted(each.name for each in outside.iterdir()) == ["more.sql", "seen"]
     assert server.sql("SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'sourced'") == "0"
 

@@ -292,3 +292,44 @@ def test_what_a_restore_left_that_was_cut_off_is_named_and_removed(shop: Operato
     left = server.sql("SELECT datname FROM pg_database WHERE datname LIKE 'shop_new%'")
     assert left == "shop_new_20260102_030000"
     assert server.sql("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'") == ""
+
+
+def test_a_hostile_dump_in_place_runs_nothing_of_the_client_and_no_program(
+    shop: Operator, server: Server, tmp_path: Path
+) -> None:
+    """psql's commands are text to pg_restore; COPY FROM PROGRAM is the server's, which refuses it to the role."""
+    server.sql("CREATE ROLE loader LOGIN CREATEDB")
+    server.sql("ALTER DATABASE shop OWNER TO loader")
+
+    def loads(app: dict[str, Any]) -> None:
+        app["dumps"]["orders"]["postgresql"]["user"] = "loader"
+
+    shop.change("apps/shop.yml", loads)
+    program = "COPY public.t FROM PROGRAM 'touch ../made';"  # the server's folder is its data directory
+    name = "x" * (len(program) - len("COPY public. (id) FROM stdin;"))
+    server.sql("CREATE DATABASE shop_hostile OWNER loader")
+    server.sql(f"CREATE TABLE public.{name} (id int); INSERT INTO public.{name} VALUES (1)", "shop_hostile")
+    server.sql(f"ALTER TABLE public.{name} OWNER TO loader", "shop_hostile")
+    dump = ("pg_dump", "--format=custom", "--compress=0", "-h", str(server.folder), "-U", server.owner, "shop_hostile")
+    made = subprocess.run(dump, check=True, capture_output=True).stdout
+    copy = f"COPY public.{name} (id) FROM stdin;".encode()
+    assert made.count(copy) == 1
+    place = server.folder / "made"
+    commands = f"\\! touch {place}\n\\copy (SELECT 1) to '{place}'\nCOPY (SELECT 1) TO PROGRAM 'touch {place}';\n"
+    for number, content in enumerate((made.replace(copy, program.encode()), commands.encode())):
+        archive = f"shop-orders-2026-01-01T00-00-{number:02}"
+        subprocess.run(
+            ["borg", "create", "--stdin-name", "orders.dump", f"::{archive}", "-"],
+            input=content, env=stock(shop, tmp_path), check=True, capture_output=True,
+        )  # fmt: skip
+        words = ("restore", "--app", "shop", "--source", "orders", "--archive", archive, "--yes")
+        for more in ((), ("--table", f"public.{name}"), ("--database", "shop")):
+            end = shop.inv(*words, *more)
+            assert (end.returncode, "would run on the live server" in end.stdout) == (5, True), end.stdout
+            end = shop.inv(*words, *more, "--trust-archive")
+            assert (end.returncode, "nothing was changed" in end.stdout) == (4, True), end.stdout
+    assert not place.exists()
+    assert server.sql("SELECT count(*) FROM orders", "shop") == "2000"
+    assert server.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'shop!_%' ESCAPE '!'") == "1"
+    server.sql("DROP DATABASE shop_hostile")
+    server.sql("ALTER DATABASE shop OWNER TO clerk; DROP ROLE loader")

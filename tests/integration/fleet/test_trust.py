@@ -111,3 +111,26 @@ def test_an_incomplete_archive_of_borg_create_is_seen_by_report_and_prune(fleet:
     end = fleet.inv("prune", "--app", "shop", "--yes")
     assert end.returncode == 5, json.dumps([end.stdout, end.stderr])
     assert whole in fleet.archives("shop")
+
+
+def test_links_of_an_unknown_archive_choose_nothing_to_replace(fleet: Operator, tmp_path: Path) -> None:
+    """The app's own path is a link in it, and what it leads to would take the place of a person's own folder."""
+    home, data, kept = tmp_path / "home", tmp_path / "data", tmp_path / "kept"
+    home.mkdir()
+    data.rename(kept)
+    data.symlink_to(home)
+    (home / "authorized_keys").write_text("a thief's")
+    repository = next((tmp_path / "storage").rglob("shop/config")).parent
+    subprocess.run(
+        ("borg", "create", f"{repository}::{FORGED}", str(data), str(home)),
+        env={**fleet.environment(), "BORG_PASSPHRASE": (tmp_path / "secret").read_text().strip()},
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (home / "authorized_keys").write_text("mine")
+    for part in ((), ("--path", f"{data}/authorized_keys")):
+        end = fleet.inv("restore", "--app", "shop", "--archive", FORGED, "--yes", *part)
+        assert end.returncode in (4, 5), end.stdout
+        assert f"links in it lead to {home}" in end.stdout, (part, end.stdout)
+        assert (home / "authorized_keys").read_text() == "mine"
+    end = fleet.inv("restore", "--app", "shop", "--archive", FORGED, "--yes", "--trust-archive")
+    assert (home / "authorized_keys").read_text() == "a thief's", end.stdout

@@ -9,7 +9,7 @@ suffix=$1
 shift
 
 fail() { # WHY
-    echo "$1; nothing was changed" >&2
+    printf '%s; nothing was changed\n' "$1" >&2 # echo would obey a backslash in it
     exit 1
 }
 

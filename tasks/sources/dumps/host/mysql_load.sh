@@ -31,17 +31,17 @@ SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE HEX(SCHEMA_NAME) IN $i
   OR EXISTS (SELECT 1 FROM information_schema.EVENTS WHERE EVENT_SCHEMA = SCHEMA_NAME)) ORDER BY 1;
 SQL
 ) || {
-    echo "$there; nothing was changed" >&2
+    printf '%s; nothing was changed\n' "$there" >&2
     exit 1
 }
 [ -z "$there" ] || {
-    echo "the server has these databases already: $(printf %s "$there" | tr '\n' ' '); nothing was changed: drop them first, or restore one beside the live one by --database and --into" >&2
+    printf 'the server has these databases already: %s; nothing was changed: drop them first, or restore one beside the live one by --database and --into\n' "$(printf %s "$there" | tr '\n' ' ')" >&2
     exit 1
 }
 # An option `force` of an option file would have errors passed over.
 said=$("$client" "$@" --skip-force --binary-mode --skip-local-infile --batch --default-character-set=utf8mb4 \
     --max-allowed-packet=1G 2>&1 >/dev/null) || {
-    echo "$(printf '%s\n' "$said" | grep -v '^WARNING' | tail -n 1); databases of the dump that are there now are not whole: drop them before the next try" >&2
+    printf '%s; databases of the dump that are there now are not whole: drop them before the next try\n' "$(printf '%s\n' "$said" | grep -v '^WARNING' | tail -n 1)" >&2 # echo would obey a backslash
     exit 1
 }
 back=$(ask "$@" 2>&1 <<SQL
@@ -49,4 +49,4 @@ SELECT CONCAT(SCHEMA_NAME, ' (', (SELECT COUNT(*) FROM information_schema.TABLES
 FROM information_schema.SCHEMATA WHERE HEX(SCHEMA_NAME) IN $in ORDER BY 1;
 SQL
 ) || back="all databases of the dump"
-echo "back: $(printf '%s\n' "$back" | paste -sd , - | sed 's/,/, /g')" >&2
+printf 'back: %s\n' "$(printf '%s\n' "$back" | paste -sd , - | sed 's/,/, /g')" >&2

@@ -44,7 +44,7 @@ fail() { # WHY OPTIONS: removes what was made
     sql postgres "$@" >/dev/null 2>&1 <<'SQL'
 DROP DATABASE IF EXISTS :"new"
 SQL
-    echo "$why; nothing was changed" >&2
+    printf '%s; nothing was changed\n' "$why" >&2 # echo would obey a backslash in it
     exit 1
 }
 
@@ -66,7 +66,7 @@ SQL
 trap 'fail "it was interrupted" "$@"' HUP INT TERM
 
 restored=$(pg_restore --exit-on-error "--dbname=$new" "$@" 2>&1) ||
-    fail "pg_restore: $(printf '%s\n' "$restored" | grep -v '^Command was' | tail -n 1)" "$@"
+    fail "pg_restore: $(printf '%s\n' "$restored" | grep -Ev '^(Command was|DETAIL|HINT|CONTEXT|LINE )' | tail -n 1)" "$@"
 
 sql postgres "$@" >/dev/null 2>&1 <<'SQL'
 COMMENT ON DATABASE :"new" IS NULL
@@ -92,7 +92,7 @@ ALTER DATABASE :"db" RENAME TO :"aside";
 ALTER DATABASE :"new" RENAME TO :"db";
 COMMIT;
 SQL
-) || fail "the database $database cannot be moved aside: $(printf '%s\n' "$renamed" | grep -v '^DETAIL' | tail -n 1): end what is connected to it, then try again" "$@"
+) || fail "the database $database cannot be moved aside: $(printf '%s\n' "$renamed" | grep -Ev '^(DETAIL|HINT|CONTEXT|LINE )' | tail -n 1): end what is connected to it, then try again" "$@"
 own=$(sql postgres "$@" 2>&1 <<'SQL'
 SELECT string_agg(line, ', ') FROM (
   SELECT 'rights ' || datacl::text FROM pg_database WHERE datname = :'aside' AND datacl IS NOT NULL
@@ -102,5 +102,5 @@ SELECT string_agg(line, ', ') FROM (
 ) AS found (line)
 SQL
 ) || own="unknown: $own"
-[ -z "$own" ] || echo "warning: the old database has rights or settings of its own that the new one lacks: $own" >&2
+[ -z "$own" ] || printf 'warning: the old database has rights or settings of its own that the new one lacks: %s\n' "$own" >&2
 echo "the database $database is back; what was there is the database $aside$dropped" >&2

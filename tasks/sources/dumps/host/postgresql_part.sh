@@ -30,7 +30,7 @@ fail() { # WHY OPTIONS: removes what was made
     [ -z "$made" ] || sql postgres "$@" >/dev/null 2>&1 <<'SQL'
 DROP DATABASE IF EXISTS :"new"
 SQL
-    echo "$why; nothing was changed" >&2
+    printf '%s; nothing was changed\n' "$why" >&2 # echo would obey a backslash in it
     exit 1
 }
 trap 'fail "it was interrupted" "$@"' HUP INT TERM
@@ -60,7 +60,7 @@ if [ -n "$table" ]; then
     said=$(printf '%s\n' "$entries" | grep '^[0-9]' | {
         exec 3<&0 <&4
         pg_restore --exit-on-error --no-owner --no-acl --use-list=/dev/fd/3 "--dbname=$new" "$@" 2>&1
-    }) || fail "pg_restore: $(printf '%s\n' "$said" | grep -v '^Command was' | tail -n 1); its whole database can come back beside the live one" "$@"
+    }) || fail "pg_restore: $(printf '%s\n' "$said" | grep -Ev '^(Command was|DETAIL|HINT|CONTEXT|LINE )' | tail -n 1); its whole database can come back beside the live one" "$@"
     kind=$(sql "$new" "$@" 2>&1 <<'SQL'
 SELECT relkind FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = :'schema' AND relname = :'table'
 SQL
@@ -73,9 +73,9 @@ SQL
     cat <&4 >/dev/null # whoever writes the rest of the dump must not fail
     without=$(printf '%s\n' "$entries" | sed -n 's/^left out: //p' | paste -sd , - | sed 's/,/, /g')
     [ -z "$without" ] || without="; left out, as they need other tables: $without"
-    echo "$schema.$table is in the database $new: $rows rows, with its indexes, constraints and sequences$without" >&2
+    printf '%s is in the database %s: %s rows, with its indexes, constraints and sequences%s\n' "$schema.$table" "$new" "$rows" "$without" >&2
     exit 0
 fi
 said=$(pg_restore --exit-on-error "--dbname=$new" "$@" 2>&1) ||
-    fail "pg_restore: $(printf '%s\n' "$said" | grep -v '^Command was' | tail -n 1)" "$@"
+    fail "pg_restore: $(printf '%s\n' "$said" | grep -Ev '^(Command was|DETAIL|HINT|CONTEXT|LINE )' | tail -n 1)" "$@"
 echo "all of $database is in the database $new" >&2

@@ -1,5 +1,6 @@
-"""Tables whose engine reads files or other servers (CONNECT, SPIDER, FEDERATED): in a drill they reach neither."""
+"""Tables whose engine reads files or other servers (CONNECT, SPIDER, FEDERATED): behind the walls they reach neither."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,10 @@ import pytest
 
 from lab import mariadb
 from tasks.mariadb import drill, dump, server
+from tasks.mariadb.archive_server import ArchiveServer, Job, Served, ServeError
 from tasks.mariadb.drill import Drilled, DrillError, DrillOptions
+from tasks.mariadb.restore import RestoreRequest
+from tasks.mariadb.sql_dump import ALWAYS
 from tasks.remote.host import LocalHost
 from tasks.remote.script import Script, Stream, quote
 from tests.integration.mariadb.conftest import make
@@ -114,6 +118,15 @@ class HostWith(HostOf):
         self._prefix = ["unshare", "--mount", "sh", "-c", OVER, str(libraries), *self._prefix]
 
 
+ABSENT = "whose data is not in the backup: only definitions come back"
+NAMED = (
+    f"evil.comma, evil.file, evil.inside and 3 more: of the engine CONNECT, {ABSENT}",
+    f"evil.spider: of the engine SPIDER, {ABSENT}",
+)
+DUMPED = [[*ALWAYS, "--", "evil", "own", "file"]]
+ASKED_BY_A_PERSON = {"file": "secure-file-priv", "remote": "FILE privilege", "spider": "refuses it: ERROR"}
+
+
 def test_tables_that_are_elsewhere_are_named_and_reach_nothing(saved: Saved, folder: Path) -> None:
     """A verdict on what was in the backup, and the word that these were not; what asks them gets no answer."""
     with person(saved.libraries.parents[2], "root") as (_, home):
@@ -124,12 +137,35 @@ def test_tables_that_are_elsewhere_are_named_and_reach_nothing(saved: Saved, fol
 
         done = drilled("SELECT a = 1 FROM evil.own")
         assert done.walls == WALLS["root"]
-        absent = "whose data is not in the backup: only definitions come back"
-        assert done.remarks == (
-            f"evil.comma, evil.file, evil.inside and 3 more: of the engine CONNECT, {absent}",
-            f"evil.spider: of the engine SPIDER, {absent}",
-        )
+        assert done.remarks == NAMED
         for name, refusal in ASKED.items():
             with pytest.raises(DrillError, match=refusal):
                 drilled(f"SELECT n FROM evil.v_{name}")
+        assert not called(saved.thief)
+
+
+def test_what_a_private_server_is_asked_for_reaches_nothing_either(saved: Saved, folder: Path) -> None:
+    """Definitions come, the rows of other tables too, and whoever names such a table learns why it has none."""
+    with person(saved.libraries.parents[2], "root") as (_, inside):
+        host = HostWith(inside, saved.libraries)
+        request = RestoreRequest(saved.content, server=saved.details)
+
+        def served(name: str, **plan: Any) -> Served:
+            return ArchiveServer(host, request, Job(name, plan, str(folder))).run()
+
+        done = served("dump", dumps=[[*ALWAYS, "--", "evil"]])
+        assert done.remarks == NAMED
+        assert done.walls == WALLS["root"]
+        assert done.output.text.count("ENGINE=CONNECT") == 6
+        assert re.findall(r"^INSERT INTO `(.*?)`", done.output.text, re.MULTILINE) == ["own"]
+        beside = served("tables", database="evil", table=None)
+        assert beside.remarks == NAMED
+        assert list(beside.digests) == ["own"]
+        assert not re.search("CONNECT|SPIDER", beside.output.text)
+        for job, plan in (("tables", {}), ("csv", {"query": "SELECT * FROM evil.file"}), ("dump", {"dumps": DUMPED})):
+            with pytest.raises(ServeError, match=r"evil\.file is of the engine CONNECT: its data is not in the backup"):
+                served(job, database="evil", table="file", **plan)
+        for name, refusal in ASKED_BY_A_PERSON.items():
+            with pytest.raises(ServeError, match=refusal):
+                served("query", query=f"SELECT * FROM evil.`{name}`")
         assert not called(saved.thief)
