@@ -91,11 +91,11 @@ def _admission(line: str, key: "SSHKey") -> Admission | None:
     return Admission(None if command is None else str(command))
 
 
-def _expired(told: object) -> bool:
+def _expired(expiry: object) -> bool:
     """Tell whether an `expiry-time` has passed: YYYYMMDD[HHMM[SS]][Z], else of the box's zone, which is UTC here."""
-    if told is None:
+    if expiry is None:
         return False
-    digits = str(told[0] if isinstance(told, list) else told).removesuffix("Z")
+    digits = str(expiry[0] if isinstance(expiry, list) else expiry).removesuffix("Z")
     for form in ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S"):
         try:
             return datetime.strptime(digits, form).replace(tzinfo=UTC) <= datetime.now(UTC)

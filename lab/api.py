@@ -174,8 +174,8 @@ class Api:
 
     def _list_boxes(self, request: Request) -> Values:
         box = self._estate.box()
-        wanted = request.query.get("name", box["name"]) == box["name"]
-        return _page("storage_boxes", [box] if wanted else [], request)
+        matches = request.query.get("name", box["name"]) == box["name"]
+        return _page("storage_boxes", [box] if matches else [], request)
 
     def _protected(self, _: Request) -> Values:
         raise Refusal(423, "protected", "Storage Box deletion is protected")

@@ -34,8 +34,8 @@ def ensure_second(checkout: Path) -> Path:
     folder = checkout / f".venv-borg-{version.rpartition('.')[0]}"
     program = folder / "bin/borg"
     stamp = folder / "cloudbackup.stamp"
-    wanted = f"{version} {Path(sys.executable).resolve()} {folder}\n"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    current = f"{version} {Path(sys.executable).resolve()} {folder}\n"
+    if stamp.is_file() and stamp.read_text() == current:
         return program
     headers = () if Path(sysconfig.get_paths()["include"], "Python.h").is_file() else ("python3-dev",)
     packages.ensure(packages=(*_BUILD, *headers), why=f"building borg {version}")
@@ -44,7 +44,7 @@ def ensure_second(checkout: Path) -> Path:
         fault = f"borg {version} could not be built"
         installing.run((sys.executable, "-m", "venv", "--clear", str(folder)), log, fault)
         installing.pip_install(folder / "bin/python", (f"borgbackup[pyfuse3]=={version}",), log, fault)
-    stamp.write_text(wanted)
+    stamp.write_text(current)
     return program
 
 

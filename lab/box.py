@@ -1,7 +1,7 @@
 """The Storage Box emulator's server process: `python -m lab.box FOLDER`, where FOLDER holds `settings.json`.
 
 It listens on loopback only, where each account has an address of its own, needs no root, and ends with all that it
-started on SIGTERM. What it follows and why is told beside each part: `login` (who), `shell` and `rsync` (which
+started on SIGTERM. What it follows and why stands beside each part: `login` (who), `shell` and `rsync` (which
 commands), `jail` and `sftp` (which files), `accounts` (which keys), `quota` (how much), `snapshots`, `network` and
 `faults` (what goes wrong).
 """

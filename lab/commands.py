@@ -226,7 +226,7 @@ async def _attend(child: _Child, seat: Seat, client: "SSHServerProcess[bytes]", 
 async def _feed(client: "SSHServerProcess[bytes]", child: _Child, pool: Pool | None) -> None:
     """Carry the client's input to the child; end it when the client ends or is lost, as sshd does.
 
-    What does not fit into `pool` is told, and the child ended.
+    What does not fit into `pool` is reported, and the child ended.
     """
     assert child.stdin is not None
     try:

@@ -91,7 +91,7 @@ class Login(asyncssh.SSHServer):
     def session_requested(self) -> Any:
         """Open a session: SFTP and scp for free keys, commands through the restricted shell for all.
 
-        On port 22 there is SFTP alone, which is what scp speaks unless told otherwise.
+        On port 22 there is SFTP alone, which is what scp speaks by default.
         """
         assert self._account is not None
         seat = self._box.seat(self._account)

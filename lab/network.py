@@ -135,7 +135,7 @@ class Network:
             link.count_from_now()
 
     def recount(self) -> int:
-        """Return how many connections were open at once at most, and count anew."""
+        """Return how many connections were open at once at most, and reset the count."""
         most, self._most = self._most, len(self.links)
         return most
 

@@ -138,26 +138,26 @@ def ensure(*commands: str, packages: Sequence[str] = (), why: str) -> None:
     with the exact line to run when this user or system cannot install, CloudbackupError when apt fails.
     """
     missing = tuple(command for command in commands if find(command) is None)
-    wanted = sorted({PACKAGE_OF[command] for command in missing} | set(_not_installed(packages)))
-    if not wanted:
+    lacking = sorted({PACKAGE_OF[command] for command in missing} | set(_not_installed(packages)))
+    if not lacking:
         return
     if shutil.which("apt-get") is None:
         raise UsageError(
-            f"{why} needs {', '.join(missing or wanted)}, and this system has no apt-get",
-            f"install what Debian packs as {', '.join(wanted)}",
+            f"{why} needs {', '.join(missing or lacking)}, and this system has no apt-get",
+            f"install what Debian packs as {', '.join(lacking)}",
         )
-    as_root = _as_root(wanted, why)
-    installing.say(f"installing for {why}, from Debian's packages: {', '.join(wanted)} (no service is started)")
+    as_root = _as_root(lacking, why)
+    installing.say(f"installing for {why}, from Debian's packages: {', '.join(lacking)} (no service is started)")
     started = time.monotonic()
     with installing.new_log("apt") as log:
         installing.run((*as_root, "apt-get", "update"), log, "apt-get update failed")
-    _refuse_touching_services(wanted)
+    _refuse_touching_services(lacking)
     with installing.new_log("apt") as log:
-        words = (*as_root, "sh", "-c", _INSTALL, "sh", *wanted)
-        installing.run(words, log, f"apt-get could not install {', '.join(wanted)}")
+        words = (*as_root, "sh", "-c", _INSTALL, "sh", *lacking)
+        installing.run(words, log, f"apt-get could not install {', '.join(lacking)}")
     still = [command for command in commands if find(command) is None]
     if still:
-        raise CloudbackupError(f"{', '.join(wanted)} installed, but {', '.join(still)} did not come with it")
+        raise CloudbackupError(f"{', '.join(lacking)} installed, but {', '.join(still)} did not come with it")
     installing.say(f"installed in {time.monotonic() - started:.0f} s")
 
 

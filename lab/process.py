@@ -119,7 +119,7 @@ def members(folder: Path) -> Iterator[Process]:
 
     sshd writes its title over its environment, so it is not found this way; `descendants` finds its sessions.
     """
-    wanted = f"{MARKER}={folder}".encode()
+    marker = f"{MARKER}={folder}".encode()
     own = set(_ancestors())
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in own:
@@ -129,7 +129,7 @@ def members(folder: Path) -> Iterator[Process]:
         except OSError:
             continue
         process = identify(int(entry.name))
-        if process is not None and wanted in environment:
+        if process is not None and marker in environment:
             yield process
 
 
@@ -170,13 +170,13 @@ def end_all(find: Callable[[], Iterable[Process]], grace: float = 15) -> int:
     ended, also when a later answer lacks it.
     """
     known: set[Process] = set()
-    told: set[Process] = set()
+    asked: set[Process] = set()
     end = time.monotonic() + grace
     while running := {process for process in known.union(find()) if process.alive}:
         known |= running
         kind = signal.SIGKILL if time.monotonic() > end else signal.SIGTERM
-        for process in running if kind is signal.SIGKILL else running - told:
-            told.add(process)
+        for process in running if kind is signal.SIGKILL else running - asked:
+            asked.add(process)
             _signal(process, kind)
         _collect(running)
         time.sleep(0.02)
@@ -184,7 +184,7 @@ def end_all(find: Callable[[], Iterable[Process]], grace: float = 15) -> int:
             numbers = ", ".join(str(process.pid) for process in running)
             raise CloudbackupError(f"these processes of the lab do not end: {numbers}")
     _collect(known)
-    return len(told)
+    return len(asked)
 
 
 def _signal(process: Process, kind: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""`lab.up`, `lab.down`, `lab.status`: a lab that stays until it is told to go."""
+"""`lab.up`, `lab.down`, `lab.status`: a lab that stays until `lab.down`."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def status(folder: str) -> None:
         print(f"{name:20} {'runs' if runs else 'is down'}")
     print(f"inventory: {lab.inventory}")
     if not all(servers.values()):
-        raise CloudbackupError("not all of the lab runs", "start it anew: inv lab.down, then inv lab.up")
+        raise CloudbackupError("not all of the lab runs", "start it again: inv lab.down, then inv lab.up")
 
 
 def inv(lab: Lab, *words: str) -> None:

@@ -109,9 +109,9 @@ class Snapshots:
 
     def roll_back(self, values: Values) -> None:
         """Put the pool back to a snapshot (its id or name); newer ones go, as on a real box. Raises Refusal."""
-        wanted = values.get("snapshot")
+        snapshot = values.get("snapshot")
         with self._lock:
-            found = [number for number, each in self._known.items() if wanted in (number, str(number), each["name"])]
+            found = [number for number, each in self._known.items() if snapshot in (number, str(number), each["name"])]
             if not found:
                 raise Refusal(404, "not_found", "snapshot not found")
             for entry in self._pool.iterdir():
@@ -188,13 +188,13 @@ class Snapshots:
 
 def due(plan: Values, now: datetime) -> bool:
     """Tell whether a plan makes a snapshot in the minute of `now`; a day that it leaves open is any day."""
-    wanted = {
+    moment = {
         "hour": now.hour,
         "minute": now.minute,
         "day_of_week": now.isoweekday(),
         "day_of_month": now.day,
     }
-    return all(plan[name] in (None, value) for name, value in wanted.items())
+    return all(plan[name] in (None, value) for name, value in moment.items())
 
 
 def _hard_link(source: str, target: str) -> None:

@@ -95,8 +95,8 @@ def prepare(paths: HostPaths, port: int, operator_key: str, environment: dict[st
 
 def _punishes_sources() -> bool:
     """Whether this OpenSSH (9.8 and later) shuts an address out after refused logins: here all come from one."""
-    told = subprocess.run((programs.find("ssh"), "-V"), capture_output=True, text=True, check=False).stderr
-    version = re.match(r"OpenSSH_(\d+)\.(\d+)", told)
+    banner = subprocess.run((programs.find("ssh"), "-V"), capture_output=True, text=True, check=False).stderr
+    version = re.match(r"OpenSSH_(\d+)\.(\d+)", banner)
     return version is not None and (int(version[1]), int(version[2])) >= (9, 8)
 
 

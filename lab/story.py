@@ -1,4 +1,4 @@
-"""`demo`: the whole story on a lab that is thrown away, told by the commands that a person would type."""
+"""`demo`: the whole story on a lab that is thrown away, shown by the commands that a person would type."""
 
 import shutil
 import time
@@ -50,7 +50,7 @@ def restore_and_compare(lab: Lab) -> None:
     restored = lab.folder / "restored"
     typed(lab, "restore", "--app", app.name, "--source", "files", "--target", str(restored / "files"))
     files = restored / "files" / str(app.files).lstrip("/")
-    saved = tree.fingerprint(app.files, excluding_caches=True)  # as borg does: a cache can be made anew
+    saved = tree.fingerprint(app.files, excluding_caches=True)  # as borg does: a cache can be made again
     compare("files", saved, tree.fingerprint(files, excluding_caches=True))
     typed(lab, "restore", "--app", app.name, "--source", "mariadb", "--target", str(restored / "mariadb"))
     with mariadb.serving(restored / "mariadb") as server:

@@ -44,8 +44,8 @@ class Subaccounts:
             raise limit_exceeded("subaccount", "subaccounts_limit")
         taken = {int(each["username"].rpartition("-sub")[2]) for each in self._known.values()}
         name = f"{self._main}-sub{next(number for number in range(1, SUBACCOUNTS + 2) if number not in taken)}"
-        wanted = values.get("access_settings") or {}
-        account = Account(name, password, home, bool(wanted.get("readonly")), bool(wanted.get("ssh_enabled")))
+        switches = values.get("access_settings") or {}
+        account = Account(name, password, home, bool(switches.get("readonly")), bool(switches.get("ssh_enabled")))
         self._settle(account)
         return self._enter(account, values)
 
@@ -90,7 +90,7 @@ class Subaccounts:
     def _enter(self, account: Account, values: Values) -> Values:
         number = self._next
         self._next += 1
-        wanted = values.get("access_settings") or {}
+        switches = values.get("access_settings") or {}
         self._known[number] = {
             "id": number,
             "name": values.get("name") or account.name,
@@ -99,7 +99,7 @@ class Subaccounts:
             "description": values.get("description") or "",
             "labels": values.get("labels") or {},
             "created": datetime.now(UTC).isoformat(),
-            "access_settings": {key: bool(wanted.get(key)) for key in SWITCHES},
+            "access_settings": {key: bool(switches.get(key)) for key in SWITCHES},
         }
         return self.one(number)
 

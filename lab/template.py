@@ -13,7 +13,7 @@ from lab import programs
 from tasks.errors import CloudbackupError
 
 FOLDER = Path(sys.prefix) / "lab"  # in the checkout's .venv: it goes with it
-_FORMAT = "1"  # of what is kept; another one is made anew
+_FORMAT = "1"  # of what is kept; another one is replaced
 
 
 def copy_or_make(user: str, datadir: Path, make: Callable[[], None]) -> None:
@@ -52,8 +52,8 @@ def copy(source: Path, target: Path) -> None:
 def _name(user: str) -> str:
     server = Path(programs.find("mariadbd"))
     about = server.stat()
-    told = f"{_FORMAT} {user} {server} {about.st_size} {about.st_mtime_ns}"
-    return f"mariadb-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    version = f"{_FORMAT} {user} {server} {about.st_size} {about.st_mtime_ns}"
+    return f"mariadb-{hashlib.sha256(version.encode()).hexdigest()[:16]}"
 
 
 def _keep(datadir: Path, kept: Path) -> None:

@@ -115,7 +115,7 @@ class Inv(Program):
         """Parse the options before the first task."""
         with wrong_usage(self):
             super().parse_core(argv)
-            # Invoke never keeps compiled modules; to compile ours anew takes half of the time in which a task starts.
+            # Invoke never keeps compiled modules; compiling ours again takes half of the time in which a task starts.
             sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
             self.refuse()
 

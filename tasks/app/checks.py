@@ -145,12 +145,12 @@ def _tried(app: App, name: str, check: Callable[[], Iterator[Check]]) -> Iterato
 
 
 def _rclone(app: App, tools: Tools, oldest: tuple[int, int]) -> Check:
-    wanted = ".".join(map(str, oldest))
+    least = ".".join(map(str, oldest))
     if tools.rclone is None:
-        remedy = f"install rclone {wanted} or later: it brings to the storage what is saved"
+        remedy = f"install rclone {least} or later: it brings to the storage what is saved"
         return Check(app.name, "rclone", "error", f"is not installed on {app.host}", remedy)
     if tuple(int(part) for part in tools.rclone.split(".")[:2]) < oldest:
-        remedy = f"install rclone {wanted} or later, e.g. {NEWER}"
+        remedy = f"install rclone {least} or later, e.g. {NEWER}"
         return Check(app.name, "rclone", "error", f"rclone {tools.rclone} on {app.host} is too old", remedy)
     return Check(app.name, "rclone", "ok", f"rclone {tools.rclone}")
 

@@ -78,9 +78,9 @@ def text(values: dict[str, Data], file: Path) -> str:
     return written
 
 
-def refuse_contradiction(wanted: NewApp, app: App, file: Path) -> None:
+def refuse_contradiction(requested: NewApp, app: App, file: Path) -> None:
     """Raise UsageError if the options contradict the existing app: `app.add` never changes an existing file."""
-    different = list(_different(wanted, app))
+    different = list(_different(requested, app))
     if different:
         raise UsageError(
             f"{app.name} is in the inventory already, with another {', '.join(different)}",
@@ -88,23 +88,23 @@ def refuse_contradiction(wanted: NewApp, app: App, file: Path) -> None:
         )
 
 
-def _different(wanted: NewApp, app: App) -> Iterator[str]:
+def _different(requested: NewApp, app: App) -> Iterator[str]:
     paths, excluded = (app.files.paths, app.files.exclude) if app.files else ((), ())
     given: dict[str, tuple[object, object]] = {
-        "--host": (wanted.host, app.host),
-        "--defaults-file": (wanted.defaults_file, app.mariadb.defaults_file if app.mariadb else None),
-        "--mounts": (wanted.mounts, app.files.mounts if app.files else None),
-        "--storage": (wanted.storage, app.storage),
-        "--storage-key": (wanted.storage_key, app.storage_key),
-        "--ssh-port": (wanted.ssh_port, app.ssh.port),
-        "--container": (wanted.container, tuple(each for each in wanted.container if each in app.container)),
-        "--key": (wanted.key and Path(wanted.key).expanduser(), app.ssh.key),
-        "--become": (wanted.become, app.become.program if app.become else None),
-        "--mariadb": (wanted.mariadb, app.mariadb is not None),
-        "--binlog": (wanted.binlog, app.mariadb is not None and app.mariadb.binlog),
+        "--host": (requested.host, app.host),
+        "--defaults-file": (requested.defaults_file, app.mariadb.defaults_file if app.mariadb else None),
+        "--mounts": (requested.mounts, app.files.mounts if app.files else None),
+        "--storage": (requested.storage, app.storage),
+        "--storage-key": (requested.storage_key, app.storage_key),
+        "--ssh-port": (requested.ssh_port, app.ssh.port),
+        "--container": (requested.container, tuple(each for each in requested.container if each in app.container)),
+        "--key": (requested.key and Path(requested.key).expanduser(), app.ssh.key),
+        "--become": (requested.become, app.become.program if app.become else None),
+        "--mariadb": (requested.mariadb, app.mariadb is not None),
+        "--binlog": (requested.binlog, app.mariadb is not None and app.mariadb.binlog),
     }
     yield from (option for option, (asked, there) in given.items() if asked and asked != there)
-    if {read_host_path(path) for path in wanted.files} - set(paths):
+    if {read_host_path(path) for path in requested.files} - set(paths):
         yield "--files"
-    if set(wanted.exclude) - set(excluded):
+    if set(requested.exclude) - set(excluded):
         yield "--exclude"

@@ -115,24 +115,24 @@ def _entries(
 
 def _sum(session: Session, repository: Repository, mine: Sequence[Archive], search: Search) -> None:
     """Tell versions apart by checksums. Raises UsageError for too many files, and what borg raises."""
-    wanted: dict[int, list[bytes]] = {}
+    paths_by_archive: dict[int, list[bytes]] = {}
     for path, found in search.found.items():
         for head, numbers in found.items():
             for number in numbers if head[0] == b"-" else ():
-                wanted.setdefault(number, []).append(path)
+                paths_by_archive.setdefault(number, []).append(path)
     if len(search.found) > SUMS:
         raise UsageError(f"--checksum would read {len(search.found):,} files", "give a longer pattern")
     errors: list[CloudbackupError] = []
 
     def read(number: int) -> dict[bytes, str]:
-        return checksums(repository, mine[number].name, wanted[number])
+        return checksums(repository, mine[number].name, paths_by_archive[number])
 
     def fault(_number: int, error: CloudbackupError) -> dict[bytes, str]:
         errors.append(error)
         return {}
 
-    sums = spread(session, list(wanted), PARALLEL, contained(read, fault, lambda number: mine[number].name))
+    sums = spread(session, list(paths_by_archive), PARALLEL, contained(read, fault, lambda number: mine[number].name))
     if errors:
         raise errors[0]
-    by_number = zip(wanted, sums, strict=True)
+    by_number = zip(paths_by_archive, sums, strict=True)
     search.split({(number, path): digest for number, each in by_number for path, digest in each.items()})

@@ -182,11 +182,11 @@ class _Job:
         """Remove and compact. Raises only InterruptedRunError."""
         view.step(self.app.name, WHOLE, "starts")
         outcome = patient(self.session, self.app, WHOLE, lambda began: self._removed(view, began), view)
-        told = () if outcome.failed else outcome.said
+        earlier = () if outcome.failed else outcome.said
         outcome = recorded(
             self.session, self.app, [replace(outcome, said=outcome.said if outcome.failed else ())], "prune"
         )[0]
-        outcome = replace(outcome, said=(*told, *outcome.said))
+        outcome = replace(outcome, said=(*earlier, *outcome.said))
         if self.clocks and not outcome.failed:
             outcome = outcome.no_better_than("warning", *self.clocks)
         view.done(outcome)

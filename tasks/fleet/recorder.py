@@ -103,16 +103,16 @@ def _doubted(outcome: Outcome, why: str) -> Outcome:
     return outcome if outcome.failed else replace(outcome.no_better_than("warning"), said=(why, *outcome.said))
 
 
-def alarmed(outcome: Outcome, told: set[str]) -> Outcome:
-    """Return the outcome with a warning about repository anomalies that are not yet in `told`; adds them to `told`.
+def alarmed(outcome: Outcome, reported: set[str]) -> Outcome:
+    """Return the outcome with a warning about repository anomalies that are not yet in `reported`; adds them to it.
 
     The warning stays out of the record's error: the report shows that as long as the archive is the newest, even after
     everything is repaired.
     """
-    new = [text for text in outcome.details.get(DOUBTS, ()) if text not in told]
+    new = [text for text in outcome.details.get(DOUBTS, ()) if text not in reported]
     if not new:
         return outcome
-    told.update(new)
+    reported.update(new)
     what = f"the repository looks wrong: {'; '.join(new)}; `inv app.check --app {outcome.app}` tells more"
     return outcome.no_better_than("warning", what)
 

@@ -12,14 +12,14 @@ def with_key(text: str, key: str, value: Data) -> str:
     Raises AppError if that is not all that would change, as in a file that uses anchors across keys.
     """
     before = yaml.safe_load(text)
-    wanted = {name: each for name, each in before.items() if name != key} | ({} if value is None else {key: value})
+    expected = {name: each for name, each in before.items() if name != key} | ({} if value is None else {key: value})
     written = "" if value is None else f"{key}: {_inline(value)}"
     changed = _changed(text, key, written)
     try:
         after = yaml.safe_load(changed)
     except yaml.YAMLError:
         after = None
-    if after != wanted:
+    if after != expected:
         raise AppError(f"`{key}` cannot be changed in this file", f"write `{written or f'no {key}'}` into it by hand")
     return changed
 

@@ -143,13 +143,13 @@ def draft(inventory: Inventory, name: str, data: dict[str, Data]) -> App:
 
 def _storages(written: AppFile, main: CloudbackupFile | Inventory, source: Document) -> tuple[str, ...] | None:
     """Return the storages of an app; None if they are wrong, with the problems added to the document."""
-    wanted = written.storage or main.defaults.storage
-    if wanted is None and len(main.storages) == 1:
+    chosen = written.storage or main.defaults.storage
+    if chosen is None and len(main.storages) == 1:
         return tuple(main.storages)
-    if wanted is None:
+    if chosen is None:
         source.add(("storage",), f"is missing, and {MAIN} has no default{nearest('', main.storages)}")
         return None
-    names = (wanted,) if isinstance(wanted, str) else wanted
+    names = (chosen,) if isinstance(chosen, str) else chosen
     unknown = [name for name in names if name not in main.storages]
     for name in unknown if written.storage else ():  # a wrong default is reported once, in its own file
         source.add(("storage",), f"no storage `{name}`{nearest(name, main.storages)}")

@@ -156,7 +156,7 @@ def history(names: Iterable[str], now: datetime | None = None, since: datetime |
     return [name for name in every if name >= begin or name in kept]
 
 
-def wanted(names: Iterable[str]) -> list[str]:
+def needed(names: Iterable[str]) -> list[str]:
     """Return the file names of the newest records of each kind and of all that `ledger` needs, sorted."""
     every = list(names)
     return sorted({*newest_names(every), *history(every)})
@@ -293,9 +293,9 @@ def _ends(record: Record, intent: Record) -> bool:
 
 def _config(records: list[Record]) -> str | None:
     """Return the newest checksum confirmed by a milestone or by our own key change, else the oldest one seen."""
-    told = [record for record in records if record.config_sha256]
-    vouched = [record for record in told if known_ids(record) is not None or _changed_key(record)]
-    return (vouched[-1] if vouched else told[0]).config_sha256 if told else None
+    dated = [record for record in records if record.config_sha256]
+    vouched = [record for record in dated if known_ids(record) is not None or _changed_key(record)]
+    return (vouched[-1] if vouched else dated[0]).config_sha256 if dated else None
 
 
 def _changed_key(record: Record) -> bool:

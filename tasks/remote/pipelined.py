@@ -109,10 +109,10 @@ def writing(path: str, data: bytes, mode: int, how: int = FOR_WRITING_ANEW) -> S
 def dated(path: str) -> Steps[float | None]:
     """Make an empty file and remove it; return the time that the server gave it, None if it does not tell."""
     handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">III", FOR_WRITING_ANEW, MODE, 0o600))]))
-    told, closed, removed = yield [(FSTAT, handle), (CLOSE, handle), (REMOVE, _text(path))]
+    attributes, closed, removed = yield [(FSTAT, handle), (CLOSE, handle), (REMOVE, _text(path))]
     for answer in (closed, removed):
         _done(*answer)
-    return _modified(_expected(ATTRS, *told)), None
+    return _modified(_expected(ATTRS, *attributes)), None
 
 
 class _Batch(Generic[Result]):
@@ -229,8 +229,8 @@ def _handle(answer: Answer) -> bytes:
     return body[: 4 + int.from_bytes(body[:4])]
 
 
-def _expected(wanted: int, kind: int, body: bytes) -> bytes:
-    if kind == wanted:
+def _expected(expected: int, kind: int, body: bytes) -> bytes:
+    if kind == expected:
         return body
     if kind != STATUS:
         raise OSError(errno.EPROTO, f"an answer of kind {kind}")

@@ -95,9 +95,10 @@ def _from_command(words: Sequence[str], purpose: str) -> bytes:
     except OSError as error:
         raise UsageError(f"{purpose}: the command `{shown}` cannot run: {error.strerror}") from error
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        error_output = done.stderr.decode(errors="replace").strip().splitlines()
         raise UsageError(
-            f"{purpose}: the command `{shown}` failed with exit code {done.returncode}", said[-1] if said else ""
+            f"{purpose}: the command `{shown}` failed with exit code {done.returncode}",
+            error_output[-1] if error_output else "",
         )
     return done.stdout
 
@@ -114,14 +115,14 @@ def answered(words: Sequence[str], data: bytes = b"") -> "subprocess.CompletedPr
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=alone
     ) as process:
         try:
-            told, said = process.communicate(data, COMMAND_TIMEOUT)
+            output, error_output = process.communicate(data, COMMAND_TIMEOUT)
         except BaseException:
             if alone:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
             raise
-    return subprocess.CompletedProcess(words, process.returncode, told, said)
+    return subprocess.CompletedProcess(words, process.returncode, output, error_output)
 
 
 def _has_terminal() -> bool:

@@ -123,15 +123,15 @@ class Walls:
 
     def run(self) -> int:
         """Return the command's exit code. Raises NoWallsError, DangerError."""
-        told, tell = os.pipe()
+        reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(told)
-            self.outer(tell)
-        os.close(tell)
+            os.close(reading)
+            self.outer(writing)
+        os.close(writing)
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)  # the command handles them; this program ends after it
-        with os.fdopen(told, "rb") as answers:
+        with os.fdopen(reading, "rb") as answers:
             answer = answers.read().decode(errors="replace")
         code = exit_code(child)
         if answer != "built":
@@ -221,7 +221,7 @@ class Walls:
         """Run the command with access to only the system's files and its folder; no network. Raises NoWallsError."""
         require_confinement()
         self.names = [*([f"user {ORDINARY}"] if self.user else []), "Landlock", "seccomp"]
-        told, tell = os.pipe()  # closed by the start of the command
+        reading, writing = os.pipe()  # closed by the start of the command
         child = os.fork()
         if child == 0:
             try:
@@ -229,13 +229,13 @@ class Walls:
                 self.environment["TMPDIR"] = self.folder
                 confine((self.folder, *self.also), self.keys)
             except (NoWallsError, OSError) as error:
-                os.write(tell, str(error).encode(errors="replace"))
+                os.write(writing, str(error).encode(errors="replace"))
                 os._exit(REFUSED)
             self.command()
-        os.close(tell)
+        os.close(writing)
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)
-        with os.fdopen(told, "rb") as answers:
+        with os.fdopen(reading, "rb") as answers:
             fault = answers.read()
         code = exit_code(child)
         if fault:  # such as root in a container that may not become another user

@@ -25,21 +25,23 @@ def with_comments(
 
     If a comment cannot be listed, it is left out, and the verdict stays unknown.
     """
-    wanted = {
+    unjudged_names = {
         each: [(source.source, name) for source in expected(app) if (name := unjudged(source, found[each], now))]
         for each, app in apps.items()
     }
-    asked = [app for each, app in apps.items() if wanted[each]]
-    read = over_apps(session, asked, PARALLEL, lambda app: _comments(session, app, wanted[key(app)]), lambda *_: {})
+    asked = [app for each, app in apps.items() if unjudged_names[each]]
+    read = over_apps(
+        session, asked, PARALLEL, lambda app: _comments(session, app, unjudged_names[key(app)]), lambda *_: {}
+    )
     comments = {key(app): texts for app, texts in zip(asked, read, strict=True)}
     return {each: replace(evidence, comments=comments.get(each, {})) for each, evidence in found.items()}
 
 
-def _comments(session: Session, app: App, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _comments(session: Session, app: App, sought: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return comments by archive id; archives are given as (source, name)."""
     try:
         repository = session.repository(app, Side.OPERATOR)
-        listed = [look_up(repository, app.names, source, name, PATIENCE) for source, name in wanted]
+        listed = [look_up(repository, app.names, source, name, PATIENCE) for source, name in sought]
     except CloudbackupError:
         return {}
     return {archive.id: archive.comment for archive in listed if archive and archive.comment}

@@ -9,7 +9,7 @@ from tasks.report.rows import Row, StorageRow
 Faults = Mapping[tuple[str, str], str | None]  # by storage and app, as returned by `tasks.borg.escrow.fault`
 
 
-def told(rows: Iterable[Row], faults: Faults) -> Iterator[Row]:
+def with_faults(rows: Iterable[Row], faults: Faults) -> Iterator[Row]:
     """Yield the rows; one with archives but no good copy of the key gets that as an error."""
     for row in rows:
         fault = faults.get((row.storage, row.app))

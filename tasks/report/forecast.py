@@ -14,6 +14,6 @@ def days_left(row: StorageRow, report: Report) -> int | None:
     return days if days is not None and days < CENTURIES else None
 
 
-def told(days: int) -> str:
+def in_words(days: int) -> str:
     """Return the forecast in words."""
     return f"full in about {days} day{'' if days == 1 else 's'}"

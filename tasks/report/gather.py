@@ -47,36 +47,36 @@ def gather(session: Session, apps: Sequence[App], *, fresh: bool = False, newest
     done = spread(session, jobs, LOOKS, lambda job: job())
     found = catalog.complete(session, [each for each in done if isinstance(each, list)], cache)
     now = datetime.now(UTC)
-    told = {key: replace(_evidence(one), unreadable=one.unreadable) for key, one in found.items()}
-    told = with_comments(session, {key: one.app for key, one in found.items()}, told, now)
-    evidence = [told[catalog.key(app)] for app in apps]
+    evidence_of = {key: replace(_evidence(one), unreadable=one.unreadable) for key, one in found.items()}
+    evidence_of = with_comments(session, {key: one.app for key, one in found.items()}, evidence_of, now)
+    evidence = [evidence_of[catalog.key(app)] for app in apps]
     judged = [_judged(source, each, now) for app, each in zip(apps, evidence, strict=True) for source in expected(app)]
-    judged = list(with_others(judged, {key: each.others for key, each in told.items()}))
+    judged = list(with_others(judged, {key: each.others for key, each in evidence_of.items()}))
     folder = session.inventory.escrow
     faults = {key: _key_fault(folder, one) for key, one in found.items()} if folder.is_dir() else None
-    rows = tuple(report_escrow.told(judged, faults or {}))
+    rows = tuple(report_escrow.with_faults(judged, faults or {}))
     storages = [each for each in done if isinstance(each, StorageRow)]
     return Report(
         now,
         rows,
         tuple(storages if faults is not None else report_escrow.without_folder(storages, rows, folder)),
-        wanted=tuple(source for app in apps for source in expected(app)),
-        records={key: _past(one, told[key], newest) for key, one in found.items()},
+        configured=tuple(source for app in apps for source in expected(app)),
+        records={key: _past(one, evidence_of[key], newest) for key, one in found.items()},
         escrowed={key: fault is None for key, fault in (faults or {}).items()},
         growth=_growth(apps, evidence, now),
-        holdings=partial(_holdings, {catalog.key(app): app for app in apps}, told, now),
+        holdings=partial(_holdings, {catalog.key(app): app for app in apps}, evidence_of, now),
     )
 
 
 def _holdings(
-    apps: Mapping[catalog.Key, App], told: Mapping[catalog.Key, Evidence], now: datetime, storage: str, name: str
+    apps: Mapping[catalog.Key, App], evidence_of: Mapping[catalog.Key, Evidence], now: datetime, storage: str, name: str
 ) -> Holdings:
     """Return what a repository holds. An unforeseen fault leaves it out: the rows say more."""
     key = storage, name
-    if key not in apps or key not in told:
+    if key not in apps or key not in evidence_of:
         return Holdings()
     with suppress(CloudbackupError), foreseen(name):
-        return holdings(expected(apps[key]), told[key], now)
+        return holdings(expected(apps[key]), evidence_of[key], now)
     return Holdings()
 
 
@@ -103,12 +103,12 @@ def _growth(apps: Sequence[App], evidence: Sequence[Evidence], now: datetime) ->
     return found
 
 
-def _past(one: Found, told: Evidence, newest: int) -> list[Record]:
+def _past(one: Found, evidence: Evidence, newest: int) -> list[Record]:
     """Return a repository's records, oldest first; if more than NEWEST are requested, also those of each day's backups.
 
     Logs come every few minutes, too many records to read: for older ones their file names hold enough.
     """
-    read = sound(told.records)
+    read = sound(evidence.records)
     if newest <= NEWEST or one.seen is None or isinstance(one.seen.records, CloudbackupError):
         return read
     unread = (name for name in daily_names(one.seen.names) if name not in one.seen.records)
@@ -134,15 +134,15 @@ def _evidence(one: Found) -> Evidence:
         return Evidence(listed, None, one.listing_error, records.what if records else None)
     try:
         with foreseen(one.app.name):
-            told = Records.parse(records)
-            known = ledger(told)
-            found = doubts(listed, one.state, known, datetime.now(UTC)) if told.all else []
+            parsed = Records.parse(records)
+            known = ledger(parsed)
+            found = doubts(listed, one.state, known, datetime.now(UTC)) if parsed.all else []
             wrong = [each.among(one.app.sources) for each in found]
             bare = _unencrypted(one)
-            new = {each.id for each in strangers(listed or (), known)} if told.all else set()
+            new = {each.id for each in strangers(listed or (), known)} if parsed.all else set()
             rest = [each for each in others(one.app, listed or ()) if each.id not in new]
             return Evidence(
-                listed, told, one.listing_error, doubts=wrong, begun=known.begun, unencrypted=bare, others=rest
+                listed, parsed, one.listing_error, doubts=wrong, begun=known.begun, unencrypted=bare, others=rest
             )
     except CloudbackupError as error:
         return Evidence(listed, None, one.listing_error, error.what)

@@ -78,14 +78,14 @@ def run(folder: str, options: Options) -> int:
 
 def chosen(records: Sequence[Entry], options: Options) -> list[Entry]:
     """Return the selected records, oldest first. Mere announcements are left out unless `action` asks for them."""
-    wanted = [
+    matching = [
         entry
         for entry in records
         if options.source in ("", entry.record.source)
         and options.action in ("", entry.record.action)
         and (entry.record.action not in ANNOUNCED or options.action == entry.record.action)
     ]
-    return sorted(wanted, key=lambda entry: entry.record.time)[-options.limit :]
+    return sorted(matching, key=lambda entry: entry.record.time)[-options.limit :]
 
 
 def lines(records: Sequence[Entry], now: datetime) -> Iterator[str]:

@@ -137,9 +137,9 @@ def unjudged(source: Expected, evidence: Evidence, now: datetime) -> str | None:
 def listed(source: Expected, evidence: Evidence, now: datetime) -> list[Listed]:
     """Return a source's archives, each with the status that its verdict gives it."""
     own = _own(source, evidence.archives or ())
-    told = sound(evidence.records)
+    recorded = sound(evidence.records)
     judged = _Verdicts(evidence, _History(source, evidence.records, now), own)
-    proven = {record.archive_id for record in told if record.action == "verify" and record.outcome == "ok"}
+    proven = {record.archive_id for record in recorded if record.action == "verify" and record.outcome == "ok"}
     return [Listed(each.name, each.start, judged.status_of(each), each.id in proven) for each in own]
 
 
@@ -221,13 +221,13 @@ class _History:
     """
 
     def __init__(self, source: Expected, records: Records | None, now: datetime) -> None:
-        told = sound(records)
-        self.broken = len(records.broken) + len(records.all) - len(told) if records else 0
-        every = [record for record in told if record.time <= now + AHEAD]
+        recorded = sound(records)
+        self.broken = len(records.broken) + len(records.all) - len(recorded) if records else 0
+        every = [record for record in recorded if record.time <= now + AHEAD]
         own = sorted((record for record in every if record.source == source.source), key=written)
         self.backups = [record for record in own if record.action in SAVING]
         self.since = min((record.time for record in self.backups or every), default=None)
-        made = (record for record in told if record.action in SAVING and record.source == source.source)
+        made = (record for record in recorded if record.action in SAVING and record.source == source.source)
         self.saved = [record for record in made if record.outcome != "failed" and record.archive]
         looks = (record.time for record in own if record.action == UNCHANGED and record.outcome == "ok")
         self.looked = max(looks, default=None)

@@ -100,10 +100,10 @@ class ReportCollector(Collector):
 
 
 def _of_inventory(report: Report) -> Iterator[GaugeMetricFamily]:
-    wanted = [((each.app, each.source, each.storage), each) for each in report.wanted]
+    configured = [((each.app, each.source, each.storage), each) for each in report.configured]
     text = "1 for each source of each app in the inventory, whether it was ever backed up or not"
-    yield _gauge("configured", text, SOURCE, [(labels, 1) for labels, _ in wanted])
-    ages = [(labels, each.max_age.total_seconds()) for labels, each in wanted]
+    yield _gauge("configured", text, SOURCE, [(labels, 1) for labels, _ in configured])
+    ages = [(labels, each.max_age.total_seconds()) for labels, each in configured]
     yield _gauge("max_age_seconds", "From which age on the source counts as late", SOURCE, ages)
     text = "Whether a good copy of the repository's key lies in the escrow folder of the machine that made the report"
     keys = [((app, storage), int(escrowed)) for (storage, app), escrowed in sorted(report.escrowed.items())]

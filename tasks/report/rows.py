@@ -143,7 +143,7 @@ class Report:
     generated: datetime
     apps: tuple[Row, ...]
     storages: tuple[StorageRow, ...] = ()
-    wanted: tuple[Expected, ...] = ()
+    configured: tuple[Expected, ...] = ()
     records: Mapping[tuple[str, str], Sequence[Record]] = field(default_factory=dict)
     escrowed: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     growth: Mapping[str, float] = field(default_factory=dict)
@@ -175,7 +175,7 @@ def verdict(report: Report) -> str:
     count, bad = len(report.apps), sum(1 for row in report.apps if not row.well)
     if not count:
         # `report --unproven` leaves out what is proven: the apps are there.
-        return "All that was asked about is proven" if report.wanted else "No app is configured"
+        return "All that was asked about is proven" if report.configured else "No app is configured"
     paused = sum(1 for row in report.apps if row.status == "paused")
     if not bad and paused:
         return f"Every backup is there, apart from {paused} that {'is' if paused == 1 else 'are'} paused"

@@ -70,13 +70,13 @@ def run(folder: str, options: Options) -> int:
     return exit_code(report, strict=options.strict)
 
 
-def _digested(told: Digest, inventory: Inventory, options: Options) -> int:
+def _digested(week: Digest, inventory: Inventory, options: Options) -> int:
     """Print the digest, or write it to a file, and send it; return the exit code."""
     look = replace(_look(options), colour=False)
-    _show(digest_formats.write(told, options.format, look), options, look)
+    _show(digest_formats.write(week, options.format, look), options, look)
     if options.notify:
-        tell_digest(told, inventory)
-    return exit_code(told.report, strict=options.strict)
+        tell_digest(week, inventory)
+    return exit_code(week.report, strict=options.strict)
 
 
 def _look(options: Options) -> Look:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from tasks import units
-from tasks.report.forecast import days_left, told
+from tasks.report.forecast import days_left, in_words
 from tasks.report.formats import Look
 from tasks.report.rows import Report, Row, StorageRow, verdict
 from tasks.terminal import one_line
@@ -116,7 +116,7 @@ def space(row: StorageRow, report: Report) -> str:
     if row.size:
         text = f"{row.storage}: {units.size(row.used)} of {units.size(row.size)} used ({row.used / row.size:.0%})"
     days = days_left(row, report)
-    text = text.replace("%", " %") + ("" if days is None else f", {told(days)}")
+    text = text.replace("%", " %") + ("" if days is None else f", {in_words(days)}")
     return text + (f": {printable(row.error)}" if row.error else "")
 
 

@@ -177,6 +177,6 @@ class Session:
 
 def target(app: App) -> SshTarget:
     """Return where the operator logs in to reach an app's host, and as whom it is worked on there."""
-    wanted = app.become
-    become = Become(wanted.program, wanted.user, wanted.password) if wanted is not None else None
+    configured = app.become
+    become = Become(configured.program, configured.user, configured.password) if configured is not None else None
     return SshTarget(app.host, app.ssh.port, app.ssh.key, app.ssh.host_key, become=become)

@@ -214,4 +214,4 @@ def summed(outcomes: Sequence[Outcome], verb: str, seconds: float | None = None)
     counts = Counter(outcome.status for outcome in outcomes)
     text = f"{len(outcomes) - counts['failed']} of {len(outcomes)} {verb}"
     text += f" in {clock(seconds)}" if seconds is not None else ""
-    return ", ".join([text, *(f"{counts[status]} {told}" for status, told in NOT_OK.items() if counts[status])])
+    return ", ".join([text, *(f"{counts[status]} {words}" for status, words in NOT_OK.items() if counts[status])])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tasks.errors import AppError, UsageError
 from tasks.inventory.models import App
 from tasks.records.chronology import further, is_milestone, storage_ahead
-from tasks.records.ledger import KNOWN, forgotten, history, wanted
+from tasks.records.ledger import KNOWN, forgotten, history, needed
 from tasks.records.record import NEWEST, UNCHANGED, Record, Records, kind, newest_names, superseded
 from tasks.remote.facts import apart
 from tasks.remote.files import Files, FilesError
@@ -276,7 +276,7 @@ class Storage(ABC):
         return Records.parse(found)
 
     def survey(
-        self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = wanted
+        self, apps: Sequence[App], known: Mapping[str, Mapping[str, bytes]] = NOTHING, choose: Choose = needed
     ) -> list[Seen]:
         """Return, for each of these apps, which share their `files`, the repository's mark and the newest records.
 

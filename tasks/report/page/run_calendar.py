@@ -87,11 +87,13 @@ def _saved(done: Sequence[Record]) -> set[str | None]:
 def _reasons(day: date, done: Sequence[Record], sources: Collection[str]) -> str:
     """Return what went wrong on a day, each fault once, and what was saved nevertheless."""
     bad = [record for record in done if record.outcome != "ok"]
-    told = [f"{record.action} {record.source or ''}".rstrip() + f": {record.error or record.outcome}" for record in bad]
+    parts = [
+        f"{record.action} {record.source or ''}".rstrip() + f": {record.error or record.outcome}" for record in bad
+    ]
     saved, tried = _saved(done), {record.source for record in done if record.action in SAVING}
-    told += [f"{source} saved" for source in sources if source in saved]
-    told += [f"no backup of {source} recorded" for source in sources if source not in tried]
-    return f"{short(day)}: {'; '.join(dict.fromkeys(told))}"
+    parts += [f"{source} saved" for source in sources if source in saved]
+    parts += [f"no backup of {source} recorded" for source in sources if source not in tried]
+    return f"{short(day)}: {'; '.join(dict.fromkeys(parts))}"
 
 
 def _cells(days: Iterable[date], start: date) -> str:
@@ -112,8 +114,8 @@ def _months(start: date) -> Iterable[tuple[int, str]]:
 
 def _description(start: date, counts: Counter[str], gaps: int) -> str:
     whole = counts["saved"] + counts["warned"]
-    told = [f"{whole} {'day' if whole == 1 else 'days'} with every source saved"]
-    told += [f"{counts['partly']} with some only"] if counts["partly"] else []
-    told += [f"{counts['failed']} with a failure"]
-    told += [f"{gaps} without a backup"] if gaps else []
-    return f"Runs since {short(start)}: {', '.join(told)}"
+    parts = [f"{whole} {'day' if whole == 1 else 'days'} with every source saved"]
+    parts += [f"{counts['partly']} with some only"] if counts["partly"] else []
+    parts += [f"{counts['failed']} with a failure"]
+    parts += [f"{gaps} without a backup"] if gaps else []
+    return f"Runs since {short(start)}: {', '.join(parts)}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from tasks import units
-from tasks.report.forecast import days_left, told
+from tasks.report.forecast import days_left, in_words
 from tasks.report.formats import Look
 from tasks.report.page.apps import App, apps
 from tasks.report.page.problems import Problem, problems
@@ -106,7 +106,7 @@ def _dated(when: datetime, zone: tzinfo | None) -> str:
 
 def _lifetime(report: Report) -> timedelta:
     """Return how long a report is of use: by then, the source that is saved most often is late."""
-    return min((each.max_age for each in report.wanted), default=LIFETIME)
+    return min((each.max_age for each in report.configured), default=LIFETIME)
 
 
 def _level(rows: Sequence[Row]) -> str:
@@ -119,8 +119,8 @@ def _level(rows: Sequence[Row]) -> str:
 
 def _counts(report: Report) -> str:
     apps = len({row.app for row in report.apps})
-    told = [_plural(apps, "app"), _plural(len(report.apps), "source"), _plural(len(report.storages), "storage")]
-    return ", ".join(told)
+    counts = [_plural(apps, "app"), _plural(len(report.apps), "source"), _plural(len(report.storages), "storage")]
+    return ", ".join(counts)
 
 
 def _plural(count: int, word: str) -> str:
@@ -159,5 +159,5 @@ def _space(row: StorageRow, report: Report) -> Space:
     if growth is not None:
         notes.append(f"backups add about {units.size(int(growth))} a day")
     if left is not None:
-        notes.append(f"{told(left)} if nothing were pruned")
+        notes.append(f"{in_words(left)} if nothing were pruned")
     return Space(row, None if share is None else round(100 * share, 1), level, units.size(row.used) + of, tuple(notes))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.report.escrow import told, without_folder
+from tasks.report.escrow import with_faults, without_folder
 from tasks.report.rows import Row, StorageRow
 
 
@@ -15,7 +15,7 @@ def row(app: str, archive: str | None, error: str | None = None, storage: str = 
 def test_an_archive_whose_key_has_no_good_copy_is_told() -> None:
     rows = [row("shop", "x", "late"), row("shop", "x", storage="disk"), row("blog", "x"), row("wiki", None)]
     faults = {("box", "shop"): "no copy", ("disk", "shop"): None, ("box", "wiki"): "no copy"}
-    assert [each.error for each in told(rows, faults)] == ["late; no copy", None, None, None]
+    assert [each.error for each in with_faults(rows, faults)] == ["late; no copy", None, None, None]
 
 
 def test_a_machine_without_the_folder_says_so_for_each_storage_with_archives() -> None:

@@ -101,7 +101,7 @@ def test_the_status_is_a_state_set() -> None:
 
 def test_what_the_inventory_wants_has_a_sample_though_it_never_ran() -> None:
     keys = {("box", "shop"): True, ("vault", "shop"): False, ("box", "mail"): False}
-    report = Report(NOW, (UNKNOWN,), wanted=WANTED, escrowed=keys)
+    report = Report(NOW, (UNKNOWN,), configured=WANTED, escrowed=keys)
     found = samples(report)
 
     assert found["configured"][("mail", "files")] == 1
@@ -131,7 +131,7 @@ def emitted() -> set[str]:
     board = Board()
     runs = [Record("shop", "backup", NOW, "failed", "files")]
     runs += [Record("shop", action, NOW, "ok", "files", 1.0) for action in ("verify", "check", "prune")]
-    board.put(replace(REPORT, wanted=WANTED, escrowed={("box", "shop"): True}, records={("box", "shop"): runs}), 1)
+    board.put(replace(REPORT, configured=WANTED, escrowed={("box", "shop"): True}, records={("box", "shop"): runs}), 1)
     text = generate_latest(board.registry).decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
