@@ -37,6 +37,13 @@ REFUSED = {
     "collection": "there is one collection of tasks",
     "debug": "the task's own --verbose shows each step",
 }
+# What people try who know other programs.
+MEANT = {
+    "help": "`inv --list` shows all tasks, `inv TASK --help` the options of one",
+    "list": "`inv borg.list` lists archives, `inv app.list` apps, `inv --list` tasks",
+    "status": "`inv report` shows how all backups are",
+    "--json": "`--format json`, behind a task",
+}
 NEXT = """\
 cloudbackup backs up many apps' files and MariaDB servers. What to do next:
 
@@ -232,6 +239,8 @@ def _names(flags: str, name: str) -> bool:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    if word in MEANT:
+        return f": {MEANT[word]}"
     found = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f": did you mean `{found[0]}`?" if found else ""
 

@@ -71,6 +71,8 @@ def inv(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess
         ("borg.rollback --app shop --to -1", "--to needs a number from 0 on, not `-1`"),
         ("backup shop", "for the app of that name: `backup --app shop`"),
         ("bakup", "did you mean `backup`?"),
+        ("help", "there is no task `help`: `inv --list` shows all tasks"),
+        ("report --json", "has no option `--json`: `--format json`"),
         ("backup --ap shop", "did you mean `--app`?"),
     ],
 )

@@ -17,7 +17,7 @@ from tasks.report.formats import Look, write
 from tasks.report.rows import Report
 from tests.unit.report.fleet import fleet, held, with_copy
 
-PHONE, NARROWEST, TABLET, DESK = 390, 320, 1000, 1280
+PHONE, NARROWEST, TABLET, DESK, WALL = 390, 320, 1000, 1280, 2560
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 HOSTILE = "<script>window.hacked = 1</script>\"'><img src=x onerror=window.hacked=1>{{7*7}}"
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -64,7 +64,7 @@ def shown(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("width", "scheme"), [(DESK, "light"), (DESK, "dark"), (TABLET, "light"), (PHONE, "light"), (PHONE, "dark")]
+    ("width", "scheme"), [(DESK, "light"), (WALL, "dark"), (TABLET, "light"), (PHONE, "light"), (PHONE, "dark")]
 )
 def test_axe_finds_no_fault(opened: Open, width: int, scheme: str) -> None:
     report = fleet()
