@@ -115,10 +115,13 @@ class Rendered:
 # the body is over, and its exit code is what it found: 1 nothing is running any more, 2 something is (hung in the
 # kernel), 3 what is running was left on purpose.
 #
+# A login's umask that takes rights from the owner itself would keep a script out of its own folders.
+#
 # The first line is empty: start files that ask a question (`read`) take it for the answer, not half of the function.
 _FRAME = """\
 
 main() {{
+(( 0$(umask) & 0700 )) && umask 077
 export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 look() {{
   local stat line pid name own
