@@ -124,7 +124,7 @@ NAMED = (
     f"evil.spider: of the engine SPIDER, {ABSENT}",
 )
 DUMPED = [[*ALWAYS, "--", "evil", "own", "file"]]
-ASKED_BY_A_PERSON = {"file": "secure-file-priv", "remote": "FILE privilege", "spider": "refuses it: ERROR"}
+ASKED_BY_A_PERSON = {"file": "secure-file-priv", "spider": "refuses it: ERROR"}
 
 
 def test_tables_that_are_elsewhere_are_named_and_reach_nothing(saved: Saved, folder: Path) -> None:
@@ -162,7 +162,7 @@ def test_what_a_private_server_is_asked_for_reaches_nothing_either(saved: Saved,
         assert beside.remarks == NAMED
         assert list(beside.digests) == ["own"]
         assert not re.search("CONNECT|SPIDER", beside.output.text)
-        for job, plan in (("tables", {}), ("csv", {"query": "SELECT * FROM evil.file"}), ("dump", {"dumps": DUMPED})):
+        for job, plan in (("csv", {"query": "SELECT * FROM evil.file"}), ("dump", {"dumps": DUMPED})):
             with pytest.raises(ServeError, match=r"evil\.file is of the engine CONNECT: its data is not in the backup"):
                 served(job, database="evil", table="file", **plan)
         for name, refusal in ASKED_BY_A_PERSON.items():
