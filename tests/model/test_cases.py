@@ -1,10 +1,13 @@
 """Sequences that once lost something, or said what was not so; each is named by what must happen instead."""
 
+import random
+
 import pytest
 
 from tasks.fleet.recorder import recorded
 from tasks.records.ledger import ledger
 from tasks.run.outcome import Outcome
+from tests.model.repository import BOX
 from tests.model.steps import BACKUP, played
 from tests.model.truth import Step
 
@@ -139,3 +142,20 @@ def test_what_was_forced_holds_once_its_record_is_there_wherever_it_was_killed(k
     played(
         BACKUP, ("backup", "ann", "files", True, 1), ("steal", 0), ("wait", 4000), ("compact", "bob", True, [], kill)
     )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_records_of_which_half_are_lost_let_nothing_good_go(seed: int) -> None:
+    """The model looks before anything is freed: what it did not see made or failed may be told or not."""
+    drill: Step = ("drill", "ann", "files")
+    chance = random.Random(seed)  # noqa: S311  # the same each time
+    steps: list[Step] = [BACKUP, drill, BACKUP, ("check", "ann"), ("prune", "ann"), BACKUP, drill, ("delete", "ann", 0)]
+    chance.shuffle(steps)
+    play = played(*steps)
+    play.honest = False
+    files, folder = play.place.repository.files, f"{BOX}/records/shop"
+    for name in chance.sample(sorted(files.tree[folder]), len(files.tree[folder]) // 2):
+        files.drop(f"{folder}/{name}")
+    good = play.good("files") & play.place.listed()
+    play.prune("ann")
+    assert not good or good & play.place.listed()

@@ -94,3 +94,24 @@ def test_a_drill_by_a_clock_that_is_days_ahead_hides_no_drill_that_fails_after_i
         getattr(play, name)(*arguments)
     play.prune("ann")
     assert "the restore drill of" in play.said
+
+
+@pytest.mark.parametrize("minutes", [1.5, -1.5, 9])
+def test_two_whose_clocks_differ_prune_at_once_and_neither_takes_the_other_for_a_thief(minutes: float) -> None:
+    prune: Step = ("prune", "bob")
+    play = played(
+        BACKUP, BACKUP, ("drill", "ann", "files"), ("clock", "bob", minutes), ("prune", "ann", False, [prune])
+    )
+    play.check("bob")
+    play.prune("bob")
+    assert (play.done, len(play.place.listed())) == (True, 1)
+
+
+def test_an_acceptance_of_the_future_settles_no_drill_that_fails_after_it() -> None:
+    play = year_ahead(("forge", "files"), ("accept", "bob"))
+    play.clock("bob", 0)
+    for number in range(len(play.place.names())):
+        play.overwrite(number, rot=True)
+    play.drill("ann", "files")
+    play.prune("ann")
+    assert "the restore drill of" in play.said
