@@ -5,7 +5,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from lab import installing, packages
+from lab import installers, packages
 from tasks.errors import CloudbackupError
 
 VERSION_BESIDE = {"1.2": "1.4.5", "1.4": "1.2.9"}
@@ -39,11 +39,11 @@ def ensure_second(checkout: Path) -> Path:
         return program
     headers = () if Path(sysconfig.get_paths()["include"], "Python.h").is_file() else ("python3-dev",)
     packages.ensure(packages=(*_BUILD, *headers), why=f"building borg {version}")
-    installing.say(f"building borg {version} into {folder}, so that the tests run with both series (once)")
-    with installing.new_log("borg") as log:
+    installers.say(f"building borg {version} into {folder}, so that the tests run with both series (once)")
+    with installers.new_log("borg") as log:
         fault = f"borg {version} could not be built"
-        installing.run((sys.executable, "-m", "venv", "--clear", str(folder)), log, fault)
-        installing.pip_install(folder / "bin/python", (f"borgbackup[pyfuse3]=={version}",), log, fault)
+        installers.run((sys.executable, "-m", "venv", "--clear", str(folder)), log, fault)
+        installers.pip_install(folder / "bin/python", (f"borgbackup[pyfuse3]=={version}",), log, fault)
     stamp.write_text(current)
     return program
 

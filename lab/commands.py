@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from lab import accounts, copying, deviations, disk, rsync, shell
+from lab import accounts, dd, deviations, disk, rsync, shell
 from lab.accounts import Account
 from lab.borg_child import BorgChild, BorgParents, die_with_the_box
 from lab.jail import SNAPSHOTS, VISIBLE_HOME, Jail
@@ -280,7 +280,7 @@ async def _df(call: shell.Call, seat: Seat, client: "SSHServerProcess[bytes]") -
 async def _dd(call: shell.Call, seat: Seat, client: "SSHServerProcess[bytes]") -> None:
     if seat.account.readonly and any(word.startswith("of=") for word in call.arguments):
         raise Complaint("dd: Read-only file system\n")
-    size = await copying.copy(call.arguments, seat.jail, seat.pool, client)
+    size = await dd.copy(call.arguments, seat.jail, seat.pool, client)
     client.stderr.write(f"{size} bytes transferred\n".encode())
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import accounts, database, ending, keys, mariadb, settings, starting, state, tree
+from lab import accounts, database, keys, mariadb, settings, startup, state, teardown, tree
 from lab.accounts import Account
 from lab.faults import Faults
 from lab.plan import DEFAULT_APPS, AppPlan, BoxPlan
@@ -129,7 +129,7 @@ class Lab:
         with a log's end when a server does not start; nothing is left running then.
         """
         folder = Path(os.path.realpath(folder))
-        return cls(folder, starting.start(folder, apps, box or BoxPlan(), progress))
+        return cls(folder, startup.start(folder, apps, box or BoxPlan(), progress))
 
     @classmethod
     def find(cls, folder: Path) -> "Lab":
@@ -165,12 +165,12 @@ class Lab:
 
     def stop(self) -> int:
         """End all processes of the lab, those that its sessions left behind too; return how many. Its files stay."""
-        return ending.end(self.folder)
+        return teardown.end(self.folder)
 
     def remove(self) -> None:
         """Stop the lab and remove what it made in its folder."""
         self.stop()
-        ending.clear(self.folder)
+        teardown.clear(self.folder)
 
 
 def scratch_folder() -> Path:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from lab import installing
+from lab import installers
 from tasks.errors import CloudbackupError, UsageError
 
 # mariadb-server-core and not mariadb-server: it holds the server's programs, but no service, no data directory, no user
@@ -147,18 +147,18 @@ def ensure(*commands: str, packages: Sequence[str] = (), why: str) -> None:
             f"install what Debian packs as {', '.join(lacking)}",
         )
     as_root = _as_root(lacking, why)
-    installing.say(f"installing for {why}, from Debian's packages: {', '.join(lacking)} (no service is started)")
+    installers.say(f"installing for {why}, from Debian's packages: {', '.join(lacking)} (no service is started)")
     started = time.monotonic()
-    with installing.new_log("apt") as log:
-        installing.run((*as_root, "apt-get", "update"), log, "apt-get update failed")
+    with installers.new_log("apt") as log:
+        installers.run((*as_root, "apt-get", "update"), log, "apt-get update failed")
     _refuse_touching_services(lacking)
-    with installing.new_log("apt") as log:
+    with installers.new_log("apt") as log:
         words = (*as_root, "sh", "-c", _INSTALL, "sh", *lacking)
-        installing.run(words, log, f"apt-get could not install {', '.join(lacking)}")
+        installers.run(words, log, f"apt-get could not install {', '.join(lacking)}")
     still = [command for command in commands if find(command) is None]
     if still:
         raise CloudbackupError(f"{', '.join(lacking)} installed, but {', '.join(still)} did not come with it")
-    installing.say(f"installed in {time.monotonic() - started:.0f} s")
+    installers.say(f"installed in {time.monotonic() - started:.0f} s")
 
 
 def _not_installed(packages: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from lab import installing
+from lab import installers
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -23,8 +23,8 @@ def _ensure(file: Path, why: str) -> None:
     stamp = Path(sys.prefix) / f"cloudbackup-{file.stem}.stamp"
     if stamp.is_file() and stamp.read_text() == needed:
         return
-    installing.say(f"installing Python packages for {why} into .venv (once, and again when {file.name} changes)")
-    with installing.new_log("pip") as log:
+    installers.say(f"installing Python packages for {why} into .venv (once, and again when {file.name} changes)")
+    with installers.new_log("pip") as log:
         fault = f"pip could not install {file.name} (is the network up?)"
-        installing.pip_install(Path(sys.executable), ("--require-hashes", "-r", str(file)), log, fault)
+        installers.pip_install(Path(sys.executable), ("--require-hashes", "-r", str(file)), log, fault)
     stamp.write_text(needed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from lab import borgs, installing, packages, python_packages
+from lab import borgs, installers, packages, python_packages
 from tasks.errors import CloudbackupError, UsageError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -97,5 +97,5 @@ def _second_borg() -> str:
     except CloudbackupError as error:
         if os.environ.get("CI"):
             raise
-        installing.say(f"the tests run with one borg only: {error}")
+        installers.say(f"the tests run with one borg only: {error}")
         return ""

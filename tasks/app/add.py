@@ -13,9 +13,9 @@ import tasks.fleet.backup as fleet_backup
 import tasks.fleet.verify as fleet_verify
 import tasks.storagebox.setup as storagebox_setup
 from tasks.app import adopted, sudo
+from tasks.app.check_result import Check
 from tasks.app.checks import host_checks, way_to_storage
 from tasks.app.containers import in_containers
-from tasks.app.finding import Check
 from tasks.app.new_app import NewApp, refuse_contradiction, text
 from tasks.app.prompts import completed
 from tasks.borg import new_passphrase

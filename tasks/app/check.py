@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tasks.app.check_result import Check
 from tasks.app.checks import checks
-from tasks.app.finding import Check
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App
 from tasks.json_output import written

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from tasks.app.finding import Check
+from tasks.app.check_result import Check
 from tasks.app.programs import programs
 from tasks.borg import encryption, guard, lock
 from tasks.borg.anomalies import unfinished

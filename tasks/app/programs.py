@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tasks.app.finding import Check
+from tasks.app.check_result import Check
 from tasks.inventory.models import App
 from tasks.remote.facts import Facts, Tools
 

@@ -3,8 +3,8 @@
 import sys
 from contextlib import suppress
 
+from tasks.app.check_result import Check
 from tasks.app.checks import host_checks
-from tasks.app.finding import Check
 from tasks.cli import confirm
 from tasks.errors import CloudbackupError
 from tasks.inventory.models import App, BecomeOptions

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.app.check_result import Check
 from tasks.app.checks import _memory
-from tasks.app.finding import Check
 from tasks.borg.client.errors import explain, explain_code
 from tasks.borg.client.messages import read_messages
 from tasks.mariadb import errors

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import installing, packages
+from lab import installers, packages
 from tasks.errors import CloudbackupError, UsageError
 
 PLAN = """Reading package lists...
@@ -91,7 +91,7 @@ def test_it_says_so_first_and_installs_as_root_or_by_sudo(
     machine: Machine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: bool
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(installing, "say", lambda text: said.append(f"{text} {machine.calls}"))
+    monkeypatch.setattr(installers, "say", lambda text: said.append(f"{text} {machine.calls}"))
     machine.has("apt-get")
     machine.has("dpkg")
     machine.has(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from lab import accounts, database, ending, inventory, keys, mariadb, process, scripts, settings, sshd, state, tree
+from lab import accounts, database, inventory, keys, mariadb, process, scripts, settings, sshd, state, teardown, tree
 from lab.plan import AppPlan, BoxPlan
 from lab.process import MARKER, Process
 from lab.settings import BoxPaths
@@ -27,7 +27,7 @@ def start(folder: Path, apps: Sequence[AppPlan], box: BoxPlan, progress: Callabl
     try:
         return _Start(folder, apps, box, progress).run()
     except BaseException:
-        ending.end(folder)
+        teardown.end(folder)
         raise
 
 
@@ -112,14 +112,14 @@ class _Start:
 
 def claim(folder: Path, apps: Sequence[AppPlan]) -> None:
     """Make the folder ready for a start. Raises UsageError."""
-    if ending.members(folder):
+    if teardown.members(folder):
         raise UsageError(f"a lab is already running in {folder}", "stop it first: inv lab.down")
     _check_sockets(folder, apps)
     if folder.exists() and folder.stat().st_uid != os.geteuid():
         raise UsageError(f"the folder {folder} belongs to {folder.owner()}", "choose a folder of your own")
     if folder.exists() and any(folder.iterdir()):
         state.load(folder)  # refuses a folder that holds something else
-        ending.clear(folder)
+        teardown.clear(folder)
     if not folder.exists():
         folder.mkdir(parents=True)
         folder.chmod(0o711)
