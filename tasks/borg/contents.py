@@ -27,8 +27,8 @@ from tasks.units import entries, many, size
 def show_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> Lines:
     """List archives, or the contents of one."""
     if archive:
-        wanted = _archive(opened, archive)
-        yield from map(_entry, contents(opened.repository, wanted.name, paths))
+        chosen = _archive(opened, archive)
+        yield from map(_entry, contents(opened.repository, chosen.name, paths))
         return
     if opened.app.label != opened.app.name:
         yield f"{opened.app.label}:"
@@ -44,12 +44,12 @@ def read_list(opened: Opened, archive: str = "", paths: Sequence[str] = ()) -> M
     if not archive:
         found = archives(opened.repository).archives
         return {"archives": [{"name": each.name, "id": each.id, "start": each.start} for each in found]}
-    wanted = _archive(opened, archive)
+    chosen = _archive(opened, archive)
     entries = [
         {"path": f"/{each.path}", "type": each.type, "size": each.size}
-        for each in contents(opened.repository, wanted.name, paths)
+        for each in contents(opened.repository, chosen.name, paths)
     ]
-    return {"archive": wanted.name, "entries": entries}
+    return {"archive": chosen.name, "entries": entries}
 
 
 def show_info(opened: Opened, archive: str = "") -> Lines:
@@ -135,9 +135,9 @@ def umount_from(opened: Opened, folder: str) -> Lines:
     yield f"{opened.app.label}: unmounted from {place}"
 
 
-def _archive(opened: Opened, wanted: str) -> Archive:
+def _archive(opened: Opened, name: str) -> Archive:
     """Return an archive; remarks go to standard error."""
-    return _said(_chosen(opened, wanted)).archive
+    return _said(_chosen(opened, name)).archive
 
 
 def _said(choice: Choice) -> Choice:
@@ -146,9 +146,9 @@ def _said(choice: Choice) -> Choice:
     return choice
 
 
-def _chosen(opened: Opened, wanted: str) -> Choice:
+def _chosen(opened: Opened, name: str) -> Choice:
     """Return the archive that a name, `latest` or a moment means; without a name, of the app's first source."""
-    return _choices(opened).choose(opened.app.sources[0], wanted)
+    return _choices(opened).choose(opened.app.sources[0], name)
 
 
 def _choices(opened: Opened) -> Choices:

@@ -91,8 +91,8 @@ class Walked(Found):
 
 def found_in(messages: Sequence[Message]) -> Found:
     """Return the program's findings among borg's messages; empty if it reported none. Raises AppError."""
-    told = next((message.text for message in messages if message.msgid == paths.MSGID), "{}")
-    return _answer(Found, told)
+    report = next((message.text for message in messages if message.msgid == paths.MSGID), "{}")
+    return _answer(Found, report)
 
 
 def walked(host: Host, plan: Plan) -> Walked:

@@ -55,15 +55,15 @@ def run(folder: str, name: str, storage: str, ask: Ask, say: Say) -> None:
             say(f"{name}: nothing was changed")
             return
         new = bool(first.details.get(NEW_PASSPHRASE)) if first else len(copies) == len(every)
-        wanted = [
+        renewals = [
             announced(session, copy, begun[copy.storage], aside, new=new)
             for copy in copies
             if begun[copy.storage] or not done(session, copy, aside)
         ]
-        for each in wanted:
+        for each in renewals:
             _renew_keys(each, say)
-        _renew_passphrase(wanted, say, again=first is not None)
-        for each in wanted:
+        _renew_passphrase(renewals, say, again=first is not None)
+        for each in renewals:
             _set_aside(each, say)
             made = _made(each)
             url = session.storage_of(each.app).url(each.app)
@@ -92,11 +92,11 @@ def _renew_keys(renewal: Renewal, say: Say) -> None:
         say(f"{app.label}: {'its host' if app.storage_key == 'host' else 'this machine'} has a new key for the storage")
 
 
-def _renew_passphrase(wanted: Sequence[Renewal], say: Say, *, again: bool) -> None:
+def _renew_passphrase(renewals: Sequence[Renewal], say: Say, *, again: bool) -> None:
     """Generate a passphrase, or raise AppError until a person has put a new one where the inventory names it."""
-    if not wanted or any(each.moved for each in wanted):  # nothing is moved before that
+    if not renewals or any(each.moved for each in renewals):  # nothing is moved before that
         return
-    first = wanted[0]
+    first = renewals[0]
     app, store = first.app, first.session.inventory.secrets
     if not first.new_passphrase:
         say(f"{app.name}: its passphrase stays: the repositories in its other storages live by it")

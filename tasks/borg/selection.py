@@ -37,9 +37,9 @@ class Selected:
     asked: tuple[str, ...] = ()
 
 
-def selected(repository: Repository, archive: str, wanted: Sequence[str]) -> Selected:
-    """Return what `wanted` names in an archive. Raises UsageError for a path of which it holds nothing, BorgError."""
-    paths = [_clean(path) for path in wanted]
+def selected(repository: Repository, archive: str, named: Sequence[str]) -> Selected:
+    """Return what `named` names in an archive. Raises UsageError for a path of which it holds nothing, BorgError."""
+    paths = [_clean(path) for path in named]
     if "/" in paths:
         raise UsageError("--path / is everything", "leave --path out; an app's paths come back as a whole")
     fixed = {path: _fixed(path) for path in paths}

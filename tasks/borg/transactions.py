@@ -105,15 +105,15 @@ def past(records: Records, now: datetime, there: Collection[str]) -> tuple[dict[
 
 
 def points(
-    logged: Mapping[int, datetime], told: Mapping[int, Point], segments: Collection[int], freed: int = 0
+    logged: Mapping[int, datetime], recorded: Mapping[int, Point], segments: Collection[int], freed: int = 0
 ) -> list[Point]:
     """Return the points that a repository has now, oldest first.
 
-    `logged` is the repository's own log of transactions, `told` the recorded ones, `segments` are the numbers of the
-    segments that exist. Excludes points before `freed`, the transaction at which we last freed space.
+    `logged` is the repository's own log of transactions, `recorded` comes from our records, `segments` are the numbers
+    of the segments that exist. Excludes points before `freed`, the transaction at which we last freed space.
     """
     found = {number: Point(number, time) for number, time in logged.items()}
-    for number, point in told.items():
+    for number, point in recorded.items():
         found[number] = Point(number, logged.get(number, point.time), point.what, point.archive_ids)
     return [found[number] for number in sorted(found) if number >= freed and number in segments]
 
@@ -211,9 +211,9 @@ def key_import(repository: Repository, key: bytes, how: How = PLAIN) -> None:
     run_script(repository, Script(f'printf "%s\\n" "$CLOUDBACKUP_KEY" | {words}', given), how)
 
 
-def seen_by(told: Mapping[int, Point], to: int | None = None) -> frozenset[str]:
+def seen_by(recorded: Mapping[int, Point], to: int | None = None) -> frozenset[str]:
     """Return the archives that records mention at a transaction or before it: all others were made later."""
-    points = (point for number, point in told.items() if to is None or number <= to)
+    points = (point for number, point in recorded.items() if to is None or number <= to)
     return frozenset(each for point in points for each in point.archive_ids or ())
 
 

@@ -39,8 +39,8 @@ def paths(containers: Sequence[Container], apart: Collection[str]) -> tuple[list
     """
     every = [path for each in containers for path in each.beside]
     every += sorted(mount.source for each in containers for mount in each.mounts if mount.data)
-    wanted = [path for path in dict.fromkeys(every) if not within(path, apart)]
-    kept = [path for path in wanted if not within(path, (other for other in wanted if other != path))]
+    outside = [path for path in dict.fromkeys(every) if not within(path, apart)]
+    kept = [path for path in outside if not within(path, (other for other in outside if other != path))]
     return kept, [f"pp:{path}" for path in sorted(set(apart)) if within(path, kept)]
 
 

@@ -85,8 +85,8 @@ def _some_restored(choices: Choices, choice: Choice, chosen: Selected, to: Desti
     else:
         _require_own(choices, choice, to, chosen.paths, chosen.asked)
         done = restore_in_place(repository, archive, Mounted(chosen.paths, choices.app.container), to.began, trust)
-    told = _told(done, to)
-    return replace(told, said=(f"{entries(done.files)}, {size(done.size)}", *chosen.said, *told.said))
+    restored = _told(done, to)
+    return replace(restored, said=(f"{entries(done.files)}, {size(done.size)}", *chosen.said, *restored.said))
 
 
 def _require_own(

@@ -35,12 +35,12 @@ class SourceKeys(Strict):
     def sources(self) -> tuple[str, ...]:
         """What is backed up of this app, in the order in which it is done."""
         mariadb = self.mariadb
-        wanted: dict[str, bool] = {
+        present_keys: dict[str, bool] = {
             FILES.name: self.files is not None,
             MARIADB.name: mariadb is not None,
             BINLOG.name: mariadb is not None and mariadb.binlog,
         }
-        return (*(source for source, present in wanted.items() if present), *self.dumps)
+        return (*(source for source, present in present_keys.items() if present), *self.dumps)
 
 
 class Keep(KeepRules):

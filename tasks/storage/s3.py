@@ -93,18 +93,18 @@ class Bucket(Staged):
     def protected(self) -> bool | None:
         """Return whether the bucket keeps old versions (GetBucketVersioning)."""
         try:
-            told = self.files().command(("backend", "versioning", self.address("")))
+            output = self.files().command(("backend", "versioning", self.address("")))
         except AppError:
             return None
-        return told.text.strip().strip('"') == "Enabled"
+        return output.text.strip().strip('"') == "Enabled"
 
     def _ask_clock(self, app: App) -> float | None:  # noqa: ARG002
         """Read the `Date` of an HTTP response: a bucket may report an object's time as set by its writer."""
         began = time.time()
-        told = http_date(self.config.endpoint)
-        return None if told is None else apart(told, began, time.time())
+        clock = http_date(self.config.endpoint)
+        return None if clock is None else apart(clock, began, time.time())
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Sum what is below the prefix; a bucket has no size."""
-        told = self.files().answer(_Size, ("size", "--json", *ASKING, self.address(self.directory)))
-        return Usage(used=told.bytes, size=None)
+        sizes = self.files().answer(_Size, ("size", "--json", *ASKING, self.address(self.directory)))
+        return Usage(used=sizes.bytes, size=None)

@@ -124,8 +124,8 @@ class SftpServer(Staged):
 
     def usage(self, apps: tuple[App, ...]) -> Usage:  # noqa: ARG002
         """Return the space of the account's file system, as `df` would."""
-        told = self.files().answer(_About, ("about", "--json", *ASKING, self.address(self.directory)))
-        return Usage(used=told.used, size=told.used + told.free)
+        space = self.files().answer(_About, ("about", "--json", *ASKING, self.address(self.directory)))
+        return Usage(used=space.used, size=space.used + space.free)
 
     def _known_hosts(self, side: Side) -> str:
         place = self.own if side is Side.HOST else str(self.cache)
@@ -137,7 +137,7 @@ class SftpServer(Staged):
 
     def _obscure(self, password: str) -> str:
         words = (*("env", f"PATH={operator_path()}"), "rclone", "--config=", "obscure", "-")
-        told = self.means.operator.command(words, password.encode())
-        if not told.ok:
-            raise AppError(f"storage {self.name}: rclone does not run here: {told.error_text.strip()}", INSTALL)
-        return told.text.strip()
+        output = self.means.operator.command(words, password.encode())
+        if not output.ok:
+            raise AppError(f"storage {self.name}: rclone does not run here: {output.error_text.strip()}", INSTALL)
+        return output.text.strip()

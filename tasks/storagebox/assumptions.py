@@ -165,10 +165,10 @@ def _exclusive(place: Place) -> str:
     raise DifferentError("a folder was put in the place of one that is not empty")
 
 
-def _version(name: str, wanted: str) -> Question:
+def _version(name: str, expected: str) -> Question:
     def ask(place: Place) -> str:
         output = place.say(name, "--version")
-        if not output.ok or not re.fullmatch(rf"borg(\.exe)? {re.escape(wanted)}\S*", output.text.strip()):
+        if not output.ok or not re.fullmatch(rf"borg(\.exe)? {re.escape(expected)}\S*", output.text.strip()):
             raise DifferentError(_told(output))
         return output.text.strip()
 
@@ -203,9 +203,9 @@ def _borg(words: Sequence[str], more: Sequence[str], environment: dict[str, str]
     return done.stdout
 
 
-def _same(got: str, wanted: str) -> str:
-    if got != wanted:
-        raise DifferentError(f"`{got}`, not `{wanted}`")
+def _same(got: str, expected: str) -> str:
+    if got != expected:
+        raise DifferentError(f"`{got}`, not `{expected}`")
     return got
 
 

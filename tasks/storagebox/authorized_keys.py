@@ -66,9 +66,9 @@ def entries(text: str) -> list[Entry]:
 
 def _line_entry(line: re.Match[str]) -> Entry | None:
     forced_to = line["command"]
-    told = re.sub(r"\\(.)", r"\1", forced_to) if forced_to is not None else line["options"]
+    options = re.sub(r"\\(.)", r"\1", forced_to) if forced_to is not None else line["options"]
     try:
-        return Entry(PublicKey.parse(line["key"]), "23", told)
+        return Entry(PublicKey.parse(line["key"]), "23", options)
     except ValueError:
         return None
 
@@ -143,9 +143,11 @@ def _repository(command: str) -> tuple[str, ...]:
 
 def with_forced_command(text: str, key: PublicKey, command: str) -> str:
     """Return the file `text` with `key` forced to `command`, once; all other lines keep their place."""
-    wanted = forced(key, command)
-    lines = [line for line in text.splitlines() if line == wanted or key.blob not in line.split()]
-    return _file(lines if lines.count(wanted) == 1 else [*(line for line in lines if line != wanted), wanted])
+    forced_line = forced(key, command)
+    lines = [line for line in text.splitlines() if line == forced_line or key.blob not in line.split()]
+    return _file(
+        lines if lines.count(forced_line) == 1 else [*(line for line in lines if line != forced_line), forced_line]
+    )
 
 
 def without_forced_command(text: str, command: str, comment: str | None = None) -> str:

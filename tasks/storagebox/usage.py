@@ -166,12 +166,12 @@ def _sizes(session: Session, storage: Storage, apps: Sequence[App], paths: Seque
     With `paths` beside the repository of one app, return the sizes of these instead.
     """
     found: dict[str, int] = {}
-    wanted = [(app, {path: path for path in paths} or {app.name: storage.place(app)}) for app in apps]
+    measured = [(app, {path: path for path in paths} or {app.name: storage.place(app)}) for app in apps]
     try:
         if storage.account is not None:
-            every = {key: path for _, places in wanted for key, path in places.items()}
+            every = {key: path for _, places in measured for key, path in places.items()}
             return _parsed(storage.account.server.command(_du(every), timeout=300), every) if every else {}
-        for app, places in wanted:
+        for app, places in measured:
             found |= _parsed(session.host(app).run(Script(quote(_du(places))), timeout=300), places)
     except AppError:
         return {}

@@ -210,8 +210,8 @@ def _with_refill(repository: Repository, todo: Script, how: How) -> Result:
         if fetched is None:
             raise
     result = run_script(repository, todo, how)
-    told = Message(Level.WARNING, refilled(repository, fetched))
-    return replace(result, messages=(*result.messages, told))
+    warning = Message(Level.WARNING, refilled(repository, fetched))
+    return replace(result, messages=(*result.messages, warning))
 
 
 def refilled(repository: Repository, fetched: int) -> str:

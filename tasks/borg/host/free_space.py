@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from tasks.borg.host.entries import Look
 
 
-def require_room(wanted: list[tuple[Path, Look]]) -> None:
+def require_room(restores: list[tuple[Path, Look]]) -> None:
     """Raise Refused if a file system has less room than the data to be written to it, given per folder."""
     needs: dict[int, tuple[Path, int, int]] = {}
-    for folder, look in wanted:
+    for folder, look in restores:
         device = folder.stat().st_dev
         _, size, count = needs.get(device, (folder, SPARE, SPARE_INODES))
         needs[device] = (folder, size + look.bytes, count + look.inodes)

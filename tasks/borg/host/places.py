@@ -218,11 +218,11 @@ def flags(path: Path) -> int:
         os.close(place)
 
 
-def set_flags(path: Path, wanted: int) -> None:
+def set_flags(path: Path, flags: int) -> None:
     """Set chattr flags. Raises OSError."""
     place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.ioctl(place, SET_FLAGS, struct.pack("=q", wanted))
+        fcntl.ioctl(place, SET_FLAGS, struct.pack("=q", flags))
     finally:
         os.close(place)
 

@@ -21,13 +21,13 @@ ROOM = 15000  # characters for each list, so that one line of borg's log holds t
 
 def first(values: list[Any]) -> list[Any]:
     """Return the first values, as many as fit into the report."""
-    told, room = [], ROOM
+    fitting, room = [], ROOM
     for value in values[:KEPT]:
         room -= len(json.dumps(value))
         if room < 0:
             break
-        told.append(value)
-    return told
+        fitting.append(value)
+    return fitting
 
 
 def walk(look: Any) -> dict[str, Any]:
@@ -52,13 +52,13 @@ def walk(look: Any) -> dict[str, Any]:
                 unread[path] = reason(error)
         if mode == stat.S_IFREG and (found := database(path)) and not look.rules.match(found[1]):
             databases.setdefault(found[1], found[0])
-    told = {"unread": first(list(unread.items())), "unread_count": len(unread)}
-    told.update(
+    report = {"unread": first(list(unread.items())), "unread_count": len(unread)}
+    report.update(
         databases=first([(product, place) for place, product in databases.items()]),
         databases_count=len(databases),
         **judged(look),
     )
-    return {**told, "files": files if whole else None, "size": size if whole else None}
+    return {**report, "files": files if whole else None, "size": size if whole else None}
 
 
 def judged(look: Any) -> dict[str, Any]:

@@ -106,10 +106,10 @@ class RcloneFiles:
 
     def read_each(self, paths: Iterable[str], most: Mapping[str, int] = ALL) -> Mapping[str, bytes | FilesError]:
         """Return each file's bytes, or a FilesError if it is missing, over one connection; at most those in `most`."""
-        wanted = list(paths)
-        found = self.read_all("", wanted) if wanted else {}
+        asked = list(paths)
+        found = self.read_all("", asked) if asked else {}
         missing = FilesError(f"{self._name}: a file is not there", missing=True)
-        return {path: found[path][: most.get(path)] if path in found else missing for path in wanted}
+        return {path: found[path][: most.get(path)] if path in found else missing for path in asked}
 
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
         """Return the sorted names in each directory, or its FilesError."""

@@ -184,14 +184,14 @@ class Staged(Storage):
         files = self.files()
         there = files.tree(self.directory)
         names = {app.name: list(_below(f"records/{app.name}", there)) for app in apps}
-        wanted = {app: choose(all_of) for app, all_of in names.items()}
+        chosen = {app: choose(all_of) for app, all_of in names.items()}
         old = {app.name: known.get(app.name, {}) for app in apps}
-        paths = [f"records/{app}/{name}" for app, all_of in wanted.items() for name in all_of if name not in old[app]]
+        paths = [f"records/{app}/{name}" for app, all_of in chosen.items() for name in all_of if name not in old[app]]
         read = files.read_all(self.directory, [*_told_of(apps), *paths])
         found = {f"records/{app}/{name}": text for app, texts in old.items() for name, text in texts.items()} | read
         records = {
             app: {name: found[f"records/{app}/{name}"] for name in all_of if f"records/{app}/{name}" in found}
-            for app, all_of in wanted.items()
+            for app, all_of in chosen.items()
         }
         return [Seen(_mark(app, there, read), records[app.name], names[app.name]) for app in apps]
 
@@ -261,14 +261,14 @@ def mark(state: bytes | None, config: bytes | None, there: Sizes) -> Mark | None
     delete or overwrite objects and leave the state. The host is asked instead, and reports what is wrong.
     """
     try:
-        told = read(_State, state or b"")
+        parsed = read(_State, state or b"")
     except AnswerError:
         return None
-    if told.publishing or told.published is None:
+    if parsed.publishing or parsed.published is None:
         return None
-    found = Mark(told.published, told.run, told.config)
-    segments = {name: size for name, size in data_of(there).items() if name in told.segments}
-    if segments != told.segments or any(number(name) > found.transaction for name in data_of(there)):
+    found = Mark(parsed.published, parsed.run, parsed.config)
+    segments = {name: size for name, size in data_of(there).items() if name in parsed.segments}
+    if segments != parsed.segments or any(number(name) > found.transaction for name in data_of(there)):
         return None
     return found if hashlib.sha256(config or b"").hexdigest() == found.config else None
 
