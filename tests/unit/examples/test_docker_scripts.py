@@ -78,3 +78,18 @@ def test_it_looks_again_and_keeps_how_it_ended(tmp_path: Path) -> None:
     assert (tmp_path / "codes").read_text().split() == ["3", "0", "3", "0"]
     assert (tmp_path / "pauses").read_text().split() == ["3600"] * 4
     assert (tmp_path / "calls").read_text().splitlines() == ["nightly", "report --strict"] * 4
+
+
+def test_between_two_looks_it_saves_new_binary_logs_where_asked_to(tmp_path: Path) -> None:
+    inv, sleep = tmp_path / "inv", tmp_path / "sleep"
+    inv.write_text('#!/bin/sh\necho "$*" >>"$STUB/calls"\n[ "$1" != mariadb.binlog ] || exit 4\n')
+    sleep.write_text('#!/bin/sh\necho "$1" >>"$STUB/pauses"\n[ "$(grep -c . "$STUB/pauses")" -lt 4 ] || kill "$PPID"\n')
+    for program in (inv, sleep):
+        program.chmod(0o755)
+    environment = {**os.environ, "INV": str(inv), "STUB": str(tmp_path), "HOME": str(tmp_path), "BINLOG": "300"}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    subprocess.run(["sh", str(EXAMPLE / "nightly"), "900"], env=environment, check=False, timeout=60)
+    assert (tmp_path / "pauses").read_text().split() == ["300"] * 4
+    hour = ["nightly", "report --strict", *["mariadb.binlog"] * 3]
+    assert (tmp_path / "calls").read_text().splitlines() == [*hour, "nightly", "report --strict"]
+    assert (tmp_path / "last-exit-code").read_text() == "0\n"  # by the second look; until then the failed task's
