@@ -60,7 +60,7 @@ def fleet(image: Image, lab: Lab, tmp_path: Path) -> Container:
     The secrets are where that inventory names them, for the image's user to read.
     """
     # An overlay that another file's test set up gave the hosts' keys to repositories of its own.
-    Operator(lab.inventory).done("storagebox.setup")
+    Operator(lab.inventory).done("storagebox.setup", "--yes")
     line = Line.of_readme(tmp_path)
     assert line.image == "cloudbackup:13"  # as the Dockerfile's build is called in docs/containers.md
     for name in ("home", "tmp", "escrow", "cache"):

@@ -88,7 +88,7 @@ class Overlay:
         (found,) = [
             each
             for each in self.objects
-            if each["metadata"]["name"] == name and "spec" in each and "ports" not in each["spec"]
+            if each["metadata"]["name"] == name and each["kind"] in {"CronJob", "Deployment", "Job"}
         ]
         spec = found["spec"].get("jobTemplate", found)["spec"]
         pod: Object = spec["template"]["spec"]
