@@ -60,13 +60,14 @@ class Found(Answer):
     """The findings. `left_out` are (path, reason), the first of `count`.
 
     `roots` is what borg saves, `links` maps each path that is or contains a link to its real location, `left` are file
-    systems left out by the plan.
+    systems left out by the plan, `types` are (path, what it is or leads to: "file", "folder").
     """
 
     roots: list[Text] = Field(default_factory=list)
     links: list[Pair] = Field(default_factory=list)
     left: list[Text] = Field(default_factory=list)
     left_out: list[Pair] = Field(default_factory=list)
+    types: list[Pair] = Field(default_factory=list)
     count: Count = 0
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.inventory.secrets import SecretReference, Strict
 from tasks.inventory.values import ChunkSize, Duration, HostName, HostPath, Line, Port, User, Words
@@ -37,10 +37,23 @@ class MariaDB(Strict):
         "fail",
         description="when a table has a damaged page on the server: fail, or save all the same, as `incomplete`",
     )
+    elsewhere: tuple[Line, ...] = Field(
+        (),
+        description="tables whose data lies elsewhere (CONNECT, SPIDER, ...) and need not be in the backup: shop.far,"
+        " archive.*",
+    )
     safe_slave_backup: bool = Field(
         default=False,
         description="on a replica: stop its SQL thread while temporary tables are open, and start it again",
     )
+
+    @field_validator("elsewhere")
+    @classmethod
+    def _of_a_database(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not all(each.partition(".")):
+                raise ValueError(f"{each}: write database.table, as in shop.far or archive.*")
+        return value
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from tasks.mariadb import damage, option_files
 from tasks.mariadb.access import BACKUP, Access
-from tasks.mariadb.host import align, tables
+from tasks.mariadb.host import align, engines, tables
 from tasks.mariadb.server import Tools
 from tasks.remote.program import INTERPRETER, Program
 from tasks.remote.script import Stream, Words, quote
 
-FILTER = Program(align, (damage, tables))
+FILTER = Program(align, (damage, engines, tables))
 
 # mariadb-backup's exit code 0 alone is not success: its last line must say so as well. If it lacks a privilege, it
 # prints SHOW GRANTS with the hash of the account's password, which must not get into logs.

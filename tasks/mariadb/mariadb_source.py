@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tasks.borg.client.create import Created, StreamOptions
@@ -31,6 +32,11 @@ TABLES = "tables"  # key in a record's details: the tables expected in the archi
 VERSION = "MariaDB "  # prefix of the server's version in an archive's comment
 FEW, ALL = 3, 1_000_000  # records to read
 NAMED = 5  # tables named in a message
+NOT_SAVED = "only its definition is in the archive, as of all tables of"
+ELSEWHERE = (
+    "their data is in other files or on other servers, which no backup of this one holds; save it there, or list the"
+    " tables under `mariadb.elsewhere`"
+)
 CHUNKS = "chunks="  # prefix of the chunk size in bytes in an archive's comment
 
 
@@ -65,7 +71,7 @@ def ready(session: Session, app: App, archive: str) -> Ready:
 
     def learnt(created: Created) -> Learnt:
         standing = _positions(session, app, positions(created.said), binlogs.unlogged(asked.variables))
-        held, said = _tables(asked, created.said)
+        held, said = judged(app, asked, created.said)
         return Learnt({**standing, **asked.details, **held}, (*warnings, *said))
 
     return Ready(options, learnt)
@@ -76,26 +82,38 @@ def _how(asked: Server, chunk_size: int) -> DumpOptions:
     return DumpOptions(chunk_size, replica=replica, galera=galera, datadir=asked.datadir, login=asked.login)
 
 
-def _tables(asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def judged(app: App, asked: Server, said: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the tables expected in the archive, for the record; the verdict on what it lacks; and that in words.
 
-    If the server's tables could not be listed, it is unknown whether any are missing: such an archive is suspect.
+    Tables whose data is in no backup of the server are lacking as well, unless the inventory lists them. If the
+    server's tables could not be listed, it is unknown whether any are missing: such an archive is suspect.
     """
     harm, found = _heard(said)
     held = tables.held(found, asked.unopened) if found else Known({}, ())
     told = [f"{tables.readable(name)}: {damage.shown(pages)} on the server" for name, pages in harm.items()]
     gone = [f"{tables.readable(name)}: left out by mariadb-backup" for name in (found.first if found else ())]
-    verdict = Verdict(len(harm) + (found.missing if found else 0), (*told, *gone))
+    far = _elsewhere(app, held)
+    first = (*told, *gone, *(f"{name}: {NOT_SAVED} {engine}" for name, engine in far.items()))
+    verdict = Verdict(len(harm) + (found.missing if found else 0) + len(far), first)
     if found and found.missing:
         named = ", ".join(map(tables.readable, found.first[:NAMED]))
         verb = "is" if found.missing == 1 else "are"
         told.append(f"{many(found.missing, 'table')} of the server {verb} not in the archive: {named}")
+    if far:
+        told.append(f"{', '.join(list(far)[:NAMED])}: {ELSEWHERE}")
     if found is None:
         why = "the tables of the server could not be listed, so nobody knows whether all of them are in the archive"
         verdict = replace(verdict, suspect=(why,))
         told.append(why)
     known = {TABLES: held._replace(damaged=harm).details()} if found or harm else {}
     return {**known, **verdict.details}, tuple(told)
+
+
+def _elsewhere(app: App, held: Known) -> dict[str, str]:
+    """Return the tables whose data is not in the archive and that the inventory does not list, with their engines."""
+    listed = app.mariadb.elsewhere if app.mariadb else ()
+    named = {tables.readable(name): engine for name, engine in held.elsewhere.items()}
+    return {name: engine for name, engine in named.items() if not any(fnmatchcase(name, pattern) for pattern in listed)}
 
 
 def _heard(said: Sequence[str]) -> tuple[dict[str, list[int]], tables.Compared | None]:

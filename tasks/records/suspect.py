@@ -14,13 +14,13 @@ from statistics import median
 
 from tasks import units
 from tasks.answers import whole_number
-from tasks.records import gone
+from tasks.records import gone, path_types
 from tasks.records.record import Record, Records
 from tasks.records.verdict import SAVING, verdict_of, verdicts
 from tasks.sources.kinds import is_log
 
 COMPRESSED = "compressed"  # in a record's details: compressed bytes of the archive's whole content
-FILES, TABLES = "files", "tables"  # in a record's details: a number, or a list of them
+FILES, TABLES = "files", "tables"  # in a record's details: a number, a list, or a mapping with a `count`
 LAST = 7  # predecessors whose median is the usual value
 STEADY = 3  # or the minimum of the last three, if that is more: after a release that made it larger
 # Number of predecessors required to report a loss, replaced data, a loss of somewhat less than half, and data
@@ -86,7 +86,7 @@ def unlike(made: Record, records: Records) -> tuple[str, ...]:
         odd += filter(None, [_encrypted(now, since, len(open_))])
     if not odd and len(since) < ENOUGH and history.suspects >= LONG:
         odd.append(f"none of the {len(open_)} backups before it was good, and nobody has accepted one")
-    return tuple(odd)
+    return (*odd, *path_types.changed(made, records))
 
 
 @dataclass
@@ -143,6 +143,8 @@ def _numbers(record: Record) -> _Backup | None:
 
 
 def _count(value: object) -> int | None:
+    if isinstance(value, Mapping):
+        return whole_number(value.get("count"))
     if isinstance(value, Sized) and not isinstance(value, str):
         return len(value)
     return whole_number(value)

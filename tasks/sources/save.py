@@ -12,6 +12,7 @@ from tasks.borg.client.runner import ContentError, How
 from tasks.borg.create import make
 from tasks.borg.paths import some
 from tasks.inventory.models import App
+from tasks.records.path_types import TYPES
 from tasks.records.suspect import COMPRESSED
 from tasks.records.verdict import Verdict
 from tasks.remote.script import NICE, Script
@@ -89,7 +90,7 @@ def _details(options: Options, created: Created) -> dict[str, Any]:
     compressed = None if options.compression.split(",")[-1] == "none" else created.compressed
     values: dict[str, Any] = {COMPRESSED: compressed}
     if isinstance(options, FilesOptions):
-        values |= {"files": created.files, "mounts_left": list(created.left)}
+        values |= {"files": created.files, "mounts_left": list(created.left), TYPES: dict(created.types)}
     else:
         values |= {"chunk_size": options.chunk_size}
-    return {key: value for key, value in values.items() if value not in (None, [])}
+    return {key: value for key, value in values.items() if value not in (None, [], {})}

@@ -111,8 +111,9 @@ class Created:
     `compressed` is the compressed size of everything it holds, including data that the repository already had.
 
     `verdict` says what is missing from it, `remarks` are harmless, `warnings` need attention; `left` are the file
-    systems left out by the inventory. `said` is what programs other than borg wrote to standard error, such as the
-    command that produced a stream. `met` is why borg's own answer did not arrive; the numbers are None then.
+    systems left out by the inventory, `types` what each path is, as in `Found`. `said` is what programs other than borg
+    wrote to standard error, such as the command that produced a stream. `met` is why borg's own answer did not arrive;
+    the numbers are None then.
     """
 
     archive: str
@@ -129,6 +130,7 @@ class Created:
     verdict: Verdict = field(default=WHOLE)
     remarks: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    types: tuple[tuple[str, str], ...] = ()
 
 
 class _Archive(Answer):
@@ -257,6 +259,7 @@ def _judged(made: Created, options: Options, result: Result) -> Created:
         verdict=_verdict(found, skipped),
         remarks=tuple(_remarks(found, skipped)),
         left=tuple(found.left),
+        types=tuple(found.types),
         warnings=skipped.other,
     )
 

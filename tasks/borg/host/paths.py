@@ -40,6 +40,7 @@ SPECIAL = {
     stat.S_IFBLK: "block device",
     stat.S_IFCHR: "character device",
 }
+TYPES = {stat.S_IFDIR: "folder", stat.S_IFREG: "file", **SPECIAL}
 
 
 def main() -> None:
@@ -90,7 +91,8 @@ class Look:
     """The findings about the paths of a plan.
 
     `roots` is what borg is to save, `links` maps each path with links in it to its real location, `left_out` maps each
-    path that is not saved to the reason, and `left` are file systems left out by the plan.
+    path that is not saved to the reason, `left` are file systems left out by the plan, and `types` maps each path that
+    is there to what it is, or leads to.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -102,6 +104,7 @@ class Look:
         self.roots: list[str] = []
         self.links: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
+        self.types: dict[str, str] = {}
         self.left: list[str] = []
         self.table = mounted()
 
@@ -123,6 +126,7 @@ class Look:
         real = self.follow_all()
         self.rules = Rules([each for rule in rules for each in (rule, *self.behind_links(rule))])
         for path, place in real.items():
+            self.types[path] = TYPES.get(stat.S_IFMT(os.lstat(place).st_mode), "")
             why = "" if path in self.plan["optional"] else self.nothing(place)
             if why:
                 self.left_out.setdefault(path, why)
@@ -133,6 +137,7 @@ class Look:
         """Return the findings for the report."""
         lists: dict[str, list[Any]] = {"roots": self.roots, "links": list(self.links.items()), "left": self.left}
         lists["left_out"] = list(self.left_out.items())
+        lists["types"] = list(self.types.items())
         return {**{name: first(values) for name, values in lists.items()}, "count": len(self.left_out)}
 
     def options(self) -> list[str]:

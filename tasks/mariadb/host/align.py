@@ -18,10 +18,10 @@ To `mbstream -x`, a stream that was cut between two chunks looks complete. So th
 standard error) unless each file that began also ended and the files that mariadb-backup writes last have come; it also
 fails on a wrong CRC, a gap in a file, and an unknown type. On success it reports on standard error: the backup's
 position in the binary log, in that of a master or in Galera, one line for each such file, its text as hex; with LISTING
-(JSON: how to list them, see `tables`), which of the live server's tables are in the stream; and which pages are damaged
-(`damage`).
+(JSON: how to list them, see `tables`), which of the live server's tables are in the stream, and of which only the
+definition is (`engines`); and which pages are damaged (`damage`).
 
-Runs alone on a host: standard library only, Python 3.8 and later, except `tables` and `damage`, which are sent along.
+Runs alone on a host: standard library only, Python 3.8 and later, except those modules, which are sent along.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tasks.mariadb.host.tables import Live
 
 PADDING = b"cloudbackup_padding"  # a restore deletes this file
 MAGIC = b"XBSTCK01"
@@ -48,6 +48,7 @@ LAST_FILES = (b"checkpoints", b"info")  # after the prefix xtrabackup_ (10.11) o
 POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # the backup's positions, also reported on standard error
 TOLD = "cloudbackup position"
 DAMAGED = b"innodb_corrupted_pages"  # lists the damaged pages in the stream; parsed by `damage`
+DEFINITION = b".frm"  # ends the path of a table's definition
 LONGEST_PATH = 4096
 PIPE = 1 << 20  # the most that an ordinary user may set
 PIECE = PIPE // 2  # fits into the CPU cache while its CRC is computed and it is written
@@ -63,7 +64,9 @@ class StreamError(Exception):
 
 
 class Aligner:
-    """Copies one stream. `size` is borg's chunk size in bytes."""
+    """Copies one stream. `size` is borg's chunk size in bytes; `live`, if set, is shown the definitions of tables."""
+
+    live: Live | None = None
 
     def __init__(self, source: io.BufferedReader, target: io.BufferedWriter, size: int) -> None:
         self.source = source
@@ -137,7 +140,7 @@ class Aligner:
     def copy(self, length: int, crc: int, path: bytes) -> None:
         """Copy `length` bytes of data in pieces, and check their CRC."""
         where, name = printable(path), own(path)
-        found = 0
+        found, first = 0, True
         while True:
             piece = self.memory[: min(length, PIECE)]
             if self.source.readinto(piece) != len(piece):
@@ -148,6 +151,9 @@ class Aligner:
             self.put(piece)
             if path == DAMAGED:
                 self.damaged += piece
+            elif first and self.live is not None and path.endswith(DEFINITION):
+                self.live.defined(path, bytes(piece))
+            first = False
             if not length:
                 break
         if found != crc:
@@ -252,13 +258,13 @@ class Paced(io.FileIO):
         return int.from_bytes(count, sys.byteorder)
 
 
-def compared(listing: list[str]) -> Callable[[set[bytes]], str]:
-    """Return a function from the stream's paths to the report line that compares them with the live server's tables."""
+def listed(listing: list[str]) -> Live | None:
+    """Return the live server's tables; None for a benchmark's stream, not from a server: this file suffices for it."""
     if not listing:
-        return lambda _: ""  # for a benchmark's stream, not from a server: this file suffices
+        return None
     from tasks.mariadb.host.tables import Live
 
-    return Live(json.loads(listing[0])).told
+    return Live(json.loads(listing[0]))
 
 
 def damaged(aligner: Aligner) -> str:
@@ -280,8 +286,9 @@ def main() -> NoReturn:
         widen(number)
     source: io.BufferedReader = io.BufferedReader(io.FileIO(0, "r", closefd=False), HEADS)
     target: io.BufferedWriter = io.BufferedWriter(Paced(1), HEADS)
-    live = compared(sys.argv[2:])
+    live = listed(sys.argv[2:])
     aligner = Aligner(source, target, size)
+    aligner.live = live
     try:
         aligner.run()
         harm = damaged(aligner)
@@ -294,7 +301,7 @@ def main() -> NoReturn:
     else:
         for name, text in sorted(aligner.positions.items()):
             sys.stderr.write(f"{TOLD} {name.decode()} {text.hex()}\n")
-        sys.stderr.write(harm + live(aligner.streamed))
+        sys.stderr.write(harm + (live.told(aligner.streamed) if live else ""))
         sys.stderr.flush()
         os._exit(0)
     sys.stderr.write(f"align: {fault}\n")

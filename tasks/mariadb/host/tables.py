@@ -9,7 +9,7 @@ Files cover all engines and need no privilege; a definition without other files 
 table without its tablespace (DISCARD). Names are as on disk: `shop/caf@00e9`.
 
 Part of the stream filter and of drills, which run alone on a host: standard library only, Python 3.8 and later, except
-`damage`, which is sent along.
+`damage` and, with the filter, `engines`, which are sent along.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ SCHEMAS = 2000
 # file of an InnoDB table elsewhere.
 KINDS = ("frm", "ibd", "par", "MYD", "MYI", "MAD", "MAI", "MRG", "ARZ", "ARM", "CSV", "CSM", "TRG", "TRN", "opt", "isl")
 ALONE = ("opt", "TRN")  # files that belong to no table
+DEFINING = ("frm", "ARZ")  # a table of ARCHIVE has its definition in its data
 # POSIX shell: runs where the database tools are. $1 is the data directory; a folder's files follow its name.
 LISTING = """\
 cd -- "$1" || exit 1
@@ -54,18 +55,23 @@ class Known(NamedTuple):
     """What an archive should hold: the number of tables and views of each database, and the first names.
 
     `discarded` are InnoDB tables without tablespace on the live server, `damaged` its damaged pages, by tablespace
-    name.
+    name, and `elsewhere` the tables of which only the definition is in the archive, with their engines.
     """
 
     schemas: Mapping[str, int]
     names: Sequence[str]
     discarded: Sequence[str] = ()
     damaged: Mapping[str, Sequence[int]] = MappingProxyType({})
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
     def details(self) -> dict[str, Any]:
         """Return it as details of a record."""
         found = {"count": sum(self.schemas.values()), "schemas": dict(self.schemas), "names": list(self.names)}
-        more = {"discarded": list(self.discarded), "damaged": {name: list(each) for name, each in self.damaged.items()}}
+        more: dict[str, Any] = {
+            "discarded": list(self.discarded),
+            "damaged": {name: list(each) for name, each in self.damaged.items()},
+            "elsewhere": dict(self.elsewhere),
+        }
         return {**found, **{name: values for name, values in more.items() if values}}
 
 
@@ -101,7 +107,7 @@ def stable(before: Files, after: Files) -> list[str]:
 
 
 def _definition(path: str) -> str:
-    return path if path.rpartition(".")[2] in ALONE else f"{table(path)}.frm"
+    return path if path.rpartition(".")[2] in (*ALONE, *DEFINING) else f"{table(path)}.frm"
 
 
 def _same(definition: str, before: Files, after: Files) -> bool:
@@ -115,7 +121,7 @@ def table(path: str) -> str:
 
 def tables(paths: Iterable[str]) -> list[str]:
     """Return the names of the tables and views whose definitions are among the files."""
-    return sorted(table(path) for path in paths if path.endswith(".frm"))
+    return sorted({table(path) for path in paths if path.rpartition(".")[2] in DEFINING})
 
 
 def bare(paths: Iterable[str]) -> list[str]:
@@ -169,7 +175,7 @@ def lacking(expected: Known, names: Iterable[str]) -> list[str]:
 
 def absent(data: Path, expected: Known) -> list[str]:
     """Return, in words, what a restored data directory lacks."""
-    return lacking(expected, tables(f"{path.parent.name}/{path.name}" for path in data.glob("*/*.frm")))
+    return lacking(expected, tables(f"{path.parent.name}/{path.name}" for path in data.glob("*/*.*")))
 
 
 def readable(name: str) -> str:
@@ -186,7 +192,10 @@ def parse(values: object) -> Known | None:
         name: count for name, count in values["schemas"].items() if isinstance(name, str) and isinstance(count, int)
     }
     harm = damage_in(values.get("damaged"))
-    return Known(schemas, _texts(values.get("names")), _texts(values.get("discarded")), harm)
+    far = values.get("elsewhere")
+    pairs = far.items() if isinstance(far, Mapping) else ()
+    named = {name: engine for name, engine in pairs if isinstance(name, str) and isinstance(engine, str)}
+    return Known(schemas, _texts(values.get("names")), _texts(values.get("discarded")), harm, named)
 
 
 def _texts(values: object) -> tuple[str, ...]:
@@ -199,6 +208,7 @@ class Live:
     def __init__(self, words: Sequence[str]) -> None:
         self.words = words
         self.before = self.look()
+        self.elsewhere: dict[str, str] = {}  # tables whose data the stream does not have, with their engines
 
     def look(self) -> Files | None:
         """Return the current files; None if they cannot be listed."""
@@ -211,18 +221,33 @@ class Live:
         files = listed(done.stdout.decode("utf-8", "surrogateescape"))
         return files if done.returncode == 0 and files else None
 
+    def defined(self, path: bytes, definition: bytes) -> None:
+        """Note a table's definition in the stream."""
+        from tasks.mariadb.host.engines import elsewhere  # drills do without
+
+        found = elsewhere(definition)
+        if found:
+            self.elsewhere[table(relative(path))] = found
+
     def told(self, streamed: set[bytes]) -> str:
         """Return the report line that compares a complete stream with these paths; empty if unknown."""
         before, after = self.before, self.look()
         if before is None or after is None:
             return ""
-        paths = {path.decode("utf-8", "surrogateescape") for path in streamed}
         files = stable(before, after)
-        gone = left_out(files, {path[2:] if path.startswith("./") else path for path in paths})
+        gone = left_out(files, set(map(relative, streamed)))
         lost = set(gone)
         there = [name for name in tables(files) if name not in lost]
-        values = {**known(there).details(), "missing": len(gone), "first": gone[:NAMED], "bare": bare(files)[:NAMED]}
+        far = {name: self.elsewhere[name] for name in there if name in self.elsewhere}
+        held = known(there)._replace(elsewhere=dict(list(far.items())[:NAMED]))
+        values = {**held.details(), "missing": len(gone), "first": gone[:NAMED], "bare": bare(files)[:NAMED]}
         return f"{TOLD}{base64.b64encode(zlib.compress(json.dumps(values).encode())).decode()}\n"
+
+
+def relative(path: bytes) -> str:
+    """Return a path in a stream as below the data directory."""
+    text = path.decode("utf-8", "surrogateescape")
+    return text[2:] if text.startswith("./") else text
 
 
 def compared(said: Sequence[str]) -> Compared | None:

@@ -355,3 +355,16 @@ def test_the_verdict_is_added_to_the_comment(repository: Repository, shop: Path)
     found = look_up(repository, ("shop",), "files", name)
     assert found is not None
     assert found.comment == "MariaDB {10}"
+
+
+def test_what_each_path_is_or_leads_to_is_told(repository: Repository, shop: Path) -> None:
+    link = shop.parent / "current"
+    link.symlink_to(shop)
+    pipe = shop.parent / "pipe"
+    os.mkfifo(pipe)
+    gone = shop.parent / "gone"
+
+    made = saved(repository, link, shop / "index", pipe, gone, optional=(str(pipe), str(gone)))
+
+    assert dict(made.types) == {str(link): "folder", str(shop / "index"): "file", str(pipe): "FIFO"}
+    assert made.verdict == Verdict()

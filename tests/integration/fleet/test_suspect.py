@@ -81,3 +81,22 @@ def test_files_that_came_back_are_no_alarm(operator: Operator, shrunk: list[tupl
         elsewhere.rename(file)
 
     assert line_of(operator.done("backup", *FILES), "shop", "files").split()[2] == "ok"
+
+
+def test_a_folder_that_became_a_file_is_suspect(operator: Operator, shrunk: object, tmp_path: Path) -> None:
+    settings, other = tmp_path / "settings", operator.copy(tmp_path / "inventory")
+    settings.mkdir()
+    (settings / "main").write_text("colour: green")
+    other.change("apps/shop.yml", lambda app: app["files"]["paths"].append(str(settings)))
+    other.done("backup", *FILES)
+    settings.rename(tmp_path / "moved")
+    settings.write_text("colour: green")
+
+    end = other.inv("backup", *FILES)
+
+    assert end.returncode == 3
+    assert f"{settings} is a file, and was a folder in shop-files-" in end.stdout
+    assert other.report()["shop", "files"]["status"] == "suspect"
+    settings.unlink()
+    (tmp_path / "moved").rename(settings)
+    assert line_of(other.done("backup", *FILES), "shop", "files").split()[2] == "ok"

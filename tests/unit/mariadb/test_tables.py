@@ -102,3 +102,11 @@ def test_options_of_the_server_and_harmless_ones_are_nobodys_business() -> None:
     ]
     assert option_files.overriding(names) == option_files.refused(names) == []
     assert option_files.refused(["compress", "tables_file"]) == ["compress", "tables-file"]
+
+
+def test_a_table_of_archive_is_known_by_its_data() -> None:
+    """Its definition is in that file."""
+    files = tables.listed("=shop/\n 11 old.ARZ\n 12 orders.frm\n 13 orders.ibd\n")
+    assert tables.tables(files) == ["shop/old", "shop/orders"]
+    assert tables.left_out(tables.stable(files, files), {"shop/orders.frm", "shop/orders.ibd"}) == ["shop/old"]
+    assert tables.stable(files, files | {"shop/old.ARZ": 20}) == ["shop/orders.frm", "shop/orders.ibd"]

@@ -51,6 +51,13 @@ def test_half_of_the_bytes_or_of_the_files_or_of_the_tables_gone() -> None:
     assert odd(backup(30, size=0, files=0), past)[0] == "0 B, where 10.0 GB are usual"
 
 
+def test_half_of_the_tables_of_a_server_gone() -> None:
+    """A server's record has their number, names and more."""
+    past = days(30, tables={"count": 40, "schemas": {"shop": 40}, "names": ["shop/a"]})
+    now = {"count": 12, "schemas": {"shop": 12}, "names": ["shop/a"], "discarded": ["shop/b"]}
+    assert odd(backup(30, tables=now), past) == ("12 tables, where 40 tables are usual",)
+
+
 def test_half_replaced_by_zeros() -> None:
     (said,) = odd(backup(30, compressed=int(2.1 * GB)), days(30))
     assert said == "2.1 GB compressed, where 4.0 GB compressed are usual"

@@ -17,6 +17,7 @@ from lab import mariadb
 from tasks.mariadb import drill, dump, server
 from tasks.mariadb.archive_server import ArchiveServer, Job, Served, ServeError
 from tasks.mariadb.drill import Drilled, DrillError, DrillOptions
+from tasks.mariadb.host import tables
 from tasks.mariadb.restore import RestoreRequest
 from tasks.mariadb.sql_dump import ALWAYS
 from tasks.remote.host import LocalHost
@@ -55,6 +56,7 @@ class Saved:
     details: dict[str, Any]
     libraries: Path
     thief: socket.socket
+    compared: tables.Compared | None
 
 
 def unpacked(folder: Path) -> Path:
@@ -90,15 +92,16 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
                 mariadb.query(running.server, f"CREATE TABLE evil.`{name}` {made}; {view}")
             access, host = running.access(), LocalHost()
             asked = server.ask(host, access)
-            content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False))
+            content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False, datadir=asked.datadir))
             done = host.run(Script(f"({content.body}) > {folder}/stream", content.environment))
             assert done.ok, done.error_text
+            found = tables.compared(done.error_text.splitlines())
         finally:
             running.remove()
             shutil.rmtree(folder / "home")
         while called(thief):
             pass
-        yield Saved(Stream(quote(("cat", f"{folder}/stream"))), dict(asked.details), libraries, thief)
+        yield Saved(Stream(quote(("cat", f"{folder}/stream"))), dict(asked.details), libraries, thief, found)
         shutil.rmtree(folder)
 
 
@@ -125,6 +128,17 @@ NAMED = (
 )
 DUMPED = [[*ALWAYS, "--", "evil", "own", "file"]]
 ASKED_BY_A_PERSON = {"file": "secure-file-priv", "spider": "refuses it: ERROR"}
+
+
+def test_a_backup_knows_the_tables_whose_data_it_does_not_have(saved: Saved) -> None:
+    """Without a privilege on them, and although the archive has every definition."""
+    assert saved.compared is not None
+    assert saved.compared.missing == 0
+    connect = ("file", "comma", "markup", "inside", "remote", "odbc")
+    assert saved.compared.known.elsewhere == {
+        **{f"evil/{name}": "CONNECT" for name in connect},
+        "evil/spider": "SPIDER",
+    }
 
 
 def test_tables_that_are_elsewhere_are_named_and_reach_nothing(saved: Saved, folder: Path) -> None:
