@@ -72,7 +72,8 @@ def said(elsewhere: Mapping[str, str]) -> Sequence[str]:
 
 
 def app(*elsewhere: str) -> App:
-    return App.model_construct(name="shop", mariadb=MariaDB(elsewhere=elsewhere))
+    values: dict[str, Any] = {"name": "shop", "mariadb": MariaDB(elsewhere=elsewhere)}
+    return App.model_construct(**values)
 
 
 FAR = {"shop/export": "CONNECT", "archive/caf@00e9": "SPIDER"}
