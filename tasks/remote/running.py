@@ -20,6 +20,10 @@ HELD = 1 << 14  # bytes of standard output kept back from its receiver: the mark
 NOT_FOUND = 127  # exit code of a shell that did not find a program
 SHOWN = 200  # characters of a line in a message
 LOOK = 0.2  # seconds between two checks of the deadline and for Ctrl-C
+RUNS_ANOTHER = (
+    "the login must run the command that it is given: look at its shell (`getent passwd`), its start files (`exit`,"
+    " `exec`), ForceCommand in sshd_config and command= in authorized_keys"
+)
 
 
 class HostError(AppError):
@@ -228,6 +232,9 @@ class Running:
                 raise LeftRunningError(f"{self._host}: interrupted; {left}")
             if cancelled.is_set():
                 raise InterruptedRunError(f"{self._host}: interrupted")
+            if self._start(STDOUT) is None:
+                what = f"{self._host}: the login did not begin with the script in {timeout:.0f} seconds"
+                raise ScriptTimeoutError(what, f"{RUNS_ANOTHER}; or the host is too busy")
             raise ScriptTimeoutError(f"{self._host}: no end after {timeout:.0f} seconds, {left or 'ended there'}")
         try:
             output = self._output()
@@ -294,11 +301,7 @@ def _not_begun(host: str, stdout: bytes, stderr: bytes, code: int) -> HostError:
     what = f"{host}: cannot run a script there: {(without_bash or said or [f'exit code {code}'])[-1][:SHOWN]}"
     if without_bash or code == NOT_FOUND:
         return HostError(what, "bash must be installed on the host")
-    remedy = (
-        "the login must run the command that it is given: look at its shell (`getent passwd`), its start files (`exit`,"
-        " `exec`), ForceCommand in sshd_config and command= in authorized_keys"
-    )
-    return HostError(what, remedy)
+    return HostError(what, RUNS_ANOTHER)
 
 
 def _printable(line: bytes) -> str:

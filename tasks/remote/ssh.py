@@ -45,6 +45,7 @@ LOST = 1.0  # seconds for a connection to be recognised as lost after its channe
 CLOSING = 0.5  # seconds between two attempts while a session is refused because others are still closing
 PATIENT = 20  # number of such attempts
 SHOWN = 40  # characters shown of what start files print
+NO_SFTP = "sshd_config must have `Subsystem sftp internal-sftp`, and a ForceCommand or command= must let it through"
 
 
 @dataclass
@@ -223,7 +224,8 @@ class SshHost(Host):
             if transport is not None:
                 transport.join(LOST)  # a lost connection ends its thread, a server without SFTP keeps it
             lost = transport is None or not transport.is_active()
-            raise HostError(f"{self.name}: no SFTP there: {error}", transient=lost) from error
+            reason = str(error) or "it ended at once"
+            raise HostError(f"{self.name}: no SFTP there: {reason}", "" if lost else NO_SFTP, transient=lost) from error
 
     def _begin_files(self, channel: paramiko.Channel) -> None:
         if self._target.become is None:
