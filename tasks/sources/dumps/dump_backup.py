@@ -18,10 +18,10 @@ from tasks.remote.script import Stream, quote
 from tasks.remote.secret import Secret, resolve
 from tasks.run.session import Session
 from tasks.sources.base import Learnt, Ready
-from tasks.sources.dumps.host import dump_guard
+from tasks.sources.dumps.host import dump_guard, postgresql_archive
 from tasks.sources.dumps.product import NOTE, Product, running
 
-GUARD = Program(dump_guard)
+GUARD = Program(dump_guard, (postgresql_archive,))
 OURS = "cloudbackup: "  # prefix of messages of the guard
 # Pieces of 64 KiB on average. In a dump of text of which 1 % of the rows changed, in some places, borg's default of 2
 # MiB stores 12 times as much (docs/performance.md). Other pieces would be found nowhere in the repository: this stays.
@@ -72,7 +72,7 @@ def ready(session: Session, app: App, name: str, archive: str) -> Ready:  # noqa
     product = product_of(app, name)
     options = StreamOptions(
         archive=archive,
-        content=guarded(writing(app, name), {"ends": product.ends}),
+        content=guarded(writing(app, name), {"ends": product.ends, "archive": product.archive}),
         name=file_of(name),
         compression=app.compression,
         comment=f"dump by {product.title}",

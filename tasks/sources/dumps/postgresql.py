@@ -62,8 +62,13 @@ class PostgreSQL(Product):
 
     @property
     def ends(self) -> str:
-        """Return how pg_dumpall ends its text; a dump of one database has no certain end."""
+        """Return how pg_dumpall ends its text; a dump of one database is an archive."""
         return "" if self.database else END
+
+    @property
+    def archive(self) -> bool:
+        """Return whether it is an archive, which lists what data it has."""
+        return self.database is not None
 
     @property
     def secrets(self) -> Mapping[str, SecretReference]:

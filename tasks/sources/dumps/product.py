@@ -56,6 +56,11 @@ class Product(Strict):
         return ""
 
     @property
+    def archive(self) -> bool:
+        """Whether a dump is an archive of pg_dump's own format, which tells by its contents whether it is whole."""
+        return False
+
+    @property
     def secrets(self) -> Mapping[str, SecretReference]:
         """The secrets of its commands, by the name of the environment variable in which they expect them."""
         return {}

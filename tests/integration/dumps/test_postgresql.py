@@ -281,6 +281,25 @@ def test_a_database_or_table_comes_back_beside_the_live_one(shop: Operator, serv
     assert server.sql("SELECT count(*) FROM orders", "shop") == "10"
 
 
+def test_an_archive_that_is_cut_without_an_error_is_not_saved(shop: Operator, server: Server, tmp_path: Path) -> None:
+    login = {"host": str(server.folder), "user": server.owner, "database": "shop"}
+    cut = tmp_path / "cut"
+    wrapped: dict[str, Any] = {"orders": {"postgresql": {**login, "exec": ["bash", str(cut)]}}}
+    shop.change("apps/shop.yml", lambda values: values.update(dumps=wrapped))
+    for how, why in (
+        ("head -c 3000", "within its table of contents"),
+        ("head -c -5000", "cut short"),
+        ("head -c -1", "within the data"),
+        ("{ echo Welcome; cat; }", "something else writes"),
+    ):
+        cut.write_text(f'"$@" | {how}')
+        end = shop.inv("backup", "--app", "shop", "--source", "orders")
+        assert (how, end.returncode, why in end.stdout) == (how, 4, True), end.stdout
+    assert "shop-orders-" not in shop.done("borg.list", "--app", "shop")
+    cut.write_text('"$@" | cat')
+    shop.done("backup", "--app", "shop", "--source", "orders")
+
+
 def test_what_a_restore_left_that_was_cut_off_is_named_and_removed(shop: Operator, server: Server) -> None:
     shop.done("backup", "--app", "shop", "--source", "orders")
     server.sql("CREATE DATABASE shop_new_20260101_030000")

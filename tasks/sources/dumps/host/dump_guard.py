@@ -2,7 +2,8 @@
 
     python3 -I -S -c PROGRAM JSON
 
-JSON: `ends`, a regular expression that the end of a whole dump matches, or ""; `bytes` and `sha256` that it must have,
+JSON: `ends`, a regular expression that the end of a whole dump matches, or ""; `archive`: it is one of `pg_dump
+--format=custom`, which `postgresql_archive`, sent along, follows; `bytes` and `sha256` that it must have,
 or null. An empty dump is never whole.
 
 On success the last line of standard error is `cloudbackup dump: ` and JSON with `bytes`, `sha256` in hexadecimal. If
@@ -18,6 +19,8 @@ import os
 import re
 import sys
 
+from tasks.sources.dumps.host.postgresql_archive import Archive
+
 TOLD = "cloudbackup dump: "
 PIECE = 1 << 20
 TAIL = 4096  # last bytes in which the end is looked for
@@ -27,13 +30,16 @@ def main() -> None:
     """Pass the dump on."""
     plan = json.loads(sys.argv[1])
     total, count, tail = hashlib.sha256(), 0, b""
+    archive = Archive() if plan.get("archive") else None
     while piece := os.read(0, PIECE):
         total.update(piece)
         count += len(piece)
         tail = (tail + piece)[-TAIL:]
+        if archive:
+            archive.take(piece)
         write(piece)
     found = {"bytes": count, "sha256": total.hexdigest()}
-    fault = wrong(plan, found, tail)
+    fault = wrong(plan, found, tail) or (archive.fault() if archive else "")
     if fault:
         sys.exit(f"cloudbackup: {fault}")
     sys.stderr.write(f"{TOLD}{json.dumps(found)}\n")
