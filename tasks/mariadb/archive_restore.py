@@ -7,11 +7,12 @@ from functools import partial
 
 from tasks.borg.choice import Choice, Choices
 from tasks.borg.client.extract import content, size
-from tasks.borg.client.list import Archive
+from tasks.borg.client.list import Archive, contents
 from tasks.containers.one_off import one_off
 from tasks.inventory.models import MariaDB
 from tasks.mariadb import mariadb_source, recovery_plan, unpack
 from tasks.mariadb import restore as server
+from tasks.mariadb.archive_parts import Part, needed
 from tasks.mariadb.host import tables
 from tasks.mariadb.point_in_time import Moment, Recovered
 from tasks.mariadb.restore import RestoreRequest
@@ -33,8 +34,8 @@ class Chosen:
     moment: Moment | None = None
     choice: Choice | None = None
 
-    def request(self, *, trust: bool, beside: MariaDB | None = None) -> RestoreRequest:
-        """Return what to restore. `trust` is as in RestoreRequest.
+    def request(self, *, trust: bool, beside: MariaDB | None = None, part: Part | None = None) -> RestoreRequest:
+        """Return what to restore: all, or what is enough for a part. `trust` is as in RestoreRequest.
 
         Where the server runs in a container, it is restored in one of the same image. The server is `beside`, on the
         host where it is restored, or the app's own. Raises BorgError, HostError.
@@ -42,12 +43,24 @@ class Chosen:
         session, app, repository = self.choices.session, self.choices.app, self.choices.repository
         database = beside or app.mariadb
         inside = one_off(repository.host, database.exec) if database else None
-        stream = content(repository, self.archive.name, mariadb_source.STREAM)
-        total, _ = size(repository, self.archive.name)
+        names = self._names(part) if part else None
+        stream = content(repository, self.archive.name, *(names or (mariadb_source.STREAM,)))
+        total, _ = size(repository, self.archive.name, names or ())
         version = mariadb_source.version(repository, self.archive)
         remembered = mariadb_source.remembered(session, app, self.archive)
         known = tables.parse(remembered.get(mariadb_source.TABLES))
-        return RestoreRequest(stream, total, self.moment, version, known, trust, remembered, inside)
+        partial = names is not None
+        return RestoreRequest(stream, total, self.moment, version, known, trust, remembered, inside, partial)
+
+    def _names(self, part: Part) -> tuple[str, ...] | None:
+        """Return the paths in the archive that are enough for a part; None if all must be read.
+
+        A replay of binary logs needs every table that they change.
+        """
+        if self.moment is not None:
+            return None
+        repository = self.choices.repository
+        return needed((entry.path for entry in contents(repository, self.archive.name)), part)
 
 
 def chosen(choices: Choices, archive: str, at: datetime | None) -> Chosen:

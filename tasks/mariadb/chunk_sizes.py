@@ -1,11 +1,13 @@
 """The chunk size of a database's archives: the smallest that fits into borg's memory on the host."""
 
+import math
+
 KIB = 1024
 MIB = 1024 * KIB
 SIZES = tuple(power * KIB for power in (16, 32, 64, 128, 256, 512, 1024))  # 16 KiB is the size of InnoDB's pages
-BYTES_PER_CHUNK = 700  # of borg's peak memory; 630 were measured with borg 1.2.4 and one item of 400,000 chunks
-MOST_MEMORY = 512 * MIB
-GROWTH = 3  # the size is kept for the repository's life, so it allows for the database to grow
+BYTES_PER_CHUNK = 250  # of borg's peak memory; 190 to 206 were measured with borg 1.2.4 and members of 10 to 64 MiB
+MOST_MEMORY = 1024 * MIB
+GROWTH = 1.5  # the size is kept for the repository's life, so it allows for the database to grow; see `outgrown`
 
 
 def budget(memory_available: int | None) -> int:
@@ -16,9 +18,9 @@ def budget(memory_available: int | None) -> int:
     return MOST_MEMORY if memory_available is None else min(MOST_MEMORY, memory_available // 4)
 
 
-def memory(size: int, chunk_size: int) -> int:
+def memory(size: float, chunk_size: int) -> int:
     """Return the bytes of memory that borg's list of chunks needs for `size` bytes of data."""
-    return -(-size // chunk_size) * BYTES_PER_CHUNK
+    return math.ceil(size / chunk_size) * BYTES_PER_CHUNK
 
 
 def choose(size: int, memory_available: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The stream that goes into an archive: mariadb-backup's output, aligned with borg's chunks, complete or failing."""
+"""The tar that goes into an archive: mariadb-backup's output, aligned with borg's chunks, complete or failing."""
 
 import json
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from tasks.mariadb import damage, option_files
 from tasks.mariadb.access import BACKUP, Access
-from tasks.mariadb.host import align, engines, tables
+from tasks.mariadb.host import align, engines, members, tables
 from tasks.mariadb.server import Tools
 from tasks.remote.program import INTERPRETER, Program
 from tasks.remote.script import Stream, Words, quote
 
-FILTER = Program(align, (damage, engines, tables))
+FILTER = Program(align, (damage, engines, tables, members))
 
 # mariadb-backup's exit code 0 alone is not success: its last line must say so as well. If it lacks a privilege, it
 # prints SHOW GRANTS with the hash of the account's password, which must not get into logs.
@@ -80,20 +80,23 @@ class DumpOptions:
 
 
 def dump(access: Access, tools: Tools, options: DumpOptions) -> Stream:
-    """Return the stream of a full backup of the server.
+    """Return the stream of a full backup of the server: a tar for `borg import-tar`.
 
-    Its text is for `bash -o pipefail`; it fails, so that borg drops the archive, if any of its programs fails, if
-    mariadb-backup's last line is not `completed OK!`, or if a file or the end of the stream is missing.
-    mariadb-backup's messages go to standard error as they come.
+    Its text is for `bash -o pipefail`. If any of its programs fails, if mariadb-backup's last line is not `completed
+    OK!`, or if a file or the end of the stream is missing, the tar is cut inside a member, so that borg makes no
+    archive. mariadb-backup's messages go to standard error as they come.
     """
     backup = access.command(BACKUP, _words(access, tools, options))
     wait = access.database.startup_wait_timeout.total_seconds()
     watch = quote((*INTERPRETER, _WATCH, str(wait)))
-    align_words = quote((*FILTER.words, str(options.chunk_size)))
+    align_words = f'{quote((*FILTER.words, str(options.chunk_size)))} "$parent"'
     if options.datadir is not None:
         align_words += f" {quote((json.dumps(access.beside(tables.LISTING, options.datadir)),))}"
     # Descriptor 4 carries the data past the program that watches the messages.
-    body = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1 | {align_words}"
+    completed = quote(("echo", align.COMPLETED.decode().rstrip("\n")))
+    watched = f"{{ {{ {backup}; }} 2>&1 >&4 4>&- | {watch} >&2 4>&-; }} 4>&1"
+    ready = quote((*FILTER.words, "ready"))
+    body = f"{{ parent=$BASHPID; {ready} && {{ {watched} && {completed}; }} | {align_words}; }}"
     return Stream(body, {**access.environment, **FILTER.environment})
 
 

@@ -15,7 +15,7 @@ from tasks.inventory.models import App
 from tasks.mariadb import binlogs, chunk_sizes, damage, errors, server, unpack
 from tasks.mariadb.access import Access
 from tasks.mariadb.dump import DumpOptions, dump, positions
-from tasks.mariadb.host import tables
+from tasks.mariadb.host import members, tables
 from tasks.mariadb.host.tables import Known
 from tasks.mariadb.recoverable import POSITION, REPLICATED
 from tasks.mariadb.server import Server
@@ -27,7 +27,7 @@ from tasks.storage.repository import Repository, Side
 from tasks.units import many, size
 
 SOURCE = "mariadb"
-STREAM = "mariadb.mbstream"  # the only file in an archive of a server
+STREAM = members.FOLDER.decode()  # the only file or folder in an archive of a server
 TABLES = "tables"  # key in a record's details: the tables expected in the archive
 VERSION = "MariaDB "  # prefix of the server's version in an archive's comment
 FEW, ALL = 3, 1_000_000  # records to read
@@ -62,7 +62,6 @@ def ready(session: Session, app: App, archive: str) -> Ready:
     options = StreamOptions(
         archive=archive,
         content=dump(way, asked.tools, _how(asked, chunk_size)),
-        name=STREAM,
         chunk_size=chunk_size,
         compression=app.compression,
         comment=f"{VERSION}{asked.version} {CHUNKS}{chunk_size}",

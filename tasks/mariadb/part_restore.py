@@ -17,7 +17,7 @@ from typing import Literal
 from tasks.answers import Answer, AnswerError, Count, Text, read
 from tasks.borg.choice import Choices
 from tasks.errors import RefusedError, UsageError
-from tasks.mariadb import archive_restore, errors, mariadb_source, recovery_plan, unpack
+from tasks.mariadb import archive_parts, archive_restore, errors, mariadb_source, recovery_plan, unpack
 from tasks.mariadb.access import CLIENT, Access
 from tasks.mariadb.archive_restore import Chosen
 from tasks.mariadb.archive_server import ArchiveServer, Job, Served
@@ -58,6 +58,11 @@ class Names:
     def shown(self) -> str:
         """Describe what is restored."""
         return f"{self.database}.{self.table}" if self.table else self.database
+
+    @property
+    def part(self) -> archive_parts.Part:
+        """What is needed of an archive."""
+        return archive_parts.Part(self.database, (self.table,) if self.table else ())
 
     @property
     def way(self) -> str:
@@ -185,7 +190,7 @@ def _grants(refusal: str, databases: Iterable[str]) -> str:
 
 
 def _carry_out(chosen: Chosen, names: Names, live: Live, to: Destination) -> Restored:
-    request = chosen.request(trust=to.trusted, beside=live.access.database)
+    request = chosen.request(trust=to.trusted, beside=live.access.database, part=names.part)
     live.require_new()
     live.make()
     server = ArchiveServer(live.host, request, _job(names, live))
@@ -203,7 +208,7 @@ def _carry_out(chosen: Chosen, names: Names, live: Live, to: Destination) -> Res
             f"{names.into} was dropped again; look at them by `inv mariadb.open`",
         )
     status, lines = settled(names, live, _said(names, served, vetted))
-    return Restored(request.size or 0, (*lines, *_moment(chosen, served)), status, served.walls)
+    return Restored(request.size or 0, (*lines, request.read, *_moment(chosen, served)), status, served.walls)
 
 
 def settled(names: Names, live: Live, said: list[str]) -> tuple[Status, list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks.answers import Answer, AnswerError, Count, Name, Text, Unix, last_line, typed
+from tasks.borg.client.runner import CONTENT_FAILED
 from tasks.containers.one_off import OneOff
 from tasks.errors import RefusedError
 from tasks.mariadb import damage, errors, unpack
@@ -198,7 +199,7 @@ def script(
     extracting = "\n".join(
         f"{{ {stream.body}\n}} | ( {without(stream)}\n"
         f"{quote(beside((*PROGRAM.words, 'extract', posixpath.join(scratch, 'logs', str(number)))))} ) || "
-        f'{{ echo "{unpack.CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
+        f'{{ echo "{CONTENT_FAILED} ${{PIPESTATUS[0]}}" >&2; exit 1; }}'
         for number, stream in enumerate(moment.logs)
     )
     words = json.dumps(plan)
@@ -249,9 +250,7 @@ def read(host: Host, output: Output, directory: str) -> tuple[Unpacked, Recovere
     Raises RefusedError if the moment cannot be reached, RecoverError if the replay failed; otherwise as `unpack.run`.
     """
     told = _told(output)
-    if told.fault is not None and not re.search(
-        rf"{unpack.CONTENT_FAILED} (?!0$|141$)", output.error_text, re.MULTILINE
-    ):
+    if told.fault is not None and not re.search(rf"{CONTENT_FAILED} (?!0$|141$)", output.error_text, re.MULTILINE):
         kind = RefusedError if told.refused else RecoverError
         raise kind(f"{host.name}: {told.fault}", told.remedy)
     unpacked = unpack.read(host, output, directory)

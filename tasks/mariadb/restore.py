@@ -20,6 +20,7 @@ from tasks.mariadb.unpack import OnLine, Unpacked
 from tasks.remote.host import Host
 from tasks.remote.program import Program
 from tasks.remote.script import Script, Stream, Words, quote
+from tasks.units import size
 
 SWAP = Program(swap_datadir, (service,))
 SERVICE = Program(service)
@@ -64,7 +65,7 @@ class RestoreRequest:
 
     `version` is that of the saved server, `tables` are those expected in the archive, `server` is what the backup's
     record has of the server, if known. `trust`: if no walls can be built, what comes out of the archive may run with
-    the rights of the user who restores.
+    the rights of the user who restores. `partial`: the content is not all of the archive.
     """
 
     content: Stream
@@ -75,6 +76,13 @@ class RestoreRequest:
     trust: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
     inside: OneOff | None = None  # the container in which it is unpacked, in place of walls
+    partial: bool = False
+
+    @property
+    def read(self) -> str:
+        """Say how much of the archive is read, for a part of it."""
+        part = f"only what it needs is read of the archive: {size(self.size or 0)}"
+        return part if self.partial else "the whole archive is read"
 
     def unpacking(self, directory: str, prefix: Words = ()) -> Script:
         """Return the script that unpacks it; `prefix` is the app's `exec`."""

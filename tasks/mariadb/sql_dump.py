@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.errors import UsageError
 from tasks.mariadb import private_copy
+from tasks.mariadb.archive_parts import Part
 from tasks.mariadb.archive_server import ArchiveServer, Job
 from tasks.mariadb.options import Dump
 from tasks.mariadb.private_copy import say
@@ -38,10 +39,20 @@ def run(folder: str, options: Dump) -> int:
     with Session(load(Path(folder))) as session, raw_output.whole(options.target) as receiver:
         copy = private_copy.found(session, options)
         with private_copy.explained(copy.app):
-            request = copy.chosen.request(trust=copy.trust)
+            request = copy.chosen.request(trust=copy.trust, part=_part(options))
+            if options.table:
+                say(request.read)
             server = ArchiveServer(copy.host, request, Job(name, plan, copy.folder))
             served = server.run(copy.chosen.choices.repository.time_limit, say, receiver.take, full=receiver.full)
         return private_copy.remarks(copy, served)
+
+
+def _part(options: Dump) -> Part | None:
+    """Return what is needed of an archive; None for all: views, routines and accounts may name any database."""
+    if not options.table or options.grants or options.routines:
+        return None
+    tables = [parsed(each) for each in options.table]
+    return Part(tables[0][0], [table for _, table in tables], own=True)  # what has no members may be a view
 
 
 def parsed(text: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks.borg.client.runner import CONTENT_FAILED
 from tasks.containers.one_off import OneOff
 from tasks.errors import UsageError
 from tasks.mariadb import damage, errors
@@ -19,7 +20,6 @@ from tasks.remote.walled import Walled
 
 OnLine = Callable[[str], None]
 UNUSABLE_DIRECTORY = 65  # exit code of the script
-CONTENT_FAILED = "cloudbackup: the content ended with exit code"
 BROKEN_PIPE = "BrokenPipeError"  # in borg's message if the program reading from it failed first (borg 1.2.4, 1.4.5)
 
 # Runs where the database tools are; passed as text, in an argument.

@@ -16,6 +16,7 @@ from lab.lab import Lab, LabApp, scratch_folder
 from lab.plan import AppPlan
 from lab.process import MARKER
 from lab.rehearsal import CHECKOUT, make_ready
+from tasks.mariadb.dump import FILTER
 from tasks.mariadb.host import align
 from tasks.remote.script import quote
 from tasks.remote.secret import Secret
@@ -31,7 +32,9 @@ TABLES = 8
 ROW = 262  # bytes that a row takes with its indices, MariaDB 10.11
 UPDATES = 2000
 PAIRS = 3
-FILTER = ("python3", "-I", "-S", align.__file__)
+LOADED = " ".join(quote((f"{name}={text}",)) for name, text in FILTER.environment.items())
+PIPE = f"env {LOADED} {quote(FILTER.words)} 16384"  # the filter with its source, for a shell
+DONE = quote(("echo", align.COMPLETED.decode().rstrip("\n")))
 OPTIONS = "innodb_buffer_pool_size=512M\ninnodb_log_file_size=96M\ninnodb_doublewrite=ON\n"
 LINE = "LSN-incremental"
 
@@ -145,18 +148,18 @@ def filter_alone(bench: Bench, folder: Path) -> None:
     """Print the filter's pace on a stream in a file, and its memory for 1 and 5 GB; borg's memory beside it."""
     stream = folder / "stream"
     words = ("mariadb-backup", f"--defaults-extra-file={bench.options}", "--backup", "--stream=mbstream")
-    measure.run(("bash", "-c", f"{quote(words)} 2>/dev/null >{stream}"))
-    costs = [measure.run(("bash", "-c", f"exec {quote(FILTER)} 16384 <{stream} >/dev/null")) for _ in range(PAIRS)]
+    measure.run(("bash", "-c", f"{{ {quote(words)} 2>/dev/null && {DONE}; }} >{stream}"))
+    costs = [measure.run(("bash", "-c", f"exec {PIPE} <{stream} >/dev/null")) for _ in range(PAIRS)]
     length = stream.stat().st_size
     stream.unlink()
     told("the filter passes", f"{length / 1e9 / min(cost.wall for cost in costs):.2f} GB/s", "0.7 GB/s or more")
     for gigabytes in (1, 5):
         made = f"{quote(('env', f'PYTHONPATH={CHECKOUT}', sys.executable, synthetic.__file__))} {gigabytes}"
-        passed = measure.run(("bash", "-c", f"exec {quote(FILTER)} 16384 < <({made}) >/dev/null"))
+        passed = measure.run(("bash", "-c", f"exec {PIPE} < <({made} && {DONE}) >/dev/null"))
         told(f"its peak memory for {gigabytes} GB", size(passed.memory), "64 MiB")
         ways = Ways(folder / f"memory-{gigabytes}", bench.options)
         ways.folder.mkdir()
-        stored = ways.stored("synthetic", f"{made} | {quote(FILTER)} 16384", "fixed,16384")
+        stored = ways.members("synthetic", f"{{ {made} && {DONE}; }} | {PIPE}", 16384, {})
         share = stored.cost.memory / (gigabytes * 1e9 / 16384)
         told(f"borg's for {gigabytes} GB in chunks of 16 KiB", f"{size(stored.cost.memory)}, {share:.0f} a chunk", "")
         shutil.rmtree(ways.folder)
@@ -167,13 +170,15 @@ def task(bench: Bench) -> None:
     dump = (
         f"mariadb-backup --defaults-extra-file={bench.options} --backup --stream=mbstream --innodb-log-checkpoint-now"
     )
-    create = "borg create --chunker-params=fixed,16384 --files-cache=disabled --stdin-name=mariadb.mbstream"
+    create = "borg import-tar --chunker-params=fixed,16384"
     bench.inv("mariadb.backup", "--app", "shop")
     bench.typed("touch ~/log")
     tasks, pipelines, nowhere = [], [], []
     for number in range(PAIRS):
         tasks.append(bench.inv("mariadb.backup", "--app", "shop"))
-        pipelines.append(bench.typed(f"{dump} 2>~/log | {quote(FILTER)} 16384 2>~/told | {create} ::typed-{number} -"))
+        pipelines.append(
+            bench.typed(f"{{ {dump} 2>~/log && {DONE}; }} | {PIPE} 2>~/told | {create} ::typed-{number} -")
+        )
         nowhere.append(bench.typed(f"{dump} 2>~/log | cat >/dev/null"))
     beside(
         "`inv mariadb.backup` (an unchanged server)", tasks, "the pipeline typed in a shell", pipelines, "1.5 s more"

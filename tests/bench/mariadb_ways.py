@@ -71,12 +71,12 @@ class Ways:
     def aligned(self, size: int) -> Stored:
         """Back up as the tool does."""
         stream = dump(self.access, self.tools, DumpOptions(size))
-        plain = quote((*FILTER.words, str(size)))
+        plain = f'{quote((*FILTER.words, str(size)))} "$parent"'
         assert plain in stream.body
         times = self.folder / "times"
         timed = stream.body.replace(plain, f"{{ time {plain}; }} 2>{times}")
         values = {name: str(value) for name, value in stream.environment.items()}
-        found = self.stored(f"aligned-{size}", timed, f"fixed,{size}", {**values, "TIMEFORMAT": "%U %S"})
+        found = self.members(f"aligned-{size}", timed, size, {**values, "TIMEFORMAT": "%U %S"})
         found.filter_cpu = sum(map(float, times.read_text().splitlines()[-1].split()))
         return found
 
@@ -114,8 +114,18 @@ class Ways:
         )  # fmt: skip
         return self.create(name, chunker, words, more or {})
 
+    def members(self, name: str, body: str, size: int, more: dict[str, str]) -> Stored:
+        """Save the tar that a pipeline writes."""
+        words = ("import-tar", "--json", f"--chunker-params=fixed,{size}", f"::{self.count}", "-")
+        piped = f"{{ {body}\n}} | {quote(('borg', *words))}"
+        return self.measured(name, ("bash", "-o", "pipefail", "-c", piped), more)
+
     def create(self, name: str, chunker: str, words: tuple[str, ...], more: dict[str, str]) -> Stored:
-        """Make an archive in the repository of that name."""
+        """Make an archive of files or of a stream."""
+        return self.measured(name, ("borg", "create", "--json", f"--chunker-params={chunker}", *words), more)
+
+    def measured(self, name: str, words: tuple[str, ...], more: dict[str, str]) -> Stored:
+        """Run what makes an archive in the repository of that name."""
         repository = self.folder / "repositories" / name
         environment = {**self.environment, **more, "BORG_REPO": str(repository)}
         if not repository.exists():
@@ -124,7 +134,7 @@ class Ways:
                 ("borg", "init", "--encryption=repokey-blake2"), env={**os.environ, **environment}, check=True,
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
-        cost = measure.run(("borg", "create", "--json", f"--chunker-params={chunker}", *words), environment)
+        cost = measure.run(words, environment)
         stats = json.loads(cost.output[cost.output.index("{\n") :])["archive"]["stats"]
         return Stored(stats["deduplicated_size"], cost)
 

@@ -201,16 +201,24 @@ class Fleet:
 
 
 def _borg(fleet: Fleet, dump: int) -> list[int]:
-    pid = dump
-    while pid > 1 and _text(pid, "comm").strip() != "borg":
-        pid = int(_text(pid, "stat").rpartition(")")[2].split()[1] or 0)
-    return [pid] if pid > 1 else []
+    return _near(dump, lambda pid: _text(pid, "comm").strip() == "borg")
 
 
 def _filter(fleet: Fleet, dump: int) -> list[int]:
-    below = process.descendants(filter(None, map(process.identify, _borg(fleet, dump))))
     words = "\0".join(FILTER.words[1:])  # after the interpreter; the filter's own arguments follow
-    return [each.pid for each in below if _text(each.pid, "cmdline").partition("\0")[2].startswith(f"{words}\0")]
+    return _near(dump, lambda pid: _text(pid, "cmdline").partition("\0")[2].startswith(f"{words}\0"))
+
+
+def _near(dump: int, fits: Callable[[int], bool]) -> list[int]:
+    """Return the processes that fit among those of the same pipe: above the dump, or below what is above it."""
+    pid = dump
+    while pid > 1:
+        below = process.descendants(filter(None, [process.identify(pid)]))
+        found = [each for each in (pid, *sorted(each.pid for each in below)) if fits(each)]
+        if found:
+            return found[:1]
+        pid = int(_text(pid, "stat").rpartition(")")[2].split()[1] or 0)
+    return []
 
 
 def sshd(app: LabApp) -> list[int]:

@@ -23,6 +23,7 @@ SPAN = 0.6  # seconds after the beginning of borg within which a fault strikes
 SHORT = 0.5  # seconds for which a storage is full
 ANYWHERE = ("nothing", "borg", "sshd", "borg serve", "operator killed", "operator interrupted", "full", "cut")
 OF_A_DUMP = ("mariadb-backup", "filter", "server")
+SAVES = "--checkpoint-interval="  # in the command lines of `borg create` and `borg import-tar` alone
 ENDED = {"operator killed": -signal.SIGKILL, "operator interrupted": 130}
 ALONE = (*ENDED, "full")  # these harm every app
 
@@ -78,7 +79,7 @@ class Soak:
         def strike() -> bool:
             if fault == "nothing":
                 return True
-            if not eventually(lambda: bool(on_host(self.fleet.lab, self.fleet.victim, "create")), 30):
+            if not eventually(lambda: bool(on_host(self.fleet.lab, self.fleet.victim, SAVES)), 30):
                 return False
             time.sleep(moment)  # the moment itself is the chance
             return self.act(fault)
@@ -101,7 +102,7 @@ class Soak:
             return True
         if fault == "cut":
             return fleet.lab.box.faults.drop_connections() > 0
-        targets = on_host(fleet.lab, fleet.victim, "create") if fault == "borg" else ROLES[fault](fleet, 0)
+        targets = on_host(fleet.lab, fleet.victim, SAVES) if fault == "borg" else ROLES[fault](fleet, 0)
         for target in targets[:1]:
             try:
                 os.kill(target, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""`borg create`: an archive of files, or of a stream's bytes.
+"""`borg create`: an archive of files, or of a stream's bytes; `borg import-tar`: one of a tar's members.
 
 For files, the program that then executes borg first checks the paths on the host (`host/paths.py`).
 """
@@ -16,13 +16,23 @@ from tasks.borg.client.errors import FULL_REMEDY
 from tasks.borg.client.info import Stats
 from tasks.borg.client.list import Encryption
 from tasks.borg.client.messages import Level
-from tasks.borg.client.runner import PLAIN, BorgError, How, Result, run_writing, script
+from tasks.borg.client.runner import (
+    BROKEN_PIPE,
+    CONTENT_FAILED,
+    PLAIN,
+    BorgError,
+    How,
+    Result,
+    content_failed,
+    run_writing,
+    script,
+)
 from tasks.borg.client.warnings import Skipped, sort
 from tasks.borg.paths import WORDS, Found, Mounts, Plan, found_in, some
 from tasks.errors import AppError, CloudbackupError, UsageError
 from tasks.inventory.models import App
 from tasks.records.verdict import KEPT, Verdict
-from tasks.remote.script import Environment, Script, Stream, Words
+from tasks.remote.script import Environment, Script, Stream, Words, quote
 from tasks.storage.repository import Repository
 
 # A checkpoint keeps what a first backup of days has sent if it breaks: without one, the repository forgets it all. The
@@ -33,6 +43,8 @@ CHECKPOINT_INTERVAL = 1800  # seconds
 # When a local repository's disk is full, borg 1.2 takes that for an error of the file that it is reading, and leaves
 # the file out with a warning (tried, 1.2.4).
 _NO_SPACE = re.compile(r"\[Errno (?:28|69|122)\]")
+FULL = ("the storage was full for a while, so the archive {} would miss files", FULL_REMEDY)
+FAILED = ("the command that gives the content of the archive {} failed at its very end", "run the backup again")
 
 
 @dataclass(frozen=True)
@@ -87,13 +99,15 @@ def files_of(app: App, archive: str) -> FilesOptions:
 class StreamOptions:
     """What to save of a stream: the output of `content` becomes the file `name` in the archive.
 
+    Without a name it is a tar, whose members become the archive's files. Its writer must never leave the pipe between
+    two members, nor write the end of the tar unless all is well: borg would take what it has for the whole.
     `chunk_size` is in bytes, a power of two; None cuts by content, as borg does, by `chunker` in borg's own words:
     "buzhash,14,18,16,4095", or by borg's default if that is empty.
     """
 
     archive: str
     content: Stream
-    name: str
+    name: str = ""
     chunk_size: int | None = None
     compression: str = "lz4"
     comment: str = ""
@@ -162,12 +176,14 @@ def literal(text: str) -> str:
 
 def create_words(options: Options) -> Words:
     """Return borg's arguments for a new archive. Raises UsageError for a path that borg would not take as one."""
+    tar = isinstance(options, StreamOptions) and not options.name
+    comment = options.comment if tar else literal(options.comment)  # import-tar takes it as it is (1.2.4, 1.4.5)
     common = (
-        "create",
+        "import-tar" if tar else "create",
         "--json",
         f"--compression={options.compression}",
         f"--checkpoint-interval={CHECKPOINT_INTERVAL}",
-        *((f"--comment={literal(options.comment)}",) if options.comment else ()),
+        *((f"--comment={comment}",) if comment else ()),
     )
     if isinstance(options, StreamOptions):
         return (*common, *_stream_words(options))
@@ -198,16 +214,29 @@ def _files_words(options: FilesOptions) -> Words:
 
 def _stream_words(options: StreamOptions) -> Words:
     chunker = f"fixed,{options.chunk_size}" if options.chunk_size else options.chunker
+    cut = (f"--chunker-params={chunker}",) if chunker else ()
+    if not options.name:
+        return (*cut, f"::{options.archive}", "-")
     return (
-        *((f"--chunker-params={chunker}",) if chunker else ()),
+        *cut,
         "--files-cache=disabled",
         f"--stdin-name={options.name}",
         "--content-from-command",
         f"::{options.archive}",
         "--",
-        *("env", "-u", "BORG_PASSPHRASE"),  # borg 1.2 passes it on, 1.4 does not
-        *("bash", "-o", "pipefail", "-c", options.content.body),
+        *_content_words(options),
     )
+
+
+def _content_words(options: StreamOptions) -> Words:
+    # borg 1.2 passes the passphrase on, 1.4 does not
+    return ("env", "-u", "BORG_PASSPHRASE", "bash", "-o", "pipefail", "-c", options.content.body)
+
+
+def _piped(options: StreamOptions) -> str:
+    """Return bash that writes the content for the borg behind it, whose exit code counts, and says if it fails."""
+    failed = f'code=$?; [ "$code" = {BROKEN_PIPE} ] || echo "{CONTENT_FAILED} $code" >&2'
+    return f"{{ {quote(_content_words(options))} || {{ {failed}; }}; }} |"
 
 
 def create_script(repository: Repository, options: Options, how: How = PLAIN) -> Script:
@@ -225,23 +254,24 @@ def create(repository: Repository, options: Options, how: How = PLAIN) -> Create
     todo = create_script(repository, options, how)
     result = run_writing(repository, todo, how)
     if any(_NO_SPACE.search(warning) for warning in result.warnings):
-        raise _incomplete(repository, options.archive, result, how)
+        raise _incomplete(repository, options.archive, FULL, result, how)
+    if content_failed(result):  # after the end of a tar: the archive should be whole, but nobody can vouch for it
+        raise _incomplete(repository, options.archive, FAILED, result, how)
     return _judged(_created(repository, options.archive, result), options, result)
 
 
-def _incomplete(repository: Repository, archive: str, result: Result, how: How) -> IncompleteError:
+def _incomplete(
+    repository: Repository, archive: str, why: tuple[str, str], result: Result, how: How
+) -> IncompleteError:
     with suppress(AppError):  # a storage that is still full may refuse
         delete(repository, (archive,), how)
-    return IncompleteError(
-        f"{repository.app}: the storage was full for a while, so the archive {archive} would miss files",
-        FULL_REMEDY,
-        result,
-    )
+    return IncompleteError(f"{repository.app}: {why[0].format(archive)}", why[1], result)
 
 
 def _how(options: Options, how: How) -> How:
     if isinstance(options, StreamOptions):
-        return replace(how, environment={**how.environment, **options.content.environment})
+        environment = {**how.environment, **options.content.environment}
+        return replace(how, environment=environment, wrapper="" if options.name else _piped(options))
     # Each source ages its own files cache: frequent runs of another source would evict its entries (borg's TTL is 20).
     added: Environment = {**options.plan.environment, "BORG_FILES_CACHE_SUFFIX": options.cache_suffix}
     return replace(how, environment={**how.environment, **added}, wrapper=WORDS)
@@ -250,7 +280,8 @@ def _how(options: Options, how: How) -> How:
 def _judged(made: Created, options: Options, result: Result) -> Created:
     """Return the archive with what the host and borg reported about its contents."""
     if isinstance(options, StreamOptions):
-        return replace(made, warnings=result.warnings)
+        # What a tar has of members says nothing of what they were made of: like a stream, it is one thing.
+        return replace(made, warnings=result.warnings, files=made.files if options.name else 1)
     found = found_in(result.messages)
     serious = (m for m in result.messages if m.level in (Level.WARNING, Level.ERROR) and m.text in result.warnings)
     skipped = sort(serious, (*options.paths, *found.roots))

@@ -59,6 +59,11 @@ FAILURES: tuple[Failure, ...] = (
         pattern=r"Command '.*' exited with status (?P<code>-?\d+)",
     ),
     Failure(
+        "the command that gives the archive's content failed with exit code {code}; no archive was made",
+        "its own words tell why",
+        pattern=r"^cloudbackup: the content ended with exit code (?P<code>\d+)",
+    ),
+    Failure(
         "none of the paths to back up exists on the host",
         "correct `files: paths` of the app",
         pattern=r"^cloudbackup: none of the paths exists",
@@ -336,7 +341,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "borg was killed on the host",
         NO_MEMORY,
-        pattern=r"line \d+: +\d+ Killed +(?:borg|python3 -I -S -c 'import os)",
+        pattern=r"line \d+: +\d+ Killed +(?:borg|python3 -I -S -c 'import os)|^ *\d+ Killed +\| borg ",
     ),
     # Consequences of the above
     Failure("borg was asked to end", "", pattern=r"Received SIGTERM|Got Ctrl-C|Received SIGHUP"),

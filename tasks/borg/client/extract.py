@@ -54,12 +54,12 @@ def matched(repository: Repository, result: Result) -> Result:
     return result
 
 
-def content(repository: Repository, archive: str, name: str, how: How = PLAIN) -> Stream:
-    """Return a stream of the bytes of one file in an archive, as `create` saved it from a stream.
+def content(repository: Repository, archive: str, *names: str, how: How = PLAIN) -> Stream:
+    """Return a stream of the bytes of files in an archive, at and below `names`, as `create` saved them from a stream.
 
-    Its standard error is plain text; borg fails if there is no such file.
+    Its standard error is plain text; borg fails if there is none of such a name.
     """
-    words = ("borg", lock_option(repository, how), "extract", "--stdout", f"::{archive}", "--", inside(name))
+    words = ("borg", lock_option(repository, how), "extract", "--stdout", f"::{archive}", "--", *map(inside, names))
     return Stream(quote(words), environment(repository, how))
 
 

@@ -21,6 +21,8 @@ from tasks.units import size
 
 UNKNOWN = "look at the borg on that host: is it one of the versions that docs/borg.md names, and not another program?"
 SLOW = "find out what it waits for; `defaults: time_limit` says how long one step may take"
+CONTENT_FAILED = "cloudbackup: the content ended with exit code"
+BROKEN_PIPE = 141  # exit code of what SIGPIPE ended: whoever reads failed first
 OnProgress = Callable[[Progress], None]
 Form = TypeVar("Form")
 # borg reads all of it on opening, before anything else: so an archive of the same name cannot exist yet. Tried (1.2.4,
@@ -264,10 +266,14 @@ def _listener(on_progress: OnProgress | None) -> Callable[[str], bool] | None:
 
 
 def _error(repository: Repository, result: Result) -> BorgError:
-    kind = ContentError if _content_failed(result) else BorgError
+    failed = content_failed(result)
+    kind = ContentError if failed else BorgError
     where = f"{repository.app}: "
+    cut = failed and failed[0].level is Level.OTHER  # what borg says of a tar that was cut is beside the point
     said = texts(result.messages, Level.ERROR) or result.other_lines[-1:]
-    explanation = explain(result.messages) or explain_lost(result.messages, lambda: probe(repository))
+    explanation = explain(failed if cut else result.messages) or explain_lost(
+        result.messages, lambda: probe(repository)
+    )
     explanation = explanation or (None if said else explain_code(result.code))
     if explanation is not None:
         remedy = explanation.remedy.replace("{app}", repository.app)
@@ -276,5 +282,11 @@ def _error(repository: Repository, result: Result) -> BorgError:
     return BorgError(f"{where}borg failed: {first}", "", result)
 
 
-def _content_failed(result: Result) -> bool:
-    return any(m.level is Level.ERROR and "exited with status" in m.text for m in result.messages)
+def content_failed(result: Result) -> tuple[Message, ...]:
+    """Return the messages which say that an archive's content failed: borg's, or those of the script around it."""
+    return tuple(
+        m
+        for m in result.messages
+        if (m.level is Level.ERROR and "exited with status" in m.text)
+        or (m.level is Level.OTHER and m.text.startswith(CONTENT_FAILED))
+    )

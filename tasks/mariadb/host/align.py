@@ -1,6 +1,7 @@
 """The stream filter between mariadb-backup and borg: aligns each database page with the boundaries of borg's chunks.
 
-    mariadb-backup --backup --stream=mbstream | python3 -c "$FILTER" CHUNK_SIZE [LISTING] | borg create ...
+    { mariadb-backup --backup --stream=mbstream && printf "$COMPLETED"; } |
+        python3 -c "$FILTER" CHUNK_SIZE [PARENT [LISTING]] | borg import-tar --chunker-params=fixed,CHUNK_SIZE ARCHIVE -
 
 `mbstream` is a sequence of chunks, each with a piece of one file (extra/mariabackup/xbstream.h of MariaDB's source; the
 types S, R and D by experiment, mbstream 10.11.19 and 11.8.6), numbers little endian:
@@ -9,17 +10,22 @@ types S, R and D by experiment, mbstream 10.11.19 and 11.8.6), numbers little en
     P data:  8 length, 8 offset, 4 CRC-32 of the data, data        S seek:   8 offset
     E end:   nothing                  D remove: nothing            R rename: 4 length of the new path, new path
 
-Borg's fixed chunker cuts its input every CHUNK_SIZE bytes. Before each data chunk of at least that length, the filter
-inserts a data chunk of zeros of the file PADDING, so that the data begins at such a boundary: an unchanged page is then
-in an unchanged chunk, wherever it comes in the stream. Stock `mbstream -x` unpacks PADDING as one more file, to be
-deleted.
+The stream is written as a tar (`members`). Each chunk of at least LARGE bytes becomes a member; smaller ones that
+follow each other share one, if they are of the same large file or of small files of the same database. Borg cuts each
+member every CHUNK_SIZE bytes. Before each data chunk of at least that length, the filter inserts a data chunk of zeros
+of the file PADDING, so that the data begins at such a boundary: an unchanged page is then in an unchanged chunk,
+wherever it comes in the stream. It is written over and over at the file's offset 0 (a seek comes before), so that a
+member does not depend on those before it, and any choice of them is a stream as well. Stock `mbstream -x` unpacks
+PADDING as one more file, to be deleted.
 
 To `mbstream -x`, a stream that was cut between two chunks looks complete. So the filter fails (exit 1, one line on
-standard error) unless each file that began also ended and the files that mariadb-backup writes last have come; it also
-fails on a wrong CRC, a gap in a file, and an unknown type. On success it reports on standard error: the backup's
-position in the binary log, in that of a master or in Galera, one line for each such file, its text as hex; with LISTING
-(JSON: how to list them, see `tables`), which of the live server's tables are in the stream, and of which only the
-definition is (`engines`); and which pages are damaged (`damage`).
+standard error) unless each file that began also ended, the files that mariadb-backup writes last have come, and
+COMPLETED after them, which nobody writes unless mariadb-backup ended well. It also fails on a wrong CRC, a gap in a
+file, an unknown type, and if the shell that ran it (its process number is PARENT) is gone; with 141 if borg ended
+first. On success it reports on standard error: the backup's position in the binary log, in that of a master or in
+Galera, one line for each such file, its text as hex; with LISTING (JSON: how to list them, see `tables`), which of the
+live server's tables are in the stream, and of which only the definition is (`engines`); and which pages are damaged
+(`damage`). The end of the tar, without which borg makes no archive, comes last of all.
 
 Runs alone on a host: standard library only, Python 3.8 and later, except those modules, which are sent along.
 """
@@ -38,9 +44,15 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tasks.mariadb.host.members import LARGEST, Tar, note_name, piece_name, small_name
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tasks.mariadb.host.members import Target
     from tasks.mariadb.host.tables import Live
 
+COMPLETED = b"cloudbackup: mariadb-backup completed OK!\n"  # after the stream
 PADDING = b"cloudbackup_padding"  # a restore deletes this file
 MAGIC = b"XBSTCK01"
 IGNORABLE = 1  # flag: a chunk of an unknown type with the layout of P
@@ -49,10 +61,15 @@ POSITIONS = (b"binlog_info", b"slave_info", b"galera_info")  # the backup's posi
 TOLD = "cloudbackup position"
 DAMAGED = b"innodb_corrupted_pages"  # lists the damaged pages in the stream; parsed by `damage`
 DEFINITION = b".frm"  # ends the path of a table's definition
+DDL = (b".new", b".ren", b".del", b".crt")  # ends of files about tables that were changed during the backup
 LONGEST_PATH = 4096
+LARGE = 1 << 20  # bytes of a chunk that becomes a member, and of chunks that share one
 PIPE = 1 << 20  # the most that an ordinary user may set
 PIECE = PIPE // 2  # fits into the CPU cache while its CRC is computed and it is written
 PAUSE = 1  # milliseconds between checks for room: in that time borg reads less than the pipe holds
+BROKEN = 141  # exit code if whoever reads ended early, as of one that SIGPIPE ends
+FIRST = b"m"  # of the name of every member; borg refuses a tar that is cut in its first header
+READY = 20  # milliseconds between looks whether borg has read it
 HEADS = 1 << 16  # read-ahead for the short parts of the stream
 
 HEAD = struct.Struct("<8sBcI")
@@ -68,15 +85,17 @@ class Aligner:
 
     live: Live | None = None
 
-    def __init__(self, source: io.BufferedReader, target: io.BufferedWriter, size: int) -> None:
+    def __init__(self, source: io.BufferedReader, target: Target, size: int, begun: int = 0) -> None:
         self.source = source
-        self.target = target
+        self.tar = Tar(target, begun)
         self.size = size
         self.zeros = memoryview(bytes(size))
-        self.position = 0  # in the output
+        self.run_of = b""  # what the chunks in `run` have in common: a path or a folder
+        self.run_name = b""  # of their member
+        self.run = bytearray()
         self.padding = False  # whether the padding file has begun
-        self.padded = 0  # its length
         self.taken = 0  # position in the input
+        self.large: set[bytes] = set()  # files of which a chunk was LARGE
         self.open: dict[bytes, int] = {}  # unfinished files, with the offset at which each continues
         self.ended: set[bytes] = set()  # the LAST_FILES seen so far
         self.positions: dict[bytes, bytes] = {}  # the POSITIONS seen so far, with their texts
@@ -84,17 +103,20 @@ class Aligner:
         self.streamed: set[bytes] = set()  # the paths seen so far
         self.memory = memoryview(bytearray(PIECE))
 
-    def run(self) -> None:
-        """Copy until the input ends. Raises StreamError, OSError."""
+    def copy(self) -> None:
+        """Copy until the input ends, but for the end of the tar. Raises StreamError, OSError."""
         while True:
             head = self.source.read(HEAD.size)
-            if not head:
+            if not head or COMPLETED.startswith(head):
                 break
             self.chunk(head)
         self.complete()
+        if head + self.source.read(len(COMPLETED)) != COMPLETED:
+            raise StreamError("the stream ends without a word that mariadb-backup completed it")
         if self.padding:
-            self.put(HEAD.pack(MAGIC, 0, b"E", len(PADDING)) + PADDING)
-        self.target.flush()
+            self.begin(b"", PADDING)
+            self.run += HEAD.pack(MAGIC, 0, b"E", len(PADDING)) + PADDING
+        self.flush()
 
     def chunk(self, head: bytes) -> None:
         """Copy one chunk whose fixed head was read."""
@@ -111,15 +133,14 @@ class Aligner:
         elif kind == b"S":
             offset = self.take(8)
             self.open[path] = int.from_bytes(offset, "little")
-            self.put(head + offset)
+            self.short(path, head + offset)
         elif kind == b"R":
             count = self.take(4)
-            self.put(head + count + self.path(int.from_bytes(count, "little")))
+            self.note(path, head + count + self.path(int.from_bytes(count, "little")))
         elif kind == b"E":
-            self.end(path)
-            self.put(head)
+            self.end(path, head)
         elif kind == b"D":
-            self.put(head)
+            self.note(path, head)
         else:
             raise StreamError(f"unknown chunk type {kind!r}: this mariadb-backup is too new for the filter")
 
@@ -131,13 +152,21 @@ class Aligner:
             if offset != self.open.get(path, 0):
                 raise StreamError(f"the data of {printable(path)} does not go on where it ended")
             self.open[path] = offset + length
+        if length >= LARGEST // 2:
+            raise StreamError(f"{length} bytes of {printable(path)} at once")
         head += numbers
-        if length >= self.size:
-            self.pad(len(head))
-        self.put(head)
-        self.copy(length, crc, path)
+        if length < LARGE:
+            self.short(path, head, length)
+            self.pieces(length, crc, path, self.run.extend)
+            return
+        self.flush()
+        self.large.add(path)
+        before = self.pad(len(head)) + head if length >= self.size else head
+        self.tar.begin(piece_name(path, offset), len(before) + length)
+        self.tar.put(before)
+        self.pieces(length, crc, path, self.tar.put)
 
-    def copy(self, length: int, crc: int, path: bytes) -> None:
+    def pieces(self, length: int, crc: int, path: bytes, put: Callable[[memoryview], None]) -> None:
         """Copy `length` bytes of data in pieces, and check their CRC."""
         where, name = printable(path), own(path)
         found, first = 0, True
@@ -148,7 +177,7 @@ class Aligner:
             length -= len(piece)
             self.taken += len(piece)
             found = zlib.crc32(piece, found)
-            self.put(piece)
+            put(piece)
             if path == DAMAGED:
                 self.damaged += piece
             elif first and self.live is not None and path.endswith(DEFINITION):
@@ -161,21 +190,51 @@ class Aligner:
         if name in POSITIONS:
             self.positions[name] = bytes(piece)  # a file of one line
 
-    def pad(self, following: int) -> None:
-        """Write padding so that, after `following` more bytes, the next byte begins one of borg's chunks."""
-        if (self.position + following) % self.size == 0:
-            return
-        own = HEAD.size + len(PADDING) + DATA.size
-        count = -(self.position + own + following) % self.size
-        zeros = self.zeros[:count]
-        head = HEAD.pack(MAGIC, 0, b"P", len(PADDING)) + PADDING
-        self.put(head + DATA.pack(count, self.padded, zlib.crc32(zeros)))
-        self.put(zeros)
-        self.padding = True
-        self.padded += count
+    def short(self, path: bytes, head: bytes, following: int = 0) -> None:
+        """Take a chunk, but for its `following` bytes of data, into the current run, or begin one."""
+        self.begin(path if path in self.large or path.endswith(DDL) else path.rpartition(b"/")[0], path)
+        if following >= self.size:
+            self.run += self.pad(len(head))
+        self.run += head
 
-    def end(self, path: bytes) -> None:
-        """Note the end of a file."""
+    def begin(self, run_of: bytes, path: bytes) -> None:
+        """Begin a run of chunks, or go on with the same one."""
+        if run_of == self.run_of and 0 < len(self.run) < LARGE:
+            return
+        self.flush()
+        self.run_of = run_of
+        self.run_name = piece_name(path, self.open.get(path, 0)) if run_of == path else small_name(path)
+
+    def note(self, path: bytes, chunk: bytes) -> None:
+        """Copy the note that a file was renamed or removed."""
+        self.flush()
+        self.tar.begin(note_name(path), len(chunk))
+        self.tar.put(chunk)
+
+    def flush(self) -> None:
+        """Write the current run, if any."""
+        if self.run:
+            self.tar.begin(self.run_name, len(self.run))
+            self.tar.put(self.run)
+            self.run = bytearray()
+
+    def pad(self, following: int) -> bytes:
+        """Return padding so that, after `following` more bytes, the next byte begins one of borg's chunks."""
+        position = len(self.run) + following
+        if position % self.size == 0:
+            return b""
+        seek = HEAD.pack(MAGIC, 0, b"S", len(PADDING)) + PADDING + bytes(8)
+        head = HEAD.pack(MAGIC, 0, b"P", len(PADDING)) + PADDING
+        count = -(position + len(seek) + len(head) + DATA.size) % self.size
+        zeros = self.zeros[:count]
+        self.padding = True
+        return seek + head + DATA.pack(count, 0, zlib.crc32(zeros)) + zeros
+
+    def end(self, path: bytes, chunk: bytes) -> None:
+        """Copy the end of a file."""
+        self.short(path, chunk)
+        if path in self.large:
+            self.flush()
         self.streamed.add(path)
         self.open.pop(path, None)
         if own(path) in LAST_FILES:
@@ -205,11 +264,6 @@ class Aligner:
             raise StreamError("the stream is cut in the middle of a chunk")
         self.taken += count
         return taken
-
-    def put(self, data: bytes | memoryview) -> None:
-        """Write all of `data`."""
-        self.target.write(data)
-        self.position += len(data)
 
 
 def own(path: bytes) -> bytes:
@@ -279,34 +333,63 @@ def damaged(aligner: Aligner) -> str:
         raise StreamError(f"damaged: {error}") from None
 
 
+def report(aligner: Aligner, more: str) -> None:
+    """Report what is in a complete stream, on standard error. Raises OSError."""
+    for name, text in sorted(aligner.positions.items()):
+        sys.stderr.write(f"{TOLD} {name.decode()} {text.hex()}\n")
+    sys.stderr.write(more)
+    sys.stderr.flush()
+
+
+def require_parent(number: str = "") -> None:
+    """Raise StreamError if the shell of this process number is gone: it was to judge the archive."""
+    if number and os.getppid() != int(number):
+        raise StreamError("the shell that ran the filter was killed")
+
+
+def ready() -> NoReturn:
+    """Write the tar's first byte and wait until borg has read it: it has the lock then, and knows the repository.
+
+    Until then mariadb-backup must not begin: it holds locks while nobody reads. Exits with BROKEN if borg ends first.
+    """
+    pipe = Paced(1)
+    with suppress(BrokenPipeError):
+        pipe.write(FIRST)
+        while pipe.waiting():
+            if pipe.ended.poll(READY):
+                os._exit(BROKEN)
+        os._exit(0)
+    os._exit(BROKEN)
+
+
 def main() -> NoReturn:
     """Run as a filter, and exit at once: a normal exit would flush again what a closed pipe refused."""
+    if sys.argv[1:] == ["ready"]:
+        ready()
     size = int(sys.argv[1])
     for number in (0, 1):
         widen(number)
     source: io.BufferedReader = io.BufferedReader(io.FileIO(0, "r", closefd=False), HEADS)
-    target: io.BufferedWriter = io.BufferedWriter(Paced(1), HEADS)
-    live = listed(sys.argv[2:])
-    aligner = Aligner(source, target, size)
+    live = listed(sys.argv[3:])
+    aligner = Aligner(source, Paced(1), size, len(FIRST) if sys.argv[2:] else 0)
     aligner.live = live
+    code = 1
     try:
-        aligner.run()
-        harm = damaged(aligner)
+        aligner.copy()
+        report(aligner, damaged(aligner) + (live.told(aligner.streamed) if live else ""))
+        require_parent(*sys.argv[2:3])
+        aligner.tar.end()
     except StreamError as error:
         fault = f"{error} (byte {aligner.taken} of the stream)"
     except BrokenPipeError:
-        fault = "whoever reads the aligned stream ended early"
+        fault, code = "whoever reads the aligned stream ended early", BROKEN
     except OSError as error:
         fault = f"cannot copy the stream: {error.strerror}"
     else:
-        for name, text in sorted(aligner.positions.items()):
-            sys.stderr.write(f"{TOLD} {name.decode()} {text.hex()}\n")
-        sys.stderr.write(harm + (live.told(aligner.streamed) if live else ""))
-        sys.stderr.flush()
         os._exit(0)
     sys.stderr.write(f"align: {fault}\n")
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def test_a_database_that_outgrew_its_chunk_size_keeps_it_and_says_so(
 
     monkeypatch.setattr(mariadb_source, "look_up", counted)
     monkeypatch.setattr(
-        chunk_sizes, "BYTES_PER_CHUNK", chunk_sizes.BYTES_PER_CHUNK << 20
+        chunk_sizes, "BYTES_PER_CHUNK", chunk_sizes.BYTES_PER_CHUNK << 22
     )  # as if it had grown by so much
     assert chunk_sizes.choose(1 << 20, None) == chunk_sizes.SIZES[-1]
     assert fleet_backup.run(str(lab.inventory), only) == 0

@@ -35,7 +35,13 @@ class Repository:
         return done.stdout
 
     def create(self, archive: str, content: Stream) -> Script:
-        """Return the script that makes an archive of a stream."""
+        """Return the script that makes an archive of a tar's members."""
+        read = ("bash", "-o", "pipefail", "-c", content.body)
+        words = ("borg", "import-tar", f"--chunker-params=fixed,{self.chunk_size}", f"::{archive}", "-")
+        return Script(f"{quote(read)} | {quote(words)}", {**self.environment, **content.environment})
+
+    def create_file(self, archive: str, content: Stream) -> Script:
+        """Return the script that makes an archive of one file with a stream."""
         words = (
             "borg", "create", f"--chunker-params=fixed,{self.chunk_size}", "--files-cache=disabled",
             "--stdin-name=mariadb.mbstream", "--content-from-command", f"::{archive}",

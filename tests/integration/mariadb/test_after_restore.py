@@ -79,7 +79,7 @@ def saved(host: LocalHost, access: Access, file: Path) -> tuple[Stream, dict[str
     """Make a backup; return it, and what its record has of the server."""
     asked = server.ask(host, access)
     content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False, replica=bool(asked.replica)))
-    made = host.run(Script(f"({content.body}) > {quote((str(file),))}", content.environment))
+    made = host.run(Script(f"({content.body}) | tar -xBOf - > {quote((str(file),))}", content.environment))
     assert made.ok, made.error_text
     return Stream(quote(("cat", str(file)))), asked.details
 

@@ -43,7 +43,7 @@ def test_whoever_in_the_pipe_is_killed_there_is_no_archive(
 ) -> None:
     repository = Repository.make(tmp_path)
     ((base,),) = mariadb.query(shop.server, "SELECT @@log_bin_basename")
-    script = repository.create(ARCHIVE, binlogs.archive(shop.access(**slow), str(Path(base).parent)))
+    script = repository.create_file(ARCHIVE, binlogs.archive(shop.access(**slow), str(Path(base).parent)))
     results: list[bool] = []
     runner = threading.Thread(target=lambda: results.append(host.run(script).ok), daemon=True)
     runner.start()

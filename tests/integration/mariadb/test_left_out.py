@@ -55,7 +55,7 @@ def saved(host: LocalHost, access: Access, file: Path) -> tables.Compared:
     asked = server.ask(host, access)
     options = dump.DumpOptions(16384, checkpoint=False, datadir=asked.datadir)
     content = dump.dump(access, asked.tools, options)
-    made = host.run(Script(f"({content.body}) > {quote((str(file),))}", content.environment))
+    made = host.run(Script(f"({content.body}) | tar -xBOf - > {quote((str(file),))}", content.environment))
     assert made.ok, made.error_text
     found = tables.compared(made.error_text.splitlines())
     assert found is not None

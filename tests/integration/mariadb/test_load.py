@@ -67,7 +67,7 @@ def stream(running: Running, **changes: object) -> Stream:
 
 def saved(running: Running, file: Path, **changes: object) -> Stream:
     content = stream(running, **changes)
-    made = LocalHost().run(Script(f"({content.body}) > {quote((str(file),))}", content.environment))
+    made = LocalHost().run(Script(f"({content.body}) | tar -xBOf - > {quote((str(file),))}", content.environment))
     assert made.ok, made.error_text
     return Stream(quote(("cat", str(file))))
 
@@ -202,7 +202,7 @@ def test_a_lock_that_is_held_for_long_ends_the_backup_after_the_set_wait(shop: R
         ]:
             time.sleep(0.02)
         content = stream(shop, startup_wait_timeout="1s")
-        made = LocalHost().run(Script(f"({content.body}) > {tmp_path}/backup", content.environment))
+        made = LocalHost().run(Script(f"({content.body}) | tar -xBOf - > {tmp_path}/backup", content.environment))
     finally:
         holder.kill()
         holder.wait()

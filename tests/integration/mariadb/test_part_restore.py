@@ -74,6 +74,27 @@ def saved(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sa
         running.remove()
 
 
+def test_one_table_needs_only_its_own_members_of_the_archive(saved: Saved) -> None:
+    saved.query(
+        "CREATE DATABASE wide; USE wide; CREATE TABLE wide.kept (id INT PRIMARY KEY, pad CHAR(255)) ENGINE=InnoDB;"
+        " INSERT INTO wide.kept SELECT seq, MD5(seq) FROM seq_1_to_20000; CREATE TABLE wide.other LIKE wide.kept;"
+        " INSERT INTO wide.other SELECT seq, MD5(seq) FROM seq_1_to_200000; FLUSH TABLES"
+    )
+    try:
+        saved.operator.done("mariadb.backup", "--app", "replica")
+        part = saved.restore("--table", "wide.kept", "--into", "crm_part")
+        assert part.returncode == 0, part.stdout + part.stderr
+        read = re.search(r"only what it needs is read of the archive: ([0-9.]+) MB", part.stdout)
+        assert read, part.stdout
+        row = next(row for row in saved.operator.report().values() if row["source"] == "mariadb")
+        assert float(read[1]) * 1e6 < row["size"] - 50e6  # without wide.other and shop's tables
+        assert saved.query("CHECKSUM TABLE crm_part.kept")[0][1] == saved.query("CHECKSUM TABLE wide.kept")[0][1]
+        rows = saved.operator.done("mariadb.dump", "--app", "replica", "--table", "wide.kept", "--format", "csv")
+        assert rows.count("\n") == 20001
+    finally:
+        saved.query("DROP DATABASE wide; DROP DATABASE IF EXISTS crm_part")
+
+
 def test_a_database_comes_back_beside_the_live_one(saved: Saved) -> None:
     before = saved.query(ROWS.format("crm"))
     end = saved.restore("--database", "crm")

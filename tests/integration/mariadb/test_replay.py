@@ -108,7 +108,7 @@ class History:
         """Make a whole backup."""
         access = self.running.access()
         content = dump.dump(access, server.ask(HOST, access).tools, dump.DumpOptions(16384, checkpoint=False))
-        path, said = self.kept(content, name)
+        path, said = self.kept(Stream(f"{content.body} | tar -xBOf -", content.environment), name)
         log, offset, gtid = dump.positions(said)["binlog_info"].split("\t")
         found = binlogs.look(HOST, access, log).last
         assert found is not None

@@ -87,7 +87,7 @@ def test_the_masters_position_is_saved_and_comes_back(
     assert asked.replica is True
     content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False, replica=True))
     backup, new = tmp_path / "backup", tmp_path / "new"
-    made = host.run(Script(f"({content.body}) >{backup}", content.environment))
+    made = host.run(Script(f"({content.body}) | tar -xBOf - >{backup}", content.environment))
     assert made.ok, made.error_text
     position = dump.positions(made.error_text.splitlines())["slave_info"]
     assert expected in position
@@ -134,7 +134,7 @@ def test_what_the_data_says_of_its_position_counts_and_not_what_was_noted(
         dump.DumpOptions(16384, checkpoint=False, replica=True),
     )  # fmt: skip
     host, stream = LocalHost(), tmp_path / "stream"
-    made = host.run(Script(f"({content.body}) >{stream}", content.environment))
+    made = host.run(Script(f"({content.body}) | tar -xBOf - >{stream}", content.environment))
     assert made.ok, made.error_text
     (tmp_path / "files").mkdir()
     subprocess.run(("mbstream", "-x", "-C", str(tmp_path / "files")), stdin=stream.open("rb"), check=True)

@@ -32,7 +32,7 @@ def saved(running: Running, host: LocalHost, file: Path, **changes: object) -> S
     access = running.access(**changes)
     tools = server.ask(host, access).tools
     content = dump.dump(access, tools, dump.DumpOptions(16384, checkpoint=False))
-    made = host.run(Script(f"({content.body}) > {quote((str(file),))}", content.environment))
+    made = host.run(Script(f"({content.body}) | tar -xBOf - > {quote((str(file),))}", content.environment))
     assert made.ok, made.error_text
     return Stream(quote(("cat", str(file))))
 

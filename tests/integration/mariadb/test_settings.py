@@ -65,7 +65,7 @@ def saved() -> Iterator[Saved]:
         host, access = LocalHost(), running.access()
         asked = server.ask(host, access)
         content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False))
-        made = host.run(Script(f"({content.body}) > {home}/stream", content.environment))
+        made = host.run(Script(f"({content.body}) | tar -xBOf - > {home}/stream", content.environment))
         assert made.ok, made.error_text
         yield Saved(running, Stream(quote(("cat", f"{home}/stream"))), asked)
     finally:

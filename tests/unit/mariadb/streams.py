@@ -2,8 +2,9 @@
 
 import io
 import struct
+import tarfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
@@ -52,13 +53,36 @@ def joined(chunks: list[Chunk]) -> bytes:
     return b"".join(chunk.raw for chunk in chunks)
 
 
+@dataclass
+class Written:
+    """A target that keeps each write."""
+
+    writes: list[bytes] = field(default_factory=list)
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        self.writes.append(bytes(data))
+        return len(data)
+
+
+def written(stream: bytes, size: int) -> list[bytes]:
+    """Run the filter in this process on a stream that mariadb-backup completed; return its writes."""
+    target = Written()
+    reader: io.BufferedReader = io.BufferedReader(io.BytesIO(stream + align.COMPLETED))
+    aligner = align.Aligner(reader, target, size)
+    aligner.copy()
+    aligner.tar.end()
+    return target.writes
+
+
+def members_of(tar: bytes) -> list[tuple[str, bytes]]:
+    """Return name and content of each member of a tar."""
+    with tarfile.open(fileobj=io.BytesIO(tar), mode="r|", errors="strict") as opened:
+        return [(each.name, content.read()) for each in opened if (content := opened.extractfile(each)) is not None]
+
+
 def aligned(stream: bytes, size: int) -> bytes:
-    """Run the filter in this process."""
-    target = io.BytesIO()
-    writer: io.BufferedWriter = io.BufferedWriter(target)
-    reader: io.BufferedReader = io.BufferedReader(io.BytesIO(stream))
-    align.Aligner(reader, writer, size).run()
-    return target.getvalue()
+    """Run the filter in this process; return the stream that it makes of one."""
+    return b"".join(content for _, content in members_of(b"".join(written(stream, size))))
 
 
 def chunks_of(stream: bytes) -> list[tuple[bytes, bytes, Chunk, int]]:

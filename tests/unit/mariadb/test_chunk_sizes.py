@@ -10,16 +10,16 @@ KIB = 1024
 
 @pytest.mark.parametrize(
     ("gigabytes", "kibibytes"),
-    [(0, 16), (1, 16), (4, 16), (5, 32), (15, 64), (60, 256), (240, 1024), (5000, 1024)],
+    [(0, 16), (20, 16), (46, 16), (47, 32), (93, 32), (94, 64), (240, 128), (5000, 1024)],
 )
-def test_a_large_host_gets_the_smallest_chunks_that_512_mib_hold_for_three_times_the_size(
+def test_a_large_host_gets_the_smallest_chunks_that_1_gib_holds_for_half_as_much_again(
     gigabytes: int, kibibytes: int
 ) -> None:
     assert chunk_sizes.choose(gigabytes * GB, 64 * GB) == kibibytes * KIB
 
 
 def test_a_small_host_gets_larger_chunks() -> None:
-    assert chunk_sizes.choose(4 * GB, 64 * GB) < chunk_sizes.choose(4 * GB, GB)
+    assert chunk_sizes.choose(20 * GB, 64 * GB) < chunk_sizes.choose(20 * GB, GB)
 
 
 def test_a_host_that_does_not_tell_its_memory_counts_as_large() -> None:
@@ -30,7 +30,7 @@ def test_a_host_that_does_not_tell_its_memory_counts_as_large() -> None:
 def test_the_choice_fits_or_is_the_largest(size: int, memory: int) -> None:
     chosen = chunk_sizes.choose(size, memory)
     assert chosen in chunk_sizes.SIZES
-    assert chosen == chunk_sizes.SIZES[-1] or 3 * size / chosen * 700 <= min(512 * KIB**2, memory / 4)
+    assert chosen == chunk_sizes.SIZES[-1] or 1.5 * size / chosen * 250 <= min(KIB**3, memory / 4)
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**12))
@@ -39,5 +39,5 @@ def test_a_database_of_today_is_never_outgrown_on_its_first_day(size: int, memor
 
 
 def test_a_database_that_grew_far_beyond_is_outgrown() -> None:
-    assert chunk_sizes.outgrown(40 * GB, 16 * KIB, 64 * GB)
-    assert not chunk_sizes.outgrown(20 * GB, 16 * KIB, 64 * GB)
+    assert chunk_sizes.outgrown(150 * GB, 16 * KIB, 64 * GB)
+    assert not chunk_sizes.outgrown(130 * GB, 16 * KIB, 64 * GB)

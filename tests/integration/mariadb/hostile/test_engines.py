@@ -93,7 +93,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
             access, host = running.access(), LocalHost()
             asked = server.ask(host, access)
             content = dump.dump(access, asked.tools, dump.DumpOptions(16384, checkpoint=False, datadir=asked.datadir))
-            done = host.run(Script(f"({content.body}) > {folder}/stream", content.environment))
+            done = host.run(Script(f"({content.body}) | tar -xBOf - > {folder}/stream", content.environment))
             assert done.ok, done.error_text
             found = tables.compared(done.error_text.splitlines())
         finally:
