@@ -85,12 +85,22 @@ def remove_app(c: Context, options: RemoveOptions) -> None:
 
 @task(name="move")
 def move_app(c: Context, options: MoveOptions) -> None:
-    """Let an app go on on another host: it gets a key for the repository, which keeps its archives; other keys go.
+    """Let an app go on on another host, or in another storage: its archives, records and proofs stay its own.
 
-    The old host may be gone. Killed midway, the same command goes on from there.
+    --host: the new host gets a key for the repository, and other keys go; the old host may be gone. --storage: the
+    repository is copied, checked and read, and the old one is kept aside. Killed midway, the same command goes on.
     """
-    from tasks.app import move
+    from tasks.app import move, new_storage
+    from tasks.app.storage_move import Destination
+    from tasks.errors import UsageError
 
+    if bool(options.host) == bool(options.storage):
+        raise UsageError("app.move needs --host or --storage, and one of them", "say where it goes")
+    if options.storage:
+        agrees = partial(confirm, yes=options.yes)
+        wanted = Destination(options.app, options.storage, options.from_)
+        new_storage.run(c.config.inventory, wanted, agrees, print)
+        return
     to = move.NewHost(options.app, options.host, options.ssh_port, options.key)
     agreed = partial(confirm, yes=options.yes)
     move.run(c.config.inventory, to, partial(_trusts, options), agreed, print)

@@ -94,9 +94,11 @@ class RemoveOptions(OneApp):
 
 @dataclass(frozen=True, kw_only=True)
 class MoveOptions(OneApp):
-    """Options of `app.move`."""
+    """Options of `app.move`: the new host, or the new storage."""
 
-    host: str = option("the new host: [user@]host as in ssh")
+    host: str = option("the new host: [user@]host as in ssh", "")
+    storage: str = option("the new storage of its repository, one that the inventory names", "")
+    from_: str = option("with --storage: the one that it leaves, where the app has several", "")
     ssh_port: int = option("its SSH port, where ~/.ssh/config does not say it", 0)
     key: str = option("the private key with which you log in there; the one used for the host before unless given", "")
     fingerprint: tuple[str, ...] = option(

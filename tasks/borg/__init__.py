@@ -197,12 +197,16 @@ def roll_back(c: Context, options: RollbackOptions) -> None:
     def ask(question: str) -> bool:
         return confirm(question, yes=options.yes)
 
+    def remove(opened: apps.Opened) -> verbs.Lines:
+        return verbs.remove_set_aside(opened, options.remove, options.storage, force=options.force, ask=ask)
+
     def act(opened: apps.Opened) -> verbs.Lines:
-        if options.remove:
-            return verbs.remove_set_aside(opened, options.remove, force=options.force, ask=ask)
         return verbs.roll_back(opened, options.to if options.to >= 0 else None, moment, undo=options.undo, ask=ask)
 
-    apps.one(c.config.inventory, options.app, options.storage, act)
+    if options.remove:
+        apps.one_left(c.config.inventory, options.app, options.storage, remove)
+    else:
+        apps.one(c.config.inventory, options.app, options.storage, act)
 
 
 @task(name="confirm-address")

@@ -20,6 +20,7 @@ ANNOUNCED: Mapping[str, str] = {
     INIT: "the making of the repository",
     KEY_EXPORT: "an export of the key",
     "move": "a move to another host",
+    "move-storage": "a move to another storage",
     "publish": "a publishing",
     "rename": "a renaming of the app",
     REMOVE: "a removal of the app from the inventory",

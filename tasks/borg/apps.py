@@ -63,6 +63,18 @@ def one(folder: str, name: str, storage: str, act: Act) -> None:
             print(whole_line(line))
 
 
+def one_left(folder: str, name: str, storage: str, act: Act) -> None:
+    """As `one`; `storage` may be one that the app has left, where its repository was set aside.
+
+    `act` gets a repository of the app that is in use. Raises as `one` does, and UsageError for an unknown storage.
+    """
+    with Session(load(Path(folder))) as session:
+        copies = session.inventory.copies(name)
+        left = storage in session.inventory.storages and storage not in [copy.storage for copy in copies]
+        for line in act(_opened_one(session, name, copies[0].storage if left else storage)):
+            print(whole_line(line))
+
+
 def one_document(folder: str, name: str, storage: str, read: Read) -> None:
     """Print what `read` returns for one of an app's repositories as JSON. Raises as `one` does."""
     with Session(load(Path(folder))) as session:

@@ -33,12 +33,22 @@ def rename(app: App, files: Files, folder: str, to: str, holder: str) -> None:
     Raises RefusedError, FilesError.
     """
     if not files.exists(to):
-        lock = posixpath.join(folder, "lock.exclusive")
-        refuse_held(app, files, folder, but=holder)
-        files.make_directory(lock)
-        if holder not in files.names(lock):
-            files.write_new(posixpath.join(lock, holder), b"")
+        hold(app, files, folder, holder)
         files.rename(folder, to)
-    lock = posixpath.join(to, "lock.exclusive")
+    release(files, to, holder)
+
+
+def hold(app: App, files: Files, folder: str, holder: str) -> None:
+    """Take borg's own lock for `holder`, who may have it already. Raises RefusedError, FilesError."""
+    lock = posixpath.join(folder, "lock.exclusive")
+    refuse_held(app, files, folder, but=holder)
+    files.make_directory(lock)
+    if holder not in files.names(lock):
+        files.write_new(posixpath.join(lock, holder), b"")
+
+
+def release(files: Files, folder: str, holder: str) -> None:
+    """Remove borg's lock, if it is that of `holder`. Raises FilesError."""
+    lock = posixpath.join(folder, "lock.exclusive")
     if files.exists(lock) and all(name.startswith(holder) for name in files.names(lock)):
         set_aside.remove(files, lock)

@@ -36,7 +36,7 @@ from tasks.storage import set_aside
 from tasks.storage.repository import Repository
 from tasks.units import many, size
 
-MOVING = ("rename", "renew")  # announced changes during which a repository is not at its place
+MOVING = ("rename", "renew", "move-storage")  # announced changes during which a repository is not at its place
 Ask = Callable[[str], bool]
 Lines = Iterator[str]
 
@@ -182,10 +182,14 @@ def roll_back(opened: Opened, to: int | None, before: datetime | None, *, undo: 
         yield from rollback.roll_back(_target(opened), RollbackTarget(to, before, undo), note, ask)
 
 
-def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lines:
-    """Delete a folder that was set aside, for good: what only it holds cannot be brought back any more."""
-    app, target = opened.app, _target(opened)
-    files, folder = rollback.place(target)
+def remove_set_aside(opened: Opened, name: str, storage: str = "", *, force: bool, ask: Ask) -> Lines:
+    """Delete a folder that was set aside, for good: what only it holds cannot be brought back any more.
+
+    It lies beside the repository, or in `storage`, which the app has left; the guard looks at the repository in use.
+    """
+    app = opened.app
+    there = app.model_copy(update={"storage": storage or app.storage})
+    files, folder = rollback.place(replace(_target(opened), app=there))
     found = {posixpath.basename(path): path for path in set_aside.folders(files, folder)}
     if name not in found:
         raise UsageError(
@@ -199,7 +203,7 @@ def remove_set_aside(opened: Opened, name: str, *, force: bool, ask: Ask) -> Lin
         if note.wanted:
             may_free(look(opened.session, app, opened.repository), force=force, told=reasons)
             set_aside.remove(files, found[name])
-            renew.remove_records(opened.session, app, name)
+            renew.remove_records(opened.session, there, name)
         yield f"{app.label}: {name} {'removed' if note.wanted else 'stays'}"
 
 

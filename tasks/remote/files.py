@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from tasks.errors import AppError
 
@@ -47,6 +47,18 @@ class Files(Protocol):
     def remove(self, path: str) -> None: ...
 
 
+@runtime_checkable
+class Pieces(Files, Protocol):
+    """Files too large to be read at once as well. A piece read at or behind the end of a file is empty.
+
+    `write_piece` at 0 begins the file afresh, elsewhere it goes on; what was written is on the disk when it returns.
+    """
+
+    def sizes_each(self, paths: Iterable[str]) -> Mapping[str, int | FilesError]: ...
+    def read_piece(self, path: str, at: int, size: int) -> bytes: ...
+    def write_piece(self, path: str, at: int, data: bytes, mode: int = 0o600) -> None: ...
+
+
 class LocalFiles:
     """Files of this machine."""
 
@@ -62,6 +74,31 @@ class LocalFiles:
     def names_each(self, paths: Iterable[str]) -> Mapping[str, list[str] | FilesError]:
         """Return the sorted names in each directory, or its FilesError."""
         return {path: _or_fault(self.names, path) for path in paths}
+
+    def sizes_each(self, paths: Iterable[str]) -> Mapping[str, int | FilesError]:
+        """Return each file's size in bytes, or its FilesError."""
+        return {path: _or_fault(self._size, path) for path in paths}
+
+    def _size(self, path: str) -> int:
+        with self._explained("look at", path):
+            return Path(path).stat().st_size
+
+    def read_piece(self, path: str, at: int, size: int) -> bytes:
+        """Return at most `size` bytes of a file, from byte `at` on."""
+        with self._explained("read", path), Path(path).open("rb") as file:
+            file.seek(at)
+            return file.read(size)
+
+    def write_piece(self, path: str, at: int, data: bytes, mode: int = 0o600) -> None:
+        """Write a part of a file from byte `at` on; at 0 the file begins afresh."""
+        with self._explained("write", path):
+            if at == 0:
+                Path(path).touch(mode)
+            with Path(path).open("r+b" if at else "wb") as file:
+                file.seek(at)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
 
     def write_new(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Write a new file, completely or not at all. Fails if it exists."""

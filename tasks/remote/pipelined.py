@@ -18,13 +18,26 @@ MOST = 64 << 20  # bytes of one file: the largest is `hints.N` of a repository
 LARGEST = 1 << 20  # bytes of one reply: OpenSSH's are 256 KiB at most
 NAMES = 1_000_000  # names in one folder
 
-OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE, EXTEND = 3, 4, 5, 6, 8, 10, 11, 12, 13, 200
+OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE, STAT, EXTEND = (
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    11,
+    12,
+    13,
+    17,
+    200,
+)
 STATUS, HANDLE, DATA, NAME, ATTRS = 101, 102, 103, 104, 105
 WELL, END_OF_FILE, NO_SUCH_FILE, PERMISSION_DENIED, BAD_MESSAGE, UNSUPPORTED = 0, 1, 2, 3, 5, 8
 NOT_OFFERED = (UNSUPPORTED, BAD_MESSAGE, PERMISSION_DENIED)  # how servers answer a request that they do not serve
 FOR_READING = 1
 FOR_WRITING_ANEW = 2 | 8 | 32  # write, create, fail if it exists
 FOR_WRITING_OVER = 2 | 8 | 16  # write, create, empty it first
+FOR_WRITING_ON = 2  # write into what is there
 FSYNC = b"fsync@openssh.com"  # OpenSSH's PROTOCOL, 4.2: takes a handle
 SIZE, OWNERS, MODE, TIMES, EXTENDED = 1, 2, 4, 8, 0x80000000  # flags: the attributes that a reply contains
 
@@ -73,6 +86,34 @@ def content(path: str, most: int | None = None) -> Steps[bytes]:
     return bytes(read[:most]), handle
 
 
+def piece(path: str, at: int, size: int) -> Steps[bytes]:
+    """Read at most `size` bytes of a file from byte `at` on, with all requests in flight at once."""
+    handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">II", FOR_READING, 0))]))
+    places = range(at, at + size, PIECE)
+    asked = [min(PIECE, at + size - place) for place in places]
+    answers = yield [
+        (READ, handle + struct.pack(">QI", place, most)) for place, most in zip(places, asked, strict=True)
+    ]
+    read = bytearray()
+    for (kind, body), most in zip(answers, asked, strict=True):
+        if kind == STATUS and _code(body) == END_OF_FILE:
+            break
+        got = _field(_expected(DATA, kind, body))
+        read += got
+        if len(got) < most:  # what follows would leave a hole
+            break
+    return bytes(read), handle
+
+
+def length(path: str) -> Steps[int]:
+    """Ask for a file's size in bytes."""
+    (answer,) = yield [(STAT, _text(path))]
+    body = _expected(ATTRS, *answer)
+    if not int.from_bytes(body[:4]) & SIZE or len(body) < 12:
+        raise OSError(errno.EPROTO, "an answer without a size")
+    return int.from_bytes(body[4:12]), None
+
+
 def listing(path: str) -> Steps[list[str]]:
     """Read the names in a folder. The end of most is asked for together with the names."""
     handle = _handle(*(yield [(OPENDIR, _text(path))]))
@@ -88,15 +129,16 @@ def listing(path: str) -> Steps[list[str]]:
             raise OSError(errno.EFBIG, f"more than {NAMES} names")
 
 
-def writing(path: str, data: bytes, mode: int, how: int = FOR_WRITING_ANEW) -> Steps[None]:
-    """Write a file. It is whole, with its mode, and on the disk if the server can do that, when all has been answered.
-
-    An error may leave a part of it.
+def writing(path: str, data: bytes, mode: int, how: int = FOR_WRITING_ANEW, at: int = 0) -> Steps[None]:
+    """Write a file, or a part of it from byte `at` on. When all has been answered, it is whole, with its mode, and on
+    the disk if the server can do that. An error may leave a part of it.
     """
     attributes = struct.pack(">II", MODE, mode)
     handle = _handle(*(yield [(OPEN, _text(path) + struct.pack(">I", how) + attributes)]))
     pieces = range(0, len(data), PIECE)
-    requests = [(WRITE, handle + struct.pack(">Q", at) + _bytes(data[at : at + PIECE])) for at in pieces]
+    requests = [
+        (WRITE, handle + struct.pack(">Q", at + begin) + _bytes(data[begin : begin + PIECE])) for begin in pieces
+    ]
     last = [(FSETSTAT, handle + attributes), (EXTEND, _bytes(FSYNC) + handle), (CLOSE, handle)]
     *written, synced, closed = yield [*requests, *last]
     for answer in (*written, closed):

@@ -39,6 +39,19 @@ class SftpFiles:
         """Return the sorted names in each directory, or its FilesError."""
         return self._each("list", {path: pipelined.listing(path) for path in paths})
 
+    def sizes_each(self, paths: Iterable[str]) -> Mapping[str, int | FilesError]:
+        """Return each file's size in bytes, or its FilesError."""
+        return self._each("look at", {path: pipelined.length(path) for path in paths})
+
+    def read_piece(self, path: str, at: int, size: int) -> bytes:
+        """Return at most `size` bytes of a file, from byte `at` on."""
+        return self._one("read", path, pipelined.piece(path, at, size))
+
+    def write_piece(self, path: str, at: int, data: bytes, mode: int = 0o600) -> None:
+        """Write a part of a file from byte `at` on; at 0 the file begins afresh."""
+        how = pipelined.FOR_WRITING_ON if at else pipelined.FOR_WRITING_OVER
+        self._one("write", path, pipelined.writing(path, data, mode, how, at))
+
     def _each(self, verb: str, steps: Mapping[str, pipelined.Steps[Result]]) -> Mapping[str, Result | FilesError]:
         found = self._run(verb, f"{len(steps)} files", steps)
         return {

@@ -59,7 +59,7 @@ def test_an_app_goes_on_in_another_storage_and_its_old_archives_are_seen(here: P
     here.operator.change("cloudbackup.yml", lambda main: main["storages"].update(vault=vault))
     here.operator.change("apps/shop.yml", lambda app: app.update(storage=["vault", "disk"]))
     look = tmp_path / "look"
-    told = here.follow("move-storage", ("yesterday", f"'{then}'"), ("/srv/look", str(look)))
+    told = here.follow("two-storages", ("yesterday", f"'{then}'"), ("/srv/look", str(look)))
     assert "from disk" in told
     assert (look / str(tmp_path / "data")[1:] / "file").read_text() == "content"
     assert {storage for storage in ("vault", "disk") if f" {storage} " in told} == {"vault", "disk"}
