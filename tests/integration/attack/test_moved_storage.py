@@ -26,6 +26,7 @@ from tests.killed import Killed, dies
 BLOCK = re.compile(r"<!-- a test runs these lines: ([\w-]+) -->\n```bash\n(.*?)```", re.DOTALL)
 RUNBOOK = dict(BLOCK.findall((CHECKOUT / "docs/runbook.md").read_text()))
 UNFINISHED = "a move to another storage by"
+LONG = pytest.mark.timeout(1800)  # seconds: each step is a try of its own, on whatever machine
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,7 @@ STEPS = {  # what is not done any more when the operator is killed there
 }
 
 
+@LONG
 def test_killed_at_any_step_it_is_told_and_ended_by_the_same_command(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
