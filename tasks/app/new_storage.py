@@ -236,5 +236,8 @@ def _taken_back(move: StorageMove, say: Say) -> None:
             path = move.escrow[1]
             path.with_name(path.name + end).unlink(missing_ok=True)
         repository_folder.release(here.files, here.path, move.holder)
+        shutil.rmtree(move.memory[1], ignore_errors=True)
+        for side in Side:  # each may have seen the copy last
+            archives(move.session.repository(move.old, side), how=CONFIRMING)
         note.add({ENDS: [move.token], "taken_back": True})
     say(f"{move.old.name}: taken back: its repository is {old.url(move.old)}, and nothing of it is in {new.name}")
