@@ -6,7 +6,8 @@ is sent is a request. What changes two places is announced, can be killed anywhe
 - publishing, by a backup, a prune, and by what a host does that lost its staging; `borg.publish`: this file
 - `borg.init`, `borg.key-export`, `borg.change-passphrase`, `borg.renew`, `report.accept`, `app.remove`, `app.add`:
   tests/integration/attack/test_killed.py, before each step
-- `app.rename`: tests/integration/attack/test_renamed.py; `app.move`: tests/integration/fleet/test_moved_host.py
+- `app.rename`: tests/integration/attack/test_renamed.py; `app.move`: tests/integration/fleet/test_moved_host.py, before each
+  step as well
 - `borg.rollback`, its undoing, `prune`, `borg.delete`, `borg.compact`, `backup`: tests/model, in any order, and
   tests/integration/attack
 """

@@ -15,7 +15,8 @@ from tasks.borg import guard, removal, verbs
 from tasks.borg.guard import Patience
 from tasks.run.session import Session
 from tasks.storage.registry import load
-from tests.integration.attack.support import Scene
+from tests.fault.killed import Forking, forking
+from tests.integration.attack.support import Place, Scene
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +67,18 @@ def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def patient() -> None:
     """Let the guard wait as long as it does for people."""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    with forking(tmp_path_factory.mktemp("forking") / "printed") as program:
+        yield program
+
+
+@pytest.fixture
+def place(scene: Scene, tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "kept").mkdir()
+    place = Place(scene, tmp_path / "kept")
+    place.keep()
+    yield place
+    place.restore()

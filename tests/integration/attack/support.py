@@ -1,10 +1,13 @@
 """A repository on the lab's box with three archives, from all sides."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from lab.lab import Lab
 from tasks.borg import removal
@@ -16,7 +19,12 @@ from tasks.report.gather import gather
 from tasks.report.rows import Row
 from tasks.run.session import Session
 from tasks.storage.repository import Repository, Side
+from tests.fault.killed import content
 
+LONG = pytest.mark.timeout(1800)  # seconds: each step is a try of its own, on whatever machine
+EVERY = os.environ.get("CLOUDBACKUP_KILLS") == "every"  # the long form: also just after each program was sent off
+# What holds no promise: records are looked at as such, locks and unfinished files are of nobody who lives.
+BESIDE = ("/.shop.yml.", "/records/", ".part", ".new", "lock.", ".cloudbackup-lock", "/cache/", "nonce")
 QUICK = How(lock_wait=60, timeout=120)
 RAW = """
 import os, sys
@@ -91,3 +99,33 @@ class Scene:
     def forge(self, name: str, timestamp: str) -> None:
         files = str(self.lab.apps["shop"].files)
         run(self.host, ("create", f"--timestamp={timestamp}", f"::{name}", "--", files), QUICK)
+
+
+@dataclass
+class Place:
+    """A scene, and all that a person's commands may change of it, which is put back before each try."""
+
+    scene: Scene
+    folder: Path
+
+    @property
+    def places(self) -> list[Path]:
+        lab = self.scene.lab
+        operator = [lab.folder / "operator" / name for name in ("secrets", "escrow")]
+        home = lab.box.home()
+        return [*operator, lab.apps["shop"].home / ".ssh", home / ".ssh", lab.inventory, home / "cloudbackup"]
+
+    def keep(self) -> None:
+        for number, place in enumerate(self.places):
+            shutil.copytree(place, self.folder / str(number), symlinks=True)
+
+    def restore(self) -> None:
+        for number, place in enumerate(self.places):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(self.folder / str(number), place, symlinks=True)
+        shutil.rmtree(self.scene.session.inventory.cache, ignore_errors=True)
+        for rest in (".cache/borg", ".config/borg/security"):
+            shutil.rmtree(self.scene.lab.apps["shop"].home / rest, ignore_errors=True)
+
+    def content(self) -> dict[str, bytes]:
+        return content(self.places, BESIDE)

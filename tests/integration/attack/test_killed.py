@@ -4,9 +4,8 @@ The steps are found by running the task (tests/fault/killed.py): whatever a task
 the announcement nothing may be different, and from then on, until the end, the report and `app.check` tell of it.
 """
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,59 +17,9 @@ from tasks.records.ledger import ledger
 from tasks.remote.ssh import fingerprint
 from tasks.run.session import Session
 from tasks.storage.registry import load
-from tests.fault.killed import Forking, content, forking
-from tests.integration.attack.support import Scene
+from tests.fault.killed import Forking
+from tests.integration.attack.support import EVERY, LONG, Place, Scene
 from tests.integration.fleet.support import Operator
-
-LONG = pytest.mark.timeout(1800)  # seconds: each step is a try of its own, on whatever machine
-EVERY = os.environ.get("CLOUDBACKUP_KILLS") == "every"  # the long form: also just after each program was sent off
-# What holds no promise: records are looked at as such, locks and unfinished files are of nobody who lives.
-BESIDE = ("/.shop.yml.", "/records/", ".part", ".new", "lock.", ".cloudbackup-lock", "/cache/", "nonce")
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
-    with forking(tmp_path_factory.mktemp("forking") / "printed") as program:
-        yield program
-
-
-@dataclass
-class Place:
-    """A scene, and all that a person's commands may change of it, which is put back before each try."""
-
-    scene: Scene
-    folder: Path
-
-    @property
-    def places(self) -> list[Path]:
-        lab = self.scene.lab
-        operator = [lab.folder / "operator" / name for name in ("secrets", "escrow")]
-        home = lab.box.home()
-        return [*operator, lab.apps["shop"].home / ".ssh", home / ".ssh", lab.inventory, home / "cloudbackup"]
-
-    def keep(self) -> None:
-        for number, place in enumerate(self.places):
-            shutil.copytree(place, self.folder / str(number), symlinks=True)
-
-    def restore(self) -> None:
-        for number, place in enumerate(self.places):
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(self.folder / str(number), place, symlinks=True)
-        shutil.rmtree(self.scene.session.inventory.cache, ignore_errors=True)
-        for rest in (".cache/borg", ".config/borg/security"):
-            shutil.rmtree(self.scene.lab.apps["shop"].home / rest, ignore_errors=True)
-
-    def content(self) -> dict[str, bytes]:
-        return content(self.places, BESIDE)
-
-
-@pytest.fixture
-def place(scene: Scene, tmp_path: Path) -> Iterator[Place]:
-    (tmp_path / "kept").mkdir()
-    place = Place(scene, tmp_path / "kept")
-    place.keep()
-    yield place
-    place.restore()
 
 
 def shop(scene: Scene) -> Path:

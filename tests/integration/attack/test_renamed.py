@@ -11,14 +11,15 @@ import tasks.fleet.backup as fleet_backup
 import tasks.fleet.restore as fleet_restore
 import tasks.fleet.verify as fleet_verify
 from tasks.app import check, rename
+from tasks.app.checks import checks
 from tasks.errors import RefusedError, UsageError
 from tasks.report.gather import gather
 from tasks.report.rows import Row
 from tasks.run.session import Session
 from tasks.storage.registry import load
-from tests.integration.attack.support import Scene, put_back
+from tests.fault.killed import Forking
+from tests.integration.attack.support import EVERY, LONG, Place, Scene, put_back
 from tests.integration.fleet.support import CHECKOUT, Operator
-from tests.killed import Killed, dies
 
 BLOCK = re.compile(r"<!-- a test runs these lines: ([\w-]+) -->\n```bash\n(.*?)```", re.DOTALL)
 RUNBOOK = dict(BLOCK.findall((CHECKOUT / "docs/runbook.md").read_text()))
@@ -48,39 +49,43 @@ def row(scene: Scene) -> Row:
         return gather(session, [app]).apps[0]
 
 
-STEPS = {  # what is not done any more when the operator is killed there
-    "announced": ("tasks.app.rename", "install_app_key"),
-    "key": ("tasks.remote.sftp_files.SftpFiles", "rename"),
-    "folder": ("tasks.app.rename", "_move_records"),
-    "records": ("tasks.app.rename", "escrow_path"),
-    "escrow": ("tasks.app.rename", "write_whole"),
-    "file written": ("tasks.app.rename", "_rename"),
-    "file": ("tasks.app.rename", "_ended"),
-    "keys": ("tasks.app.rename", "_keep_memory"),
-    "old records": ("tasks.app.rename", "repository_id"),
-    "confirmed": ("tasks.borg.recorder", "_write"),
-}
+def wrong(scene: Scene) -> str:
+    """Return what `app.check` says is wrong, under whichever name the app has."""
+    with Session(load(scene.lab.inventory)) as session:
+        (app,) = session.inventory.apps.values()
+        return "; ".join(each.text for each in checks(session, app) if each.level == "error")
 
 
-def test_killed_at_any_step_it_is_told_and_ended_by_the_same_command(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@LONG
+def test_killed_before_any_step_it_is_told_and_ended_by_the_same_command(
+    place: Place, program: Forking, tmp_path: Path
 ) -> None:
-    before = scene.listed()
-    for step, (place, name) in STEPS.items():
-        with monkeypatch.context() as patch:
-            patch.setattr(f"{place}.{name}", dies)
-            with pytest.raises(Killed):
-                renamed(scene)
-        assert UNFINISHED in (row(scene).error or ""), step
-    renamed(scene)
-    found = row(scene)
-    assert (found.app, found.status, found.error, found.archives) == ("store", "ok", None, len(before))
+    scene, words = place.scene, ("app.rename", "--app=shop", "--to=store", "--yes")
+    environment = Operator(scene.lab.inventory).environment()
+    before, first, told = scene.listed(), place.content(), 0
+    for stop in range(1, 200, 1 if EVERY else 3):
+        place.restore()
+        end = program.run(environment, words, stop)
+        if not end.killed:
+            break
+        at = f"{end.steps}\n{end.printed}"
+        if UNFINISHED in (row(scene).error or ""):
+            assert told or UNFINISHED in wrong(scene), at
+            told += 1
+        else:
+            assert place.content() == first, at
+        again = program.run(environment, words)
+        assert again.code == 0, (at, again)
+        has_only_the_new_name(scene)
+        found = row(scene)
+        assert (found.app, found.status, found.error, found.archives) == ("store", "ok", None, len(before)), at
+    assert end.code == 0, end
+    assert told > 3, end.steps
     well_at_the_end(scene, before, tmp_path)
 
 
-def well_at_the_end(scene: Scene, before: dict[str, str], folder: Path) -> None:
-    """Assert that nothing has the old name but the archives, and that they are the app's in every way."""
-    inventory = str(scene.lab.inventory)
+def has_only_the_new_name(scene: Scene) -> None:
+    """Assert that nothing has the old name but the archives."""
     pool, shop = scene.lab.box.home() / "cloudbackup", scene.lab.apps["shop"]
     assert sorted(path.name for path in pool.iterdir()) == ["records", "store"]
     assert [path.name for path in (pool / "records").iterdir()] == ["store"]
@@ -89,6 +94,12 @@ def well_at_the_end(scene: Scene, before: dict[str, str], folder: Path) -> None:
     assert (keys.count("cloudbackup/store"), keys.count("cloudbackup/shop")) == (1, 0)
     exported = [path.name for path in (scene.lab.folder / "operator/escrow").glob("*.key")]
     assert [name for name in exported if not re.search(r"\d\.key$", name)] == ["box-store.key"]  # dated: of former keys
+
+
+def well_at_the_end(scene: Scene, before: dict[str, str], folder: Path) -> None:
+    """Assert that the archives are the app's in every way, and that it can have its old name back."""
+    has_only_the_new_name(scene)
+    inventory = str(scene.lab.inventory)
     assert check.run(inventory, ()) == 0
     assert fleet_backup.run(inventory, fleet_backup.Options()) == 0
     assert fleet_verify.run(inventory, fleet_verify.Options(archive=min(before), apps=("store",))) == 0
