@@ -211,9 +211,10 @@ def roll_back(c: Context, options: RollbackOptions) -> None:
 
 @task(name="confirm-address")
 def confirm_address(c: Context, options: ConfirmAddressOptions) -> None:
-    """Go on with a repository that was moved or renamed: compare it with its records, and confirm the new address.
+    """Go on with a repository that was moved, renamed or put back: compare it with its records, and confirm it to borg.
 
-    Change the storage in the inventory first; a key that is forced to the old path needs `inv storagebox.setup` too.
+    After a move, change the storage in the inventory first; a key that is forced to the old path needs
+    `inv storagebox.setup` too.
     """
     from tasks.borg import apps
     from tasks.borg.confirm_address import confirm_address as confirmed

@@ -171,7 +171,7 @@ def _roll_back(session: Session, box: Box, name: str, ask: Ask) -> Iterator[str]
     faults = [fault for app in apps_of(session.inventory, box.name) for fault in forgotten(session, app)]
     yield from (f"  {fault}" for fault in faults)
     if faults:
-        yield "  borg refuses there what is older than it knew, and says what to remove"
+        yield "  borg refuses there what is older than it knew, and says what to do"
     yield "  `inv storagebox.setup` brings back keys made since; `inv report` shows what there is now"
 
 

@@ -272,8 +272,8 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         "the repository is older than what this machine saw last: rolled back, restored from a snapshot, or replaced",
-        "if that was you, remove this repository's cache and security/<id>/manifest-timestamp on this machine; "
-        "if not, look at the repository before you write to it",
+        "if that was you: `inv borg.confirm-address --app {app}` compares it with the records and makes borg forget "
+        "the newer state; if not, look at the repository before you write to it",
         pattern=r"newer than repository",
     ),
     Failure(
