@@ -32,6 +32,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "app.add --app X": (0, "1 of 1 proven"),
     "app.add --app X --storage X-X ...": (2, "storage"),
     "app.check --app X": (0, "1 of 1 app ready"),
+    "app.move --app X --storage X": (2, "shop is in disk already"),
     "app.rename --app X --to X": (2, "the name X"),
     "backup --app X": (0, "1 of 1 saved"),
     "borg.break-lock --app X": (0, "lock removed"),
@@ -50,6 +51,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "borg.publish --app X": (2, "shop: nothing is published: borg itself writes to its storage"),
     "borg.rollback --app X": CHOOSE,
     "borg.rollback --app X --remove X": (2, "shop: nothing is set aside as"),
+    "borg.rollback --app X --storage X --remove X": (2, "nothing is set aside as"),
     "borg.rollback --app X --undo": (2, "shop: there is no rollback that can be undone"),
     "borg.rollback --app X X": (2, "shop: the repository cannot go back there"),
     "borg.rollback --app XX --remove X": (2, "shop: nothing is set aside as"),
@@ -61,6 +63,7 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),
     "mariadb.dump --app X": (2, "shop has no `mariadb` in the inventory"),
+    "mariadb.dump --no-rows": (2, "--app is missing"),
     "prune": (0, "0 to remove"),
     "report": (0, "shop"),
     "report --app X": (0, "shop"),
@@ -78,10 +81,11 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "storagebox.setup": BOX,
     "storagebox.snapshots": API,
     "verify --app X": (0, "1 of 1 proven"),
+    "verify --to local": (0, "1 of 1 proven"),
     "verify --archive NAME": (0, "1 of 1 proven"),
 }
 NAMED = {  # tasks that a text only names: in their help, or in what was written by them
-    "app.import", "check", "restore --app X", "verify", "app.add", "app.add --host HOST --container NAME", "app.check", "app.kubernetes", "app.kubernetes --all",
+    "app.import", "check", "restore --app X", "verify", "app.add", "app.add --host HOST --container NAME", "app.check", "app.kubernetes", "app.kubernetes --all", "app.list",
     "app.kubernetes --output X --app NAME", "backup", "borg.diff", "borg.list", "borg.umount", "find app.conf",
     "mariadb.dump", "mariadb.open", "report.history", "restore",
     "schedule.install --cron",
@@ -114,6 +118,7 @@ class Person:
         """Return a command with values in the place of what a message fills in or leaves to a person."""
         command = re.sub(r"^report \| head -1$", "report", printed).removesuffix(" ...")
         command = command.replace("access X on", "access --ssh on").replace("--storage X-X", "--storage box-shop")
+        command = command.replace("--storage X", "--storage disk")
         command = command.replace("--remove X", "--remove shop.until-2026-11-28T00-00-00").replace(
             "--app XX", "--app X"
         )

@@ -98,7 +98,8 @@ def _require_known(app: App, choice: Choice, name: str, to: Destination) -> None
     raise RefusedError(
         f"{app.name}: nothing was restored of {name}: {choice.archive.name}: {UNKNOWN}, and what it holds would run on"
         " the live server",
-        f"look into it: `{where}`; `inv report.accept` makes it known, --trust-archive takes it as it is",
+        f'look into it: `{where}`; `inv report.accept --app {app.name} --reason "..."` makes it known, --trust-archive '
+        "takes it as it is",
     )
 
 
