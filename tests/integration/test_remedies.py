@@ -63,7 +63,6 @@ TYPED: Mapping[str, tuple[int, str]] = {
     "mariadb.backup --app X": (2, "none of the apps has a source mariadb"),
     "mariadb.binlog --app X": (2, "none of the apps has a source binlog"),
     "mariadb.dump --app X": (2, "shop has no `mariadb` in the inventory"),
-    "mariadb.dump --no-rows": (2, "--app is missing"),
     "prune": (0, "0 to remove"),
     "report": (0, "shop"),
     "report --app X": (0, "shop"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tasks.mariadb.host.private_server import Private
 
-REMEDY = "give the other tables; `inv mariadb.dump --no-rows` writes its definition"
+REMEDY = "give the other tables; `inv mariadb.dump` writes its definition with --no-rows"
 
 
 def elsewhere(server: Private) -> list[tuple[str, ...]]:
