@@ -13,7 +13,7 @@ from itertools import groupby
 from tasks.borg.anomalies import Doubt, doubts
 from tasks.borg.catalog_cache import NOTHING, Cache, Kept
 from tasks.borg.client.list import Listing, archives
-from tasks.borg.client.runner import How
+from tasks.borg.client.runner import BorgError, How
 from tasks.borg.guard import passing
 from tasks.crash import UnforeseenError, foreseen
 from tasks.errors import AppError, CloudbackupError
@@ -31,6 +31,8 @@ from tasks.storage.survey import Choose, Mark, Seen
 PARALLEL = 8  # repositories listed at a time
 # A running backup holds the lock all the time: wait for a short one, and report a long one.
 PATIENCE = How(lock_wait=10, timeout=120)
+# Borg's msgid. Where the storage's own folder is not there either, as on an unmounted disk, it is another.
+NO_REPOSITORY = "Repository.DoesNotExist"
 
 Key = tuple[str, str]  # storage and app
 
@@ -39,7 +41,7 @@ Key = tuple[str, str]  # storage and app
 class Found:
     """What is known of one app so far. `error` is why its storage could not be surveyed.
 
-    `unreadable`: the storage answered, and its repository cannot be read.
+    `unreadable`: the storage answered, and its repository cannot be read. `absent`: it answered, and there is none.
     """
 
     app: App
@@ -51,6 +53,7 @@ class Found:
     state: State | None = None
     listing_error: str | None = None
     unreadable: bool = False
+    absent: bool = False
 
     @property
     def key(self) -> Key:
@@ -163,7 +166,8 @@ def _list(session: Session, one: Found) -> Found:
         return replace(one, listing=session.patiently(listed) if patient else listed())
     except CloudbackupError as error:
         what = error.what.removeprefix(f"{one.app.name}: ")
-        return replace(one, listing_error=what, unreadable=not passing(error))
+        absent = one.seen is not None and isinstance(error, BorgError) and error.msgid == NO_REPOSITORY
+        return replace(one, listing_error=what, unreadable=not passing(error), absent=absent)
 
 
 def _state(session: Session, app: App) -> State | None:

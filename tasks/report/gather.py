@@ -128,7 +128,7 @@ def _key_fault(folder: Path, one: Found) -> str | None:
 
 
 def _evidence(one: Found) -> Evidence:
-    listed = one.listing.archives if one.listing else None
+    listed = one.listing.archives if one.listing else () if one.absent else None
     records = one.seen.records if one.seen else one.error
     if records is None or isinstance(records, CloudbackupError):
         return Evidence(listed, None, one.listing_error, records.what if records else None)

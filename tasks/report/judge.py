@@ -72,11 +72,11 @@ def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
     failed: the newest backup failed and is newer than the newest archive; or the newest restore drill failed (a backup
     that cannot be restored is worthless); or the newest check failed; or the repository contradicts our records, or is
-    not encrypted. missing: there is no archive. incomplete, suspect: the newest archive's verdict. late: the newest
-    good archive is older than `source.max_age`. unknown: the repository could not be listed, or every archive is dated
-    in the future, or neither record nor comment shows whether the newest archive is complete. ok: none of these. Every
-    remark goes into `error`, whatever the status. A run that found nothing new to save counts as an archive, since
-    everything was saved at that time.
+    not encrypted. missing: there is no archive, perhaps no repository, and no record of one. incomplete, suspect: the
+    newest archive's verdict. late: the newest good archive is older than `source.max_age`. unknown: the repository
+    could not be listed, or every archive is dated in the future, or neither record nor comment shows whether the newest
+    archive is complete. ok: none of these. Every remark goes into `error`, whatever the status. A run that found
+    nothing new to save counts as an archive, since everything was saved at that time.
     """
     history = _History(source, evidence.records, now)
     row = Row(
@@ -100,7 +100,7 @@ def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
     failures = history.failures(newest)
     until, why = _recoverable(source, evidence)
     notes = [
-        *filter(None, [evidence.unencrypted]),
+        *filter(None, [evidence.archives_error, evidence.unencrypted]),
         *_failure(failures, now),
         *_drill(history.failed_drill, now),
         *_check(history.failed_check, now),
@@ -114,7 +114,7 @@ def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
     )
     last = max(filter(None, [newest.start if newest else None, history.looked]), default=None)
     if last is None:
-        return row if own else replace(row, status="missing")
+        return row if own else replace(row, status="failed" if doubts else "missing")
     bad = bool(failures or history.failed_drill or history.failed_check or doubts or evidence.unencrypted)
     row = replace(row, status="failed" if bad else chosen.status or "ok")
     if row.status in ("unknown", "ok") and now - last > source.max_age:

@@ -111,7 +111,9 @@ def test_a_new_a_renamed_and_a_deleted_archive_are_seen(place: Place) -> None:
 
 def test_another_repository_in_its_place_is_seen(place: Place) -> None:
     shutil.rmtree(place.repository)
-    assert place.report().status == "unknown"
+    row = place.report()
+    assert row.status == "missing"
+    assert "there is no repository" in str(row.error)
     place.init()
     row = place.report()
     assert (row.status, row.archive) == ("missing", None)
