@@ -156,6 +156,7 @@ def test_tables_that_are_elsewhere_are_named_and_reach_nothing(saved: Saved, fol
             with pytest.raises(DrillError, match=refusal):
                 drilled(f"SELECT n FROM evil.v_{name}")
         assert not called(saved.thief)
+    shutil.rmtree(home)
 
 
 def test_what_a_private_server_is_asked_for_reaches_nothing_either(saved: Saved, folder: Path) -> None:
@@ -183,3 +184,4 @@ def test_what_a_private_server_is_asked_for_reaches_nothing_either(saved: Saved,
             with pytest.raises(ServeError, match=refusal):
                 served("query", query=f"SELECT * FROM evil.`{name}`")
         assert not called(saved.thief)
+    shutil.rmtree(inside)
