@@ -66,18 +66,6 @@ def person(lab: Lab, all_well: None) -> Iterator[Person]:
     shutil.rmtree(folder)
 
 
-def test_every_block_of_commands_is_run_by_a_test() -> None:
-    fenced = (CHECKOUT / "docs/runbook.md").read_text().count("```bash")
-    assert fenced == len(BLOCKS)
-    files = [
-        *Path(__file__).parent.glob("test_runbook*.py"),
-        CHECKOUT / "tests/integration/mariadb/test_part_restore.py",
-        CHECKOUT / "tests/integration/attack/test_renamed.py",
-    ]
-    here = "".join(file.read_text() for file in files)
-    assert all(f'"{name}"' in here for name in BLOCKS)
-
-
 def test_a_host_that_is_gone_comes_back_here_and_on_another_host(lab: Lab, person: Person) -> None:
     shop, other = lab.apps["shop"], lab.apps["blog"]
     person.follow("host-gone")
