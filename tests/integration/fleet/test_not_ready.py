@@ -13,7 +13,8 @@ from tests.integration.fleet.support import Operator
 from tests.integration.fleet.test_faults import line_of
 
 FACTS = (
-    r"bash \d+\.\d+\.\d+.*\n.* borg \d+\.\d+\.\d+\n(?s:.*)python 3\.\d+\.\d+\n(?s:.*) mariadb-backup \d+\.\d+\.\d+\n"
+    r"bash \d+\.\d+\.\d+\n.* memory +\d.* free on .*\n.* borg \d+\.\d+\.\d+\n(?s:.*)python 3\.\d+\.\d+\n(?s:.*)"
+    r" mariadb-backup \d+\.\d+\.\d+\n"
 )
 # A session's shell begins again in a mount namespace of its own, where the folders of programs may be changed.
 ELSEWHERE = """\
