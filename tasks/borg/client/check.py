@@ -1,11 +1,14 @@
 """`borg check`: is the repository intact? Never with `--repair`, which discards what it cannot repair."""
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.borg.client.runner import PLAIN, BorgError, How, run
 from tasks.borg.client.versions import Outcome, outcome
+from tasks.borg.host import read_ahead
 from tasks.errors import UsageError
+from tasks.remote.program import Program
 from tasks.remote.script import Words
 from tasks.storage.repository import Repository
 
@@ -33,6 +36,8 @@ class Checked:
     seconds: float
 
 
+READ_AHEAD = Program(read_ahead)
+
 _EXCLUDING: Mapping[str, str] = {
     "archives_only": "a check of the repository only looks at no archives",
     "verify_data": "a check of the repository only decrypts no data",
@@ -58,10 +63,19 @@ def check_words(options: CheckOptions) -> Words:
 
 def check(repository: Repository, options: CheckOptions, how: How = PLAIN) -> Checked:
     """Check and return the findings. Raises BorgError if the check itself failed, and what `Host.run` raises."""
-    result = run(repository, check_words(options), how)
+    result = run(repository, check_words(options), _reading_ahead(repository, how))
     if outcome(result.code) is Outcome.OK:
         return Checked((), result.seconds)
     problems = result.warnings or result.other_lines
     if not problems:
         raise BorgError(f"{repository.app}: borg check ended with code {result.code} and no word", "", result)
     return Checked(problems, result.seconds)
+
+
+def _reading_ahead(repository: Repository, how: How) -> How:
+    """Return `how` with an ssh that never waits for borg, for what a badly damaged repository's server says."""
+    ssh = repository.environment.get("BORG_RSH")
+    if ssh is None:
+        return how
+    words = f"{shlex.join(READ_AHEAD.words)} {ssh}"
+    return replace(how, environment={**how.environment, **READ_AHEAD.environment, "BORG_RSH": words})
