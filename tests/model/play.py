@@ -295,8 +295,8 @@ class Play(Truth):
                 self.killed = None
             elif asked and "rollback" in self.half and not asked[0].startswith("Undo"):
                 self._stopped(asked[0], (timelines[0], before[0]))
-            elif asked and asked[0].startswith("Undo") and self.place.announced() > announced[-1]:
-                self._undoing_stopped(asked[0], (timelines[0], before[0]))
+            elif asked:
+                self._failed(asked[0], (timelines[0], before[0]), began=self.place.announced() > announced[-1])
 
         self.act(who, lambda: lines.extend(run(ask)), kill, ended)
 
@@ -313,6 +313,15 @@ class Play(Truth):
         if self.moved:
             self.place.timeline = {number: ids for number, ids in timeline.items() if number <= to}
             self.back += [] if again else [(to, timeline, before)]
+
+    def _failed(self, question: str, asked: Half, *, began: bool) -> None:
+        """Note a rollback that did not bring what it foretold, which can be undone, or an undoing that was stopped."""
+        if question.startswith("Undo"):
+            if began:
+                self._undoing_stopped(question, asked)
+        elif "not what was foretold" in self.said:
+            self.back.append((_to(question), *(self.killed or asked)))
+            self.killed = None
 
     def _undoing_stopped(self, question: str, half: Half) -> None:
         """Note an undoing that was killed, or that did not bring what it foretold."""
