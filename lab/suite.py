@@ -31,8 +31,8 @@ def run(only: Sequence[str] = (), *, images: bool = False, quick: bool = False) 
     """Run all checks and tests, or only what `only` says: paths and options of pytest, no linters.
 
     `quick` runs the linters, the type checker and the unit tests, which need no server, no network and no package of
-    Debian. `images` runs the tests that build the container images, which are too heavy for every time; `only` may add
-    to it.
+    Debian; those marked with a program that is not here are left out. `images` runs the tests that build the container
+    images, which are too heavy for every time; `only` may add to it.
 
     Everything is run whatever failed before it, so that one call tells all; pytest comes last. Raises Exit with
     the code of the first that failed, UsageError or CloudbackupError when something cannot be installed.

@@ -1,6 +1,7 @@
 """What all tests share: in CI (environment variable CI) a skipped test is a failed one."""
 
 import os
+import shutil
 import signal
 from collections.abc import Generator
 from typing import TypeVar
@@ -21,6 +22,8 @@ settings.register_profile("patient", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)  # for `./inv test --quick`
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
+QUICK = os.environ.get("HYPOTHESIS_PROFILE") == "quick"
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -31,6 +34,17 @@ def forbid_skip(report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid}: skips are forbidden in CI: {reason}"
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a program that is not here: `./inv test --quick` installs none, `./inv test` installs all."""
+    if not QUICK:
+        return
+    programs = {item: [word for mark in item.iter_markers("needs") for word in mark.args] for item in items}
+    lacking = [item for item in items if not all(map(shutil.which, programs[item]))]
+    if lacking:
+        config.hook.pytest_deselected(items=lacking)
+        items[:] = [item for item in items if item not in lacking]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,6 +22,7 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(("systemd-analyze", *words), capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.needs("systemd-analyze")
 def test_systemd_finds_no_fault(units: Path) -> None:
     done = analyze("verify", str(units / "cloudbackup.service"), str(units / "cloudbackup.timer"))
     assert (done.returncode, done.stderr) == (0, "")
@@ -29,6 +30,7 @@ def test_systemd_finds_no_fault(units: Path) -> None:
     assert "calendar" in analyze("verify", str(units / "cloudbackup.timer")).stderr
 
 
+@pytest.mark.needs("systemd-analyze")
 def test_the_service_is_locked_in(units: Path) -> None:
     done = analyze("security", "--offline=true", "--threshold=30", str(units / "cloudbackup.service"))
     assert done.returncode == 0, done.stdout

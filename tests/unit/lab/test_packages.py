@@ -57,6 +57,7 @@ def test_nothing_missing_says_nothing_and_calls_nothing(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subprocess.run", None)
+    monkeypatch.setattr(packages, "find", lambda command: command)
     packages.ensure(*packages.PACKAGE_OF, why="this test")
     assert capfd.readouterr() == ("", "")
 

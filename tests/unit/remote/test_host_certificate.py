@@ -13,6 +13,7 @@ from tasks.remote.host_certificate import CertificateError, judge, read
 from tasks.remote.known_hosts import Known, read_line
 
 NAME = "crm.example.org"
+pytestmark = pytest.mark.needs("ssh-keygen")
 
 
 @pytest.fixture(scope="module")

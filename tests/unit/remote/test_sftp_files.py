@@ -73,6 +73,7 @@ class Piped:
         self._server.stdout.close()
 
 
+@pytest.mark.needs(SERVER)
 @pytest.mark.parametrize("words", [(), ("-P", "fsync")], ids=["offered", "refused"])
 def test_a_file_is_on_the_servers_disk_before_it_gets_its_name(tmp_path: Path, words: tuple[str, ...]) -> None:
     log, path = tmp_path / "log", str(tmp_path / "written")

@@ -37,6 +37,7 @@ def analyzed(folder: Path) -> str:
     return done.stderr + ("" if done.returncode == 0 else f"exit {done.returncode}")
 
 
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("name", ["plain", "two words", "100%", 'quo"te', "back\\slash", "$HOME"])
 def test_systemd_reads_the_units(tmp_path: Path, name: str) -> None:
     known = inventory(tmp_path / "inventory", app=LOGS)
@@ -55,6 +56,7 @@ def test_systemd_reads_the_units(tmp_path: Path, name: str) -> None:
     assert "calendar" in analyzed(tmp_path / "units")
 
 
+@pytest.mark.needs("systemd-analyze")
 def test_the_service_is_hardened(tmp_path: Path) -> None:
     unit = tmp_path / "cloudbackup.service"
     unit.write_text(install.systemd_units(inventory(tmp_path), place(tmp_path))[unit.name])

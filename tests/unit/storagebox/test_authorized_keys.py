@@ -36,6 +36,7 @@ def test_both_forms_of_the_operators_key_are_written_once() -> None:
     assert with_full_access(once, OPERATOR, both_ports=True) == once
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_the_rfc4716_form_is_one_that_ssh_keygen_reads(tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
     key = PublicKey.parse((tmp_path / "key.pub").read_text())
@@ -96,6 +97,7 @@ def test_every_key_is_listed_with_its_port_and_what_it_may_do() -> None:
     assert {entry.key.blob for entry in entries(text)} == {OPERATOR.blob, HOST.blob}
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_fingerprint_is_that_of_ssh_keygen(tmp_path: Path) -> None:
     (tmp_path / "key.pub").write_text(OPERATOR.openssh() + "\n")
     words = ["ssh-keygen", "-l", "-f", str(tmp_path / "key.pub")]
