@@ -72,7 +72,7 @@ def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
 
     failed: the newest backup failed and is newer than the newest archive; or the newest restore drill failed (a backup
     that cannot be restored is worthless); or the newest check failed; or the repository contradicts our records, or is
-    not encrypted. missing: there is no archive, perhaps no repository, and no record of one. incomplete, suspect: the
+    not encrypted. missing: there is no archive, perhaps no repository. incomplete, suspect: the
     newest archive's verdict. late: the newest good archive is older than `source.max_age`. unknown: the repository
     could not be listed, or every archive is dated in the future, or neither record nor comment shows whether the newest
     archive is complete. ok: none of these. Every remark goes into `error`, whatever the status. A run that found
@@ -114,7 +114,7 @@ def _judged_awake(source: Expected, evidence: Evidence, now: datetime) -> Row:
     )
     last = max(filter(None, [newest.start if newest else None, history.looked]), default=None)
     if last is None:
-        return row if own else replace(row, status="failed" if doubts else "missing")
+        return row if own else replace(row, status="missing")
     bad = bool(failures or history.failed_drill or history.failed_check or doubts or evidence.unencrypted)
     row = replace(row, status="failed" if bad else chosen.status or "ok")
     if row.status in ("unknown", "ok") and now - last > source.max_age:

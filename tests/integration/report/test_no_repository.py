@@ -1,4 +1,4 @@
-"""An app without a repository: one that was never saved is missing, one whose repository is gone has failed."""
+"""An app without a repository is missing, whether it was never made or is gone; then the records tell what it had."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.integration.local import local_inventory
 GONE = "there is no repository at"
 
 
-def test_never_made_is_missing_and_gone_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_never_made_and_gone_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     operator = Operator(local_inventory(tmp_path, tmp_path / "fault"))
     rows = operator.report()
@@ -25,6 +25,6 @@ def test_never_made_is_missing_and_gone_has_failed(tmp_path: Path, monkeypatch: 
     assert [float(line.rsplit(" ", 1)[1]) for line in lines] == [0]  # what the alert of an app that never ran asks for
     (tmp_path / "storage" / "shop").rename(tmp_path / "aside")
     row = operator.report()["shop", "files"]
-    assert row["status"] == "failed"
+    assert row["status"] == "missing"
     assert GONE in row["error"]
     assert "is not in the repository" in row["error"]
