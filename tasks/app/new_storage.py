@@ -41,19 +41,19 @@ STEP = 1 << 30  # bytes between two messages
 Say = Callable[[str], None]
 
 
-def run(folder: str, wanted: Destination, ask: Ask, say: Say) -> None:
+def run(folder: str, destination: Destination, ask: Ask, say: Say) -> None:
     """Move an app's repository to another storage; or end, or take back, such a move.
 
     Raises UsageError, RefusedError before anything is changed; AppError, HostError midway: run again, it goes on.
     """
-    place, name, to = Path(folder), wanted.app, wanted.storage
+    place, name, to = Path(folder), destination.app, destination.storage
     with Session(load(place)) as session:
         app = session.inventory.app(name)
         if to not in session.inventory.storages:
             raise UsageError(f"the inventory has no storage `{to[:80]}`{nearest(to, session.inventory.storages)}")
         if to not in [copy.storage for copy in app.copies]:
-            move = storage_move.begun(session, app, wanted)
-            move = move or storage_move.new(session, storage_move.old(app, wanted), to, ask)
+            move = storage_move.begun(session, app, destination)
+            move = move or storage_move.new(session, storage_move.old(app, destination), to, ask)
             if move is None:
                 say(f"{name}: nothing was changed")
                 return
@@ -74,12 +74,12 @@ def _copied(move: StorageMove, say: Say) -> None:
     (here, there), unfinished = move.folders, move.unfinished
     repository_folder.hold(move.old, here.files, here.path, move.holder)
     if not there.files.exists(there.path):
-        told = 0
+        reported = 0
 
         def tell(done: int, of: int) -> None:
-            nonlocal told
-            if done // STEP > told or done == of:
-                told = done // STEP
+            nonlocal reported
+            if done // STEP > reported or done == of:
+                reported = done // STEP
                 say(f"{move.old.name}: {size(done)} of {size(of)} copied")
 
         repository_copy.copy(here, unfinished, tell)

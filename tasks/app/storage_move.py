@@ -88,9 +88,9 @@ class StorageMove:
         )
 
 
-def old(app: App, wanted: Destination) -> App:
+def old(app: App, destination: Destination) -> App:
     """Return the copy to move. Raises UsageError."""
-    chosen = [copy for copy in app.copies if wanted.concerns(copy)]
+    chosen = [copy for copy in app.copies if destination.concerns(copy)]
     if len(chosen) != 1:
         storages = " and ".join(copy.storage for copy in app.copies)
         raise UsageError(f"{app.name} has a repository in {storages}", "say by --from which one moves")
@@ -117,18 +117,18 @@ def _announcements(session: Session, copy: App) -> list[Record]:
     return begun
 
 
-def begun(session: Session, app: App, wanted: Destination) -> StorageMove | None:
+def begun(session: Session, app: App, destination: Destination) -> StorageMove | None:
     """Return a move that has not reached the app's file. Raises RefusedError for one to another storage."""
     for copy in app.copies:
-        for each in _announcements(session, copy) if wanted.concerns(copy) else ():
-            if each.details[TO] != wanted.storage:
+        for each in _announcements(session, copy) if destination.concerns(copy) else ():
+            if each.details[TO] != destination.storage:
                 again = f"`inv app.move --app {app.name} --storage {each.details[TO]}` ends that"
                 back = f"; `inv app.move --app {app.name} --storage {copy.storage}` takes it back"
                 raise RefusedError(
                     f"{app.name}: it is being moved to the storage {each.details[TO]}",
                     again + (back if copy.storage == each.details[FROM] else ""),
                 )
-            return _moved_to(session, copy, wanted.storage, str(each.details[TOKEN]), str(each.details[KEPT]))
+            return _moved_to(session, copy, destination.storage, str(each.details[TOKEN]), str(each.details[KEPT]))
     return None
 
 

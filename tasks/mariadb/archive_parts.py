@@ -58,11 +58,11 @@ def needed(paths: Iterable[str], part: Part) -> tuple[str, ...] | None:
     files = _files(paths)
     if files is None:
         return None
-    wanted = {each.casefold() for each in part.tables}
+    named = {each.casefold() for each in part.tables}
     owners = {each.table.casefold() for each in files if _is_in(each, part) and each.name != SMALL_FILES}
-    if not any(_is_in(each, part) for each in files) or (part.own and not wanted <= owners):
+    if not any(_is_in(each, part) for each in files) or (part.own and not named <= owners):
         return None
-    found = tuple(f"{STREAM}/{each.path}" for each in files if _is_needed(each, part, wanted))
+    found = tuple(f"{STREAM}/{each.path}" for each in files if _is_needed(each, part, named))
     return found if len(found) <= MOST else None
 
 
@@ -91,12 +91,12 @@ def _is_in(file: _File, part: Part) -> bool:
     return decoded(file.folder).casefold() == part.database.casefold()
 
 
-def _is_needed(file: _File, part: Part, wanted: Collection[str]) -> bool:
+def _is_needed(file: _File, part: Part, named: Collection[str]) -> bool:
     if not _is_in(file, part):
         return not file.folder or file.folder.startswith("#") or file.folder in SYSTEM
-    if not wanted or not file.name.endswith(".ibd") or file.first:
+    if not named or not file.name.endswith(".ibd") or file.first:
         return True  # what does not begin at 0 has its beginning among the small files
-    return file.name.startswith(AUXILIARY) or file.table.casefold() in wanted
+    return file.name.startswith(AUXILIARY) or file.table.casefold() in named
 
 
 def decoded(name: str) -> str:

@@ -55,13 +55,13 @@ def copy(old: Folder, new: Folder, tell: Tell) -> None:
 
     Raises FilesError; AppError if `old` changed meanwhile.
     """
-    wanted, there = old.sizes(), new.sizes()
-    for path in there.keys() - wanted.keys():
+    source_sizes, there = old.sizes(), new.sizes()
+    for path in there.keys() - source_sizes.keys():
         new.files.remove(posixpath.join(new.path, path))
-    done, of = 0, sum(wanted.values())
-    for folder in {posixpath.dirname(posixpath.join(new.path, path)) for path in wanted}:
+    done, of = 0, sum(source_sizes.values())
+    for folder in {posixpath.dirname(posixpath.join(new.path, path)) for path in source_sizes}:
         new.files.make_directory(folder)
-    for path, size in sorted(wanted.items()):
+    for path, size in sorted(source_sizes.items()):
         if not (path.startswith("data/") and there.get(path) == size):
             _copy_file(old, new, path, size)
             if path in there:
@@ -69,7 +69,7 @@ def copy(old: Folder, new: Folder, tell: Tell) -> None:
             new.files.rename(posixpath.join(new.path, path + UNFINISHED), posixpath.join(new.path, path))
         done += size
         tell(done, of)
-    if old.sizes() != wanted or new.sizes() != wanted:
+    if old.sizes() != source_sizes or new.sizes() != source_sizes:
         raise AppError(f"{old.path} was changed while it was copied", "run the same command again: it goes on")
 
 
